@@ -74,7 +74,7 @@ class InFlight(TollkeeperError):
     code = "request_in_flight"
     side = "caller"
     retryable = True
-    advice = "The first request with this key is still running; retry with the same key in a second."
+    advice = "The first request with this key is still running; retry in a second."
 
 
 class TooLarge(TollkeeperError):

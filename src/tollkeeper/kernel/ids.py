@@ -23,5 +23,8 @@ def is_id(text: str, prefix: str) -> bool:
     """Whether `text` has the shape that `new_id(prefix, ...)` gives."""
     head, mark, body = text.rpartition("_")
     return (
-        mark == "_" and head == prefix and len(body) == BODY_LENGTH and not set(body) - set(ALPHABET)
+        mark == "_"
+        and head == prefix
+        and len(body) == BODY_LENGTH
+        and not set(body) - set(ALPHABET)
     )

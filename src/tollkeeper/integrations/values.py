@@ -1,0 +1,96 @@
+"""What an integration version is: data with small pure functions, and the values they exchange.
+
+Law: value in, wire bytes out; wire bytes in, our words out. `wire` carries the bytes; a version
+never sees a socket, a clock or a secret it was not handed.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from tollkeeper.payments.outcome import Event, Operation, Outcome
+
+
+class WireRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request without credentials. `path` begins with `/`; `query` has no `?`."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class WireReply(msgspec.Struct, frozen=True, kw_only=True):
+    """One whole reply. Header names are lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        """The first value of header `name` (lower case), or an empty string."""
+        return next((value for key, value in self.headers if key == name), "")
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a version may need to build a request. Amounts in minor units.
+
+    `provider_id` is the charge's id at the provider. For `find`: `created_from_s` and
+    `created_to_s` (Unix seconds) bound the listing; `cursor` continues a listing.
+    """
+
+    payment_id: str
+    attempt_id: str
+    amount_minor: int
+    currency: str
+    capture_method: str = "automatic"
+    payment_method: str = ""
+    multicapture: bool = False
+    final: bool = True
+    return_url: str | None = None
+    description: str | None = None
+    reason: str | None = None
+    provider_id: str | None = None
+    created_from_s: int = 0
+    created_to_s: int = 0
+    cursor: str | None = None
+
+
+class SignatureRefused(Exception):
+    """A webhook whose signature or time is wrong, or whose body is no event. Says which."""
+
+
+class Integration(msgspec.Struct, frozen=True, kw_only=True):
+    """One integration version.
+
+    request(operation, order) -> WireRequest; outcome(operation, reply) -> Outcome, never raises;
+    event(body, headers, secrets, now_ms) -> Event, raises SignatureRefused;
+    credentials(secret) -> headers that authenticate.
+
+    `in_flight_window_s`: the longest a request that we gave up on may still take effect.
+    `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
+    `handles`: versions whose payments this one can follow up; `authorization_s`: how long an
+    authorization lives; `reads` and `sends`: the wire types and tables, the usage that the contract
+    checker reads.
+    """
+
+    provider: str
+    version: str
+    base_url: str
+    request: Callable[[Operation, Order], WireRequest]
+    outcome: Callable[[Operation, WireReply], Outcome]
+    event: Callable[[bytes, Mapping[str, str], tuple[str, ...], int], Event]
+    credentials: Callable[[str], tuple[tuple[str, str], ...]]
+    in_flight_window_s: int
+    retention_s: int
+    authorization_s: int
+    handles: frozenset[str] = frozenset()
+    reads: Mapping[str, Any] = {}
+    sends: Mapping[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """`provider@version`, as written in weights, payments and logs."""
+        return f"{self.provider}@{self.version}"

@@ -1,0 +1,201 @@
+"""A Change: all that one commit writes about one payment, derived from its books before and after.
+
+Law: rows, audit row, outgoing events, the stored answer and the payment's next look are one value,
+so that no commit can hold one without the others.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from tollkeeper.payments.audit import AuditRow, audit_row
+from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
+from tollkeeper.payments.view import dispute_view, encode, payment_view, refund_view
+
+EVENT_TYPES: Final[dict[str, str]] = {
+    "payment.processing": "the payment was accepted and is not decided yet",
+    "payment.requires_action": "the shopper must authenticate; `next_action` says where",
+    "payment.requires_capture": "the money is authorized and waits for a capture",
+    "payment.succeeded": "the money was captured",
+    "payment.canceled": "the authorization was voided, expired or cancelled at the provider",
+    "payment.failed": "declined, refused, or proved not to have been executed",
+    "payment.captured": "a part was captured and the rest stays capturable",
+    "payment.attention_required": "nobody could be asked for too long; a person must look",
+    "refund.pending": "the provider accepted the refund and has not decided",
+    "refund.succeeded": "the refund was made, by us or in the provider's dashboard",
+    "refund.failed": "the refund was refused, or failed after it had succeeded",
+    "dispute.open": "the shopper's bank disputes the charge",
+    "dispute.won": "the dispute was closed in our favor",
+    "dispute.lost": "the dispute was closed against us",
+}
+"""Every outgoing event type and when it is sent."""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """An idempotency key and what it is bound to, for ever. `fingerprint` is the hash of the
+    request; `token` tells our own repeated commit from another request's claim."""
+
+    account: str
+    key: str
+    fingerprint: str
+    token: str
+    payment_id: str
+    refund_id: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer that replays of a key get until `expires_ms`."""
+
+    account: str
+    key: str
+    status: int
+    body: bytes
+    expires_ms: int
+
+
+class OutEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to be told to the account's webhook endpoints. `data` is JSON."""
+
+    id: str
+    account: str
+    payment_id: str
+    type: str
+    created_ms: int
+    data: bytes
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sent and what came back for one attempt: `request` and `reply` are sealed, or
+    masked by shape once the outcome is known. `None` leaves what is stored as it is."""
+
+    attempt_id: str
+    payment_id: str
+    request: bytes | None = None
+    reply: bytes | None = None
+    sealed: bool = True
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's webhook; unique by provider and event id. `payload` is sealed."""
+
+    provider: str
+    event_id: str
+    integration: str
+    word: str
+    payload: bytes
+    received_ms: int
+    fate: str
+    payment_id: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One atomic change. `expected_seq` is the payment's `seq` that it was decided upon (`None`:
+    the payment is new); the store refuses it where that has moved on.
+
+    `look_at_ms`: when settling looks at the payment next; `None` removes the look.
+    """
+
+    payment: Payment
+    expected_seq: int | None
+    audit: AuditRow
+    attempts: tuple[Attempt, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+    events: tuple[OutEvent, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    look_at_ms: int | None = None
+    claim: Claim | None = None
+    answer: Answer | None = None
+    inbound: Inbound | None = None
+
+
+def between(
+    before: Books | None,
+    after: Books,
+    *,
+    cause: str,
+    actor: str,
+    now_ms: int,
+    look_at_ms: int | None,
+    event_ids: Iterator[str],
+) -> Change:
+    """The change from `before` to `after`. `event_ids` yields a fresh id for each event."""
+    seq = before.payment.seq if before else 0
+    attempts = _new(before.attempts if before else (), after.attempts)
+    refunds = _new(before.refunds if before else (), after.refunds)
+    disputes = _new(before.disputes if before else (), after.disputes)
+    payment = replace(after.payment, seq=seq + 1)
+    row = audit_row(
+        payment,
+        attempts,
+        refunds,
+        cause=cause,
+        actor=actor,
+        at_ms=now_ms,
+        previous=before.payment.audit_head if before else "",
+    )
+    events = tuple(
+        OutEvent(
+            id=next(event_ids),
+            account=payment.account,
+            payment_id=payment.id,
+            type=type_,
+            created_ms=now_ms,
+            data=data,
+        )
+        for type_, data in _events(before, after, refunds, disputes)
+    )
+    return Change(
+        payment=replace(payment, audit_head=row.hash),
+        expected_seq=seq if before else None,
+        audit=row,
+        attempts=attempts,
+        refunds=refunds,
+        disputes=disputes,
+        events=events,
+        look_at_ms=look_at_ms,
+    )
+
+
+def committed(books: Books, change: Change) -> Books:
+    """`books` as the store holds them once `change`, which was made from them, is committed."""
+    return replace(books, payment=change.payment)
+
+
+def _new[T](before: tuple[T, ...], after: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(item for item in after if item not in before)
+
+
+def _events(
+    before: Books | None,
+    after: Books,
+    refunds: tuple[Refund, ...],
+    disputes: tuple[Dispute, ...],
+) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    old, new = before.payment if before else None, after.payment
+    if old is not None:
+        body = encode(payment_view(new)) if old != new else b""
+        if old.status != new.status:
+            found.append((f"payment.{new.status}", body))
+        elif old.captured_minor != new.captured_minor:
+            found.append(("payment.captured", body))
+        elif old.outcome_known and not new.outcome_known and new.status == "processing":
+            found.append(("payment.processing", body))
+        if new.attention is not None and old.attention is None:
+            found.append(("payment.attention_required", body))
+    for refund in refunds:
+        if _tells(before, after, refund):
+            found.append((f"refund.{refund.status}", encode(refund_view(after, refund))))
+    found.extend((f"dispute.{d.state}", encode(dispute_view(d))) for d in disputes)
+    return found
+
+
+def _tells(before: Books | None, after: Books, refund: Refund) -> bool:
+    """Whether the refund's status is news: a refund that is still being sent is none."""
+    old = before.refund(refund.id) if before else None
+    if old is not None and old.status == refund.status and old.provider_id == refund.provider_id:
+        return False
+    return not any(a.refund_id == refund.id for a in after.open_attempts())

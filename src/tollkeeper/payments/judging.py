@@ -1,0 +1,118 @@
+"""Classes of result: what one attempt's outcome proves, and so whether anything may be sent again.
+
+Law: in doubt it is C. Once a connection was acquired, no reply means C; an approval whose amount,
+currency or reference is not ours means C; nothing but a parsed proof means B1.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tollkeeper.payments.outcome import Charge, Doubt, Outcome, Refusal, unknown
+from tollkeeper.payments.payment import Attempt, MoneyOperation, Payment, ResultClass
+
+NOT_SENT: Final = "not_sent"
+"""The refusal code of class A."""
+
+
+def not_sent(error: str, detail: str) -> Outcome:
+    """The outcome of an attempt that never reached a connection, or whose request could not be
+    built. `error` is an RFC 9209 word or `build_error`."""
+    return Outcome(kind="failed", refusal=Refusal(NOT_SENT, f"{error}: {detail}"[:200]))
+
+
+def silence(stage: str, error: str) -> Outcome:
+    """The outcome of an attempt that had a connection and got no whole reply."""
+    return unknown("silence", f"no usable reply at stage {stage}: {error}")
+
+
+def classify(outcome: Outcome) -> ResultClass | None:
+    """A, B1, B2 or C; `None` for an approval and for a pending result."""
+    if outcome.kind == "failed":
+        refusal = outcome.refusal
+        return "A" if refusal is not None and refusal.code == NOT_SENT else "B1"
+    if outcome.kind == "declined":
+        return "B2"
+    return "C" if outcome.kind == "unknown" else None
+
+
+def may_send_elsewhere(result_class: ResultClass | None) -> bool:
+    """Whether another version may be tried: only on proof that the first had no effect."""
+    return result_class in {"A", "B1"}
+
+
+def judge(payment: Payment, attempt: Attempt, outcome: Outcome) -> Outcome:
+    """`outcome`, or `unknown` in its place where what it says is not what we asked for."""
+    if outcome.kind not in {"approved", "pending", "declined"}:
+        return outcome
+    wrong = _CHECKS[attempt.operation](payment, attempt, outcome)
+    if wrong is None:
+        return outcome
+    return msgspec.structs.replace(
+        outcome, kind="unknown", decline=None, doubt=Doubt("mismatch", wrong)
+    )
+
+
+def _check_authorize(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | None:
+    charge = outcome.charge
+    if charge is None:
+        return None if outcome.kind == "declined" else "no charge in the reply"
+    return charge_mismatch(payment, charge) or (
+        f"reference {charge.attempt_id} is not {attempt.id}"
+        if charge.attempt_id != attempt.id
+        else None
+    )
+
+
+def _check_capture(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | None:
+    charge = outcome.charge
+    if charge is None:
+        return None if outcome.kind == "declined" else "no charge in the reply"
+    if wrong := charge_mismatch(payment, charge):
+        return wrong
+    expected = payment.captured_minor + attempt.amount_minor
+    if outcome.kind == "approved" and charge.captured_minor != expected:
+        return f"captured {charge.captured_minor}, expected {expected}"
+    return None
+
+
+def _check_void(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | None:
+    charge = outcome.charge
+    if charge is None:
+        return "no charge in the reply"
+    if wrong := charge_mismatch(payment, charge):
+        return wrong
+    return None if charge.state == "canceled" else f"{attempt.operation}: state {charge.state}"
+
+
+def _check_refund(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | None:
+    seen = outcome.refund
+    if seen is None:
+        return None if outcome.kind == "declined" else "no refund in the reply"
+    if seen.currency != payment.currency or seen.amount_minor != attempt.amount_minor:
+        return f"refund of {seen.amount_minor} {seen.currency}, asked {attempt.amount_minor}"
+    if seen.attempt_id != attempt.id:
+        return f"reference {seen.attempt_id} is not {attempt.id}"
+    return None
+
+
+def charge_mismatch(payment: Payment, charge: Charge) -> str | None:
+    """Why `charge` cannot be the charge of `payment`, or `None`."""
+    if charge.currency != payment.currency:
+        return f"currency {charge.currency}, expected {payment.currency}"
+    if charge.amount_minor != payment.amount_minor:
+        return f"amount {charge.amount_minor}, expected {payment.amount_minor}"
+    if charge.payment_id != payment.id:
+        return f"reference {charge.payment_id} is not {payment.id}"
+    if payment.provider_id is not None and charge.provider_id != payment.provider_id:
+        return f"provider id {charge.provider_id}, expected {payment.provider_id}"
+    return None
+
+
+_CHECKS: Final[dict[MoneyOperation, Callable[[Payment, Attempt, Outcome], str | None]]] = {
+    "authorize": _check_authorize,
+    "capture": _check_capture,
+    "void": _check_void,
+    "refund": _check_refund,
+}
