@@ -1,0 +1,169 @@
+"""Documentation that cannot rot: reference pages drawn from the code, and a check of every page.
+
+`documents.py write` draws the generated pages; `documents.py check` finds pages that differ from
+the code, links that lead nowhere, pages that nobody reaches from `docs/index.md`, and names of
+files or modules that do not exist. `./dev check` calls this.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tollkeeper.kernel import errors
+from tollkeeper.payments import moves
+
+ROOT = Path(__file__).parent.parent
+START = "docs/index.md"
+DRAWN = (
+    "<!-- Drawn from the code by `./dev run python tools/documents.py write`; do not edit. -->\n\n"
+)
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+OUR_FILE = re.compile(r"(?:src|tests|tools|docs|requirements|bench|changes)/[\w./-]*[\w/]")
+OUR_MODULE = re.compile(r"tollkeeper(?:\.[A-Za-z_]\w*)+")
+SIDES = {"caller": "the caller", "ours": "us", "provider": "the provider"}
+
+
+def errors_page() -> str:
+    """`docs/reference/errors.md`: every class of error with its code, side and advice."""
+    rows = [
+        f"| `{kind.code}` | {SIDES[kind.side]} | {_yes(kind.retryable)} "
+        f"| {_yes(kind.money_may_have_moved)} | {kind.advice} |"
+        for kind in sorted(error_classes(), key=lambda kind: kind.code)
+    ]
+    return (
+        "# Errors\n\nEvery answer that is not a success is a problem document (RFC 9457) with one "
+        "of these codes. A decline is not an error: it is a payment whose status is `failed` or a "
+        "refund that did not go through, with a reason.\n\n"
+        "| code | who has to act | retry | money may have moved | advice |\n"
+        "|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def error_classes() -> list[type[errors.TollkeeperError]]:
+    """The tree of errors, its root first."""
+    found = [errors.TollkeeperError]
+    for kind in found:  # grows while it is walked
+        found.extend(kind.__subclasses__())
+    return found
+
+
+def moves_page() -> str:
+    """`docs/reference/statuses.md`: the table of a payment's legal moves."""
+    rows = [
+        f"| `{move}` | {why} | {'<br>'.join(f'`{old}` → `{new}`' for old, new in pairs.items())} |"
+        for move, (why, pairs) in moves.MOVES.items()
+    ]
+    final = ", ".join(f"`{status}`" for status in sorted(moves.FINAL))
+    return (
+        "# A payment's statuses\n\nA payment changes its status by one of these moves and in no "
+        f"other way. Final statuses: {final}; only a move that says so leaves one.\n\n"
+        "| move | what happened | from → to |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/errors.md": errors_page,
+    "docs/reference/statuses.md": moves_page,
+}
+"""Generated page to what draws it."""
+
+
+def _yes(answer: bool) -> str:  # noqa: FBT001 - a word for a table's cell
+    return "yes" if answer else "no"
+
+
+def pages(root: Path) -> list[Path]:
+    """Every Markdown page that is ours, changelog fragments excepted."""
+    return [*sorted(root.glob("*.md")), *sorted((root / "docs").rglob("*.md"))]
+
+
+def stale(root: Path) -> Iterator[str]:
+    for name, draw in PAGES.items():
+        path = root / name
+        if not path.is_file() or path.read_text() != DRAWN + draw():
+            yield f"{name} is not what the code says: run tools/documents.py write"
+
+
+def dead_links(root: Path) -> Iterator[str]:
+    for page in pages(root):
+        for target in _targets(page):
+            path, _, anchor = target.partition("#")
+            goal = page.parent / path if path else page
+            if not goal.exists():
+                yield f"{page.relative_to(root)}: link to {target} leads nowhere"
+            elif anchor and goal.suffix == ".md" and anchor not in _anchors(goal):
+                yield f"{page.relative_to(root)}: {goal.name} has no heading #{anchor}"
+
+
+def unreachable(root: Path) -> Iterator[str]:
+    seen, ahead = set[Path](), [(root / START).resolve()]
+    while ahead:
+        page = ahead.pop()
+        if page in seen or page.suffix != ".md" or not page.is_file():
+            continue
+        seen.add(page)
+        ahead.extend(
+            (page.parent / target.partition("#")[0]).resolve() for target in _targets(page)
+        )
+    for page in sorted((root / "docs").rglob("*.md")):
+        if page.resolve() not in seen:
+            yield f"{page.relative_to(root)} cannot be reached from {START}"
+
+
+def dead_names(root: Path) -> Iterator[str]:
+    for page in pages(root):
+        for span in CODE.findall(FENCE.sub("", page.read_text())):
+            if OUR_FILE.fullmatch(span) and not (root / span).exists():
+                yield f"{page.relative_to(root)}: there is no file {span}"
+            if OUR_MODULE.fullmatch(span) and not _module_exists(root, span):
+                yield f"{page.relative_to(root)}: there is no module or name {span}"
+
+
+def _module_exists(root: Path, dotted: str) -> bool:
+    """Whether `dotted` is a module or package, or a name that the module before it mentions."""
+    path = root / "src" / dotted.replace(".", "/")
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    file, name = path.parent.with_suffix(".py"), path.name
+    return file.is_file() and re.search(rf"\b{name}\b", file.read_text()) is not None
+
+
+def _targets(page: Path) -> list[str]:
+    """Relative link targets of a page, code blocks excepted."""
+    text = FENCE.sub("", page.read_text())
+    return [link for link in LINK.findall(text) if not re.match(r"[a-z]+:", link)]
+
+
+def _anchors(page: Path) -> set[str]:
+    """Heading anchors as forges make them: lower case, punctuation gone, spaces to hyphens."""
+    headings = re.findall(r"^#+ +(.+)$", FENCE.sub("", page.read_text()), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def problems(root: Path = ROOT) -> list[str]:
+    """Every sentence that any of the checks has to say."""
+    return [*stale(root), *dead_links(root), *unreachable(root), *dead_names(root)]
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["write"]:
+            for name, draw in PAGES.items():
+                (ROOT / name).write_text(DRAWN + draw())
+                print(name)
+            return 0
+        case ["check"]:
+            found = problems()
+            print("\n".join(found) or "documents: in step with the code")
+            return 1 if found else 0
+        case _:
+            print("usage: documents.py write|check")
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
