@@ -9,6 +9,10 @@ from typing import Literal, Protocol
 import msgspec
 
 from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.payments.audit import AuditRow
+from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
+from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
+from tollkeeper.payments.payment import Books, Payment
 
 Stage = Literal["dns", "connect", "tls", "send", "wait", "read"]
 
@@ -46,3 +50,162 @@ class Wire(Protocol):
     """The only thing that talks to providers."""
 
     async def send(self, request: WireRequest, target: Target) -> WireResult: ...
+
+
+class Hook(Protocol):
+    """The only thing that posts outgoing webhooks; guarded against server-side request forgery."""
+
+    async def post(
+        self, url: str, headers: tuple[tuple[str, str], ...], body: bytes
+    ) -> "HookResult": ...
+
+
+class HookResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`status` 0: nothing was answered, `error` says why."""
+
+    status: int
+    error: str = ""
+
+
+class Vault(Protocol):
+    """Seals bytes at rest and opens them again; `open` gives `None` for what it cannot open."""
+
+    def seal(self, plain: bytes) -> bytes: ...
+
+    def open(self, sealed: bytes) -> bytes | None: ...
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A claimed job. `fence` must be shown to finish or postpone it; `tries` counts claims."""
+
+    kind: str
+    subject: str
+    fence: int
+    tries: int
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook endpoint of an account. `secrets`: the newest first; all of them sign, so that a
+    secret can be rotated. They are sealed by the store's vault when at rest."""
+
+    id: str
+    account: str
+    url: str
+    secrets: tuple[str, ...]
+    enabled: bool
+    created_ms: int
+    description: str = ""
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger row of one event for one endpoint. `state`: pending, delivered, undeliverable."""
+
+    event_id: str
+    endpoint_id: str
+    state: Literal["pending", "delivered", "undeliverable"]
+    tries: int
+    last_status: int | None
+    last_error: str | None
+    updated_ms: int
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of the API; only the digest of its secret is kept."""
+
+    id: str
+    digest: str
+    account: str
+    role: str
+    label: str
+    api_version: str
+    created_ms: int
+    revoked_ms: int | None = None
+
+
+class Store(Protocol):
+    """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
+
+    Any of them may raise `StoreDoubt` (a commit's acknowledgement was lost: it may have happened)
+    or `Unavailable` (it did not happen).
+    """
+
+    def now_ms(self) -> int:
+        """The store's own clock, the one that waiting windows are counted by."""
+        ...
+
+    async def commit(self, change: Change) -> Recorded: ...
+
+    async def load_books(self, payment_id: str) -> Books | None: ...
+
+    async def load_payment(self, payment_id: str) -> Payment | None: ...
+
+    async def payment_of_charge(self, provider_id: str) -> str | None: ...
+
+    async def list_payments(
+        self,
+        account: str,
+        filters: dict[str, str],
+        cursor: str,
+        limit: int,
+        *,
+        backwards: bool = False,
+    ) -> list[Payment]: ...
+
+    async def load_exchange(self, attempt_id: str) -> Exchange | None: ...
+
+    async def load_audit(self, payment_id: str) -> list[AuditRow]: ...
+
+    async def load_key(self, account: str, key: str) -> KeyTaken | None: ...
+
+    async def load_event(self, event_id: str) -> OutEvent | None: ...
+
+    async def list_events(self, account: str, cursor: str, limit: int) -> list[OutEvent]: ...
+
+    async def receive(self, inbound: Inbound) -> "Duplicate | None":
+        """Stores a webhook and, when it names a payment, a `refresh` job in the same commit."""
+        ...
+
+    async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]: ...
+
+    async def finish_job(self, job: Job) -> bool: ...
+
+    async def postpone_job(self, job: Job, run_at_ms: int) -> bool: ...
+
+    async def enqueue_job(self, kind: str, subject: str, run_at_ms: int) -> None: ...
+
+    async def next_job_ms(self, now_ms: int) -> int | None: ...
+
+    async def count_jobs(self) -> dict[str, tuple[int, int]]: ...
+
+    async def wake_orphans(self, now_ms: int) -> int:
+        """Makes every `settle` job whose attempt was being sent due at `now_ms`. Only where this
+        process is the only one that sends: at the start of a service on SQLite."""
+        ...
+
+    async def save_endpoint(self, endpoint: Endpoint) -> None: ...
+
+    async def load_endpoint(self, endpoint_id: str) -> Endpoint | None: ...
+
+    async def list_endpoints(self, account: str) -> list[Endpoint]: ...
+
+    async def finish_delivery(self, job: Job, delivery: Delivery, run_at_ms: int | None) -> bool:
+        """Writes the ledger row; finishes the job, or postpones it to `run_at_ms`."""
+        ...
+
+    async def list_deliveries(self, endpoint_id: str, limit: int) -> list[Delivery]: ...
+
+    async def load_delivery(self, event_id: str, endpoint_id: str) -> Delivery | None: ...
+
+    async def save_api_key(self, key: ApiKey) -> None: ...
+
+    async def find_api_key(self, digest: str) -> ApiKey | None: ...
+
+    async def list_api_keys(self) -> list[ApiKey]: ...
+
+    async def expire(self, now_ms: int, keep_inbound_ms: int) -> int:
+        """Removes bodies of idempotency keys past their time, and payloads of old webhooks."""
+        ...
+
+    async def seal_audit(self, now_ms: int) -> str:
+        """Seals every payment's audit head together; gives the seal's hash."""
+        ...

@@ -58,6 +58,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a table entry, written with blanks between them."""
+    return frozenset(text.split())
+
+
 class SignatureRefused(Exception):
     """A webhook whose signature or time is wrong, or whose body is no event. Says which."""
 

@@ -21,6 +21,8 @@ ChargeState = Literal[
 
 RefundState = Literal["pending", "succeeded", "failed"]
 
+DisputeState = Literal["open", "won", "lost"]
+
 DeclineReason = Literal[
     "insufficient_funds",
     "card_expired",
@@ -118,7 +120,7 @@ class DisputeSeen(msgspec.Struct, frozen=True, kw_only=True):
     """One dispute as the provider shows it. `state` is `open`, `won` or `lost`."""
 
     provider_id: str
-    state: Literal["open", "won", "lost"]
+    state: DisputeState
     amount_minor: int
     currency: str
     reason: str = ""

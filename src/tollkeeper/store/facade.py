@@ -1,0 +1,134 @@
+"""The store as the flows see it: every operation by name, run by whichever driver stands behind."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from tollkeeper.flows.ports import ApiKey, Delivery, Endpoint, Job
+from tollkeeper.payments.audit import AuditRow
+from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
+from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
+from tollkeeper.payments.payment import Books, Payment
+from tollkeeper.store.operations import changes, hooks, keeping, queue, reading
+from tollkeeper.store.statements import Operation
+
+
+class Driver(Protocol):
+    """Runs operations: `write` as one durable atomic unit, `read` in one consistent view."""
+
+    async def write[T](self, operation: Operation[T]) -> T: ...
+
+    async def read[T](self, operation: Operation[T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+class StoreFacade:
+    """Satisfies `flows.ports.Store`. `now_ms` is the store's clock."""
+
+    def __init__(self, driver: Driver, now_ms: Callable[[], int]) -> None:
+        self.driver = driver
+        self._now_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self._now_ms()
+
+    async def close(self) -> None:
+        await self.driver.close()
+
+    async def commit(self, change: Change) -> Recorded:
+        return await self.driver.write(changes.commit_change(change))
+
+    async def load_books(self, payment_id: str) -> Books | None:
+        return await self.driver.read(reading.load_books(payment_id))
+
+    async def load_payment(self, payment_id: str) -> Payment | None:
+        return await self.driver.read(reading.load_payment(payment_id))
+
+    async def payment_of_charge(self, provider_id: str) -> str | None:
+        return await self.driver.read(reading.payment_of_charge(provider_id))
+
+    async def list_payments(
+        self,
+        account: str,
+        filters: dict[str, str],
+        cursor: str,
+        limit: int,
+        *,
+        backwards: bool = False,
+    ) -> list[Payment]:
+        return await self.driver.read(
+            reading.list_payments(account, filters, cursor, limit, backwards=backwards)
+        )
+
+    async def load_exchange(self, attempt_id: str) -> Exchange | None:
+        return await self.driver.read(reading.load_exchange(attempt_id))
+
+    async def load_audit(self, payment_id: str) -> list[AuditRow]:
+        return await self.driver.read(reading.load_audit(payment_id))
+
+    async def load_key(self, account: str, key: str) -> KeyTaken | None:
+        return await self.driver.read(reading.load_key(account, key))
+
+    async def load_event(self, event_id: str) -> OutEvent | None:
+        return await self.driver.read(reading.load_event(event_id))
+
+    async def list_events(self, account: str, cursor: str, limit: int) -> list[OutEvent]:
+        return await self.driver.read(reading.list_events(account, cursor, limit))
+
+    async def receive(self, inbound: Inbound) -> Duplicate | None:
+        result: Duplicate | None = await self.driver.write(hooks.receive(inbound))
+        return result
+
+    async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]:
+        return await self.driver.write(queue.claim_jobs(now_ms, lease_ms, limit))
+
+    async def finish_job(self, job: Job) -> bool:
+        return await self.driver.write(queue.finish_job(job))
+
+    async def postpone_job(self, job: Job, run_at_ms: int) -> bool:
+        return await self.driver.write(queue.postpone_job(job, run_at_ms))
+
+    async def enqueue_job(self, kind: str, subject: str, run_at_ms: int) -> None:
+        await self.driver.write(queue.enqueue_job(kind, subject, run_at_ms))
+
+    async def next_job_ms(self, now_ms: int) -> int | None:
+        return await self.driver.read(queue.next_job_ms(now_ms))
+
+    async def count_jobs(self) -> dict[str, tuple[int, int]]:
+        return await self.driver.read(queue.count_jobs())
+
+    async def wake_orphans(self, now_ms: int) -> int:
+        return await self.driver.write(keeping.wake_orphans(now_ms))
+
+    async def save_endpoint(self, endpoint: Endpoint) -> None:
+        await self.driver.write(hooks.save_endpoint(endpoint))
+
+    async def load_endpoint(self, endpoint_id: str) -> Endpoint | None:
+        return await self.driver.read(hooks.load_endpoint(endpoint_id))
+
+    async def list_endpoints(self, account: str) -> list[Endpoint]:
+        return await self.driver.read(hooks.list_endpoints(account))
+
+    async def finish_delivery(self, job: Job, delivery: Delivery, run_at_ms: int | None) -> bool:
+        return await self.driver.write(hooks.finish_delivery(job, delivery, run_at_ms))
+
+    async def list_deliveries(self, endpoint_id: str, limit: int) -> list[Delivery]:
+        return await self.driver.read(hooks.list_deliveries(endpoint_id, limit))
+
+    async def load_delivery(self, event_id: str, endpoint_id: str) -> Delivery | None:
+        return await self.driver.read(hooks.load_delivery(event_id, endpoint_id))
+
+    async def save_api_key(self, key: ApiKey) -> None:
+        await self.driver.write(keeping.save_api_key(key))
+
+    async def find_api_key(self, digest: str) -> ApiKey | None:
+        return await self.driver.read(keeping.find_api_key(digest))
+
+    async def list_api_keys(self) -> list[ApiKey]:
+        return await self.driver.read(keeping.list_api_keys())
+
+    async def expire(self, now_ms: int, keep_inbound_ms: int) -> int:
+        return await self.driver.write(keeping.expire(now_ms, keep_inbound_ms))
+
+    async def seal_audit(self, now_ms: int) -> str:
+        return await self.driver.write(keeping.seal_audit(now_ms))

@@ -1,0 +1,86 @@
+"""Bringing a database to the newest schema: Alembic's revisions, run over either driver.
+
+Revisions expand first and contract in a later release, so that old and new replicas can share a
+database during an upgrade.
+"""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any, Final
+
+from tollkeeper.kernel.errors import Misconfigured
+
+HEAD: Final = "0001"
+"""The newest revision; a test holds that it is Alembic's head."""
+
+
+def is_postgres(url: str) -> bool:
+    """Whether `url` names PostgreSQL; anything else is a path of a SQLite file."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that `url` (`sqlite:///path` or a plain path) names."""
+    path = url.removeprefix("sqlite:///")
+    if "://" in path:
+        raise Misconfigured(f"database {url!r}: use a file path or a postgresql:// address")
+    return Path(path)
+
+
+def upgrade(url: str) -> None:
+    """Migrates the database at `url` to the newest revision; blocks until done."""
+    if is_postgres(url):
+        asyncio.run(_upgrade_postgres(url))
+        return
+    path = sqlite_path(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if sqlite_revision(path) == HEAD:
+        return
+    from sqlalchemy import create_engine  # noqa: PLC0415 - slow to import, seldom needed
+
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    with engine.begin() as connection:
+        run_revisions(connection)
+    engine.dispose()
+
+
+def sqlite_revision(path: Path) -> str | None:
+    """The revision of the SQLite file at `path`; `None` for a new or foreign file."""
+    if not path.exists():
+        return None
+    connection = sqlite3.connect(path)
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError:
+        return None
+    finally:
+        connection.close()
+    return str(row[0]) if row else None
+
+
+async def _upgrade_postgres(url: str) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - slow, seldom needed
+
+    address = url.replace("postgres://", "postgresql://", 1)
+    engine = create_async_engine(address.replace("postgresql://", "postgresql+asyncpg://", 1))
+    try:
+        async with engine.begin() as connection:
+            # two replicas that start together migrate one after the other
+            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7203001)")
+            await connection.run_sync(run_revisions)
+    finally:
+        await engine.dispose()
+
+
+def run_revisions(connection: Any) -> None:
+    """Runs what is missing on an open SQLAlchemy connection."""
+    from alembic import command  # noqa: PLC0415 - slow to import, seldom needed
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

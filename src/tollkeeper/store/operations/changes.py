@@ -1,0 +1,305 @@
+"""Committing a Change: the one write through which every payment's row comes and goes."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, delete, literal, select, update
+from sqlalchemy.sql import ClauseElement
+
+from tollkeeper.payments.change import Answer, Change, Claim, Exchange, Inbound
+from tollkeeper.payments.commit import Committed, Duplicate, KeyTaken, Recorded, Stale
+from tollkeeper.payments.payment import Attempt, Dispute, Payment, Refund
+from tollkeeper.store import tables as t
+from tollkeeper.store.statements import Operation, Refused, Statement, insert_for
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def _insert_all(table: Any, *, conflict: str = "") -> Any:
+    """INSERT of every column; `conflict`: `nothing`, or `update` of all but the primary key."""
+
+    def build(dialect: str) -> ClauseElement:
+        statement = insert_for(dialect)(table).values({c.name: bindparam(c.name) for c in table.c})
+        keys = [c.name for c in table.primary_key]
+        if conflict == "nothing":
+            return statement.on_conflict_do_nothing(index_elements=keys)  # type: ignore[no-any-return]
+        if conflict == "update":
+            rest = {c.name: statement.excluded[c.name] for c in table.c if c.name not in keys}
+            return statement.on_conflict_do_update(index_elements=keys, set_=rest)  # type: ignore[no-any-return]
+        return statement  # type: ignore[no-any-return]
+
+    return build
+
+
+def _update_payment(_: str) -> ClauseElement:
+    columns: dict[Any, Any] = {
+        c.name: bindparam(c.name) for c in t.payments.c if c.name not in {"id", "created_ms"}
+    }
+    return (
+        update(t.payments)
+        .where(t.payments.c.id == bindparam("the_id"), t.payments.c.seq == bindparam("expected"))
+        .values(columns)
+    )
+
+
+def _settle_job(dialect: str) -> ClauseElement:
+    """Sets the next look; a new fence takes the job away from whoever holds it."""
+    statement = insert_for(dialect)(t.jobs).values({c.name: bindparam(c.name) for c in t.jobs.c})
+    return statement.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=["kind", "subject"],
+        set_={
+            "run_at_ms": statement.excluded.run_at_ms,
+            "lease_until_ms": 0,
+            "tries": 0,
+            "fence": t.jobs.c.fence + 1,
+        },
+    )
+
+
+def _fan_out(table: Any, columns: Mapping[str, Any]) -> Any:
+    """INSERT one row of `table` for each enabled endpoint of the event's account."""
+
+    def build(dialect: str) -> ClauseElement:
+        source = select(*columns.values()).where(
+            t.webhook_endpoints.c.account == bindparam("account"),
+            t.webhook_endpoints.c.enabled.is_(True),
+        )
+        return insert_for(dialect)(table).from_select(list(columns), source)  # type: ignore[no-any-return]
+
+    return build
+
+
+def _key_answer(_: str) -> ClauseElement:
+    return (
+        update(t.idempotency_keys)
+        .where(
+            t.idempotency_keys.c.account == bindparam("the_account"),
+            t.idempotency_keys.c.key == bindparam("the_key"),
+        )
+        .values(
+            status=bindparam("status"), body=bindparam("body"), expires_ms=bindparam("expires_ms")
+        )
+    )
+
+
+INSERT_KEY: Final = Statement(
+    "insert_key", _insert_all(t.idempotency_keys, conflict="nothing"), returns=False
+)
+SELECT_KEY: Final = Statement(
+    "select_key",
+    lambda _: select(
+        t.idempotency_keys.c.fingerprint,
+        t.idempotency_keys.c.token,
+        t.idempotency_keys.c.payment_id,
+        t.idempotency_keys.c.refund_id,
+        t.idempotency_keys.c.status,
+        t.idempotency_keys.c.body,
+        t.idempotency_keys.c.expires_ms,
+    ).where(
+        t.idempotency_keys.c.account == bindparam("account"),
+        t.idempotency_keys.c.key == bindparam("key"),
+    ),
+    returns=True,
+)
+ANSWER_KEY: Final = Statement("answer_key", _key_answer, returns=False)
+INSERT_PAYMENT: Final = Statement(
+    "insert_payment", _insert_all(t.payments, conflict="nothing"), returns=False
+)
+UPDATE_PAYMENT: Final = Statement("update_payment", _update_payment, returns=False)
+SELECT_HEAD: Final = Statement(
+    "select_head",
+    lambda _: select(t.payments.c.audit_head).where(t.payments.c.id == bindparam("id")),
+    returns=True,
+)
+UPSERT_ATTEMPT: Final = Statement(
+    "upsert_attempt", _insert_all(t.attempts, conflict="update"), returns=False
+)
+UPSERT_REFUND: Final = Statement(
+    "upsert_refund", _insert_all(t.refunds, conflict="update"), returns=False
+)
+UPSERT_DISPUTE: Final = Statement(
+    "upsert_dispute", _insert_all(t.disputes, conflict="update"), returns=False
+)
+INSERT_EXCHANGE: Final = Statement(
+    "insert_exchange", _insert_all(t.exchanges, conflict="update"), returns=False
+)
+UPDATE_REPLY: Final = Statement(
+    "update_reply",
+    lambda _: (
+        update(t.exchanges)
+        .where(t.exchanges.c.attempt_id == bindparam("the_attempt"))
+        .values(reply=bindparam("reply"), sealed=bindparam("sealed"))
+    ),
+    returns=False,
+)
+INSERT_AUDIT: Final = Statement("insert_audit", _insert_all(t.audit), returns=False)
+INSERT_EVENT: Final = Statement("insert_event", _insert_all(t.events), returns=False)
+FAN_OUT_DELIVERIES: Final = Statement(
+    "fan_out_deliveries",
+    _fan_out(
+        t.deliveries,
+        {
+            "event_id": bindparam("event_id"),
+            "endpoint_id": t.webhook_endpoints.c.id,
+            "state": literal("pending"),
+            "tries": literal(0),
+            "updated_ms": bindparam("now_ms"),
+        },
+    ),
+    returns=False,
+)
+FAN_OUT_JOBS: Final = Statement(
+    "fan_out_jobs",
+    _fan_out(
+        t.jobs,
+        {
+            "kind": literal("deliver"),
+            "subject": bindparam("event_id").concat("|").concat(t.webhook_endpoints.c.id),
+            "run_at_ms": bindparam("now_ms"),
+            "lease_until_ms": literal(0),
+            "fence": literal(0),
+            "tries": literal(0),
+        },
+    ),
+    returns=False,
+)
+UPSERT_JOB: Final = Statement("upsert_job", _settle_job, returns=False)
+DELETE_JOB: Final = Statement(
+    "delete_job",
+    lambda _: delete(t.jobs).where(
+        t.jobs.c.kind == bindparam("kind"), t.jobs.c.subject == bindparam("subject")
+    ),
+    returns=False,
+)
+INSERT_INBOUND: Final = Statement(
+    "insert_inbound", _insert_all(t.inbound_events, conflict="nothing"), returns=False
+)
+
+
+def commit_change(change: Change) -> Operation[Recorded]:
+    """Writes all of `change`, or nothing: `Stale` where the payment has moved on, `KeyTaken` where
+    the idempotency key is bound already, `Duplicate` for a webhook that is stored already.
+
+    Repeating a change that was committed answers `Committed` again and writes nothing.
+    """
+    if change.claim is not None:
+        yield from _claim(change.claim)
+    if change.inbound is not None:
+        yield from store_inbound(change.inbound)
+    yield from _payment(change)
+    for attempt in change.attempts:
+        yield UPSERT_ATTEMPT, _attempt_row(attempt)
+    for refund in change.refunds:
+        yield UPSERT_REFUND, _refund_row(refund)
+    for dispute in change.disputes:
+        yield UPSERT_DISPUTE, _dispute_row(dispute)
+    for exchange in change.exchanges:
+        yield _exchange(exchange)
+    yield INSERT_AUDIT, msgspec.structs.asdict(change.audit)
+    for event in change.events:
+        yield INSERT_EVENT, msgspec.structs.asdict(event)
+        told = {"event_id": event.id, "account": event.account, "now_ms": event.created_ms}
+        yield FAN_OUT_DELIVERIES, told
+        yield FAN_OUT_JOBS, told
+    if change.answer is not None:
+        yield ANSWER_KEY, _answer_row(change.answer)
+    yield _look(change)
+    return Committed()
+
+
+def _claim(claim: Claim) -> Operation[None]:
+    ((count,),) = yield INSERT_KEY, msgspec.structs.asdict(claim) | _NO_ANSWER
+    if count:
+        return
+    rows = yield SELECT_KEY, {"account": claim.account, "key": claim.key}
+    taken = KeyTaken(*rows[0])
+    raise Refused(Committed() if taken.token == claim.token else taken)
+
+
+def store_inbound(inbound: Inbound) -> Operation[None]:
+    """Stores a webhook; refuses with `Duplicate` where its event id is known."""
+    ((count,),) = yield INSERT_INBOUND, msgspec.structs.asdict(inbound)
+    if not count:
+        raise Refused(Duplicate())
+
+
+def _payment(change: Change) -> Operation[None]:
+    row = _payment_row(change.payment)
+    if change.expected_seq is None:
+        ((count,),) = yield INSERT_PAYMENT, row
+    else:
+        row = row | {"the_id": change.payment.id, "expected": change.expected_seq}
+        ((count,),) = yield UPDATE_PAYMENT, row
+    if not count:
+        rows = yield SELECT_HEAD, {"id": change.payment.id}
+        again = bool(rows) and rows[0][0] == change.payment.audit_head
+        raise Refused(Committed() if again else Stale())
+
+
+def _exchange(exchange: Exchange) -> tuple[Statement, dict[str, Any]]:
+    row = msgspec.structs.asdict(exchange)
+    if exchange.request is not None:
+        return INSERT_EXCHANGE, row
+    return UPDATE_REPLY, row | {"the_attempt": exchange.attempt_id}
+
+
+def _look(change: Change) -> tuple[Statement, dict[str, Any]]:
+    name = {"kind": "settle", "subject": change.payment.id}
+    if change.look_at_ms is None:
+        return DELETE_JOB, name
+    return UPSERT_JOB, name | _FRESH_JOB | {"run_at_ms": change.look_at_ms}
+
+
+def _payment_row(payment: Payment) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(payment, name) for name in _PAYMENT_COLUMNS}
+    row["body"] = _encode(payment)
+    return row
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "id": attempt.id,
+        "payment_id": attempt.payment_id,
+        "operation": attempt.operation,
+        "integration": attempt.integration,
+        "outcome": attempt.outcome,
+        "sent_ms": attempt.sent_ms,
+        "body": _encode(attempt),
+    }
+
+
+def _refund_row(refund: Refund) -> dict[str, Any]:
+    return {
+        "id": refund.id,
+        "payment_id": refund.payment_id,
+        "status": refund.status,
+        "amount_minor": refund.amount_minor,
+        "provider_id": refund.provider_id,
+        "body": _encode(refund),
+    }
+
+
+def _dispute_row(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "id": dispute.id,
+        "payment_id": dispute.payment_id,
+        "state": dispute.state,
+        "provider_id": dispute.provider_id,
+        "body": _encode(dispute),
+    }
+
+
+def _answer_row(answer: Answer) -> dict[str, Any]:
+    return {
+        "the_account": answer.account,
+        "the_key": answer.key,
+        "status": answer.status,
+        "body": answer.body,
+        "expires_ms": answer.expires_ms,
+    }
+
+
+_PAYMENT_COLUMNS: Final = tuple(c.name for c in t.payments.c if c.name != "body")
+_NO_ANSWER: Final[dict[str, Any]] = {"status": None, "body": None, "expires_ms": None}
+_FRESH_JOB: Final = {"lease_until_ms": 0, "fence": 0, "tries": 0}

@@ -1,0 +1,164 @@
+"""The store's upkeep: API keys, expiry of bodies, seals over audit heads, orphans of a crash."""
+
+from typing import Any, Final
+
+from sqlalchemy import bindparam, func, literal, select, update
+from sqlalchemy.sql import ClauseElement
+
+from tollkeeper.flows.ports import ApiKey
+from tollkeeper.payments.audit import seal_hash
+from tollkeeper.store import tables as t
+from tollkeeper.store.statements import Operation, Statement, insert_for
+
+SEAL_PAGE: Final = 5_000
+
+
+def _upsert_key(dialect: str) -> Any:
+    statement = insert_for(dialect)(t.api_keys).values(
+        {c.name: bindparam(c.name) for c in t.api_keys.c}
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={
+            "label": statement.excluded.label,
+            "role": statement.excluded.role,
+            "revoked_ms": statement.excluded.revoked_ms,
+        },
+    )
+
+
+def _orphans(_: str) -> ClauseElement:
+    sending = select(t.attempts.c.payment_id).where(t.attempts.c.outcome.is_(None))
+    return (
+        update(t.jobs)
+        .where(t.jobs.c.kind == literal("settle"), t.jobs.c.subject.in_(sending))
+        .values(run_at_ms=bindparam("now_ms"), lease_until_ms=0, fence=t.jobs.c.fence + 1)
+    )
+
+
+UPSERT_API_KEY: Final = Statement("upsert_api_key", _upsert_key, returns=False)
+FIND_API_KEY: Final = Statement(
+    "find_api_key",
+    lambda _: select(*t.api_keys.c).where(t.api_keys.c.digest == bindparam("digest")),
+    returns=True,
+)
+LIST_API_KEYS: Final = Statement(
+    "list_api_keys", lambda _: select(*t.api_keys.c).order_by(t.api_keys.c.id), returns=True
+)
+WAKE_ORPHANS: Final = Statement("wake_orphans", _orphans, returns=False)
+FREE_LEASES: Final = Statement(
+    "free_leases",
+    lambda _: (
+        update(t.jobs)
+        .where(t.jobs.c.lease_until_ms > 0)
+        .values(lease_until_ms=0, fence=t.jobs.c.fence + 1)
+    ),
+    returns=False,
+)
+EXPIRE_KEYS: Final = Statement(
+    "expire_keys",
+    lambda _: (
+        update(t.idempotency_keys)
+        .where(
+            t.idempotency_keys.c.body.is_not(None),
+            t.idempotency_keys.c.expires_ms <= bindparam("now_ms"),
+        )
+        .values(status=None, body=None)
+    ),
+    returns=False,
+)
+EXPIRE_INBOUND: Final = Statement(
+    "expire_inbound",
+    lambda _: (
+        update(t.inbound_events)
+        .where(
+            t.inbound_events.c.received_ms <= bindparam("before_ms"),
+            t.inbound_events.c.payload != literal(b""),
+        )
+        .values(payload=b"")
+    ),
+    returns=False,
+)
+HEADS: Final = Statement(
+    "heads",
+    lambda _: (
+        select(t.payments.c.id, t.payments.c.audit_head)
+        .where(t.payments.c.id > bindparam("after"))
+        .order_by(t.payments.c.id)
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
+LAST_SEAL: Final = Statement(
+    "last_seal",
+    lambda _: (
+        select(t.audit_seals.c.seq, t.audit_seals.c.hash)
+        .order_by(t.audit_seals.c.seq.desc())
+        .limit(1)
+    ),
+    returns=True,
+)
+INSERT_SEAL: Final = Statement(
+    "insert_seal",
+    lambda d: insert_for(d)(t.audit_seals).values(
+        {c.name: bindparam(c.name) for c in t.audit_seals.c}
+    ),
+    returns=False,
+)
+COUNT_PAYMENTS: Final = Statement(
+    "count_payments", lambda _: select(func.count()).select_from(t.payments), returns=True
+)
+
+
+def save_api_key(key: ApiKey) -> Operation[None]:
+    """Inserts a key, or updates its label, role and revocation."""
+    yield UPSERT_API_KEY, {c.name: getattr(key, c.name) for c in t.api_keys.c}
+
+
+def _api_key(row: tuple[Any, ...]) -> ApiKey:
+    return ApiKey(**dict(zip((c.name for c in t.api_keys.c), row, strict=True)))
+
+
+def find_api_key(digest: str) -> Operation[ApiKey | None]:
+    """The key whose secret has this digest."""
+    rows = yield FIND_API_KEY, {"digest": digest}
+    return _api_key(tuple(rows[0])) if rows else None
+
+
+def list_api_keys() -> Operation[list[ApiKey]]:
+    """Every key, oldest first."""
+    rows = yield LIST_API_KEYS, {}
+    return [_api_key(tuple(row)) for row in rows]
+
+
+def wake_orphans(now_ms: int) -> Operation[int]:
+    """Makes settling of every attempt that was being sent due now, and frees all leases: only for
+    a process that knows it is the only one."""
+    yield FREE_LEASES, {}
+    ((count,),) = yield WAKE_ORPHANS, {"now_ms": now_ms}
+    return int(count)
+
+
+def expire(now_ms: int, keep_inbound_ms: int) -> Operation[int]:
+    """Removes stored answers past their time and payloads of old webhooks; gives how many."""
+    ((keys,),) = yield EXPIRE_KEYS, {"now_ms": now_ms}
+    ((hooks,),) = yield EXPIRE_INBOUND, {"before_ms": now_ms - keep_inbound_ms}
+    return int(keys + hooks)
+
+
+def seal_audit(now_ms: int) -> Operation[str]:
+    """Writes one seal over every payment's audit head; gives its hash."""
+    last = yield LAST_SEAL, {}
+    seq: int = last[0][0] if last else 0
+    previous: str = last[0][1] if last else ""
+    digest, count, after = previous, 0, ""
+    while True:
+        rows = yield HEADS, {"after": after, "limit": SEAL_PAGE}
+        if not rows:
+            break
+        digest = seal_hash(digest, [(row[0], row[1]) for row in rows])
+        count += len(rows)
+        after = rows[-1][0]
+    seal = {"seq": seq + 1, "at_ms": now_ms, "heads": count, "previous": previous, "hash": digest}
+    yield INSERT_SEAL, seal
+    return digest

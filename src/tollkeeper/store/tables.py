@@ -1,0 +1,232 @@
+"""Every table, described once for both databases.
+
+A row that is a value of ours keeps the whole value in `body` (JSON) and copies into columns only
+what is searched, joined or counted by. Times are Unix milliseconds, amounts minor units.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata: Final = MetaData()
+
+payments: Final = Table(
+    "payments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("outcome_known", Boolean, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("captured_minor", BigInteger, nullable=False),
+    Column("refunded_minor", BigInteger, nullable=False),
+    Column("integration", Text, nullable=False),
+    Column("provider_id", Text),
+    Column("customer", Text),
+    Column("reference", Text),
+    Column("attention", Text),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("audit_head", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("payments_account_id", payments.c.account, payments.c.id)
+Index("payments_account_status_id", payments.c.account, payments.c.status, payments.c.id)
+Index("payments_provider_id", payments.c.provider_id)
+Index(
+    "payments_account_customer_id",
+    payments.c.account,
+    payments.c.customer,
+    payments.c.id,
+    sqlite_where=payments.c.customer.is_not(None),
+    postgresql_where=payments.c.customer.is_not(None),
+)
+Index(
+    "payments_account_reference_id",
+    payments.c.account,
+    payments.c.reference,
+    payments.c.id,
+    sqlite_where=payments.c.reference.is_not(None),
+    postgresql_where=payments.c.reference.is_not(None),
+)
+Index(
+    "payments_attention",
+    payments.c.id,
+    sqlite_where=payments.c.attention.is_not(None),
+    postgresql_where=payments.c.attention.is_not(None),
+)
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("integration", Text, nullable=False),
+    Column("outcome", Text),
+    Column("sent_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("attempts_payment_id", attempts.c.payment_id, attempts.c.id)
+
+refunds: Final = Table(
+    "refunds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("provider_id", Text),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("refunds_payment_id", refunds.c.payment_id, refunds.c.id)
+
+disputes: Final = Table(
+    "disputes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("provider_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("disputes_payment_id", disputes.c.payment_id, disputes.c.id)
+
+exchanges: Final = Table(
+    "exchanges",
+    metadata,
+    Column("attempt_id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+    Column("sealed", Boolean, nullable=False),
+    Column("request", LargeBinary),
+    Column("reply", LargeBinary),
+)
+
+idempotency_keys: Final = Table(
+    "idempotency_keys",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("refund_id", Text),
+    Column("status", Integer),
+    Column("body", LargeBinary),
+    Column("expires_ms", BigInteger),
+)
+Index(
+    "idempotency_keys_expires",
+    idempotency_keys.c.expires_ms,
+    sqlite_where=idempotency_keys.c.body.is_not(None),
+    postgresql_where=idempotency_keys.c.body.is_not(None),
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+audit_seals: Final = Table(
+    "audit_seals",
+    metadata,
+    Column("seq", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("heads", BigInteger, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+Index("events_account_id", events.c.account, events.c.id)
+Index("events_payment_id", events.c.payment_id, events.c.id)
+
+webhook_endpoints: Final = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("webhook_endpoints_account", webhook_endpoints.c.account, webhook_endpoints.c.id)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("endpoint_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+Index("deliveries_endpoint", deliveries.c.endpoint_id, deliveries.c.event_id)
+
+inbound_events: Final = Table(
+    "inbound_events",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("integration", Text, nullable=False),
+    Column("word", Text, nullable=False),
+    Column("fate", Text, nullable=False),
+    Column("payment_id", Text),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+Index("inbound_events_received", inbound_events.c.received_ms)
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("run_at_ms", BigInteger, nullable=False),
+    Column("lease_until_ms", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+)
+Index("jobs_run_at", jobs.c.run_at_ms)
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("account", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("api_version", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger),
+)
