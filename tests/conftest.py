@@ -1,4 +1,7 @@
-"""What every test may count on: a coroutine test runs on a fresh event loop."""
+"""What every test may count on: a coroutine test runs on a fresh event loop.
+
+A test that has a fixture `loop_factory` runs on the loop that it makes.
+"""
 
 import asyncio
 import inspect
@@ -11,5 +14,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     wanted = pyfuncitem._fixtureinfo.argnames
-    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
+    with asyncio.Runner(loop_factory=pyfuncitem.funcargs.get("loop_factory")) as runner:
+        runner.run(test)
     return True

@@ -15,6 +15,8 @@ from tollkeeper.integrations.values import WireRequest
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.trip import Budgets
 
+pytestmark = pytest.mark.usefixtures("loop_factory")
+
 
 def outcome(result: WireResult) -> tuple[str, str, bool]:
     """Stage, word and whether a connection was acquired, of a result that must be a failure."""

@@ -125,17 +125,13 @@ async def exchange(
 
 
 async def _read(response: aiohttp.ClientResponse, trip: Trip, max_bytes: int) -> WireReply:
-    """The whole reply. Leaves a connection that cannot be used again closed."""
-    early = trip.stage == "send"
+    """The whole reply, of a body within the bound."""
     trip.enter("read")
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > max_bytes:
-            response.close()
             raise BodyTooLarge(f"more than {max_bytes} bytes")
-    if early:  # answered before we had said everything: the rest must not follow
-        response.close()
     headers = tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1"))
         for name, value in response.raw_headers
