@@ -1,0 +1,35 @@
+"""What reaches the simulator and what leaves it, as plain values without sockets."""
+
+from typing import Literal
+
+import msgspec
+
+Ending = Literal["send", "drop", "reset", "truncate"]
+"""What the transport does with a reply: `send` it whole, `drop` it (say nothing and keep the
+connection), `reset` the connection, or `truncate` the body and then close."""
+
+
+class SimRequest(msgspec.Struct, frozen=True):
+    """One HTTP request. `path` is percent-decoded no further than the client sent it;
+    `query_string` excludes the `?`; header names may have any case."""
+
+    method: str
+    path: str
+    query_string: str = ""
+    headers: list[tuple[str, str]] = []
+    body: bytes = b""
+
+
+class SimReply(msgspec.Struct):
+    """One HTTP reply and what the transport shall do with it.
+
+    `truncate_at` counts the body bytes that still leave when `ending` is `truncate`;
+    `body_delay_seconds` is a pause between the headers and the body.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    ending: Ending = "send"
+    truncate_at: int = 0
+    body_delay_seconds: float = 0.0

@@ -1,0 +1,223 @@
+"""The provider's memory and what every effect on it needs: time, identifiers, events, the books."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tollkeeper.kernel.chance import Chance
+from tollkeeper.kernel.clock import Clock
+from tollkeeper.simulator import ledger
+from tollkeeper.simulator.agenda import Agenda
+from tollkeeper.simulator.cards import CARDS, TOKENS, Card
+from tollkeeper.simulator.config import SimulatorConfig
+from tollkeeper.simulator.identifiers import new_identifier
+from tollkeeper.simulator.records import (
+    Account,
+    Charge,
+    Customer,
+    Dispute,
+    Endpoint,
+    Event,
+    Intent,
+    Origin,
+    Record,
+    Refund,
+)
+from tollkeeper.simulator.rendering import RENDERERS, render_charge, render_refund
+from tollkeeper.simulator.shelves import Shelf
+from tollkeeper.simulator.versions import Document, take_back
+
+Journal = Callable[[ledger.LedgerCharge], None]
+Announce = Callable[[Event, Endpoint], None]
+
+
+class Shelves:
+    """Everything that one account owns."""
+
+    def __init__(self) -> None:
+        self.intents: Shelf[Intent] = Shelf()
+        self.charges: Shelf[Charge] = Shelf()
+        self.refunds: Shelf[Refund] = Shelf()
+        self.disputes: Shelf[Dispute] = Shelf()
+        self.customers: Shelf[Customer] = Shelf()
+        self.endpoints: dict[str, Endpoint] = {}
+        self.events: dict[str, Event] = {}
+
+
+class World:
+    """All accounts' records. Every method is one step of one effect; none waits."""
+
+    def __init__(
+        self,
+        config: SimulatorConfig,
+        clock: Clock,
+        chance: Chance,
+        agenda: Agenda,
+        journal: Journal | None,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.chance = chance
+        self.agenda = agenda
+        self.issuer = config.issuer
+        self.accounts = {a.id: Account(a.id, [a.key], a.api_version) for a in config.accounts}
+        self.by_key = {key: a for a in self.accounts.values() for key in a.keys}
+        self.shelves = {identifier: Shelves() for identifier in self.accounts}
+        self.methods: dict[str, Card] = {}
+        self.announce: Announce | None = None
+        self._journal = journal
+        self._touched: dict[str, Charge] = {}
+
+    # Time and names
+
+    def now_ms(self) -> int:
+        return self.clock.now_ms()
+
+    def now(self) -> int:
+        return self.clock.now_ms() // 1000
+
+    def new_id(self, prefix: str) -> str:
+        return new_identifier(prefix, self.chance)
+
+    # Payment methods
+
+    def card_of(self, method: str) -> Card | None:
+        """The card behind a published test payment method or one made from it."""
+        return CARDS.get(method) or self.methods.get(method)
+
+    def attach_method(self, method: str) -> str | None:
+        """A payment method of its own for a published test name (each use makes a new one, as at
+        the provider), the same identifier for one that exists, None for an unknown one."""
+        if method in self.methods:
+            return method
+        card = CARDS.get(TOKENS.get(method, method))
+        if card is None:
+            return None
+        identifier = self.new_id("pm")
+        self.methods[identifier] = card
+        return identifier
+
+    # Looking up across accounts (control, challenge pages)
+
+    def find_intent(self, identifier: str) -> Intent | None:
+        return self._find(lambda shelves: shelves.intents.get(identifier))
+
+    def find_charge(self, identifier: str) -> Charge | None:
+        return self._find(lambda shelves: shelves.charges.get(identifier))
+
+    def find_refund(self, identifier: str) -> Refund | None:
+        return self._find(lambda shelves: shelves.refunds.get(identifier))
+
+    def find_dispute(self, identifier: str) -> Dispute | None:
+        return self._find(lambda shelves: shelves.disputes.get(identifier))
+
+    def _find[R](self, look: Callable[[Shelves], R | None]) -> R | None:
+        for shelves in self.shelves.values():
+            found = look(shelves)
+            if found is not None:
+                return found
+        return None
+
+    # The library of versions.Library
+
+    def charges_of(self, intent_id: str) -> list[Document]:
+        intent = self.find_intent(intent_id)
+        identifiers = intent.charges[::-1] if intent else []
+        charges = [self.find_charge(identifier) for identifier in identifiers]
+        return [render_charge(c, self.config.public_url) for c in charges if c is not None]
+
+    def refunds_of(self, charge_id: str) -> list[Document]:
+        charge = self.find_charge(charge_id)
+        identifiers = charge.refunds[::-1] if charge else []
+        refunds = [self.find_refund(identifier) for identifier in identifiers]
+        return [render_refund(r, self.config.public_url) for r in refunds if r is not None]
+
+    def render(self, record: Record) -> Document:
+        """A record in the newest form of the wire."""
+        return RENDERERS[type(record)](record, self.config.public_url)
+
+    # Events
+
+    def emit(
+        self,
+        kind: str,
+        record: Intent | Charge | Refund | Dispute,
+        origin: Origin,
+        previous: dict[str, Any] | None = None,
+    ) -> None:
+        """Record that `kind` happened to `record`, and announce it to whoever listens."""
+        account = self.accounts[record.account]
+        shelves = self.shelves[record.account]
+        listeners = [e for e in shelves.endpoints.values() if _hears(e, kind)]
+        event = Event(
+            id=self.new_id("evt"),
+            account=account.id,
+            created=self.now(),
+            type=kind,
+            api_version=account.api_version,
+            origin=origin,
+            documents=self._documents(record, account, listeners),
+            previous=previous,
+            pending_webhooks=len(listeners),
+        )
+        self._keep(shelves, event)
+        for endpoint in listeners:
+            if self.announce is not None:
+                self.announce(event, endpoint)
+
+    def _documents(
+        self, record: Record, account: Account, listeners: list[Endpoint]
+    ) -> dict[str, bytes]:
+        documents: dict[str, bytes] = {}
+        for version in (account.api_version, *(e.api_version for e in listeners)):
+            if version is not None and version not in documents:
+                form = take_back(self.render(record), version, self)
+                documents[version] = msgspec.json.encode(form)
+        return documents
+
+    def _keep(self, shelves: Shelves, event: Event) -> None:
+        shelves.events[event.id] = event
+        if len(shelves.events) > self.config.events_kept:
+            del shelves.events[next(iter(shelves.events))]
+
+    # The books
+
+    def touch(self, charge: Charge) -> None:
+        """`charge` changed; the journal hears of it when the effect is complete."""
+        charge.updated_ms = self.now_ms()
+        if self._journal is not None:
+            self._touched[charge.id] = charge
+
+    def close_books(self) -> None:
+        """An effect is complete: write the charges that it changed to the journal."""
+        if self._journal is None or not self._touched:
+            return
+        for charge in self._touched.values():
+            self._journal(self.charge_entry(charge))
+        self._touched.clear()
+
+    def charge_entry(self, charge: Charge) -> ledger.LedgerCharge:
+        shelves = self.shelves[charge.account]
+        refunds = [shelves.refunds.get(identifier) for identifier in charge.refunds]
+        disputes = [shelves.disputes.get(identifier) for identifier in charge.disputes]
+        return ledger.charge_entry(
+            charge,
+            [refund for refund in refunds if refund is not None],
+            [dispute for dispute in disputes if dispute is not None],
+            self.config.reference_key,
+        )
+
+    def ledger(self) -> ledger.Ledger:
+        key = self.config.reference_key
+        charges = [c for s in self.shelves.values() for c in s.charges.records]
+        intents = [i for s in self.shelves.values() for i in s.intents.records]
+        return ledger.Ledger(
+            charges=[self.charge_entry(c) for c in sorted(charges, key=lambda c: c.created_ms)],
+            intents=[ledger.intent_entry(i, key) for i in sorted(intents, key=lambda i: i.created)],
+        )
+
+
+def _hears(endpoint: Endpoint, kind: str) -> bool:
+    wanted = endpoint.enabled_events
+    return endpoint.status == "enabled" and ("*" in wanted or kind in wanted)
