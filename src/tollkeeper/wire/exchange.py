@@ -100,9 +100,9 @@ async def exchange(
     *,
     headers: Headers,
     body: bytes,
-    max_reply_bytes: int,
+    max_reply_bytes: int | None,
 ) -> WireResult:
-    """Send one request and read one reply of at most `max_reply_bytes`."""
+    """Send one request and read one reply of at most `max_reply_bytes`; None: the head will do."""
     token = TRIP.set(trip)
     reply, failure = None, None
     try:
@@ -124,14 +124,15 @@ async def exchange(
     return WireResult(reply=reply, failure=failure, timings_ms=trip.timings_ms)
 
 
-async def _read(response: aiohttp.ClientResponse, trip: Trip, max_bytes: int) -> WireReply:
-    """The whole reply, of a body within the bound."""
+async def _read(response: aiohttp.ClientResponse, trip: Trip, max_bytes: int | None) -> WireReply:
+    """The reply, whole where a body is wanted."""
     trip.enter("read")
     body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > max_bytes:
-            raise BodyTooLarge(f"more than {max_bytes} bytes")
+    if max_bytes is not None:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > max_bytes:
+                raise BodyTooLarge(f"more than {max_bytes} bytes")
     headers = tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1"))
         for name, value in response.raw_headers
