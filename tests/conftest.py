@@ -6,7 +6,12 @@ A test that has a fixture `loop_factory` runs on the loop that it makes.
 import asyncio
 import inspect
 
+import hypothesis
 import pytest
+
+# The machine's mood is no fact about the code: a slow example is the runner's timeout's business.
+hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tollkeeper.kernel import errors
 from tollkeeper.payments import moves
+from tollkeeper.wire import addresses, failures, trip
 
 ROOT = Path(__file__).parent.parent
 START = "docs/index.md"
@@ -65,9 +66,46 @@ def moves_page() -> str:
     )
 
 
+def wire_page() -> str:
+    """`docs/reference/wire.md`: the stages of a request to a provider, their budgets and words."""
+    budgets = trip.Budgets()
+    rows = [
+        f"| `{stage}` | {getattr(budgets, stage):g} s | `{failures.TIMEOUTS[stage]}` "
+        f"| {_yes(stage in trip.ACQUIRED)} |"
+        for stage in trip.STAGES
+    ]
+    words = {*failures.TIMEOUTS.values(), *failures.ERRNOS.values(), *failures.OTHER_WORDS}
+    words |= {word for _, word in failures.KINDS}
+    return (
+        "# The wire\n\nA request to a provider passes these stages. Whether it may be sent again "
+        "hangs on the last column: once a connection stands, silence proves nothing. All stages "
+        f"together get {budgets.total:g} s.\n\n"
+        "| stage | budget | word when it runs out | may have been acted upon |\n|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n\nWords for what went wrong (RFC 9209, section 2.3): "
+        + ", ".join(f"`{word}`" for word in sorted(words))
+        + ".\n"
+    )
+
+
+def destinations_page() -> str:
+    """`docs/reference/webhook-destinations.md`: where outgoing webhooks may not go."""
+    rows = [f"| `{network}` | {what} |" for network, what in addresses.DENIED.items()]
+    return (
+        "# Where outgoing webhooks may go\n\nTo HTTPS URLs whose name leads to public addresses "
+        "only. The name is resolved at each sending, every address is checked, and the one that "
+        "was checked is called. An IPv4 address inside an IPv6 one (mapped, or translated by "
+        f"`{addresses.TRANSLATED}`) is judged as itself; any other IPv6 address must lie in "
+        f"`{addresses.PUBLIC_IPV6}`. For development a setting opens this machine, and it alone "
+        "without TLS.\n\n| denied | what it is |\n|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/statuses.md": moves_page,
+    "docs/reference/webhook-destinations.md": destinations_page,
+    "docs/reference/wire.md": wire_page,
 }
 """Generated page to what draws it."""
 

@@ -50,6 +50,13 @@ KINDS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ..
 )
 """Kinds of exception that mean one word wherever they come from; the first that fits."""
 
+OTHER_WORDS: Final = frozenset({
+    "connection_limit_reached", "connection_terminated", "destination_unavailable",
+    "http_protocol_error", "http_response_header_section_size", "http_response_incomplete",
+    "tls_alert_received", "tls_protocol_error",
+})  # fmt: skip
+"""Words that need a closer look at the exception than its kind."""
+
 
 def failure_of(error: Exception, trip: Trip) -> WireFailure:
     """`error`, raised while `trip` was in its stage, as a value."""
