@@ -1,6 +1,7 @@
 """Every way in which talking to a provider can end, on real sockets."""
 
 import asyncio
+import datetime
 import gzip
 import socket
 import ssl
@@ -157,6 +158,18 @@ async def test_a_certificate_that_we_do_not_trust_ends_at_tls(name: str) -> None
     async with server(polite, tls_server(authority, name)) as url:
         result = await ask(url, tls=trust)
     assert outcome(result) == ("tls", "tls_certificate_error", False)
+
+
+async def test_a_certificate_that_has_expired_ends_at_tls() -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    authority.issue_cert("localhost", not_after=past).configure_cert(context)
+    async with server(polite, context) as url:
+        result = await ask(url, tls=trusting(authority))
+    assert outcome(result) == ("tls", "tls_certificate_error", False)
+    assert result.failure is not None
+    assert "expired" in result.failure.detail
 
 
 async def test_a_peer_that_speaks_no_tls_ends_at_tls() -> None:
