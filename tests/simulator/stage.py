@@ -119,7 +119,7 @@ class Merchant:
     async def delete(self, path: str) -> Answer:
         return Answer(await self.core.handle(self.request("DELETE", path)))
 
-    async def pay(self, amount: int = 1000, currency: str = "eur", **params: Any) -> Answer:
+    async def pay(self, amount: Any = 1000, currency: str = "eur", **params: Any) -> Answer:
         """Create and confirm an intent with a card."""
         options = {name: params.pop(name) for name in ("idempotency_key",) if name in params}
         body = {"amount": amount, "currency": currency, **CARD, **params}

@@ -38,5 +38,5 @@ class SimulatorConfig(msgspec.Struct, forbid_unknown_fields=True):
     webhook_backoff_seconds: tuple[float, ...] = (1.0, 5.0, 30.0, 300.0, 3600.0, 6 * 3600.0)
     webhook_delay_seconds: float = 0.0
     events_kept: int = 20_000
-    reference_key: str = "reference"
+    reference_key: str = "tollkeeper_payment"
     issuer: IssuerModel = msgspec.field(default_factory=IssuerModel)

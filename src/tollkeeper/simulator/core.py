@@ -32,7 +32,7 @@ from tollkeeper.simulator.ledger import Ledger
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.simulator.operations import Operation, route
 from tollkeeper.simulator.parameters import check
-from tollkeeper.simulator.presenting import present, present_problem
+from tollkeeper.simulator.presenting import check_expansions, present, present_problem
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.records import Account, Origin
 from tollkeeper.simulator.versions import NEWEST, is_known
@@ -246,6 +246,7 @@ class SimulatorCore:
             origin=Origin(visit.request_id, visit.key, visit.version),
         )
         call.expand = [path for path in call.get("expand", []) if isinstance(path, str)]
+        check_expansions(call.expand, visit.operation.gives, call.version)
         if visit.operation.check is not None:
             visit.operation.check(self.world, call)
         return call

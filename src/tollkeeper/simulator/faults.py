@@ -16,6 +16,9 @@ from tollkeeper.simulator.problems import Problem
 
 When = Literal["before", "after"]
 
+DELIVER: Final = "webhooks.deliver"
+"""The operation of outgoing events."""
+
 
 class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     """One rule. The first fields say which requests match (shell patterns; `operation` is a name
@@ -177,13 +180,11 @@ class Faults:
 
 
 def _matches(rule: FaultRule, facts: Facts) -> bool:
-    if facts.operation == "webhooks.deliver" and rule.operation == "*":
-        # A rule that names no operation means requests, unless it is about webhooks alone.
-        return EFFECTS[rule.effect].stage == "webhook" and fnmatchcase(
-            facts.event_type, rule.event_type
-        )
+    delivering = facts.operation == DELIVER
+    if (EFFECTS[rule.effect].stage == "webhook" or rule.operation == DELIVER) != delivering:
+        return False  # A rule is about requests unless it is, or says it is, about webhooks.
     return (
-        fnmatchcase(facts.operation, rule.operation)
+        (delivering or fnmatchcase(facts.operation, rule.operation))
         and fnmatchcase(facts.api_version, rule.api_version)
         and fnmatchcase(facts.account, rule.account)
         and fnmatchcase(facts.payment_method, rule.payment_method)

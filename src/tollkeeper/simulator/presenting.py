@@ -10,24 +10,58 @@ from tollkeeper.simulator.records import Event, Origin, Page
 from tollkeeper.simulator.versions import Document, at_least, take_back
 from tollkeeper.simulator.world import Shelves, World
 
-EXPANDABLE: Final[dict[str, tuple[str, ...]]] = {
-    "payment_intent": ("latest_charge", "customer", "payment_method", "application", "review"),
-    "charge": ("refunds", "payment_intent", "customer", "balance_transaction", "application"),
-    "refund": ("charge", "payment_intent", "balance_transaction"),
-    "dispute": ("charge", "payment_intent"),
-    "event": (),
-    "customer": (),
-    "webhook_endpoint": (),
+EXPANDABLE: Final[dict[str, dict[str, str]]] = {
+    "payment_intent": {
+        "latest_charge": "charge",
+        "customer": "customer",
+        "payment_method": "",
+        "application": "",
+        "review": "",
+    },
+    "charge": {
+        "refunds": "list refund",
+        "payment_intent": "payment_intent",
+        "customer": "customer",
+        "balance_transaction": "",
+        "application": "",
+    },
+    "refund": {"charge": "charge", "payment_intent": "payment_intent", "balance_transaction": ""},
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
 }
+"""Type to the members that may be expanded and what they hold; nothing is known of the empty."""
+
 MAX_EXPAND_DEPTH: Final = 4
 
 
+def check_expansions(paths: list[str], gives: str, version: str) -> None:
+    """Raises Problem (400) for a path that does not fit what the operation gives."""
+    for path in paths:
+        members = path.split(".")
+        if len(members) > MAX_EXPAND_DEPTH + 1:
+            message = f"You cannot expand more than {MAX_EXPAND_DEPTH} levels of a property."
+            raise problems.invalid("expand", message)
+        kind = gives
+        for member in members:
+            kind = _kind_of(kind, member, path, version)
+
+
+def _kind_of(kind: str, member: str, path: str, version: str) -> str:
+    if kind.startswith("list "):
+        if member == "data":
+            return kind.removeprefix("list ")
+    elif kind == "payment_intent" and member == "charges" and not at_least(version, "2022-11-15"):
+        return "list charge"
+    elif member in EXPANDABLE.get(kind, {}):
+        return EXPANDABLE[kind][member]
+    raise problems.invalid("expand", f"This property cannot be expanded ({path[:200]}).")
+
+
 def present(world: World, account: str, given: Any, version: str, expand: list[str]) -> Document:
-    """The document for `given` (a record, a page, an event, or a document) at `version`;
-    raises Problem (400) for what cannot be expanded."""
+    """The document for `given` (a record, a page, an event, or a document) at `version`, with
+    the paths `expand`, which `check_expansions` has let pass."""
     document = _newest(world, given)
     for path in expand:
-        _expand(world, world.shelves[account], document, path, version)
+        _expand(world, world.shelves[account], document, path.split("."))
     return take_back(document, version, world)
 
 
@@ -78,45 +112,17 @@ def present_problem(world: World, problem: Problem, version: str) -> Document:
     return {"error": error}
 
 
-def _expand(world: World, shelves: Shelves, document: Document, path: str, version: str) -> None:
-    members = path.split(".")
-    if len(members) > MAX_EXPAND_DEPTH + 1:
-        message = f"You cannot expand more than {MAX_EXPAND_DEPTH} levels of a property."
-        raise problems.invalid("expand", message)
-    _expand_members(world, shelves, document, members, path, version)
-
-
-def _expand_members(
-    world: World,
-    shelves: Shelves,
-    document: Document,
-    members: list[str],
-    path: str,
-    version: str,
-) -> None:
+def _expand(world: World, shelves: Shelves, document: Document, members: list[str]) -> None:
     member, *rest = members
-    if document.get("object") == "list" and member == "data":
-        for item in document["data"]:
-            if rest:
-                _expand_members(world, shelves, item, rest, path, version)
+    if document.get("object") == "list":
+        for item in document["data"] if rest else ():
+            _expand(world, shelves, item, rest)
         return
-    if _was_embedded(document, member, version):
-        return
-    if member not in EXPANDABLE.get(str(document.get("object")), ()):
-        raise problems.invalid("expand", f"This property cannot be expanded ({path}).")
-    value = _expanded(world, shelves, document, member)
-    document[member] = value
+    if member not in EXPANDABLE.get(str(document.get("object")), {}):
+        return  # Charges of an intent: older versions embed them anyway.
+    value = document[member] = _expanded(world, shelves, document, member)
     if rest and isinstance(value, dict):
-        _expand_members(world, shelves, value, rest, path, version)
-
-
-def _was_embedded(document: Document, member: str, version: str) -> bool:
-    """Before 2022-11-15 an intent's charges were there without being asked for."""
-    return (
-        member == "charges"
-        and document.get("object") == "payment_intent"
-        and not at_least(version, "2022-11-15")
-    )
+        _expand(world, shelves, value, rest)
 
 
 def _expanded(world: World, shelves: Shelves, document: Document, member: str) -> Any:

@@ -100,7 +100,7 @@ def bad_version(version: str) -> Problem:
 
 
 def no_route(method: str, path: str) -> Problem:
-    return Problem(404, f"Unrecognized request URL ({method}: {path}).")
+    return Problem(404, f"Unrecognized request URL ({method[:20]}: {path[:200]!a}).")
 
 
 def too_many_requests() -> Problem:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tollkeeper.simulator.agenda import Spawn
-from tollkeeper.simulator.faults import EFFECTS, Facts, FaultRule, Faults, edit_document
+from tollkeeper.simulator.faults import DELIVER, EFFECTS, Facts, FaultRule, Faults, edit_document
 from tollkeeper.simulator.presenting import event_document
 from tollkeeper.simulator.records import Endpoint, Event
 from tollkeeper.simulator.world import World
@@ -77,7 +77,7 @@ class Outbox:
         if not self._faults.rules:
             return []
         version = endpoint.api_version or event.api_version
-        facts = Facts("webhooks.deliver", version, event.account, event_type=event.type)
+        facts = Facts(DELIVER, version, event.account, event_type=event.type)
         return self._faults.pick(facts)
 
     def body_and_headers(self, delivery: Delivery) -> tuple[bytes, list[tuple[str, str]]]:
