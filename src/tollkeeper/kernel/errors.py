@@ -133,6 +133,23 @@ class RateLimited(TollkeeperError):
     advice = "Nothing was done; slow down and retry with the same key after Retry-After seconds."
 
 
+class ProviderRefused(TollkeeperError):
+    """The provider proved that it executed nothing."""
+
+    code = "provider_refused"
+    side = "provider"
+    advice = "Nothing was executed. Read the payment; if it still allows this, use a fresh key."
+
+
+class NotSent(TollkeeperError):
+    """The provider could not be reached, so nothing can have happened."""
+
+    code = "provider_unreachable"
+    side = "provider"
+    retryable = True
+    advice = "Nothing was executed; send it again with a fresh key."
+
+
 class Unavailable(TollkeeperError):
     code = "store_unavailable"
     retryable = True

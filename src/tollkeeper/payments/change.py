@@ -186,9 +186,11 @@ def _events(
             found.append(("payment.processing", body))
         if new.attention is not None and old.attention is None:
             found.append(("payment.attention_required", body))
-    for refund in refunds:
-        if _tells(before, after, refund):
-            found.append((f"refund.{refund.status}", encode(refund_view(after, refund))))
+    found.extend(
+        (f"refund.{r.status}", encode(refund_view(after, r)))
+        for r in refunds
+        if _tells(before, after, r)
+    )
     found.extend((f"dispute.{d.state}", encode(dispute_view(d))) for d in disputes)
     return found
 

@@ -37,13 +37,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What a pinned version and the settings allow. Milliseconds.
 
     `send_ms`: the longest one send can take; `window_ms`: the longest a request that we gave up on
-    may still land (W); `retention_ms`: how long the provider keeps idempotency keys, 0 for never.
+    may still land (W); `retention_ms`: how long the provider keeps idempotency keys, 0 for never;
+    `attention_ms`: after how long without an answer a person is told; `authorization_ms`: how long
+    an authorization lives.
     """
 
     send_ms: int
     window_ms: int
     retention_ms: int
     attention_ms: int
+    authorization_ms: int
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,19 +75,39 @@ DONE: Final = Step("done")
 
 
 def next_step(
-    books: Books, look: Look, policy: Policy, now_ms: int, *, reply_stored: bool, refresh: bool
+    books: Books,
+    look: Look,
+    policy: Policy,
+    now_ms: int,
+    *,
+    reply_stored: bool,
+    refresh: bool,
+    only_sender: str | None = None,
 ) -> Step:
     """The next step of this pass. `reply_stored`: the open attempt's reply lies in the store;
-    `refresh`: a webhook or a shopper's return says that something changed."""
-    for attempt in books.open_attempts():
-        if attempt.outcome is None and now_ms < attempt.sent_ms + policy.send_ms:
-            return WAIT  # somebody may still be sending it
+    `refresh`: a webhook or a shopper's return says that something changed; `only_sender`: the one
+    process that can be sending now, where that is known."""
+    for attempt in in_order(books.open_attempts()):
+        if being_sent(attempt, policy, now_ms, only_sender):
+            return WAIT
         if reply_stored and not look.reread:
             return Step("reread", attempt)
         if attempt.operation == "refund":
             return _refund_step(attempt, look, policy, now_ms)
         return _charge_step(books, attempt, look, policy, now_ms)
     return _watch_step(books, look, now_ms, refresh=refresh)
+
+
+def in_order(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Open attempts in the order of settling: a cancellation first, since it decides the rest."""
+    return tuple(sorted(attempts, key=lambda a: a.operation != "void"))
+
+
+def being_sent(attempt: Attempt, policy: Policy, now_ms: int, only_sender: str | None) -> bool:
+    """Whether some process may still be sending `attempt` and will record its outcome."""
+    if attempt.outcome is not None or now_ms >= attempt.sent_ms + policy.send_ms:
+        return False
+    return only_sender is None or attempt.sender == only_sender
 
 
 def _charge_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now_ms: int) -> Step:

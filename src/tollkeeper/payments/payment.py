@@ -61,7 +61,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     being sent. `purpose` is `abandon` where settling cancels an intent that nobody will complete;
     `final` is false for a capture that leaves the rest of the authorization open. `sent_ms` is
     the last send, `first_sent_ms` the first; `replays` counts repeated sends of the same bytes,
-    `looks` the passes of the settling ladder.
+    `looks` the passes of the settling ladder; `sender` is the process that sends it.
     """
 
     id: str
@@ -77,6 +77,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     provider_id: str | None = None
     purpose: Literal["api", "abandon"] = "api"
     final: bool = True
+    sender: str = ""
     detail: str = ""
     replays: int = 0
     looks: int = 0

@@ -82,6 +82,13 @@ def open_refund(
     return _opened(with_refund(books, refund), attempt, now_ms)
 
 
+def sent_by(books: Books, attempt_id: str, sender: str) -> Books:
+    """The books with the process noted that is about to send the attempt."""
+    attempt = books.attempt(attempt_id)
+    assert attempt is not None, f"no attempt {attempt_id}"
+    return with_attempt(books, replace(attempt, sender=sender))
+
+
 def refundable_minor(books: Books) -> int:
     """What may still be refunded: captured, less refunds made and refunds in flight."""
     holding = sum(a.amount_minor for a in books.open_attempts() if a.operation == "refund")

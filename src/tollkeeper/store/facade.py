@@ -1,6 +1,5 @@
 """The store as the flows see it: every operation by name, run by whichever driver stands behind."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from tollkeeper.flows.ports import ApiKey, Delivery, Endpoint, Job
@@ -22,15 +21,21 @@ class Driver(Protocol):
     async def close(self) -> None: ...
 
 
-class StoreFacade:
-    """Satisfies `flows.ports.Store`. `now_ms` is the store's clock."""
+class StoreClock(Protocol):
+    """The clock that waiting windows are counted by."""
 
-    def __init__(self, driver: Driver, now_ms: Callable[[], int]) -> None:
+    def now_ms(self) -> int: ...
+
+
+class StoreFacade:
+    """Satisfies `flows.ports.Store`. `clock` is the store's own."""
+
+    def __init__(self, driver: Driver, clock: StoreClock) -> None:
         self.driver = driver
-        self._now_ms = now_ms
+        self.clock = clock
 
     def now_ms(self) -> int:
-        return self._now_ms()
+        return self.clock.now_ms()
 
     async def close(self) -> None:
         await self.driver.close()
@@ -62,6 +67,9 @@ class StoreFacade:
 
     async def load_exchange(self, attempt_id: str) -> Exchange | None:
         return await self.driver.read(reading.load_exchange(attempt_id))
+
+    async def save_exchange(self, exchange: Exchange) -> None:
+        await self.driver.write(changes.save_exchange(exchange))
 
     async def load_audit(self, payment_id: str) -> list[AuditRow]:
         return await self.driver.read(reading.load_audit(payment_id))

@@ -120,7 +120,7 @@ class ThreadedSQLite:
 
     dialect = "sqlite"
 
-    def __init__(self, path: Path, on_fatal: Callable[[sqlite3.Error], None]) -> None:
+    def __init__(self, path: Path, on_fatal: Callable[[Exception], None]) -> None:
         self._writer = connect(path)
         self._reader = connect(path, read_only=True)
         self._on_fatal = on_fatal
@@ -178,7 +178,7 @@ class ThreadedSQLite:
         except Refused as refused:
             writer.execute("ROLLBACK TO operation")
             result = refused.result
-        except Exception as error:  # noqa: BLE001 - a bug in one must not undo its neighbors
+        except Exception as error:
             if isinstance(error, sqlite3.Error) and is_io_error(error):
                 raise
             writer.execute("ROLLBACK TO operation")

@@ -244,6 +244,11 @@ def _exchange(exchange: Exchange) -> tuple[Statement, dict[str, Any]]:
     return UPDATE_REPLY, row | {"the_attempt": exchange.attempt_id}
 
 
+def save_exchange(exchange: Exchange) -> Operation[None]:
+    """Writes both sides of an exchange."""
+    yield INSERT_EXCHANGE, msgspec.structs.asdict(exchange)
+
+
 def _look(change: Change) -> tuple[Statement, dict[str, Any]]:
     name = {"kind": "settle", "subject": change.payment.id}
     if change.look_at_ms is None:

@@ -231,7 +231,6 @@ def upgrade() -> None:
         batch_op.create_index("webhook_endpoints_account", ["account", "id"], unique=False)
 
 
-
 def downgrade() -> None:
     with op.batch_alter_table("webhook_endpoints", schema=None) as batch_op:
         batch_op.drop_index("webhook_endpoints_account")

@@ -1,0 +1,301 @@
+"""The composition root: settings in, a running service out. Here alone ports meet what they are."""
+
+import asyncio
+import base64
+import os
+import secrets
+import time
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tollkeeper.flows import deliver, settle, upkeep
+from tollkeeper.flows.ports import Job, Store
+from tollkeeper.flows.world import World
+from tollkeeper.integrations.catalogue import INSTALLED
+from tollkeeper.jobs.worker import Worker
+from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.routing import weights
+from tollkeeper.settings import Settings
+from tollkeeper.store import migrate
+from tollkeeper.store.facade import StoreFacade
+from tollkeeper.store.postgres import Postgres
+from tollkeeper.store.sqlite import ThreadedSQLite
+from tollkeeper.wire.provider import HttpWire
+from tollkeeper.wire.trip import Budgets
+from tollkeeper.wire.webhooks import HookSender
+
+CONFIG_VARIABLE: Final = "TOLLKEEPER_CONFIG"
+NONCE_BYTES: Final = 12
+CLOCK_CHECK_SECONDS: Final = 30.0
+FATAL_EXIT: Final = 70
+"""EX_SOFTWARE of sysexits: the supervisor starts us again, and the store is read anew."""
+
+log: Final = structlog.get_logger("tollkeeper")
+
+
+class SystemClock:
+    """The real clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class SystemChance:
+    """The operating system's randomness."""
+
+    def bits(self, count: int) -> int:
+        return secrets.randbits(count)
+
+    def uniform(self) -> float:
+        return secrets.randbits(53) / (1 << 53)
+
+
+class AesVault:
+    """AES-256-GCM with a fresh nonce before each text."""
+
+    def __init__(self, key: bytes, nonce: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._cipher = AESGCM(key)
+        self._nonce = nonce
+
+    def seal(self, plain: bytes) -> bytes:
+        nonce = self._nonce(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, plain, None)
+
+    def open(self, sealed: bytes) -> bytes | None:
+        try:
+            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None)
+        except (InvalidTag, ValueError):
+            return None
+
+
+class ServerClock:
+    """The store's clock where the store is a server: ours, corrected by a measured offset."""
+
+    def __init__(self, local: SystemClock) -> None:
+        self._local = local
+        self._offset_ms = 0
+
+    def now_ms(self) -> int:
+        return self._local.now_ms() + self._offset_ms
+
+    async def follow(self, driver: Postgres) -> None:
+        """Measures the offset again and again; a failed measurement keeps the last one."""
+        while True:
+            try:
+                self._offset_ms = await driver.clock_offset_ms(self._local.now_ms)
+            except Exception as error:  # noqa: BLE001 - the store's own calls report its absence
+                log.warning("store_clock_not_measured", error=str(error))
+            await self._local.sleep(CLOCK_CHECK_SECONDS)
+
+    async def measure(self, driver: Postgres) -> None:
+        """Measures the offset once."""
+        self._offset_ms = await driver.clock_offset_ms(self._local.now_ms)
+
+
+def read_settings(
+    path: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from a TOML file (`path`, else the variable TOLLKEEPER_CONFIG, else
+    `tollkeeper.toml` where it exists); TOLLKEEPER_DATABASE, TOLLKEEPER_VAULT_KEY and
+    TOLLKEEPER_<PROVIDER>_SECRET_KEY replace what the file says."""
+    variables = os.environ if environment is None else environment
+    chosen = path or Path(variables.get(CONFIG_VARIABLE, "tollkeeper.toml"))
+    named = path is not None or CONFIG_VARIABLE in variables
+    raw: dict[str, Any] = {}
+    if chosen.exists():
+        raw = _parsed(chosen)
+    elif named:
+        raise Misconfigured(f"no settings file at {chosen}")
+    _overlay(raw, variables)
+    try:
+        settings = msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        raise Misconfigured(f"{chosen}: {error}") from error
+    weights.check(settings.weights, tuple(INSTALLED))
+    return settings
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} is not TOML: {error}") from error
+
+
+def _overlay(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
+    for name in ("database", "vault_key", "public_url"):
+        value = variables.get(f"TOLLKEEPER_{name.upper()}")
+        if value:
+            raw[name] = value
+    for name in sorted({item.provider for item in INSTALLED.values()}):
+        value = variables.get(f"TOLLKEEPER_{name.upper()}_SECRET_KEY")
+        if value:
+            raw.setdefault("providers", {}).setdefault(name, {})["secret_key"] = value
+
+
+def vault_of(settings: Settings) -> AesVault:
+    """The vault that `settings.vault_key` opens. Without a key nothing may be stored."""
+    if not settings.vault_key:
+        raise Misconfigured(
+            "vault_key is not set: 32 random bytes in base64, for example from "
+            "`openssl rand -base64 32`; losing it loses the sealed exchanges, never the books"
+        )
+    try:
+        key = base64.b64decode(settings.vault_key, validate=True)
+    except ValueError as error:
+        raise Misconfigured(f"vault_key is not base64: {error}") from error
+    if len(key) != 32:
+        raise Misconfigured(f"vault_key has {len(key)} bytes, not 32")
+    return AesVault(key)
+
+
+class Service:
+    """Everything that runs in one process. `async with Service(settings) as service`."""
+
+    world: World
+    store: Store
+
+    def __init__(self, settings: Settings, *, work: bool = True) -> None:
+        self.settings = settings
+        self.draining = False
+        self._work = work
+        self._stack = AsyncExitStack()
+        self._worker: Worker | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.draining = True
+        if self._worker is not None:
+            self._worker.stop()
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings = self.settings
+        vault = vault_of(settings)
+        alone = not migrate.is_postgres(settings.database)
+        self.store = await self._open_store()
+        wire = await self._stack.enter_async_context(HttpWire(_budgets(settings)))
+        hook = await self._stack.enter_async_context(
+            HookSender(allow_loopback=settings.webhooks_to_loopback)
+        )
+        self.world = World(
+            store=self.store,
+            wire=wire,
+            hook=hook,
+            clock=SystemClock(),
+            chance=SystemChance(),
+            vault=vault,
+            settings=settings,
+            sender=secrets.token_hex(8),
+            alone=alone,
+        )
+        if self._work:
+            if alone:
+                await self.store.wake_orphans(self.store.now_ms())
+            await upkeep.plan(self.world)
+            await self._start_worker()
+
+    async def _open_store(self) -> StoreFacade:
+        store = await open_store(self.settings)
+        self._stack.push_async_callback(store.close)
+        driver = store.driver
+        if isinstance(driver, Postgres) and isinstance(store.clock, ServerClock):
+            task = asyncio.create_task(store.clock.follow(driver))
+            self._stack.push_async_callback(_cancelled, task)
+        return store
+
+    async def _start_worker(self) -> None:
+        self._worker = Worker(
+            self.store,
+            self.world.clock,
+            handlers(self.world),
+            concurrency=self.settings.job_concurrency,
+            on_error=_log_job_error,
+        )
+        task = asyncio.create_task(self._worker.run())
+        self._stack.push_async_callback(_finished, task, self.settings.drain_seconds)
+
+
+def handlers(world: World) -> dict[str, Callable[[Job], Awaitable[None]]]:
+    """Which flow runs which kind of job."""
+    return {
+        "settle": lambda job: settle.settle(world, job),
+        "refresh": lambda job: settle.settle(world, job),
+        "deliver": lambda job: deliver.deliver(world, job),
+        "expire": lambda job: upkeep.expire(world, job),
+        "seal_audit": lambda job: upkeep.seal_audit(world, job),
+    }
+
+
+async def open_store(settings: Settings) -> StoreFacade:
+    """The store that `settings.database` names, as it is; migrate it first."""
+    clock = SystemClock()
+    if migrate.is_postgres(settings.database):
+        driver = await Postgres.open(settings.database, size=settings.database_connections)
+        server = ServerClock(clock)
+        await server.measure(driver)
+        return StoreFacade(driver, server)
+    path = migrate.sqlite_path(settings.database)
+    return StoreFacade(ThreadedSQLite(path, _exit_on_io_error), clock)
+
+
+def upgrade_database(settings: Settings) -> None:
+    """Brings the database to the newest schema; blocks until done."""
+    migrate.upgrade(settings.database)
+
+
+def _budgets(settings: Settings) -> Budgets:
+    timeouts = settings.timeouts
+    return Budgets(
+        dns=timeouts.dns_seconds,
+        connect=timeouts.connect_seconds,
+        tls=timeouts.tls_seconds,
+        send=timeouts.send_seconds,
+        wait=timeouts.wait_seconds,
+        read=timeouts.read_seconds,
+        total=timeouts.total_seconds,
+    )
+
+
+def _exit_on_io_error(error: Exception) -> None:
+    log.critical("database_io_error", error=str(error))
+    os._exit(FATAL_EXIT)
+
+
+def _log_job_error(job: Job, error: BaseException) -> None:
+    log.error("job_failed", kind=job.kind, subject=job.subject, error=repr(error))
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _finished(task: asyncio.Task[None], seconds: float) -> None:
+    """Lets the worker finish what it runs, for at most `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await task
+    except TimeoutError:
+        log.warning("worker_did_not_finish", seconds=seconds)

@@ -1,0 +1,389 @@
+"""Taking money: authorize, capture, void, refund.
+
+Gather: the key, the books. Decide: the payments room. Record: committed before anything is sent,
+and again when the outcome is known. A key executes once, for ever.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows.recording import commit_surely, load, record
+from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_reply, stored_request
+from tollkeeper.flows.world import Reply, World
+from tollkeeper.integrations.values import WireRequest
+from tollkeeper.kernel.errors import (
+    InFlight,
+    KeyReused,
+    NotSent,
+    ProviderRefused,
+    TollkeeperError,
+    Unavailable,
+)
+from tollkeeper.payments.change import Answer, Change, Claim, committed
+from tollkeeper.payments.closing import close
+from tollkeeper.payments.commit import Committed, KeyTaken, Stale
+from tollkeeper.payments.judging import classify, may_send_elsewhere
+from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
+from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
+from tollkeeper.payments.results import apply_outcome
+from tollkeeper.payments.view import encode, payment_view, refund_view
+from tollkeeper.routing.weights import choose, next_version
+
+MAX_VERSIONS_TRIED: Final = 3
+DAY_MS: Final = 86_400_000
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose request this is: the account, its idempotency key, the request's fingerprint, and the
+    API key that sent it."""
+
+    account: str
+    key: str
+    fingerprint: str
+    actor: str
+
+
+class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as asked for, validated at the door."""
+
+    amount_minor: int
+    currency: str
+    payment_method: str
+    capture_method: CaptureMethod = "automatic"
+    multicapture: bool = False
+    customer: str | None = None
+    reference: str | None = None
+    description: str | None = None
+    return_url: str | None = None
+    metadata: dict[str, str] = {}
+
+
+async def create(world: World, key: Key, asked: NewPayment) -> Reply:
+    """Authorizes (and with `capture_method` automatic captures) a new payment."""
+    before_ms = world.store.now_ms()
+    payment = _payment(world, key, asked, before_ms)
+    attempt = _first_attempt(world, payment, before_ms)
+    books = Books(payment=payment, attempts=(attempt,))
+    prepared = prepare(world, books, attempt)
+    change = _closed(world, None, books, "created", key.actor, before_ms)
+    result = await commit_surely(
+        world,
+        msgspec.structs.replace(
+            change,
+            claim=_claim(world, key, payment.id),
+            exchanges=(stored_request(world, attempt, prepared),),
+        ),
+    )
+    if isinstance(result, KeyTaken):
+        return await _replay(world, key, result)
+    assert isinstance(result, Committed), result
+    books = await _authorize(world, key, committed(books, change), attempt, prepared)
+    return _payment_reply(books, created=True)
+
+
+def _payment(world: World, key: Key, asked: NewPayment, now_ms: int) -> Payment:
+    id_ = world.new_id("pay")
+    settings = world.settings
+    chosen = choose(settings.weights, settings.routing_salt, asked.customer or id_)
+    return Payment(
+        id=id_,
+        account=key.account,
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        capture_method=asked.capture_method,
+        payment_method=asked.payment_method,
+        integration=chosen,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        deadline_ms=now_ms + int(settings.shopper_deadline_seconds * 1000),
+        multicapture=asked.multicapture,
+        customer=asked.customer,
+        reference=asked.reference,
+        description=asked.description,
+        return_url=asked.return_url,
+        metadata=asked.metadata,
+    )
+
+
+def _first_attempt(world: World, payment: Payment, now_ms: int) -> Attempt:
+    return Attempt(
+        id=world.new_id("att"),
+        payment_id=payment.id,
+        operation="authorize",
+        sender=world.sender,
+        integration=payment.integration,
+        amount_minor=payment.amount_minor,
+        first_sent_ms=now_ms,
+        sent_ms=now_ms,
+    )
+
+
+async def _authorize(
+    world: World, key: Key, books: Books, attempt: Attempt, prepared: Prepared
+) -> Books:
+    """Sends the attempt, and after proof of no effect the next version's, until one is decided."""
+    for _ in range(MAX_VERSIONS_TRIED):
+        heard = await send(world, books, attempt, prepared)
+        following = _following(world, books, attempt, heard)
+        next_prepared = prepare(world, books, following) if following else None
+        books = await _record_outcome(
+            world,
+            key,
+            books,
+            attempt,
+            heard,
+            prepared.request,
+            following=following,
+            prepared=next_prepared,
+        )
+        if following is None or next_prepared is None:
+            break
+        if books.attempt(following.id) is None:
+            break  # somebody settled the payment meanwhile
+        attempt, prepared = following, next_prepared
+    return books
+
+
+def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> Attempt | None:
+    """The failover attempt, where the class of the result allows one and a version is left."""
+    if not may_send_elsewhere(classify(heard.outcome)):
+        return None
+    tried = [a.integration for a in books.attempts if a.operation == "authorize"]
+    if len(tried) >= MAX_VERSIONS_TRIED:
+        return None
+    name = next_version(world.settings.weights, tried)
+    if name is None:
+        return None
+    now_ms = world.store.now_ms()
+    return msgspec.structs.replace(
+        attempt,
+        id=world.new_id("att"),
+        integration=name,
+        first_sent_ms=now_ms,
+        sent_ms=now_ms,
+    )
+
+
+async def _record_outcome(
+    world: World,
+    key: Key,
+    books: Books,
+    attempt: Attempt,
+    heard: Heard,
+    request: WireRequest | None,
+    *,
+    following: Attempt | None = None,
+    prepared: Prepared | None = None,
+) -> Books:
+    """Commits what became of `attempt`, with the stored answer when it is the final word."""
+
+    def decide(current: Books) -> Books:
+        mine = current.attempt(attempt.id)
+        if mine is None or mine.outcome not in {None, "unknown"}:
+            return current  # settled by somebody else while we were waiting
+        return apply_outcome(
+            current, mine, heard.outcome, world.store.now_ms(), by=heard.by, next_attempt=following
+        )
+
+    def complete(change: Change, after: Books) -> Change:
+        exchanges = stored_reply(world, attempt, heard, request)
+        if following is not None and prepared is not None:
+            exchanges = (*exchanges, stored_request(world, following, prepared))
+        answer = None if following else _answer(world, key, after, attempt)
+        return msgspec.structs.replace(change, exchanges=exchanges, answer=answer)
+
+    return await record(
+        world, books, decide, cause=f"{attempt.operation}.answered", actor=key.actor,
+        complete=complete,
+    )  # fmt: skip
+
+
+def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | None:
+    """The answer to store for replays; none while the outcome is unknown: a replay then gets the
+    payment as it is, which settling makes known."""
+    done = after.attempt(attempt.id)
+    if done is None or done.outcome in {None, "unknown"}:
+        return None
+    refused = refusal_of(done)
+    if refused is not None:
+        status, body = 0, encode({"code": refused.code, "detail": refused.detail})
+    elif attempt.refund_id is not None:
+        refund = after.refund(attempt.refund_id)
+        assert refund is not None, "a refund attempt has its refund"
+        status, body = 201, encode(refund_view(after, refund))
+    else:
+        created = attempt.operation == "authorize"
+        status, body = 201 if created else 200, encode(payment_view(after.payment))
+    expires_ms = world.store.now_ms() + int(world.settings.answer_days * DAY_MS)
+    return Answer(account=key.account, key=key.key, status=status, body=body, expires_ms=expires_ms)
+
+
+def refusal_of(attempt: Attempt) -> TollkeeperError | None:
+    """The error that a capture or void without effect is answered with. A payment or a refund is a
+    resource that says by itself what became of it."""
+    if attempt.operation not in {"capture", "void"} or attempt.outcome not in {
+        "failed",
+        "declined",
+    }:
+        return None
+    kind = NotSent if attempt.result_class == "A" else ProviderRefused
+    return kind(f"the {attempt.operation} had no effect: {attempt.detail}")
+
+
+async def capture(
+    world: World, key: Key, payment_id: str, *, amount_minor: int | None, final: bool
+) -> Reply:
+    """Captures all or a part of an authorization."""
+
+    def start(books: Books, attempt_id: str, now_ms: int) -> Books:
+        return open_capture(books, attempt_id, now_ms, amount_minor=amount_minor, final=final)
+
+    return await _follow_up(world, key, payment_id, start)
+
+
+async def void(world: World, key: Key, payment_id: str) -> Reply:
+    """Cancels an authorization, or an intent that waits for the shopper."""
+    return await _follow_up(world, key, payment_id, open_void)
+
+
+async def refund(
+    world: World, key: Key, payment_id: str, *, amount_minor: int | None, reason: str | None
+) -> Reply:
+    """Gives back all or a part of what was captured."""
+    refund_id = world.new_id("re")
+
+    def start(books: Books, attempt_id: str, now_ms: int) -> Books:
+        return open_refund(
+            books, attempt_id, refund_id, now_ms, amount_minor=amount_minor, reason=reason
+        )
+
+    return await _follow_up(world, key, payment_id, start, refund_id=refund_id, reason=reason)
+
+
+async def _follow_up(
+    world: World,
+    key: Key,
+    payment_id: str,
+    start: Callable[[Books, str, int], Books],
+    *,
+    refund_id: str | None = None,
+    reason: str | None = None,
+) -> Reply:
+    """Reserves under the payment's lock, sends through the payment's version, records."""
+    claim = _claim(world, key, payment_id, refund_id)
+    known = await world.store.load_key(key.account, key.key)
+    if known is not None:
+        return await _replay(world, key, known)
+    books = await load(world, payment_id, key.account)
+    opened = await _open(world, key, books, claim, start, reason)
+    if isinstance(opened, KeyTaken):
+        return await _replay(world, key, opened)
+    books, attempt, prepared = opened
+    heard = await send(world, books, attempt, prepared)
+    books = await _record_outcome(world, key, books, attempt, heard, prepared.request)
+    if heard.outcome.kind in {"failed", "declined"} and attempt.operation != "refund":
+        await world.store.enqueue_job("refresh", payment_id, world.store.now_ms())
+    return _follow_up_reply(books, attempt.id)
+
+
+async def _open(
+    world: World,
+    key: Key,
+    books: Books,
+    claim: Claim,
+    start: Callable[[Books, str, int], Books],
+    reason: str | None,
+) -> tuple[Books, Attempt, Prepared] | KeyTaken:
+    attempt_id = world.new_id("att")
+    for _ in range(MAX_VERSIONS_TRIED * 4):
+        now_ms = world.store.now_ms()
+        after = sent_by(start(books, attempt_id, now_ms), attempt_id, world.sender)
+        attempt = after.attempt(attempt_id)
+        assert attempt is not None, "a follow-up starts an attempt"
+        prepared = prepare(world, after, attempt, reason=reason)
+        change = _closed(world, books, after, f"{attempt.operation}.started", key.actor, now_ms)
+        change = msgspec.structs.replace(
+            change, claim=claim, exchanges=(stored_request(world, attempt, prepared),)
+        )
+        result = await commit_surely(world, change)
+        if isinstance(result, KeyTaken):
+            return result
+        if not isinstance(result, Stale):
+            return committed(after, change), attempt, prepared
+        books = await load(world, books.payment.id)
+    raise Unavailable(f"payment {books.payment.id} is being changed by too many at once")
+
+
+def _closed(
+    world: World, before: Books | None, after: Books, cause: str, actor: str, now_ms: int
+) -> Change:
+    return close(
+        before,
+        after,
+        world.policy(after.payment.integration),
+        cause=cause,
+        actor=actor,
+        now_ms=now_ms,
+        event_ids=world.event_ids(),
+    )
+
+
+def _claim(world: World, key: Key, payment_id: str, refund_id: str | None = None) -> Claim:
+    return Claim(
+        account=key.account,
+        key=key.key,
+        fingerprint=key.fingerprint,
+        token=world.new_id("claim"),
+        payment_id=payment_id,
+        refund_id=refund_id,
+    )
+
+
+async def _replay(world: World, key: Key, taken: KeyTaken) -> Reply:
+    """The answer to a key that is bound already: the stored one, or the payment as it now is."""
+    if taken.fingerprint != key.fingerprint:
+        raise KeyReused("this idempotency key came with another request before")
+    fresh = taken.expires_ms is not None and world.store.now_ms() < taken.expires_ms
+    if taken.body is not None and taken.status is not None and fresh:
+        if taken.status == 0:
+            raise stored_error(taken.body)
+        return Reply(body=taken.body, created=taken.status == 201, replayed=True)
+    books = await load(world, taken.payment_id, key.account)
+    if any(a.outcome is None for a in books.open_attempts()):
+        raise InFlight("the first request with this key has not been answered yet")
+    if taken.refund_id is not None:
+        refund = books.refund(taken.refund_id)
+        assert refund is not None, "a refund's key is bound to its refund"
+        view = refund_view(books, refund)
+        doubtful = view.outcome == "unknown"
+        return Reply(body=encode(view), created=True, doubtful=doubtful, replayed=True)
+    return msgspec.structs.replace(_payment_reply(books), replayed=True)
+
+
+def stored_error(body: bytes) -> TollkeeperError:
+    """The error that was stored as an answer."""
+    stored = msgspec.json.decode(body, type=dict[str, str])
+    kinds = {kind.code: kind for kind in (NotSent, ProviderRefused)}
+    return kinds[stored["code"]](stored["detail"])
+
+
+def _follow_up_reply(books: Books, attempt_id: str) -> Reply:
+    attempt = books.attempt(attempt_id)
+    assert attempt is not None, "an attempt never goes away"
+    refused = refusal_of(attempt)
+    if refused is not None:
+        raise refused
+    if attempt.refund_id is None:
+        return _payment_reply(books)
+    refund = books.refund(attempt.refund_id)
+    assert refund is not None, "a refund attempt has its refund"
+    view = refund_view(books, refund)
+    return Reply(body=encode(view), created=True, doubtful=view.outcome == "unknown")
+
+
+def _payment_reply(books: Books, *, created: bool = False) -> Reply:
+    payment = books.payment
+    doubtful = not payment.outcome_known or payment.status == "processing"
+    return Reply(body=encode(payment_view(payment)), created=created, doubtful=doubtful)

@@ -1,0 +1,137 @@
+"""Receiving: a provider's webhook, and a shopper who comes back from authentication.
+
+Law: a webhook answered 2xx is applied or stored with a job, in the same commit. What it says is a
+reason to look, not a truth: the payment is read from the provider, so that order and repetition
+never matter. A dispute is recorded as told, since nothing else tells it.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from tollkeeper.flows.recording import commit_surely, load
+from tollkeeper.flows.settle import Pass, walk
+from tollkeeper.flows.world import World
+from tollkeeper.integrations.values import Integration, SignatureRefused
+from tollkeeper.kernel.errors import BadSignature, NotFound, StoreDoubt, Unavailable
+from tollkeeper.payments.change import Inbound
+from tollkeeper.payments.closing import close
+from tollkeeper.payments.commit import Committed, Duplicate, Stale
+from tollkeeper.payments.outcome import Event
+from tollkeeper.payments.payment import Books, Payment
+from tollkeeper.payments.reconcile import reconcile_dispute
+
+MAX_TRIES = 5
+
+Fate = Literal["applied", "queued", "unmatched", "unknown_type", "duplicate"]
+
+
+async def webhook(
+    world: World, provider: str, version: str, body: bytes, headers: Mapping[str, str]
+) -> Fate:
+    """Takes one webhook; what became of it. Raises `BadSignature`, and `NotFound` for a version
+    that is not installed."""
+    integration = world.installed.get(f"{provider}@{version}")
+    if integration is None:
+        raise NotFound(f"no integration version {provider}@{version}")
+    event = _read(world, integration, body, headers)
+    payment_id = await _concerned(world, event)
+    if event.dispute is not None and payment_id is not None:
+        return await _dispute(world, integration, event, payment_id, body)
+    fate = _fate(event, payment_id)
+    inbound = _inbound(world, integration, event, body, fate, payment_id)
+    return "duplicate" if await _store(world, inbound) is not None else fate
+
+
+def _read(world: World, integration: Integration, body: bytes, headers: Mapping[str, str]) -> Event:
+    secrets = world.provider(integration.provider).webhook_secrets
+    try:
+        return integration.event(body, headers, secrets, world.clock.now_ms())
+    except SignatureRefused as refused:
+        raise BadSignature(str(refused)) from refused
+
+
+async def _concerned(world: World, event: Event) -> str | None:
+    """The payment that the event is about: by our reference, or by the charge's provider id."""
+    if event.payment_id is not None and await world.store.load_payment(event.payment_id):
+        return event.payment_id
+    if event.charge_id is not None:
+        return await world.store.payment_of_charge(event.charge_id)
+    return None
+
+
+def _fate(event: Event, payment_id: str | None) -> Fate:
+    if event.topic == "other":
+        return "unknown_type"
+    return "queued" if payment_id is not None else "unmatched"
+
+
+def _inbound(
+    world: World,
+    integration: Integration,
+    event: Event,
+    body: bytes,
+    fate: Fate,
+    payment_id: str | None,
+) -> Inbound:
+    return Inbound(
+        provider=integration.provider,
+        event_id=event.event_id,
+        integration=integration.name,
+        word=event.word,
+        payload=world.vault.seal(body),
+        received_ms=world.store.now_ms(),
+        fate=fate,
+        payment_id=payment_id if fate == "queued" else None,
+    )
+
+
+async def _store(world: World, inbound: Inbound) -> Duplicate | None:
+    for _ in range(MAX_TRIES):
+        try:
+            return await world.store.receive(inbound)
+        except (StoreDoubt, Unavailable):
+            await world.clock.sleep(0.1)
+    return await world.store.receive(inbound)
+
+
+async def _dispute(
+    world: World, integration: Integration, event: Event, payment_id: str, body: bytes
+) -> Fate:
+    assert event.dispute is not None, "a dispute's event has a dispute"
+    inbound = _inbound(world, integration, event, body, "applied", payment_id)
+    for _ in range(MAX_TRIES):
+        books = await load(world, payment_id)
+        now_ms = world.store.now_ms()
+        after = reconcile_dispute(books, event.dispute, world.new_id("dp"), now_ms)
+        if after is books:
+            return "duplicate" if await _store(world, inbound) is not None else "applied"
+        change = close(
+            books,
+            after,
+            world.policy(books.payment.integration),
+            cause=f"webhook.{event.word}",
+            actor=f"provider:{integration.provider}",
+            now_ms=now_ms,
+            event_ids=world.event_ids(),
+        )
+        result = await commit_surely(world, msgspec.structs.replace(change, inbound=inbound))
+        if isinstance(result, Committed):
+            return "applied"
+        if not isinstance(result, Stale):
+            return "duplicate"
+    raise Unavailable(f"payment {payment_id} is being changed by too many at once")
+
+
+async def shopper_returned(world: World, payment_id: str) -> Payment:
+    """A shopper is back from authentication: look at once, and give the payment as it then is. A
+    provider that cannot be asked leaves it to settling."""
+    books: Books = await load(world, payment_id)
+    if books.payment.status == "requires_action":
+        current = Pass(world, books, refresh=True)
+        answered = await walk(current)
+        books = current.books
+        if not answered or books.payment.status == "requires_action":
+            await world.store.enqueue_job("refresh", payment_id, world.store.now_ms() + 1_000)
+    return books.payment

@@ -1,0 +1,163 @@
+"""Sending one attempt: build the request, send it, read the reply; and what is stored of both."""
+
+import msgspec
+
+from tollkeeper.flows.ports import WireResult
+from tollkeeper.flows.world import World
+from tollkeeper.integrations.masking import mask_reply, mask_request
+from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
+from tollkeeper.payments.change import Exchange
+from tollkeeper.payments.judging import judge, not_sent, silence
+from tollkeeper.payments.outcome import Operation, Outcome
+from tollkeeper.payments.payment import Attempt, Books, Payment
+from tollkeeper.payments.rereading import first_agreeing
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_REQUEST = msgspec.msgpack.Decoder(WireRequest).decode
+_REPLY = msgspec.msgpack.Decoder(WireReply).decode
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A built request, or why it could not be built."""
+
+    integration: Integration
+    request: WireRequest | None
+    error: str = ""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What one send came to, judged. `by` says which reading told us."""
+
+    outcome: Outcome
+    reply: WireReply | None
+    by: str = "reply"
+
+
+def order_for(world: World, payment: Payment, attempt: Attempt) -> Order:
+    """What a version may need to know to build the request of `attempt`."""
+    return Order(
+        payment_id=payment.id,
+        attempt_id=attempt.id,
+        amount_minor=attempt.amount_minor,
+        currency=payment.currency,
+        capture_method=payment.capture_method,
+        payment_method=payment.payment_method,
+        multicapture=payment.multicapture,
+        final=attempt.final,
+        return_url=f"{world.settings.public_url}/v1/return/{payment.id}",
+        description=payment.description,
+        provider_id=payment.provider_id or attempt.provider_id,
+    )
+
+
+def prepare(world: World, books: Books, attempt: Attempt, *, reason: str | None = None) -> Prepared:
+    """Builds the request of `attempt`. A version that raises is class A, not our caller's 500."""
+    integration = world.integration(attempt.integration)
+    order = order_for(world, books.payment, attempt)
+    if reason is not None:
+        order = msgspec.structs.replace(order, reason=reason)
+    try:
+        return Prepared(integration, integration.request(attempt.operation, order))
+    except Exception as error:  # noqa: BLE001 - any bug of a version's must end as class A
+        return Prepared(integration, None, f"{type(error).__name__}: {error}")
+
+
+def stored_request(world: World, attempt: Attempt, prepared: Prepared) -> Exchange:
+    """The request, sealed, to be committed before it is sent."""
+    plain = _ENCODE(prepared.request) if prepared.request is not None else b""
+    return Exchange(
+        attempt_id=attempt.id, payment_id=attempt.payment_id, request=world.vault.seal(plain)
+    )
+
+
+async def send(world: World, books: Books, attempt: Attempt, prepared: Prepared) -> Heard:
+    """Sends the prepared request and judges what came back. Never sends twice."""
+    if prepared.request is None:
+        return Heard(not_sent("build_error", prepared.error), None)
+    result = await world.wire.send(prepared.request, world.target(prepared.integration))
+    return hear(world, books, attempt, prepared.integration, result)
+
+
+def hear(
+    world: World, books: Books, attempt: Attempt, integration: Integration, result: WireResult
+) -> Heard:
+    """Judges a result; an unreadable reply is read again with the other installed versions."""
+    reply = result.reply
+    if reply is None:
+        failure = result.failure
+        assert failure is not None, "a result is a reply or a failure"
+        if failure.acquired:
+            return Heard(silence(failure.stage, failure.error), None)
+        return Heard(not_sent(failure.error, f"{failure.stage} {failure.detail}"), None)
+    said = judge(books.payment, attempt, integration.outcome(attempt.operation, reply))
+    if said.kind != "unknown":
+        return Heard(said, reply)
+    other = reread(world, books, attempt, reply)
+    return Heard(said, reply) if other is None else Heard(other, reply, "reread")
+
+
+def reread(world: World, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:
+    """What another installed version proves from the same bytes, or `None`."""
+    readings = (v.outcome(attempt.operation, reply) for v in world.siblings(attempt.integration))
+    return first_agreeing(books.payment, attempt, readings)
+
+
+def stored_reply(
+    world: World, attempt: Attempt, heard: Heard, request: WireRequest | None
+) -> tuple[Exchange, ...]:
+    """The exchange for the store: the reply sealed while the outcome is unknown; once it is known
+    both sides masked by shape."""
+    if heard.outcome.kind == "unknown":
+        if heard.reply is None:
+            return ()
+        sealed = world.vault.seal(_ENCODE(heard.reply))
+        return (Exchange(attempt_id=attempt.id, payment_id=attempt.payment_id, reply=sealed),)
+    return (_masked(world, attempt, request, heard.reply),)
+
+
+def masked(world: World, attempt: Attempt, exchange: Exchange) -> Exchange:
+    """A stored exchange whose outcome has become known, masked."""
+    return _masked(world, attempt, opened_request(world, exchange), opened_reply(world, exchange))
+
+
+def _masked(
+    world: World, attempt: Attempt, request: WireRequest | None, reply: WireReply | None
+) -> Exchange:
+    kept = world.fields_read(attempt.integration.partition("@")[0])
+    return Exchange(
+        attempt_id=attempt.id,
+        payment_id=attempt.payment_id,
+        request=_ENCODE(mask_request(request, kept)) if request is not None else b"",
+        reply=_ENCODE(mask_reply(reply, kept)) if reply is not None else None,
+        sealed=False,
+    )
+
+
+def opened_request(world: World, exchange: Exchange) -> WireRequest | None:
+    """The stored request while it is sealed; `None` where it is masked, absent or unreadable."""
+    plain = _opened(world, exchange, exchange.request)
+    return _REQUEST(plain) if plain else None
+
+
+def opened_reply(world: World, exchange: Exchange) -> WireReply | None:
+    """The stored reply while it is sealed; `None` where it is masked, absent or unreadable."""
+    plain = _opened(world, exchange, exchange.reply)
+    return _REPLY(plain) if plain else None
+
+
+def _opened(world: World, exchange: Exchange, stored: bytes | None) -> bytes | None:
+    if not exchange.sealed or not stored:
+        return None
+    return world.vault.open(stored)
+
+
+async def ask(
+    world: World, integration: Integration, operation: Operation, order: Order
+) -> Outcome:
+    """Asks a reading question (lookup, find, list_refunds); moves no money."""
+    result = await world.wire.send(integration.request(operation, order), world.target(integration))
+    if result.reply is None:
+        failure = result.failure
+        assert failure is not None, "a result is a reply or a failure"
+        return silence(failure.stage, failure.error)
+    return integration.outcome(operation, result.reply)

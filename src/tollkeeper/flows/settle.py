@@ -1,0 +1,404 @@
+"""Settling: walking one payment up the ladder until its truth is known, or it is time to wait.
+
+Gather: one question to the provider at a time. Decide: the ladder and the reconciler. Record: every
+step that could move money is committed before it is taken. Runs as a durable job, so a crash at any
+point leaves a row and a job that go on.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows.ports import Job
+from tollkeeper.flows.recording import load, record
+from tollkeeper.flows.sending import (
+    Heard,
+    Prepared,
+    ask,
+    masked,
+    opened_reply,
+    opened_request,
+    order_for,
+    prepare,
+    reread,
+    send,
+    stored_reply,
+    stored_request,
+)
+from tollkeeper.flows.world import World
+from tollkeeper.integrations.values import Integration, Order, WireRequest
+from tollkeeper.kernel.errors import NotFound
+from tollkeeper.payments.change import Change
+from tollkeeper.payments.ladder import (
+    DONE,
+    Look,
+    Step,
+    being_sent,
+    in_order,
+    known_provider_id,
+    look_at_ms,
+    looked,
+    next_step,
+    not_executed,
+    replaying,
+)
+from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen
+from tollkeeper.payments.payment import Attempt, Books, is_open
+from tollkeeper.payments.reconcile import reconcile_charge, reconcile_refunds
+from tollkeeper.payments.reservation import open_abandon, sent_by
+from tollkeeper.payments.results import apply_outcome
+
+MAX_STEPS: Final = 10
+"""Steps in one pass: the ladder has seven rungs, and a cancellation is followed by a lookup."""
+
+MAX_PAGES: Final = 50
+"""Pages of one listing; a longer one is taken for unanswered, not for empty."""
+
+FIND_MARGIN_S: Final = 300
+"""How far the provider's clock may be from ours when charges are listed by creation time."""
+
+ACTOR: Final = "settling"
+
+
+class Pass:
+    """One pass over one payment: its books, and what was learned so far."""
+
+    def __init__(self, world: World, books: Books, *, refresh: bool) -> None:
+        self.world = world
+        self.books = books
+        self.look = Look()
+        self.refresh = refresh
+
+    def learn(self, **learned: object) -> None:
+        self.look = msgspec.structs.replace(self.look, **learned)
+
+    async def record(
+        self,
+        decide: Callable[[Books], Books],
+        cause: str,
+        complete: Callable[[Change, Books], Change] = lambda change, _: change,
+    ) -> None:
+        self.books = await record(
+            self.world, self.books, decide, cause=cause, actor=ACTOR, complete=complete
+        )
+
+
+async def settle(world: World, job: Job) -> None:
+    """Runs one `settle` or `refresh` job."""
+    try:
+        books = await load(world, job.subject)
+    except NotFound:
+        await world.store.finish_job(job)
+        return
+    current = Pass(world, books, refresh=job.kind == "refresh")
+    answered = await walk(current)
+    await _mask_settled(world, books, current.books)
+    if job.kind == "refresh" and (not answered or current.books.open_attempts()):
+        delay_ms = min(60_000, 500 << min(job.tries, 7))
+        await world.store.postpone_job(job, world.store.now_ms() + delay_ms)
+    elif job.kind == "refresh":
+        await world.store.finish_job(job)
+    else:
+        await _let_go(current, job)
+
+
+async def _mask_settled(world: World, before: Books, after: Books) -> None:
+    """Masks what was stored for attempts whose outcome has become known in this pass."""
+    still = {a.id for a in after.open_attempts()}
+    for attempt in before.open_attempts():
+        exchange = await world.store.load_exchange(attempt.id)
+        if attempt.id not in still and exchange is not None and exchange.sealed:
+            await world.store.save_exchange(masked(world, attempt, exchange))
+
+
+async def walk(current: Pass) -> bool:
+    """Takes steps until nothing more can be learned now; whether every question was answered."""
+    for _ in range(MAX_STEPS):
+        exchange = await _open_exchange(current)
+        step = next_step(
+            current.books,
+            current.look,
+            current.world.policy(current.books.payment.integration),
+            current.world.store.now_ms(),
+            reply_stored=exchange,
+            refresh=current.refresh,
+            only_sender=current.world.only_sender,
+        )
+        if step.kind in {"wait", "done"}:
+            await _end(current, step)
+            break
+        await _STEPS[step.kind](current, step)
+    return not (current.look.charge_failed or current.look.refunds_failed)
+
+
+async def _open_exchange(current: Pass) -> bool:
+    """Whether the first open attempt's reply lies in the store, still sealed."""
+    for attempt in in_order(current.books.open_attempts()):
+        exchange = await current.world.store.load_exchange(attempt.id)
+        return exchange is not None and exchange.sealed and exchange.reply is not None
+    return False
+
+
+async def _end(current: Pass, step: Step) -> None:
+    """Counts a pass that did not settle what is open, so that the next one comes later."""
+    if step == DONE:
+        return
+    now_ms = current.world.store.now_ms()
+    policy = current.world.policy(current.books.payment.integration)
+
+    def decide(books: Books) -> Books:
+        for attempt in in_order(books.open_attempts()):
+            if being_sent(attempt, policy, now_ms, current.world.only_sender):
+                return books
+            return looked(books, attempt, policy, now_ms)
+        return books
+
+    await current.record(decide, "settling.looked")
+
+
+async def _let_go(current: Pass, job: Job) -> None:
+    """Gives the job back when nothing was committed that moved it; every commit set it anew."""
+    world = current.world
+    policy = world.policy(current.books.payment.integration)
+    due = look_at_ms(current.books, policy, world.store.now_ms())
+    if due is None:
+        await world.store.finish_job(job)
+    else:
+        await world.store.postpone_job(job, due)
+
+
+async def _reread(current: Pass, step: Step) -> None:
+    attempt = _subject(step)
+    current.learn(reread=True)
+    exchange = await current.world.store.load_exchange(attempt.id)
+    reply = opened_reply(current.world, exchange) if exchange is not None else None
+    if exchange is None or reply is None:
+        return
+    said = reread(current.world, current.books, attempt, reply)
+    if said is not None:
+        request = opened_request(current.world, exchange)
+        await _apply(current, attempt, Heard(said, reply, "reread"), request)
+
+
+async def _lookup(current: Pass, step: Step) -> None:
+    world = current.world
+    provider_id = known_provider_id(current.books)
+    assert provider_id is not None, "a lookup needs the provider's id"
+    asked_ms = world.store.now_ms()
+    said = await _ask(current, "lookup", _order(current, provider_id))
+    if said.kind == "failed" and _is_hint(current.books):
+        # the id came from a reply that was not ours: find the charge by our reference instead
+        await _find(current, step)
+        return
+    charge = said.charge
+    if said.kind != "approved" or charge is None:
+        current.learn(charge_failed=True)
+        return
+    if charge.payment_id != current.books.payment.id and _is_hint(current.books):
+        await _find(current, step)
+        return
+    await _saw_charge(current, charge, asked_ms, "lookup")
+
+
+def _is_hint(books: Books) -> bool:
+    return books.payment.provider_id is None
+
+
+async def _find(current: Pass, step: Step) -> None:
+    """Lists the charges made since the first send, all pages, and keeps ours."""
+    attempt = _subject(step)
+    books = current.books
+    first_ms = min(a.first_sent_ms for a in books.attempts)
+    order = msgspec.structs.replace(
+        _order(current, None),
+        created_from_s=first_ms // 1000 - FIND_MARGIN_S,
+        created_to_s=attempt.sent_ms // 1000
+        + current.world.policy(books.payment.integration).window_ms // 1000
+        + FIND_MARGIN_S,
+    )
+    asked_ms = current.world.store.now_ms()
+    found: list[Charge] = []
+    for _ in range(MAX_PAGES):
+        said = await _ask(current, "find", order)
+        if said.kind != "approved":
+            current.learn(charge_failed=True)
+            return
+        found += [c for c in said.charges if c.payment_id == books.payment.id]
+        if said.next_cursor is None:
+            break
+        order = msgspec.structs.replace(order, cursor=said.next_cursor)
+    else:
+        current.learn(charge_failed=True)
+        return
+    ours = [c for c in found if c.attempt_id == attempt.id]
+    if ours:
+        await _saw_charge(current, ours[0], asked_ms, "listing")
+    else:
+        current.learn(charge=None, charge_asked_ms=asked_ms)
+
+
+async def _saw_charge(current: Pass, charge: Charge, asked_ms: int, by: str) -> None:
+    current.learn(charge=charge, charge_asked_ms=asked_ms)
+    now_ms = current.world.store.now_ms()
+    await current.record(
+        lambda books: reconcile_charge(books, charge, now_ms, by=by), f"settling.{by}"
+    )
+
+
+async def _list_refunds(current: Pass, step: Step) -> None:
+    provider_id = known_provider_id(current.books)
+    assert provider_id is not None, "refunds belong to a charge"
+    order = _order(current, provider_id)
+    asked_ms = current.world.store.now_ms()
+    seen: list[RefundSeen] = []
+    for _ in range(MAX_PAGES):
+        said = await _ask(current, "list_refunds", order)
+        if said.kind != "approved":
+            current.learn(refunds_failed=True)
+            return
+        seen += said.refunds
+        if said.next_cursor is None:
+            break
+        order = msgspec.structs.replace(order, cursor=said.next_cursor)
+    else:
+        current.learn(refunds_failed=True)
+        return
+    current.learn(refunds_asked_ms=asked_ms)
+    new_ids = tuple(current.world.new_id("re") for _ in seen)
+    now_ms = current.world.store.now_ms()
+    await current.record(
+        lambda books: reconcile_refunds(books, tuple(seen), new_ids, now_ms, by="listing"),
+        "settling.refunds",
+    )
+
+
+async def _replay(current: Pass, step: Step) -> None:
+    """Sends the same bytes with the same key again, after committing that it will."""
+    attempt = _subject(step)
+    world = current.world
+    current.learn(replayed=True)
+    exchange = await world.store.load_exchange(attempt.id)
+    request = opened_request(world, exchange) if exchange is not None else None
+    if request is None:
+        return
+    now_ms = world.store.now_ms()
+
+    def decide(books: Books) -> Books:
+        mine = books.attempt(attempt.id)
+        return replaying(books, mine, now_ms) if mine is not None and is_open(mine) else books
+
+    await current.record(decide, "settling.replaying")
+    mine = current.books.attempt(attempt.id)
+    if mine is None or not is_open(mine):
+        return
+    prepared = Prepared(world.integration(attempt.integration), request)
+    heard = await send(world, current.books, mine, prepared)
+    # a refusal of the repetition says nothing about the first request
+    if heard.outcome.kind in {"approved", "pending", "declined"}:
+        await _apply(current, mine, msgspec.structs.replace(heard, by="replay"), request)
+
+
+async def _cancel(current: Pass, step: Step) -> None:
+    """Cancels an intent that could still be confirmed; its payment fails when that is proved."""
+    world = current.world
+    current.learn(canceled=True)
+    charge = current.look.charge
+    assert charge is not None, "only a charge that was seen is cancelled"
+    attempt_id = world.new_id("att")
+    prepared: list[Prepared] = []
+
+    def decide(books: Books) -> Books:
+        prepared.clear()
+        undecided = books.payment.status in {"processing", "requires_action"}
+        if not undecided or any(a.operation == "void" for a in books.open_attempts()):
+            return books
+        opened = open_abandon(books, attempt_id, charge.provider_id, world.store.now_ms())
+        return sent_by(opened, attempt_id, world.sender)
+
+    def complete(change: Change, after: Books) -> Change:
+        attempt = after.attempt(attempt_id)
+        assert attempt is not None, "the cancellation has an attempt"
+        prepared.append(prepare(world, after, attempt))
+        exchange = stored_request(world, attempt, prepared[-1])
+        return msgspec.structs.replace(change, exchanges=(exchange,))
+
+    await current.record(decide, "settling.cancelling", complete)
+    attempt = current.books.attempt(attempt_id)
+    if attempt is not None and prepared:
+        heard = await send(world, current.books, attempt, prepared[-1])
+        await _apply(current, attempt, heard, prepared[-1].request)
+
+
+async def _not_executed(current: Pass, step: Step) -> None:
+    attempt = _subject(step)
+    now_ms = current.world.store.now_ms()
+
+    def decide(books: Books) -> Books:
+        mine = books.attempt(attempt.id)
+        if mine is None or not is_open(mine) or mine.sent_ms != attempt.sent_ms:
+            return books
+        return not_executed(books, mine, now_ms)
+
+    await current.record(decide, "settling.not_found")
+
+
+async def _apply(
+    current: Pass, attempt: Attempt, heard: Heard, request: WireRequest | None
+) -> None:
+    """Records what a reading or a send told about `attempt`."""
+    world = current.world
+
+    def decide(books: Books) -> Books:
+        mine = books.attempt(attempt.id)
+        if mine is None or not is_open(mine):
+            return books
+        return apply_outcome(books, mine, heard.outcome, world.store.now_ms(), by=heard.by)
+
+    def complete(change: Change, _: Books) -> Change:
+        exchanges = stored_reply(world, attempt, heard, request)
+        return msgspec.structs.replace(change, exchanges=exchanges)
+
+    await current.record(decide, f"settling.{heard.by}", complete)
+
+
+async def _ask(current: Pass, operation: Operation, order: Order) -> Outcome:
+    """Asks through the payment's version, and where that cannot read the answer through each other
+    version that declares it can handle it."""
+    world = current.world
+    name = current.books.payment.integration
+    said = await ask(world, world.integration(name), operation, order)
+    if said.doubt is None or said.doubt.kind == "silence":
+        return said
+    for other in _able(world, name):
+        answer = await ask(world, other, operation, order)
+        if answer.kind != "unknown":
+            return answer
+    return said
+
+
+def _able(world: World, name: str) -> list[Integration]:
+    return [v for v in world.siblings(name) if name in v.handles]
+
+
+def _order(current: Pass, provider_id: str | None) -> Order:
+    payment = current.books.payment
+    attempt = current.books.attempts[-1]
+    order = order_for(current.world, payment, attempt)
+    return msgspec.structs.replace(order, provider_id=provider_id)
+
+
+def _subject(step: Step) -> Attempt:
+    assert step.attempt is not None, f"{step.kind} is about an attempt"
+    return step.attempt
+
+
+_STEPS: Final = {
+    "reread": _reread,
+    "lookup": _lookup,
+    "find": _find,
+    "list_refunds": _list_refunds,
+    "replay": _replay,
+    "cancel": _cancel,
+    "not_executed": _not_executed,
+}

@@ -1,0 +1,35 @@
+"""Upkeep: what must happen from time to time, as durable jobs that put themselves off."""
+
+from typing import Final
+
+from tollkeeper.flows.ports import Job
+from tollkeeper.flows.world import World
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 86_400_000
+SUBJECT: Final = "all"
+
+KINDS: Final = ("expire", "seal_audit")
+"""Jobs that exist once; the start of a service makes sure of them."""
+
+
+async def plan(world: World) -> None:
+    """Makes sure that every kind of upkeep has its job; one that exists keeps its time."""
+    present = await world.store.count_jobs()
+    now_ms = world.store.now_ms()
+    for kind in KINDS:
+        if kind not in present:
+            await world.store.enqueue_job(kind, SUBJECT, now_ms + HOUR_MS)
+
+
+async def expire(world: World, job: Job) -> None:
+    """Removes stored answers and webhook payloads past their time."""
+    keep_ms = int(world.settings.inbound_days * DAY_MS)
+    await world.store.expire(world.store.now_ms(), keep_ms)
+    await world.store.postpone_job(job, world.store.now_ms() + HOUR_MS)
+
+
+async def seal_audit(world: World, job: Job) -> None:
+    """Seals all audit heads together."""
+    await world.store.seal_audit(world.store.now_ms())
+    await world.store.postpone_job(job, world.store.now_ms() + DAY_MS)

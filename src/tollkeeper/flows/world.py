@@ -1,0 +1,123 @@
+"""What every flow holds in hand: the ports, the settings, and what follows from both."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows.ports import Hook, Store, Target, Vault, Wire
+from tollkeeper.integrations.catalogue import INSTALLED
+from tollkeeper.integrations.masking import union_read
+from tollkeeper.integrations.values import Integration
+from tollkeeper.kernel.chance import Chance
+from tollkeeper.kernel.clock import Clock
+from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.kernel.ids import new_id
+from tollkeeper.payments.ladder import Policy
+from tollkeeper.settings import ProviderSettings, Settings
+
+SEND_MARGIN_MS: Final = 2_000
+"""Added to a send's total timeout before another process may think that its sender has died."""
+
+
+@dataclass(kw_only=True)
+class World:
+    """Ports and settings; `installed` can be given other versions by tests.
+
+    `sender` names this process; `alone` says that no other one sends on the same store, so that
+    whatever another name was sending is known to have been abandoned.
+    """
+
+    store: Store
+    wire: Wire
+    hook: Hook
+    clock: Clock
+    chance: Chance
+    vault: Vault
+    settings: Settings
+    sender: str
+    alone: bool
+    installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
+    _policies: dict[str, Policy] = field(default_factory=dict)
+    _targets: dict[str, Target] = field(default_factory=dict)
+
+    @property
+    def only_sender(self) -> str | None:
+        """The one process that can be sending now, where that is known."""
+        return self.sender if self.alone else None
+
+    def new_id(self, prefix: str) -> str:
+        """A fresh identifier by this process's clock."""
+        return new_id(prefix, self.clock.now_ms(), self.chance)
+
+    def event_ids(self) -> Iterator[str]:
+        """Fresh event ids, for as many events as a change may bring."""
+        while True:
+            yield self.new_id("evt")
+
+    def integration(self, name: str) -> Integration:
+        """The installed version called `name`."""
+        found = self.installed.get(name)
+        if found is None:
+            raise Misconfigured(f"integration version {name} is not installed any more")
+        return found
+
+    def siblings(self, name: str) -> list[Integration]:
+        """The other installed versions of the same provider, newest first."""
+        provider = name.partition("@")[0]
+        return [
+            self.installed[other]
+            for other in sorted(self.installed, reverse=True)
+            if other != name and self.installed[other].provider == provider
+        ]
+
+    def provider(self, name: str) -> ProviderSettings:
+        """The settings of a provider; defaults where there are none."""
+        return self.settings.providers.get(name) or ProviderSettings()
+
+    def target(self, integration: Integration) -> Target:
+        """Where this version's requests go, with the account's credentials."""
+        found = self._targets.get(integration.name)
+        if found is None:
+            mine = self.provider(integration.provider)
+            found = self._targets[integration.name] = Target(
+                base_url=(mine.base_url or integration.base_url).rstrip("/"),
+                headers=integration.credentials(mine.secret_key),
+            )
+        return found
+
+    def policy(self, name: str) -> Policy:
+        """What the version called `name` and the settings allow in settling."""
+        found = self._policies.get(name)
+        if found is None:
+            found = self._policies[name] = self._policy(self.integration(name))
+        return found
+
+    def _policy(self, integration: Integration) -> Policy:
+        override = self.provider(integration.provider).in_flight_window_seconds
+        window_s = integration.in_flight_window_s if override is None else override
+        settings = self.settings
+        return Policy(
+            send_ms=int(settings.timeouts.total_seconds * 1000) + SEND_MARGIN_MS,
+            window_ms=int(window_s * 1000),
+            retention_ms=integration.retention_s * 1000,
+            attention_ms=int(settings.attention_after_seconds * 1000),
+            authorization_ms=integration.authorization_s * 1000,
+        )
+
+    def fields_read(self, provider: str) -> frozenset[str]:
+        """What any installed version of `provider` reads."""
+        return union_read(self.installed.values(), provider)
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A flow's answer: the public representation as JSON, and what kind of answer it is.
+
+    `created`: a resource was made; `doubtful`: its outcome is not known yet.
+    """
+
+    body: bytes
+    created: bool = False
+    doubtful: bool = False
+    replayed: bool = False

@@ -1,0 +1,50 @@
+"""Closing a change: what every change needs besides its own decision, added in one place."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from tollkeeper.payments.change import Change, between
+from tollkeeper.payments.ladder import Policy, look_at_ms
+from tollkeeper.payments.payment import Books
+
+
+def close(
+    before: Books | None,
+    after: Books,
+    policy: Policy,
+    *,
+    cause: str,
+    actor: str,
+    now_ms: int,
+    event_ids: Iterator[str],
+) -> Change:
+    """The Change from `before` to `after`, with the authorization's expiry, the end of attention
+    that is no longer needed, and the time of the next look."""
+    after = _with_expiry(after, policy, now_ms)
+    after = _without_needless_attention(before, after)
+    return between(
+        before,
+        after,
+        cause=cause,
+        actor=actor,
+        now_ms=now_ms,
+        look_at_ms=look_at_ms(after, policy, now_ms),
+        event_ids=event_ids,
+    )
+
+
+def _with_expiry(books: Books, policy: Policy, now_ms: int) -> Books:
+    payment = books.payment
+    if payment.status != "requires_capture" or payment.authorization_expires_ms is not None:
+        return books
+    expires_ms = now_ms + policy.authorization_ms
+    return replace(books, payment=replace(payment, authorization_expires_ms=expires_ms))
+
+
+def _without_needless_attention(before: Books | None, after: Books) -> Books:
+    """Attention given because something could not be settled ends when it is settled."""
+    was_open = before is not None and bool(before.open_attempts())
+    if after.payment.attention is None or not was_open or after.open_attempts():
+        return after
+    return replace(after, payment=replace(after.payment, attention=None))

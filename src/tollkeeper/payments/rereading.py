@@ -1,0 +1,30 @@
+"""Re-reading a stored reply with the other installed versions: the first rung of settling.
+
+Law: it settles only where id, our reference, amount and currency all agree; a reading that another
+version merely finds plausible settles nothing.
+"""
+
+from collections.abc import Iterable
+
+from tollkeeper.payments.judging import judge
+from tollkeeper.payments.outcome import Outcome
+from tollkeeper.payments.payment import Attempt, Payment
+
+
+def first_agreeing(
+    payment: Payment, attempt: Attempt, readings: Iterable[Outcome]
+) -> Outcome | None:
+    """The first reading that proves what became of `attempt`, or `None`."""
+    for reading in readings:
+        said = judge(payment, attempt, reading)
+        if said.kind in {"approved", "pending", "declined"} and _identified(attempt, said):
+            return said
+    return None
+
+
+def _identified(attempt: Attempt, said: Outcome) -> bool:
+    if attempt.operation == "refund":
+        return said.refund is not None and said.refund.attempt_id == attempt.id
+    if said.charge is None:
+        return False
+    return attempt.operation != "authorize" or said.charge.attempt_id == attempt.id
