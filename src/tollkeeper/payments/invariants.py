@@ -1,0 +1,276 @@
+"""What must always hold, of our books against the provider's own ledger.
+
+One module, three users: the seeded simulation, the kill -9 harness, and `tollkeeper doctor`. The
+numbers are those of INVARIANTS in the documentation. Values in, violations out.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from tollkeeper.payments.audit import AuditRow, broken_link
+from tollkeeper.payments.moves import reachable
+from tollkeeper.payments.payment import Attempt, Books
+
+PAYMENT_KEY: Final = "tollkeeper_payment"
+LIVE: Final = frozenset({"requires_capture", "succeeded"})
+_MOVES: Final = reachable()
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """`invariant`: its number (`I4`); `subject`: payment, charge or key; `detail`: a sentence."""
+
+    invariant: str
+    subject: str
+    detail: str
+
+
+class LedgerCapture(msgspec.Struct, frozen=True):
+    """A capture in the provider's ledger; the key is empty where it came with the charge."""
+
+    amount_minor: int
+    idempotency_key: str
+
+
+class LedgerRefund(msgspec.Struct, frozen=True):
+    """Money given back (`kind` refund), or released uncaptured (`release`)."""
+
+    refund_id: str
+    kind: str
+    amount_minor: int
+    status: str
+    source: str
+    idempotency_key: str
+
+
+class LedgerCharge(msgspec.Struct, frozen=True):
+    """A charge in the provider's ledger: the truth. Other fields of a ledger are ignored."""
+
+    charge_id: str
+    payment_intent_id: str
+    idempotency_key: str
+    metadata: dict[str, str]
+    live: bool
+    amount_minor: int
+    currency: str
+    amount_captured_minor: int
+    amount_refunded_minor: int
+    captures: list[LedgerCapture]
+    refunds: list[LedgerRefund]
+
+
+class LedgerIntent(msgspec.Struct, frozen=True):
+    """An intent; `open`: it could still be confirmed and charge somebody."""
+
+    payment_intent_id: str
+    open: bool
+    metadata: dict[str, str]
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """The provider's books, `G`."""
+
+    charges: list[LedgerCharge]
+    intents: list[LedgerIntent]
+
+
+class Given(msgspec.Struct, frozen=True):
+    """An answer that a caller was given: its key, the HTTP status and the payment it named."""
+
+    key: str
+    status: int
+    payment_id: str
+
+
+class Holdings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store holds besides books: `bound` maps a caller's key to its payment; `waiting`
+    the jobs by kind with when the earliest is due; `told` and `owed` the deliveries that are
+    pending and the jobs that will make them."""
+
+    bound: Mapping[str, str]
+    waiting: Mapping[str, tuple[int, int]]
+    pending_deliveries: frozenset[str] = frozenset()
+    delivery_jobs: frozenset[str] = frozenset()
+
+
+def check_books(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
+    """What one payment's rows must satisfy by themselves, at every commit."""
+    payment = books.payment
+    held = sum(
+        a.amount_minor for a in books.open_attempts() if a.operation in {"capture", "refund"}
+    )
+    if payment.reserved_minor != held:
+        yield Violation("I13", payment.id, f"reserved {payment.reserved_minor}, rows say {held}")
+    if not 0 <= payment.refunded_minor <= payment.captured_minor <= payment.amount_minor:
+        yield Violation("I2", payment.id, "not refunded <= captured <= authorized in our books")
+    yield from _check_chain(books, audit)
+    yield from _check_sends(books)
+
+
+def _check_chain(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
+    payment = books.payment
+    broken = broken_link(audit)
+    if broken is not None:
+        yield Violation("I7", payment.id, f"audit chain: {broken}")
+    elif not audit or (audit[-1].seq, audit[-1].hash) != (payment.seq, payment.audit_head):
+        yield Violation("I7", payment.id, f"{len(audit)} audit rows for {payment.seq} changes")
+    statuses = [str(msgspec.json.decode(row.body)["status"]) for row in audit]
+    for old, new in zip(statuses, statuses[1:], strict=False):
+        if old != new and (old, new) not in _MOVES:
+            yield Violation("I5", payment.id, f"moved from {old} to {new}")
+
+
+def _check_sends(books: Books) -> Iterator[Violation]:
+    payment = books.payment
+    sent = [a for a in books.attempts if a.operation == "authorize"]
+    for attempt in sent[:-1]:
+        if attempt.result_class not in {"A", "B1"}:
+            detail = f"sent again after {attempt.id} of class {attempt.result_class}"
+            yield Violation("I11", payment.id, detail)
+    for attempt in books.attempts:
+        if attempt.operation != "authorize" and attempt.integration != payment.integration:
+            detail = f"{attempt.operation} went to {attempt.integration}"
+            yield Violation("I6", payment.id, detail)
+
+
+def check_effects(books: Books, ledger: Ledger) -> Iterator[Violation]:
+    """What one payment must satisfy against its charges in the ledger, at every commit and effect.
+    `ledger` may hold this payment's part only."""
+    payment = books.payment
+    mine = [c for c in ledger.charges if c.metadata.get(PAYMENT_KEY) == payment.id]
+    live = [c for c in mine if c.live]
+    if len(live) > 1:
+        ids = ", ".join(c.charge_id for c in live)
+        yield Violation("I1", payment.id, f"{len(live)} live charges: {ids}")
+    if payment.status == "failed" and live:
+        yield Violation("I4", payment.id, f"failed with a live charge {live[0].charge_id}")
+    if payment.status in LIVE and not mine:
+        yield Violation("I4", payment.id, f"{payment.status} without a charge")
+    for charge in mine:
+        yield from _check_charge(books, charge)
+
+
+def _check_charge(books: Books, charge: LedgerCharge) -> Iterator[Violation]:
+    name = charge.charge_id
+    if not 0 <= charge.amount_refunded_minor <= charge.amount_captured_minor <= charge.amount_minor:
+        yield Violation("I2", name, "not refunded <= captured <= authorized at the provider")
+    cause = books.attempt(charge.idempotency_key)
+    if cause is None or cause.operation != "authorize":
+        yield Violation("I2", name, f"no attempt {charge.idempotency_key} was committed for it")
+    elif (cause.amount_minor, books.payment.currency) != (charge.amount_minor, charge.currency):
+        yield Violation("I2", name, f"{charge.amount_minor} {charge.currency} was not asked for")
+    keys = [c.idempotency_key for c in charge.captures if c.idempotency_key]
+    keys += [r.idempotency_key for r in charge.refunds if _is_ours(r)]
+    for key, count in Counter(keys).items():
+        if count > 1:
+            yield Violation("I1", name, f"{key} took effect {count} times")
+    for capture in charge.captures:
+        if capture.idempotency_key and capture.idempotency_key != charge.idempotency_key:
+            yield from _check_cause(
+                books, name, "capture", capture.idempotency_key, capture.amount_minor
+            )
+    for refund in charge.refunds:
+        if _is_ours(refund):
+            yield from _check_cause(
+                books, name, "refund", refund.idempotency_key, refund.amount_minor
+            )
+
+
+def _is_ours(refund: LedgerRefund) -> bool:
+    return refund.kind == "refund" and refund.source == "api"
+
+
+def _check_cause(
+    books: Books, charge: str, operation: str, key: str, amount_minor: int
+) -> Iterator[Violation]:
+    cause: Attempt | None = books.attempt(key)
+    if cause is None or cause.operation != operation or cause.amount_minor != amount_minor:
+        yield Violation("I2", charge, f"a {operation} of {amount_minor} that no attempt asked for")
+
+
+def check_quiet(books: Books, ledger: Ledger, now_ms: int) -> Iterator[Violation]:
+    """What one payment must satisfy once faults have stopped and every wait has passed."""
+    payment = books.payment
+    if books.open_attempts() and payment.attention is None:
+        attempt = books.open_attempts()[0]
+        detail = f"{attempt.operation} {attempt.id} is still {attempt.outcome or 'sending'}"
+        yield Violation("I14", payment.id, detail)
+        return
+    if payment.status == "processing":
+        yield Violation("I14", payment.id, "still processing with nothing open")
+    if payment.status == "requires_action" and now_ms > payment.deadline_ms + 120_000:
+        yield Violation("I14", payment.id, "the shopper's deadline has passed")
+    if books.open_attempts():
+        return
+    yield from _check_sums(books, [c for c in ledger.charges if _is_of(books, c)])
+    for intent in ledger.intents:
+        if intent.metadata.get(PAYMENT_KEY) == payment.id and intent.open:
+            yield from _check_open_intent(books, intent)
+
+
+def _is_of(books: Books, charge: LedgerCharge) -> bool:
+    return charge.metadata.get(PAYMENT_KEY) == books.payment.id
+
+
+def _check_open_intent(books: Books, intent: LedgerIntent) -> Iterator[Violation]:
+    payment = books.payment
+    failed_by_absence = payment.status == "failed" and payment.decline_reason is None
+    if failed_by_absence or payment.status == "canceled":
+        detail = f"{payment.status}, but {intent.payment_intent_id} could still be confirmed"
+        yield Violation("I4", payment.id, detail)
+
+
+def _check_sums(books: Books, mine: list[LedgerCharge]) -> Iterator[Violation]:
+    payment = books.payment
+    live = [c for c in mine if c.live]
+    if payment.status in LIVE and not live:
+        yield Violation("I4", payment.id, f"{payment.status} without a live charge")
+    captured = sum(c.amount_captured_minor for c in live)
+    if captured != payment.captured_minor:
+        detail = f"captured {payment.captured_minor} in our books, {captured} at the provider"
+        yield Violation("I13", payment.id, detail)
+    refunded = sum(c.amount_refunded_minor for c in live)
+    if refunded != payment.refunded_minor:
+        detail = f"refunded {payment.refunded_minor} in our books, {refunded} at the provider"
+        yield Violation("I13", payment.id, detail)
+    if payment.status in {"canceled", "failed"} and live:
+        yield Violation("I4", payment.id, f"{payment.status} with a live charge")
+    known = {r.provider_id for r in books.refunds}
+    for refund in (r for c in live for r in c.refunds if r.kind == "refund"):
+        if refund.refund_id not in known:
+            yield Violation("I2", payment.id, f"refund {refund.refund_id} is not in our books")
+
+
+def check_answers(
+    given: Iterable[Given], holdings: Holdings, payments: Mapping[str, Books]
+) -> Iterator[Violation]:
+    """Every key answered 2xx has its one payment, and two answers to a key named the same one."""
+    named: dict[str, str] = {}
+    for answer in given:
+        if not 200 <= answer.status < 300:
+            continue
+        if answer.payment_id not in payments:
+            yield Violation("I3", answer.key, f"answered {answer.payment_id}, which is not there")
+        if holdings.bound.get(answer.key) != answer.payment_id:
+            yield Violation("I3", answer.key, f"bound to {holdings.bound.get(answer.key)}")
+        if named.setdefault(answer.key, answer.payment_id) != answer.payment_id:
+            yield Violation("I8", answer.key, "answered with two payments")
+
+
+def check_holdings(holdings: Holdings, now_ms: int, slack_ms: int) -> Iterator[Violation]:
+    """No work sleeps past its time, and no event is without a fate."""
+    for kind, (count, due_ms) in sorted(holdings.waiting.items()):
+        if due_ms + slack_ms < now_ms:
+            yield Violation("I15", kind, f"{count} jobs, the first {now_ms - due_ms} ms overdue")
+    for delivery in sorted(holdings.pending_deliveries - holdings.delivery_jobs):
+        yield Violation("I9", delivery, "an event is owed and nothing will deliver it")
+
+
+def check_orphans(payments: Mapping[str, Books], ledger: Ledger) -> Iterator[Violation]:
+    """Every charge at the provider belongs to a payment of ours."""
+    for charge in ledger.charges:
+        payment_id = charge.metadata.get(PAYMENT_KEY)
+        if payment_id not in payments:
+            yield Violation("I2", charge.charge_id, f"no payment {payment_id} was committed")
