@@ -6,6 +6,7 @@ numbers are those of INVARIANTS in the documentation. Values in, violations out.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from tollkeeper.payments.audit import AuditRow, broken_link
 from tollkeeper.payments.moves import reachable
 from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.payments.results import HOLDS_MONEY
 
 PAYMENT_KEY: Final = "tollkeeper_payment"
 LIVE: Final = frozenset({"requires_capture", "succeeded"})
@@ -98,9 +100,7 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
 def check_books(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
     """What one payment's rows must satisfy by themselves, at every commit."""
     payment = books.payment
-    held = sum(
-        a.amount_minor for a in books.open_attempts() if a.operation in {"capture", "refund"}
-    )
+    held = sum(a.amount_minor for a in books.open_attempts() if a.operation in HOLDS_MONEY)
     if payment.reserved_minor != held:
         yield Violation("I13", payment.id, f"reserved {payment.reserved_minor}, rows say {held}")
     if not 0 <= payment.refunded_minor <= payment.captured_minor <= payment.amount_minor:
@@ -117,7 +117,7 @@ def _check_chain(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
     elif not audit or (audit[-1].seq, audit[-1].hash) != (payment.seq, payment.audit_head):
         yield Violation("I7", payment.id, f"{len(audit)} audit rows for {payment.seq} changes")
     statuses = [str(msgspec.json.decode(row.body)["status"]) for row in audit]
-    for old, new in zip(statuses, statuses[1:], strict=False):
+    for old, new in pairwise(statuses):
         if old != new and (old, new) not in _MOVES:
             yield Violation("I5", payment.id, f"moved from {old} to {new}")
 
