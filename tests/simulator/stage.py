@@ -7,6 +7,8 @@ import random
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
+
 from tollkeeper.simulator.config import SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
@@ -74,6 +76,11 @@ class Answer:
     @property
     def json(self) -> Any:
         return json.loads(self.reply.body)
+
+    @staticmethod
+    def decoded(document: Any) -> Any:
+        """A document as its reader sees it."""
+        return json.loads(msgspec.json.encode(document))
 
     @property
     def error(self) -> Any:

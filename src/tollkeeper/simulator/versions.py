@@ -1,8 +1,9 @@
 """The provider's API versions: objects are made in the newest form and taken back change by change.
 
 One small function for each change, named and described like a line of a changelog; a document at
-an older version is the newest form with every later change undone, newest first. Source: Stripe's
-public changelog, and its public descriptions at the versions named here.
+an older version is the newest form with every later change undone, newest first. A field that is
+merely added shows at every version, as at the provider. Source: Stripe's public changelog, and its
+public descriptions at the versions named here.
 """
 
 from collections.abc import Callable
@@ -100,16 +101,10 @@ def refunds_are_expandable(charge: Document, library: Library) -> None:
         )
 
 
-def destination_details_are_new(refund: Document, library: Library) -> None:
-    """A refund says where the money goes in `destination_details`."""
-    refund.pop("destination_details", None)
-
-
 CHANGES: Final = (
     Change("2025-03-31.basil", "payment_intent", invoice_leaves_payment_intent),
     Change("2025-03-31.basil", "charge", invoice_leaves_charge),
     Change("2025-03-31.basil", "payment_intent", expiry_has_its_own_reason),
-    Change("2023-10-16", "refund", destination_details_are_new),
     Change("2022-11-15", "payment_intent", latest_charge_replaces_charges),
     Change("2022-11-15", "charge", refunds_are_expandable),
 )
