@@ -72,10 +72,13 @@ async def test_a_second_approval_pays_no_second_time() -> None:
 
 
 async def test_a_manual_payment_is_authorized_by_the_challenge() -> None:
-    shop, answer = await _challenged(capture_method="manual")
+    shop, answer = await _challenged(capture_method="manual", idempotency_key="k")
     assert shop.core.complete_challenge(answer.json["id"], authenticated=True)
     intent = (await shop.get(f"/v1/payment_intents/{answer.json['id']}")).json
     assert intent["status"] == "requires_capture"
+    assert shop.core.ledger().charges[0].idempotency_key == "k"
+    events = list(shop.core.world.shelves["acct_simulator"].events.values())
+    assert [event.origin.idempotency_key for event in events] == ["k", "k", "", ""]
 
 
 async def test_a_canceled_intent_cannot_be_approved() -> None:

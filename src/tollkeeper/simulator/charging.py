@@ -17,7 +17,7 @@ def charge_intent(world: World, intent: Intent, origin: Origin, *, authenticated
     """Ask the issuer and record its word; raises Problem (402) for a decline."""
     card = world.methods[intent.payment_method or ""]
     decline = world.issuer.decline_of(card, world.chance)
-    charge = _new_charge(world, intent, card, origin, decline)
+    charge = _new_charge(world, intent, card, decline)
     charge.authenticated = authenticated
     world.shelves[intent.account].charges.add(charge)
     intent.charges.append(charge.id)
@@ -33,7 +33,7 @@ def charge_intent(world: World, intent: Intent, origin: Origin, *, authenticated
         _plan_dispute(world, charge)
 
 
-def _new_charge(world: World, intent: Intent, card: Card, origin: Origin, decline: str) -> Charge:
+def _new_charge(world: World, intent: Intent, card: Card, decline: str) -> Charge:
     return Charge(
         id=world.new_id("ch"),
         account=intent.account,
@@ -42,7 +42,7 @@ def _new_charge(world: World, intent: Intent, card: Card, origin: Origin, declin
         currency=intent.currency,
         created=world.now(),
         created_ms=world.now_ms(),
-        origin=origin,
+        origin=intent.confirmation,
         card=card,
         payment_method=intent.payment_method or "",
         metadata=dict(intent.metadata),
@@ -101,7 +101,7 @@ def _authorize(world: World, intent: Intent, charge: Charge, origin: Origin) -> 
 def _take(world: World, intent: Intent, charge: Charge, origin: Origin) -> None:
     charge.captured = True
     charge.amount_captured = charge.amount
-    charge.captures.append(Capture(charge.amount, world.now_ms(), origin))
+    charge.captures.append(Capture(charge.amount, world.now_ms(), Origin(source="charge")))
     intent.status = "succeeded"
     intent.amount_received = charge.amount
     if intent.capture_method == "automatic_async":

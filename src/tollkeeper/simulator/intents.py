@@ -159,6 +159,7 @@ def _confirm(world: World, call: Call, intent: Intent) -> None:
         code = "payment_intent_unexpected_state"
         raise Problem(400, message, code=code, intent=intent.id)
     card = world.methods[intent.payment_method]
+    intent.confirmation = call.origin
     if card.challenge == "required":
         if call.get("off_session", "false") != "false" or call.get("error_on_requires_action"):
             intent.status = "requires_payment_method"
@@ -176,7 +177,7 @@ def complete_challenge(world: World, intent: Intent, *, authenticated: bool) -> 
     """
     if intent.status != "requires_action":
         return False
-    origin = Origin(intent.origin.request_id, "", intent.origin.api_version, "challenge")
+    origin = Origin(source="challenge")
     if authenticated:
         with suppress(Problem):  # A decline is recorded in the intent and told by events.
             charging.charge_intent(world, intent, origin, authenticated=True)

@@ -15,7 +15,8 @@ ChargeStatus = Literal["authorized", "captured", "voided", "expired", "declined"
 
 
 class LedgerCapture(msgspec.Struct, frozen=True):
-    """One capture. `request_id` is empty for the capture that an automatic payment includes."""
+    """One capture. Request, key and version are empty for the capture that an automatic payment
+    includes: no request of its own asked for it."""
 
     amount_minor: int
     at_ms: int
@@ -56,7 +57,8 @@ class LedgerCharge(msgspec.Struct, frozen=True):
 
     `status` is `captured` once anything was captured; a voided or expired charge never moved
     money. `amount_refunded_minor` counts refunds that did not fail, never releases. `live` means
-    neither declined nor voided nor expired. Key, version and request are those that made it.
+    neither declined nor voided nor expired. Key, version and request are those of the confirmation
+    that made it, also where a shopper authenticated in between.
     """
 
     charge_id: str

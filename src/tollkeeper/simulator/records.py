@@ -62,6 +62,9 @@ class Intent(msgspec.Struct):
     created: int
     client_secret: str
     origin: Origin
+    confirmation: Origin = Origin()
+    """The request that confirmed it last: it made the charge, even if a shopper's authentication
+    came between."""
     capture_method: str = "automatic"
     confirmation_method: str = "automatic"
     status: IntentStatus = "requires_payment_method"
