@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import simulator_page
 from tollkeeper.kernel import errors
 from tollkeeper.payments import moves
 from tollkeeper.wire import addresses, failures, trip
@@ -103,6 +104,7 @@ def destinations_page() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
+    "docs/reference/simulator.md": simulator_page.page,
     "docs/reference/statuses.md": moves_page,
     "docs/reference/webhook-destinations.md": destinations_page,
     "docs/reference/wire.md": wire_page,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.simulator.stage import KEY, Merchant, merchant
 
 from tollkeeper.simulator.config import SimulatorConfig
-from tollkeeper.simulator.forms import parse_form
+from tollkeeper.simulator.forms import pairs, parse_form
 from tollkeeper.simulator.messages import SimRequest
 from tollkeeper.simulator.operations import OPERATIONS, Operation
 from tollkeeper.simulator.parameters import TABLES
@@ -110,7 +110,7 @@ async def test_metadata_is_merged_and_unset() -> None:
     ],
 )
 def test_brackets_make_hashes_and_lists(text: str, found: object) -> None:
-    assert parse_form(text) == found
+    assert parse_form(pairs(text)) == found
 
 
 def test_every_operation_has_its_table_of_parameters() -> None:

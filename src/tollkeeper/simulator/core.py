@@ -53,7 +53,7 @@ class Visit(msgspec.Struct):
     account: Account | None
     version: str
     key: str
-    text: str = ""
+    sent: forms.Pairs = []
     params: dict[str, Any] = {}
     problem: Problem | None = None
     stored_error: int = 0
@@ -158,8 +158,9 @@ class SimulatorCore:
             if len(request.body) > MAX_BODY_BYTES or len(visit.key) > 255:
                 raise problems.malformed("The request or its idempotency key is too long.")
             posted = forms.decode_body(request.body) if visit.method == "POST" else ""
-            visit.text = f"{request.query_string}&{posted}" if request.query_string else posted
-            visit.params = forms.parse_form(visit.text)
+            text = f"{request.query_string}&{posted}" if request.query_string else posted
+            visit.sent = forms.pairs(text)
+            visit.params = forms.parse_form(visit.sent)
         except Problem as problem:
             visit.problem = problem
 
@@ -221,7 +222,7 @@ class SimulatorCore:
         try:
             call = self._accepted(visit)
             if visit.key and self.config.honors_idempotency:
-                mark = idempotency.fingerprint(visit.method, visit.path, visit.text)
+                mark = idempotency.fingerprint(visit.method, visit.path, visit.sent)
                 now_ms = self.world.now_ms()
                 answer = self._keys.find(call.account.id, visit.key, mark, now_ms)
                 if answer is not None:

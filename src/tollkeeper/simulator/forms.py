@@ -16,10 +16,13 @@ Params = dict[str, Any]
 """Values are text, hashes of values, or lists of values."""
 
 
-def parse_form(text: str) -> Params:
-    """The parameters of a form body or a query string; raises Problem (400) if malformed."""
+Pairs = list[tuple[str, str]]
+
+
+def parse_form(sent: Pairs) -> Params:
+    """Parameters from the pairs of a body or a query string; raises Problem (400) if malformed."""
     found: Params = {}
-    for name, value in pairs(text):
+    for name, value in sent:
         if "[" in name:
             _place(found, name, value)
         else:
@@ -27,7 +30,7 @@ def parse_form(text: str) -> Params:
     return found
 
 
-def pairs(text: str) -> list[tuple[str, str]]:
+def pairs(text: str) -> Pairs:
     """Decoded (name, value) pairs in the order sent; raises Problem (400) if malformed."""
     if not text:
         return []

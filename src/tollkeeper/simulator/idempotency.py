@@ -71,8 +71,8 @@ class Keys:
             del self._entries[name]
 
 
-def fingerprint(method: str, path: str, text: str) -> bytes:
+def fingerprint(method: str, path: str, sent: forms.Pairs) -> bytes:
     """Equal for requests with the same parameters, in whatever order they were sent."""
-    parameters = "&".join(sorted(f"{name}={value}" for name, value in forms.pairs(text)))
+    parameters = "&".join(sorted([f"{name}={value}" for name, value in sent]))
     text = f"{method} {path}\n{parameters}"
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

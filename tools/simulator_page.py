@@ -1,0 +1,156 @@
+"""The simulator's reference page, drawn from its tables: operations, controls, faults, ledger."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tollkeeper.simulator import cards, config, control, faults, ledger, operations, versions
+
+_HEAD = """# The simulator
+
+A payment provider that can be broken: Stripe's wire format at several versions, its own ledger, and
+faults on request. It is a program of its own and knows nothing of Tollkeeper.
+
+```
+python -m tollkeeper.simulator serve --port 12111 --ledger ledger.jsonl
+python -m tollkeeper.simulator fault add drop --url http://127.0.0.1:12111 --when after --count 1
+python -m tollkeeper.simulator fault clear --url http://127.0.0.1:12111
+python -m tollkeeper.simulator ledger --url http://127.0.0.1:12111
+python -m tollkeeper.simulator shoppers --api http://127.0.0.1:8080 --key KEY --rate 1 --count 20
+```
+
+`serve` prints one line of JSON with `url` and `keys` when it is ready.
+"""
+
+
+def page() -> str:
+    """`docs/reference/simulator.md`."""
+    return "\n".join(
+        [
+            _HEAD,
+            _operations(),
+            _versions(),
+            _methods(),
+            _controls(),
+            _faults(),
+            _ledger(),
+            _settings(),
+        ]
+    )
+
+
+def _table(title: str, lead: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [" | ".join(row) for row in (heads, ["---"] * len(heads), *rows)]
+    return f"## {title}\n\n{lead}\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _operations() -> str:
+    rows = [(f"`{o.name}`", f"`{o.method} {o.path}`") for o in operations.OPERATIONS]
+    lead = "The names are those that fault rules match."
+    return _table("Operations", lead, ("operation", "request"), rows)
+
+
+def _versions() -> str:
+    rows = [(f"`{c.version}`", f"`{c.subject}`", c.summary) for c in versions.CHANGES]
+    lead = (
+        "`Stripe-Version` takes any of these: "
+        + ", ".join(f"`{version}`" for version in versions.VERSIONS)
+        + ". A document at an older version is the newest form with every later change undone. "
+        "Besides, `capture_method` defaults to `automatic_async` since 2024-04-10, and automatic "
+        "payment methods are on by default since 2023-08-16."
+    )
+    return _table("API versions", lead, ("since", "object", "change"), rows)
+
+
+def _methods() -> str:
+    rows = [
+        (f"`{name}`", card.brand, _behavior(card))
+        for name, card in cards.CARDS.items()
+        if not name.startswith("pm_card_visa_chargeDeclined")
+    ]
+    lead = (
+        "Stripe's published test payment methods. Declining ones exist with `pm_card_visa_`, too; "
+        "each is also a token (`tok_`)."
+    )
+    return _table("Payment methods", lead, ("payment method", "brand", "what happens"), rows)
+
+
+def _behavior(card: cards.Card) -> str:
+    steps = ["3-D Secure"] if card.challenge == "required" else []
+    steps.append(f"declined: `{card.decline}`" if card.decline else "approved")
+    if card.aftermath:
+        steps.append(card.aftermath.replace("_", " "))
+    return ", then ".join(steps)
+
+
+def _controls() -> str:
+    rows = [
+        (f"`{method} {path}`", (function.__doc__ or "").strip().splitlines()[0])
+        for (method, path), function in control.ROUTES.items()
+    ]
+    lead = "No key is needed: keep the simulator on loopback."
+    return _table("Control API", lead, ("request", "what it does"), rows)
+
+
+def _faults() -> str:
+    matching = ["operation", "api_version", "account", "payment_method", "event_type"]
+    rows = [
+        (
+            f"`{name}`",
+            " or ".join(effect.moments),
+            " ".join(f"`{field}`" for field in effect.fields),
+            effect.summary,
+        )
+        for name, effect in faults.EFFECTS.items()
+    ]
+    lead = (
+        "A rule matches requests by shell patterns ("
+        + ", ".join(f"`{name}`" for name in matching)
+        + "), strikes with `probability` and at most `count` times, `before` or `after` the effect "
+        f"on money. Operation `{faults.DELIVER}` means outgoing events: the effects on documents "
+        "work there, too. A path is dotted, `[]` means each element; with `object` it starts at "
+        "every object of that type."
+    )
+    return _table("Faults", lead, ("effect", "when", "fields", "what it does"), rows)
+
+
+def _ledger() -> str:
+    kinds: list[type[msgspec.Struct]] = [
+        ledger.LedgerCharge,
+        ledger.LedgerCapture,
+        ledger.LedgerRefund,
+        ledger.LedgerDispute,
+        ledger.LedgerIntent,
+    ]
+    rows = [
+        (
+            f"`{kind.__name__}`",
+            " ".join(f"`{field.name}`" for field in msgspec.structs.fields(kind)),
+        )
+        for kind in kinds
+    ]
+    lead = (
+        "`GET /_control/ledger` gives `charges` and `intents`, oldest first. A ledger file has a "
+        "line for each effect on a charge; the last one is its state. Amounts are integers of the "
+        "minor unit, moments Unix milliseconds."
+    )
+    return _table("Ledger", lead, ("entry", "fields"), rows)
+
+
+def _names(kind: type[msgspec.Struct]) -> str:
+    return " ".join(f"`{field.name}`" for field in msgspec.structs.fields(kind))
+
+
+def _settings() -> str:
+    rows = [
+        (f"`{field.name}`", f"`{getattr(config.SimulatorConfig(), field.name)}`")
+        for field in msgspec.structs.fields(config.SimulatorConfig)
+        if field.name not in ("accounts", "issuer", "public_url")
+    ]
+    changing = ", ".join(f"`{name}`" for name in control.SETTINGS)
+    lead = (
+        "`serve --config FILE` takes them as JSON, `accounts` (`id`, `key`, `api_version`) and "
+        f"`issuer` (`approve_rate`, `declines`, `brands_down`) besides. While it runs, `POST "
+        f"/_control/settings` changes {changing}."
+    )
+    return _table("Settings", lead, ("setting", "default"), rows)
