@@ -109,6 +109,10 @@ async def test_intents_in_every_status_are_described(version: str) -> None:
     await shop.control("POST", f"intents/{held['id']}/expire")
     gone = await shop.get(f"/v1/payment_intents/{held['id']}")
     assert gone.json["status"] == "canceled"
+    await shop.control("POST", "issuer", {"late_rate": 1.0})
+    waiting = await shop.pay()
+    assert waiting.json["status"] == "processing"
+    await shop.get("/v1/charges", {"payment_intent": waiting.json["id"]})
 
 
 async def test_refusals_are_described(version: str) -> None:

@@ -200,3 +200,34 @@ async def test_a_disputed_charge_cannot_be_refunded() -> None:
     await shop.control("POST", f"disputes/{dispute.dispute_id}/close", {"won": False})
     assert shop.core.ledger().charges[0].disputes[0].status == "lost"
     assert shop.events()[-2:] == ["charge.dispute.created", "charge.dispute.closed"]
+
+
+@pytest.mark.parametrize("capture_method", ["automatic", "manual"])
+async def test_a_late_issuer_keeps_the_intent_processing(capture_method: str) -> None:
+    shop = merchant()
+    await shop.control("POST", "issuer", {"late_rate": 1.0, "late_seconds": 30})
+    waiting = (await shop.pay(700, capture_method=capture_method)).json
+    assert (waiting["status"], waiting["amount_received"]) == ("processing", 0)
+    [charge] = shop.core.ledger().charges
+    assert (charge.status, charge.live) == ("pending", False)
+    assert shop.core.ledger().intents[0].open
+    refused = await shop.post(f"/v1/payment_intents/{waiting['id']}/cancel")
+    assert refused.error["code"] == "payment_intent_unexpected_state"
+    await shop.clock.advance(31)
+    later = (await shop.get(f"/v1/payment_intents/{waiting['id']}")).json
+    assert later["status"] == ("succeeded" if capture_method == "automatic" else "requires_capture")
+    assert shop.core.ledger().charges[0].live
+    assert shop.events()[1:3] == ["charge.pending", "payment_intent.processing"]
+
+
+async def test_a_late_issuer_may_decline_in_the_end() -> None:
+    shop = merchant()
+    await shop.control("POST", "issuer", {"late_rate": 1.0, "late_seconds": 30})
+    waiting = await shop.pay(payment_method="pm_card_visa_chargeDeclined")
+    assert waiting.status == 200
+    assert (await shop.post("/v1/refunds", {"payment_intent": waiting.json["id"]})).status == 400
+    await shop.clock.advance(31)
+    later = (await shop.get(f"/v1/payment_intents/{waiting.json['id']}")).json
+    assert later["status"] == "requires_payment_method"
+    assert later["last_payment_error"]["decline_code"] == "generic_decline"
+    assert shop.core.ledger().charges[0].status == "declined"

@@ -14,26 +14,56 @@ from tollkeeper.simulator.world import World
 
 
 def charge_intent(world: World, intent: Intent, origin: Origin, *, authenticated: bool) -> None:
-    """Ask the issuer and record its word; raises Problem (402) for a decline."""
+    """Ask the issuer and record its word, now or later; raises Problem (402) for a decline."""
     card = world.methods[intent.payment_method or ""]
     decline = world.issuer.decline_of(card, world.chance)
-    charge = _new_charge(world, intent, card, decline)
+    charge = _new_charge(world, intent, card)
     charge.authenticated = authenticated
     world.shelves[intent.account].charges.add(charge)
     intent.charges.append(charge.id)
+    if world.issuer.is_late(world.chance):
+        _wait(world, intent, charge, decline, origin)
+        return
+    problem = _conclude(world, intent, charge, decline, origin)
+    if problem is not None:
+        raise problem
+
+
+def _wait(world: World, intent: Intent, charge: Charge, decline: str, origin: Origin) -> None:
+    """The issuer keeps us waiting: pending for now."""
+    charge.pending = True
+    intent.status = "processing"
+    world.touch(charge)
+    world.emit("charge.pending", charge, origin)
+    world.emit("payment_intent.processing", intent, origin)
+
+    def end() -> None:
+        charge.pending = False
+        _conclude(world, intent, charge, decline, Origin(source="issuer"))
+        world.close_books()
+
+    world.agenda.after(world.issuer.late_seconds, end)
+
+
+def _conclude(
+    world: World, intent: Intent, charge: Charge, decline: str, origin: Origin
+) -> Problem | None:
+    """The issuer has spoken; gives the refusal of a declined charge."""
     world.touch(charge)
     if decline:
-        raise _decline(world, intent, charge, origin)
+        charge.declined, charge.decline_code = True, decline
+        return _decline(world, intent, charge, origin)
     intent.last_payment_error = None
     if intent.capture_method == "manual":
         _authorize(world, intent, charge, origin)
     else:
         _take(world, intent, charge, origin)
-    if card.aftermath == "dispute":
+    if charge.card.aftermath == "dispute":
         _plan_dispute(world, charge)
+    return None
 
 
-def _new_charge(world: World, intent: Intent, card: Card, decline: str) -> Charge:
+def _new_charge(world: World, intent: Intent, card: Card) -> Charge:
     return Charge(
         id=world.new_id("ch"),
         account=intent.account,
@@ -53,8 +83,6 @@ def _new_charge(world: World, intent: Intent, card: Card, decline: str) -> Charg
         statement_descriptor_suffix=intent.statement_descriptor_suffix,
         transfer_group=intent.transfer_group,
         shipping=intent.shipping,
-        declined=bool(decline),
-        decline_code=decline,
         multicapture=intent.multicapture,
     )
 

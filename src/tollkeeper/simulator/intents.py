@@ -18,7 +18,6 @@ CANCELABLE = (
     "requires_capture",
     "requires_confirmation",
     "requires_action",
-    "processing",
 )
 
 

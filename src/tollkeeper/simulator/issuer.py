@@ -19,11 +19,15 @@ DECLINE_MIX: Final = (
 class IssuerModel(msgspec.Struct):
     """`approve_rate` in [0, 1] of cards that published behavior would approve; the rest is
     declined with `declines` (decline code, weight). `brands_down` maps a card brand to the share
-    of its charges in [0, 1] that fail because its issuer or network does not answer."""
+    of its charges in [0, 1] that fail because its issuer or network does not answer.
+    `late_rate` in [0, 1] of charges stay pending, and the intent `processing`, for
+    `late_seconds`; then the issuer's word counts."""
 
     approve_rate: float = 1.0
     declines: list[tuple[str, float]] = msgspec.field(default_factory=lambda: list(DECLINE_MIX))
     brands_down: dict[str, float] = {}
+    late_rate: float = 0.0
+    late_seconds: float = 5.0
 
     def decline_of(self, card: Card, chance: Chance) -> str:
         """The decline code for a charge of `card`, or empty when it is approved."""
@@ -35,6 +39,10 @@ class IssuerModel(msgspec.Struct):
         if self.approve_rate >= 1.0 or chance.uniform() < self.approve_rate:
             return ""
         return self._draw(chance)
+
+    def is_late(self, chance: Chance) -> bool:
+        """Whether the issuer keeps this charge waiting."""
+        return self.late_rate > 0 and chance.uniform() < self.late_rate
 
     def _draw(self, chance: Chance) -> str:
         left = chance.uniform() * sum(weight for _, weight in self.declines)

@@ -11,7 +11,7 @@ import msgspec
 
 from tollkeeper.simulator.records import Charge, Dispute, Intent, Origin, Refund
 
-ChargeStatus = Literal["authorized", "captured", "voided", "expired", "declined"]
+ChargeStatus = Literal["pending", "authorized", "captured", "voided", "expired", "declined"]
 
 
 class LedgerCapture(msgspec.Struct, frozen=True):
@@ -56,9 +56,10 @@ class LedgerCharge(msgspec.Struct, frozen=True):
     """One attempt to take money.
 
     `status` is `captured` once anything was captured; a voided or expired charge never moved
-    money. `amount_refunded_minor` counts refunds that did not fail, never releases. `live` means
-    neither declined nor voided nor expired. Key, version and request are those of the confirmation
-    that made it, also where a shopper authenticated in between.
+    money; a pending one waits for the issuer, and its intent is `open` meanwhile. `live` means
+    authorized or captured. `amount_refunded_minor` counts refunds that did not fail, never
+    releases. Key, version and request are those of the confirmation that made it, also where a
+    shopper authenticated in between.
     """
 
     charge_id: str
@@ -139,6 +140,8 @@ def charge_entry(
 
 
 def _status(charge: Charge) -> ChargeStatus:
+    if charge.pending:
+        return "pending"
     if charge.declined:
         return "declined"
     if charge.amount_captured:

@@ -118,6 +118,7 @@ class Charge(msgspec.Struct):
     statement_descriptor_suffix: str | None = None
     transfer_group: str | None = None
     shipping: dict[str, Any] | None = None
+    pending: bool = False
     declined: bool = False
     decline_code: str = ""
     authenticated: bool = False

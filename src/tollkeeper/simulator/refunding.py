@@ -53,7 +53,7 @@ def _charge_to_refund(world: World, call: Call) -> Charge:
 
 
 def _refuse_unrefundable(charge: Charge | None, identifier: str) -> None:
-    if charge is None or charge.declined:
+    if charge is None or charge.declined or charge.pending:
         raise Problem(400, f"This PaymentIntent ({identifier}) has no successful charge to refund.")
     if not charge.captured:
         message = (

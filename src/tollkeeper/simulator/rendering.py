@@ -131,8 +131,8 @@ def render_charge(charge: Charge, public_url: str) -> Document:
         "livemode": False,
         "metadata": dict(charge.metadata),
         "on_behalf_of": None,
-        "outcome": _outcome(charge),
-        "paid": not charge.declined,
+        "outcome": None if charge.pending else _outcome(charge),
+        "paid": not (charge.declined or charge.pending),
         "payment_intent": charge.intent,
         "payment_method": charge.payment_method,
         "payment_method_details": {"card": _card_details(charge), "type": "card"},
@@ -146,10 +146,16 @@ def render_charge(charge: Charge, public_url: str) -> Document:
         "source_transfer": None,
         "statement_descriptor": charge.statement_descriptor,
         "statement_descriptor_suffix": charge.statement_descriptor_suffix,
-        "status": "failed" if charge.declined else "succeeded",
+        "status": _charge_status(charge),
         "transfer_data": None,
         "transfer_group": charge.transfer_group,
     }
+
+
+def _charge_status(charge: Charge) -> str:
+    if charge.pending:
+        return "pending"
+    return "failed" if charge.declined else "succeeded"
 
 
 def _outcome(charge: Charge) -> Document:
