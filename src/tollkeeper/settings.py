@@ -43,7 +43,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: str = "http://127.0.0.1:8080"
     vault_key: str = ""
     providers: dict[str, ProviderSettings] = {}
-    weights: dict[str, float] = {"stripe@2022-11-15": 100.0}
+    weights: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"stripe@2022-11-15": 100.0}
+    )
     routing_salt: str = "tollkeeper"
     timeouts: Timeouts = Timeouts()
     shopper_deadline_seconds: float = 120.0

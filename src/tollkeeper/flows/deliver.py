@@ -64,16 +64,19 @@ def _row(world: World, known: Delivery, result: HookResult, state: str) -> Deliv
     )
 
 
-def envelope(event: OutEvent) -> bytes:
-    """The event as it is sent: its id, type and time, and the resource after the change."""
-    return encode(
-        EventView(
-            id=event.id,
-            type=event.type,
-            created_at=rfc3339(event.created_ms),
-            data=msgspec.Raw(event.data),
-        )
+def event_view(event: OutEvent) -> EventView:
+    """The event as it is sent and read: id, type, time, and the resource after the change."""
+    return EventView(
+        id=event.id,
+        type=event.type,
+        created_at=rfc3339(event.created_ms),
+        data=msgspec.Raw(event.data),
     )
+
+
+def envelope(event: OutEvent) -> bytes:
+    """The event's bytes."""
+    return encode(event_view(event))
 
 
 def _headers(

@@ -55,6 +55,10 @@ class Wire(Protocol):
 class Hook(Protocol):
     """The only thing that posts outgoing webhooks; guarded against server-side request forgery."""
 
+    def refusal(self, url: str) -> str | None:
+        """Why `url` can never be posted to, from its text alone; `None` if it may be."""
+        ...
+
     async def post(
         self, url: str, headers: tuple[tuple[str, str], ...], body: bytes
     ) -> "HookResult": ...

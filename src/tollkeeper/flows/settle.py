@@ -58,6 +58,9 @@ MAX_PAGES: Final = 50
 FIND_MARGIN_S: Final = 300
 """How far the provider's clock may be from ours when charges are listed by creation time."""
 
+REPLAY_PROVES: Final = frozenset({"approved", "pending", "declined"})
+"""A refusal of the repetition says nothing about the first request, and a replayed 5xx neither."""
+
 ACTOR: Final = "settling"
 
 
@@ -294,8 +297,7 @@ async def _replay(current: Pass, step: Step) -> None:
         return
     prepared = Prepared(world.integration(attempt.integration), request)
     heard = await send(world, current.books, mine, prepared)
-    # a refusal of the repetition says nothing about the first request
-    if heard.outcome.kind in {"approved", "pending", "declined"}:
+    if heard.outcome.kind in REPLAY_PROVES:
         await _apply(current, mine, msgspec.structs.replace(heard, by="replay"), request)
 
 

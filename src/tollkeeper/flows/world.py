@@ -8,7 +8,7 @@ import msgspec
 
 from tollkeeper.flows.ports import Hook, Store, Target, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.masking import union_read
+from tollkeeper.integrations.masking import fields_read
 from tollkeeper.integrations.values import Integration
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
@@ -41,6 +41,7 @@ class World:
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     _policies: dict[str, Policy] = field(default_factory=dict)
     _targets: dict[str, Target] = field(default_factory=dict)
+    _read: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def only_sender(self) -> str | None:
@@ -104,11 +105,16 @@ class World:
             retention_ms=integration.retention_s * 1000,
             attention_ms=int(settings.attention_after_seconds * 1000),
             authorization_ms=integration.authorization_s * 1000,
+            action_ms=int(settings.action_deadline_seconds * 1000),
         )
 
     def fields_read(self, provider: str) -> frozenset[str]:
         """What any installed version of `provider` reads."""
-        return union_read(self.installed.values(), provider)
+        found = self._read.get(provider)
+        if found is None:
+            mine = [v for v in self.installed.values() if v.provider == provider]
+            found = self._read[provider] = fields_read(mine)
+        return found
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

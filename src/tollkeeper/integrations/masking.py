@@ -6,7 +6,6 @@ of its shape, so that a later version can re-read what matters and nothing priva
 
 import re
 from collections.abc import Iterable
-from functools import cache
 from typing import Any, Final, get_args
 from urllib.parse import parse_qsl, urlencode
 
@@ -26,8 +25,7 @@ _DIGITS_AND_LETTERS: Final = str.maketrans(
 MAX_DEPTH: Final = 64
 
 
-@cache
-def fields_read(integrations: tuple[Integration, ...]) -> frozenset[str]:
+def fields_read(integrations: Iterable[Integration]) -> frozenset[str]:
     """The names of all fields that any of these versions reads, at any depth."""
     found: set[str] = set()
     pending: list[Any] = [t for item in integrations for t in item.reads.values()]
@@ -102,7 +100,3 @@ def _masked_number(value: Any) -> int | float:
         return 0.0
     return 10 ** (len(str(abs(value))) - 1) if value else 0
 
-
-def union_read(integrations: Iterable[Integration], provider: str) -> frozenset[str]:
-    """What any installed version of `provider` reads."""
-    return fields_read(tuple(item for item in integrations if item.provider == provider))

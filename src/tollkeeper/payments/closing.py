@@ -22,6 +22,7 @@ def close(
     """The Change from `before` to `after`, with the authorization's expiry, the end of attention
     that is no longer needed, and the time of the next look."""
     after = _with_expiry(after, policy, now_ms)
+    after = _with_time_to_act(before, after, policy, now_ms)
     after = _without_needless_attention(before, after)
     return between(
         before,
@@ -40,6 +41,14 @@ def _with_expiry(books: Books, policy: Policy, now_ms: int) -> Books:
         return books
     expires_ms = now_ms + policy.authorization_ms
     return replace(books, payment=replace(payment, authorization_expires_ms=expires_ms))
+
+
+def _with_time_to_act(before: Books | None, after: Books, policy: Policy, now_ms: int) -> Books:
+    """A shopper who was just asked to authenticate gets the whole time for it."""
+    was = before.payment.status if before is not None else ""
+    if after.payment.status != "requires_action" or was == "requires_action":
+        return after
+    return replace(after, payment=replace(after.payment, deadline_ms=now_ms + policy.action_ms))
 
 
 def _without_needless_attention(before: Books | None, after: Books) -> Books:

@@ -39,7 +39,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     `send_ms`: the longest one send can take; `window_ms`: the longest a request that we gave up on
     may still land (W); `retention_ms`: how long the provider keeps idempotency keys, 0 for never;
     `attention_ms`: after how long without an answer a person is told; `authorization_ms`: how long
-    an authorization lives.
+    an authorization lives; `action_ms`: how long a shopper may take to authenticate.
     """
 
     send_ms: int
@@ -47,6 +47,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retention_ms: int
     attention_ms: int
     authorization_ms: int
+    action_ms: int
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):

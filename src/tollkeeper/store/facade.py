@@ -41,7 +41,11 @@ class StoreFacade:
         await self.driver.close()
 
     async def commit(self, change: Change) -> Recorded:
-        return await self.driver.write(changes.commit_change(change))
+        return await self.driver.write(self.commit_operation(change))
+
+    def commit_operation(self, change: Change) -> Operation[Recorded]:
+        """The operation that `commit` runs."""
+        return changes.commit_change(change)
 
     async def load_books(self, payment_id: str) -> Books | None:
         return await self.driver.read(reading.load_books(payment_id))

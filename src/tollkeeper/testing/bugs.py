@@ -1,0 +1,399 @@
+"""Planted bugs: each breaks one defence, and the simulation must find it. Public as examples, too.
+
+A bug replaces names in our modules while it is planted; nothing else differs from the real thing.
+"""
+
+import asyncio
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, update
+
+from tollkeeper.flows import pay, receive, recording, sending, settle, world
+from tollkeeper.integrations.stripe import v2022_08_01, v2022_11_15, v2026_03_25_dahlia
+from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.payments import change, ladder, reservation, results
+from tollkeeper.payments.commit import Committed
+from tollkeeper.payments.ladder import Step
+from tollkeeper.payments.outcome import Decline, Outcome, Refusal
+from tollkeeper.store import tables
+from tollkeeper.store.operations import changes, hooks
+from tollkeeper.store.statements import Statement
+
+VERSIONS: Final = (v2022_08_01, v2022_11_15, v2026_03_25_dahlia)
+
+type Patch = tuple[Any, str, Any]
+
+
+@dataclass(frozen=True)
+class Bug:
+    """`patches()` gives what to replace: (module or class, name, value)."""
+
+    name: str
+    story: str
+    patches: Callable[[], list[Patch]]
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The bug is in the code inside this block."""
+        patches = self.patches()
+        saved = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
+        for owner, name, value in patches:
+            setattr(owner, name, value)
+        try:
+            yield
+        finally:
+            for owner, name, value in saved:
+                setattr(owner, name, value)
+
+
+BUGS: Final[list[Bug]] = []
+
+
+def _bug(story: str) -> Callable[[Callable[[], list[Patch]]], Callable[[], list[Patch]]]:
+    def add(patches: Callable[[], list[Patch]]) -> Callable[[], list[Patch]]:
+        BUGS.append(Bug(patches.__name__, story, patches))
+        return patches
+
+    return add
+
+
+def find(name: str) -> Bug:
+    """The bug called `name`; a wrong name suggests the nearest."""
+    for bug in BUGS:
+        if bug.name == name:
+            return bug
+    near = difflib.get_close_matches(name, [bug.name for bug in BUGS], n=1)
+    raise SystemExit(f"no planted bug {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _without(name: str) -> Any:
+    """`commit_change` that leaves out every statement called `name`."""
+    real = changes.commit_change
+
+    def committing(value: Any) -> Any:
+        operation = real(value)
+        try:
+            item = next(operation)
+            while True:
+                skip = item[0].name == name
+                rows = [(1,)] if skip else (yield item)
+                item = operation.send(rows)
+        except StopIteration as end:
+            return end.value
+
+    return committing
+
+
+@_bug("The audit row is written outside the change's transaction, and a crash loses it.")
+def audit_outside_the_transaction() -> list[Patch]:
+    return [(changes, "commit_change", _without("insert_audit"))]
+
+
+@_bug("An event's delivery job is not written in the change's transaction.")
+def event_without_its_job() -> list[Patch]:
+    return [(changes, "commit_change", _without("fan_out_jobs"))]
+
+
+@_bug("A timeout is recorded as a failure.")
+def timeout_is_failure() -> list[Patch]:
+    def silence(stage: str, error: str) -> Outcome:
+        return Outcome(kind="failed", refusal=Refusal("timeout", f"{stage} {error}"))
+
+    return [(sending, "silence", silence), (pay, "may_send_elsewhere", lambda _: False)]
+
+
+@_bug("A timeout fails over to another version.")
+def failover_on_timeout() -> list[Patch]:
+    def silence(stage: str, error: str) -> Outcome:
+        return Outcome(kind="failed", refusal=Refusal("timeout", f"{stage} {error}"))
+
+    return [(sending, "silence", silence)]
+
+
+@_bug("Settling repeats the request under a new idempotency key.")
+def replay_under_a_new_key() -> list[Patch]:
+    real = settle.opened_request
+
+    def opened(w: Any, exchange: Any) -> Any:
+        request = real(w, exchange)
+        if request is None:
+            return None
+        headers = tuple(
+            (name, f"{value}-again" if name == "idempotency-key" else value)
+            for name, value in request.headers
+        )
+        return msgspec.structs.replace(request, headers=headers)
+
+    return [(settle, "opened_request", opened)]
+
+
+@_bug("Settling repeats requests although the provider keeps no keys.")
+def replay_without_retention() -> list[Patch]:
+    real = ladder._may_replay  # noqa: SLF001
+
+    def may(payment: Any, attempt: Any, look: Any, policy: Any, now_ms: int) -> bool:
+        endless = msgspec.structs.replace(policy, retention_ms=10**12)
+        return real(payment, attempt, look, endless, now_ms)
+
+    return [(ladder, "_may_replay", may)]
+
+
+@_bug("A refusal of the repeated request is believed to be about the first one.")
+def refused_replay_believed() -> list[Patch]:
+    return [(settle, "REPLAY_PROVES", frozenset({"approved", "pending", "declined", "failed"}))]
+
+
+@_bug("A repetition does not move the time of the last send, so the window ends too early.")
+def replay_forgets_the_window() -> list[Patch]:
+    def replaying(books: Any, attempt: Any, now_ms: int) -> Any:
+        again = msgspec.structs.replace(attempt, replays=attempt.replays + 1)
+        return results.totals(results.with_attempt(books, again))
+
+    return [(settle, "replaying", replaying)]
+
+
+@_bug("The refund limit does not count refunds that are in flight.")
+def refund_limit_ignores_flight() -> list[Patch]:
+    def refundable(books: Any) -> int:
+        return int(books.payment.captured_minor - books.payment.refunded_minor)
+
+    return [(reservation, "refundable_minor", refundable)]
+
+
+@_bug("The idempotency key is looked up first and bound later.")
+def key_checked_then_bound() -> list[Patch]:
+    real = vars(pay)["commit_surely"]
+
+    async def commit(w: Any, value: Any) -> Any:
+        if value.claim is None:
+            return await real(w, value)
+        known = await w.store.load_key(value.claim.account, value.claim.key)
+        if known is not None:
+            return known
+        result = await real(w, msgspec.structs.replace(value, claim=None))
+        await w.clock.sleep(0.1)
+        row = msgspec.structs.asdict(value.claim)
+        row |= {"status": None, "body": None, "expires_ms": None}
+
+        def bind() -> Any:
+            yield changes.INSERT_KEY, row
+
+        await w.store.driver.write(bind())
+        return result
+
+    return [(pay, "commit_surely", commit)]
+
+
+@_bug("A reply that cannot be read is taken for a decline.")
+def unreadable_is_decline() -> list[Patch]:
+    real = vars(sending)["judge"]
+
+    def judge(payment: Any, attempt: Any, outcome: Outcome) -> Outcome:
+        said = real(payment, attempt, outcome)
+        if said.doubt is not None and said.doubt.kind in {"decode", "contract"}:
+            return Outcome(kind="declined", decline=Decline("declined", "unreadable"))
+        return said
+
+    return [(sending, "judge", judge)]
+
+
+@_bug("An approval of another amount is believed.")
+def mismatch_believed() -> list[Patch]:
+    return [(sending, "judge", lambda _payment, _attempt, outcome: outcome)]
+
+
+@_bug("The caller is answered, and the provider asked, before the commit.")
+def answered_before_commit() -> list[Patch]:
+    real = vars(pay)["commit_surely"]
+
+    async def commit(w: Any, value: Any) -> Any:
+        asyncio.get_running_loop().create_task(real(w, value))
+        return Committed()
+
+    return [(pay, "commit_surely", commit)]
+
+
+@_bug("'Not found' is believed at once, although the request may still be under way.")
+def not_found_too_early() -> list[Patch]:
+    real = world.World._policy  # noqa: SLF001
+
+    def policy(self: Any, integration: Any) -> Any:
+        return msgspec.structs.replace(real(self, integration), window_ms=0)
+
+    return [(world.World, "_policy", policy)]
+
+
+@_bug("The in-flight window is measured by the replica's own clock, which is off.")
+def window_by_a_skewed_clock() -> list[Patch]:
+    real = vars(settle)["next_step"]
+
+    def step(books: Any, look: Any, policy: Any, now_ms: int, **rest: Any) -> Any:
+        skewed = msgspec.structs.replace(policy, window_ms=policy.window_ms - 15_000)
+        return real(books, look, skewed, now_ms, **rest)
+
+    return [(settle, "next_step", step)]
+
+
+@_bug("An absent store is taken for a finished write.")
+def absence_taken_for_success() -> list[Patch]:
+    async def commit(w: Any, value: Any) -> Any:
+        try:
+            return await w.store.commit(value)
+        except (StoreDoubt, Unavailable):
+            return Committed()
+
+    return [(recording, "commit_surely", commit), (pay, "commit_surely", commit)]
+
+
+@_bug("A follow-up goes to the version that is active now, not to the payment's.")
+def follow_up_on_the_active_version() -> list[Patch]:
+    real = reservation._attempt  # noqa: SLF001
+
+    def attempt(payment: Any, attempt_id: str, operation: Any, amount: int, now_ms: int) -> Any:
+        made = real(payment, attempt_id, operation, amount, now_ms)
+        return msgspec.structs.replace(made, integration="stripe@2026-03-25.dahlia")
+
+    return [(reservation, "_attempt", attempt)]
+
+
+@_bug("After a restart, whatever was being sent is taken for not sent.")
+def crash_taken_for_not_sent() -> list[Patch]:
+    real = vars(settle)["next_step"]
+
+    def step(books: Any, look: Any, policy: Any, now_ms: int, **rest: Any) -> Any:
+        chosen = real(books, look, policy, now_ms, **rest)
+        attempt = chosen.attempt
+        if attempt is not None and attempt.outcome is None:
+            return Step("not_executed", attempt)
+        return chosen
+
+    return [(settle, "next_step", step)]
+
+
+@_bug("A webhook is marked as seen, and its effect is left to memory.")
+def webhook_seen_before_its_effect() -> list[Patch]:
+    def nothing(*_: Any) -> Any:
+        return
+        yield
+
+    return [(hooks, "enqueue_job", nothing)]
+
+
+@_bug("A webhook's state overwrites the payment's, whatever came before.")
+def webhook_overwrites_status() -> list[Patch]:
+    real = receive.webhook
+    statuses = {"authorized": "requires_capture", "captured": "succeeded", "canceled": "canceled",
+                "requires_action": "requires_action", "declined": "failed"}  # fmt: skip
+
+    async def webhook(w: Any, provider: str, version: str, body: bytes, headers: Any) -> Any:
+        fate = await real(w, provider, version, body, headers)
+        event = w.installed[f"{provider}@{version}"].event(
+            body, headers, w.provider(provider).webhook_secrets, w.clock.now_ms()
+        )
+        if event.charge is None or event.payment_id is None:
+            return fate
+        books = await recording.load(w, event.payment_id)
+        status = statuses.get(event.charge.state, books.payment.status)
+
+        def decide(current: Any) -> Any:
+            if current.payment.status == status:
+                return current
+            payment = msgspec.structs.replace(current.payment, status=status)
+            return msgspec.structs.replace(current, payment=payment)
+
+        await recording.record(w, books, decide, cause="webhook", actor="provider")
+        return fate
+
+    return [(receive, "webhook", webhook)]
+
+
+@_bug("A 409 of the provider is taken for proof that nothing was executed.")
+def conflict_is_refusal() -> list[Patch]:
+    return [(v, "REFUSED_STATUSES", v.REFUSED_STATUSES | {409}) for v in VERSIONS]
+
+
+@_bug("A 5xx of the provider is taken for proof that nothing was executed.")
+def server_error_is_refusal() -> list[Patch]:
+    return [(v, "REFUSED_STATUSES", v.REFUSED_STATUSES | {500, 502}) for v in VERSIONS]
+
+
+@_bug("A payment whose shopper left is failed without cancelling the intent.")
+def abandoned_without_cancelling() -> list[Patch]:
+    async def cancel(current: Any, step: Any) -> None:
+        current.learn(canceled=True)
+
+        def decide(books: Any) -> Any:
+            if books.payment.status not in {"processing", "requires_action"}:
+                return books
+            payment = results.moved(books.payment, "abandoned")
+            attempts = tuple(
+                msgspec.structs.replace(a, outcome="failed") if a.outcome == "unknown" else a
+                for a in books.attempts
+            )
+            return results.totals(
+                msgspec.structs.replace(books, payment=payment, attempts=attempts)
+            )
+
+        await current.record(decide, "settling.cancelling")
+
+    return [(settle, "_STEPS", {**settle._STEPS, "cancel": cancel})]  # noqa: SLF001
+
+
+@_bug("A refresh that could not be answered is dropped.")
+def refresh_dropped_unanswered() -> list[Patch]:
+    real = settle.walk
+
+    async def walk(current: Any) -> bool:
+        await real(current)
+        return True
+
+    return [(settle, "walk", walk)]
+
+
+@_bug("A settling job ends when its pass ends, settled or not.")
+def job_ends_unsettled() -> list[Patch]:
+    async def let_go(current: Any, job: Any) -> None:
+        def drop() -> Any:
+            yield changes.DELETE_JOB, {"kind": job.kind, "subject": job.subject}
+
+        await current.world.store.driver.write(drop())
+
+    return [(settle, "_let_go", let_go)]
+
+
+@_bug("A payment is written without asking whether it has changed since it was read.")
+def lost_update() -> list[Patch]:
+    def build(_: str) -> Any:
+        columns: dict[Any, Any] = {
+            c.name: bindparam(c.name)
+            for c in tables.payments.c
+            if c.name not in {"id", "created_ms"}
+        }
+        return (
+            update(tables.payments)
+            .where(tables.payments.c.id == bindparam("the_id"))
+            .values(columns)
+        )
+
+    blind = Statement("update_payment", build, returns=False)
+    return [(changes, "UPDATE_PAYMENT", blind)]
+
+
+@_bug("An audit row does not carry the hash of the row before it.")
+def audit_chain_not_linked() -> list[Patch]:
+    real = vars(change)["audit_row"]
+
+    def row(*args: Any, **rest: Any) -> Any:
+        return real(*args, **{**rest, "previous": ""})
+
+    return [(change, "audit_row", row)]
+
+
+@_bug("Money in flight is not reserved.")
+def nothing_reserved() -> list[Patch]:
+    return [(results, "HOLDS_MONEY", ())]

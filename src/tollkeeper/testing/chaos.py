@@ -1,0 +1,110 @@
+"""What goes wrong in a simulated world, and when it stops."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from tollkeeper.simulator.faults import FaultRule
+
+if TYPE_CHECKING:
+    from tollkeeper.testing.world import Simulation
+
+MONEY: Final = (
+    "payment_intents.create",
+    "payment_intents.capture",
+    "payment_intents.cancel",
+    "refunds.create",
+)
+FAULTS: Final[tuple[dict[str, Any], ...]] = (
+    {"effect": "drop", "when": "before"},
+    {"effect": "drop", "when": "after"},
+    {"effect": "reset", "when": "before"},
+    {"effect": "reset", "when": "after"},
+    {"effect": "truncate"},
+    {"effect": "error", "when": "before"},
+    {"effect": "error", "when": "after"},
+    {"effect": "html", "status": 502},
+    {"effect": "rate_limited", "when": "before"},
+    {"effect": "conflict", "when": "before"},
+    {"effect": "sunset", "when": "before", "api_version": "2022-08-01"},
+    {"effect": "late_effect", "seconds": 5.0},
+    {"effect": "late_effect", "seconds": 5.0, "holds_key": True},
+    {"effect": "rename_field", "path": "charges", "to": "charge_list"},
+    {"effect": "rename_field", "path": "latest_charge", "to": "newest_charge"},
+    {"effect": "remove_field", "path": "status"},
+    {"effect": "new_word", "path": "status", "value": "requires_patience"},
+    {"effect": "change_type", "path": "amount"},
+    {"effect": "null_field", "path": "id"},
+    {"effect": "amount_unit", "path": "amount"},
+    {"effect": "error_in_200", "status": 200},
+    {"effect": "require_parameter", "when": "before", "parameter": "mandate_data"},
+)
+
+
+async def stir(simulation: "Simulation", seconds: float) -> None:
+    """Kills, faults and bad weather for `seconds`; then calm."""
+    chance, loop = simulation.loop.chance, simulation.loop
+    level = simulation.temper.chaos
+    end = loop.now + seconds
+    while loop.now < end and level:
+        await asyncio.sleep(chance.random() * 4 / level)
+        chance.choice((_kill, _fault, _fault, _weather, _disk, _merchant))(simulation)
+    calm(simulation)
+
+
+def calm(simulation: "Simulation") -> None:
+    """Everything works from now on."""
+    simulation.calm = True
+    simulation.core.faults.clear()
+    simulation.weather.refuse = simulation.weather.lose_request = 0.0
+    simulation.weather.lose_reply = simulation.weather.late_request = 0.0
+    simulation.weather.tail = 0.0
+    simulation.disk.doubt = simulation.disk.absent = 0.0
+    simulation.hook.away = 0.0
+
+
+def _kill(simulation: "Simulation") -> None:
+    replica = simulation.loop.chance.choice(simulation.replicas)
+    if replica.process.dead:
+        return
+    replica.kill()
+    if len(simulation.replicas) > 1:
+        simulation.coverage.count("replica.takeover")
+    simulation.loop.outside(_restart(simulation, replica))
+
+
+async def _restart(simulation: "Simulation", replica: Any) -> None:
+    await asyncio.sleep(0.2 + simulation.loop.chance.random() * 4)
+    replica.start()
+
+
+def _fault(simulation: "Simulation") -> None:
+    chance = simulation.loop.chance
+    if chance.random() < 0.3:
+        simulation.core.faults.clear()
+        return
+    chosen = dict(chance.choice(FAULTS))
+    operation = chance.choice((*MONEY, "payment_intents.*", "*"))
+    rule = FaultRule(**chosen, operation=operation, probability=chance.choice((0.3, 0.7, 1.0)))
+    simulation.core.faults.add(rule)
+
+
+def _weather(simulation: "Simulation") -> None:
+    chance, weather = simulation.loop.chance, simulation.weather
+    pick = (0.0, 0.0, 0.1, 0.4)
+    weather.refuse = chance.choice(pick)
+    weather.lose_request = chance.choice(pick)
+    weather.lose_reply = chance.choice(pick)
+    weather.late_request = chance.choice((0.0, 0.0, 0.2))
+    weather.latency_seconds = chance.choice((0.01, 0.1, 1.0))
+    weather.tail = chance.choice((0.0, 0.2))
+
+
+def _disk(simulation: "Simulation") -> None:
+    chance, disk = simulation.loop.chance, simulation.disk
+    disk.doubt = chance.choice((0.0, 0.0, 0.05, 0.3))
+    disk.absent = chance.choice((0.0, 0.0, 0.05, 0.2))
+    disk.latency_seconds = chance.choice((0.001, 0.01, 0.3))
+
+
+def _merchant(simulation: "Simulation") -> None:
+    simulation.hook.away = simulation.loop.chance.choice((0.0, 0.5, 1.0))

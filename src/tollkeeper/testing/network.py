@@ -1,0 +1,133 @@
+"""The network between our processes and the provider, with everything that networks do."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows.ports import HookResult, Stage, Target, WireFailure, WireResult
+from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.simulator.core import SimulatorCore
+from tollkeeper.simulator.messages import SimReply, SimRequest
+from tollkeeper.testing.coverage import Coverage
+from tollkeeper.testing.loop import VirtualLoop
+
+WAIT_SECONDS: Final = 6.0
+"""How long the simulated wire waits for a reply before it gives up."""
+
+MAX_LATENESS_SECONDS: Final = 2.0
+"""The longest that a request which its sender gave up on may still be under way to the provider."""
+
+
+class Weather(msgspec.Struct):
+    """How bad the network is: probabilities a request, and seconds. Quiet is all zero."""
+
+    refuse: float = 0.0
+    lose_request: float = 0.0
+    lose_reply: float = 0.0
+    late_request: float = 0.0
+    latency_seconds: float = 0.02
+    tail: float = 0.0
+
+
+class SimulatedWire:
+    """`Wire` straight into a simulator's core; a client that dies changes nothing over there."""
+
+    def __init__(
+        self, loop: VirtualLoop, core: SimulatorCore, weather: Weather, coverage: Coverage
+    ) -> None:
+        self._loop = loop
+        self._core = core
+        self.weather = weather
+        self._coverage = coverage
+
+    async def send(self, request: WireRequest, target: Target) -> WireResult:
+        chance, weather = self._loop.chance, self.weather
+        operation = f"{request.method} {request.path.split('/')[2]}"
+        with self._coverage.point(f"wire.request {operation}"):
+            await self._pause()
+        if chance.random() < weather.refuse:
+            self._coverage.count("wire.refused", operation)
+            return _failed("connect", "connection_refused", acquired=False)
+        if chance.random() < weather.lose_request:
+            self._coverage.count("wire.request_lost", operation)
+            await asyncio.sleep(WAIT_SECONDS)
+            return _failed("wait", "http_response_timeout", acquired=True)
+        if chance.random() < weather.late_request:
+            self._coverage.count("wire.request_late", operation)
+            self._loop.outside(self._arrive_late(request, target))
+            return _failed("wait", "connection_terminated", acquired=True)
+        reply = self._loop.create_future()
+        self._loop.outside(self._arrive(request, target, reply))
+        return await self._hear(reply, operation)
+
+    async def _hear(self, reply: "asyncio.Future[SimReply]", operation: str) -> WireResult:
+        try:
+            with self._coverage.point(f"wire.reply {operation}"):
+                async with asyncio.timeout(WAIT_SECONDS):
+                    answer = await reply
+                    await self._pause()
+        except TimeoutError:
+            self._coverage.count("wire.timeout", operation)
+            return _failed("wait", "http_response_timeout", acquired=True)
+        if answer.ending != "send" or self._loop.chance.random() < self.weather.lose_reply:
+            self._coverage.count("wire.reply_lost", operation)
+            return _failed("read", "http_response_incomplete", acquired=True)
+        headers = tuple((name.lower(), value) for name, value in answer.headers)
+        return WireResult(reply=WireReply(status=answer.status, headers=headers, body=answer.body))
+
+    async def _arrive(
+        self, request: WireRequest, target: Target, reply: "asyncio.Future[SimReply]"
+    ) -> None:
+        answer = await self._core.handle(_sim_request(request, target))
+        if answer.ending == "drop":
+            return  # never answered
+        if not reply.done():
+            reply.set_result(answer)
+
+    async def _arrive_late(self, request: WireRequest, target: Target) -> None:
+        await asyncio.sleep(self._loop.chance.random() * MAX_LATENESS_SECONDS)
+        await self._core.handle(_sim_request(request, target))
+
+    async def _pause(self) -> None:
+        chance, weather = self._loop.chance, self.weather
+        seconds = chance.random() * weather.latency_seconds
+        if chance.random() < weather.tail:
+            seconds += chance.random() * MAX_LATENESS_SECONDS
+        await asyncio.sleep(seconds)
+
+
+def _sim_request(request: WireRequest, target: Target) -> SimRequest:
+    return SimRequest(
+        method=request.method,
+        path=request.path,
+        query_string=request.query,
+        headers=[*request.headers, *target.headers],
+        body=request.body,
+    )
+
+
+def _failed(stage: Stage, error: str, *, acquired: bool) -> WireResult:
+    return WireResult(failure=WireFailure(stage=stage, error=error, acquired=acquired))
+
+
+class SimulatedHook:
+    """`Hook` to a merchant who is sometimes away; `heard` counts the deliveries by event id."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.away = 0.0
+        self.heard: dict[str, int] = {}
+
+    def refusal(self, url: str) -> str | None:
+        del url
+        return None
+
+    async def post(self, url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> HookResult:
+        del url, body
+        await asyncio.sleep(self._loop.chance.random() * 0.1)
+        if self._loop.chance.random() < self.away:
+            return HookResult(status=0, error="connection_refused")
+        event_id = dict(headers)["webhook-id"]
+        self.heard[event_id] = self.heard.get(event_id, 0) + 1
+        return HookResult(status=200)

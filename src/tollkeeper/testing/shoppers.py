@@ -1,0 +1,190 @@
+"""Simulated callers: merchants' servers that retry, double-click, give up and follow up."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tollkeeper.payments.invariants import Given
+from tollkeeper.simulator.messages import SimRequest
+from tollkeeper.testing.door import Answer, Call
+
+if TYPE_CHECKING:
+    from tollkeeper.testing.world import Simulation
+
+CARDS: Final = (
+    "pm_card_visa",
+    "pm_card_visa",
+    "pm_card_visa",
+    "pm_card_mastercard",
+    "pm_card_visa_chargeDeclined",
+    "pm_card_visa_chargeDeclinedInsufficientFunds",
+    "pm_card_threeDSecure2Required",
+    "pm_card_threeDSecure2Required",
+    "pm_card_createDispute",
+    "pm_card_refundFail",
+    "pm_card_pendingRefund",
+)
+POLLS: Final = 40
+POLL_SECONDS: Final = 2.0
+
+
+class Caller:
+    """One merchant's server that makes one payment and what follows."""
+
+    def __init__(self, simulation: "Simulation", number: int) -> None:
+        self.simulation = simulation
+        self.chance = simulation.loop.chance
+        self.number = number
+        self.keys = 0
+
+    async def shop(self) -> None:
+        """A payment from beginning to end, with the impatience that the seed gives."""
+        await asyncio.sleep(self.chance.random() * 20)
+        amount = self.chance.choice((50, 1_000, 2_599, 100_000))
+        body = {
+            "amount_minor": amount,
+            "currency": self.chance.choice(("EUR", "USD", "JPY")),
+            "payment_method": self.chance.choice(CARDS),
+            "capture_method": self.chance.choice(("automatic", "manual")),
+            "customer": f"customer-{self.number}",
+            "return_url": "https://merchant.example/return",
+        }
+        answer = await self.post("/v1/payments", body)
+        if answer is None or answer.status not in {200, 201, 202}:
+            return
+        payment = await self._wait(answer.json())
+        if payment["status"] == "requires_action":
+            payment = await self._authenticate(payment)
+        await self._follow_up(payment)
+
+    async def post(self, path: str, body: dict[str, Any]) -> Answer | None:
+        """A POST under a fresh key, repeated with that key until an answer comes or patience ends;
+        sometimes sent twice at once."""
+        key = self._key()
+        data = msgspec.json.encode(body)
+        tries = self.chance.choice((1, 2, 6, 6))
+        if self.chance.random() < 0.15:
+            self.simulation.loop.outside(self._once(path, data, key))
+        for _ in range(tries):
+            answer = await self._once(path, data, key)
+            if answer is not None and answer.status not in {409, 503}:
+                return answer
+            await asyncio.sleep(self.chance.random() * 4)
+        return None
+
+    def _key(self) -> str:
+        self.keys += 1
+        return f"key-{self.number}-{self.keys}"
+
+    async def _once(self, path: str, data: bytes, key: str) -> Answer | None:
+        answer = await self._send("POST", path, data, key)
+        if answer is not None:
+            self._note(answer, key)
+        return answer
+
+    def _note(self, answer: Answer, key: str) -> None:
+        simulation = self.simulation
+        simulation.loop.note("answer", key, answer.status)
+        simulation.coverage.count("answer", str(answer.status))
+        if answer.status >= 500 and answer.status != 503:
+            simulation.crashed(f"{key} was answered {answer.status}: {answer.body[:300]!r}")
+        if 200 <= answer.status < 300:
+            found = answer.json()
+            payment = found["payment"] if found["object"] == "refund" else found["id"]
+            simulation.given.append(Given(key, answer.status, payment))
+        elif answer.status == 409 and answer.json()["code"] == "request_in_flight":
+            simulation.coverage.count("key.in_flight")
+
+    async def _send(self, method: str, path: str, data: bytes, key: str = "") -> Answer | None:
+        from tollkeeper.testing.world import API_KEY  # noqa: PLC0415 - worlds hold callers
+
+        simulation = self.simulation
+        headers = [("authorization", f"Bearer {API_KEY}"), ("content-type", "application/json")]
+        if key:
+            headers.append(("idempotency-key", key))
+        replica = self.chance.choice(simulation.replicas)
+        await asyncio.sleep(self.chance.random() * 0.05)
+        seconds = self.chance.choice((1.0, 5.0, 40.0, 40.0))
+        call = Call(method, path, headers, data)
+        answer = await replica.door.request(simulation, replica, call, seconds)
+        lost = not simulation.calm and self.chance.random() < 0.05
+        return None if lost else answer
+
+    async def _wait(self, payment: dict[str, Any]) -> dict[str, Any]:
+        """Polls until the payment's outcome is known, or patience ends."""
+        for _ in range(POLLS):
+            if payment["outcome"] == "known" and payment["status"] != "processing":
+                break
+            await asyncio.sleep(POLL_SECONDS)
+            answer = await self._send("GET", f"/v1/payments/{payment['id']}", b"")
+            if answer is not None and answer.status == 200:
+                payment = answer.json()
+        return payment
+
+    async def _authenticate(self, payment: dict[str, Any]) -> dict[str, Any]:
+        """The shopper at the bank: authenticates, fails, or walks away; then comes back."""
+        await asyncio.sleep(self.chance.random() * 10)
+        mood = self.chance.choice(("well", "well", "fails", "leaves"))
+        if mood == "leaves":
+            return payment
+        self.simulation.core.complete_challenge(
+            payment["provider_id"], authenticated=mood == "well"
+        )
+        if self.chance.random() < 0.7:
+            await self._send("GET", f"/v1/return/{payment['id']}", b"")
+        await asyncio.sleep(POLL_SECONDS)
+        answer = await self._send("GET", f"/v1/payments/{payment['id']}", b"")
+        found: dict[str, Any] = answer.json() if answer and answer.status == 200 else payment
+        return found
+
+    async def _follow_up(self, payment: dict[str, Any]) -> None:
+        path = f"/v1/payments/{payment['id']}"
+        if payment["status"] == "requires_action" and self.chance.random() < 0.3:
+            await self.post(f"{path}/void", {})
+        if payment["status"] == "requires_capture":
+            payment = await self._capture_or_void(path, payment)
+        if payment["status"] == "succeeded":
+            await self._refund(path, payment)
+
+    async def _capture_or_void(self, path: str, payment: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(self.chance.random() * 10)
+        choice = self.chance.choice(("capture", "capture", "part", "void", "expire", "nothing"))
+        if choice == "expire":
+            await self._control(f"/_control/intents/{payment['provider_id']}/expire", {})
+            self.simulation.coverage.count("authorization.expired")
+        if choice == "nothing":
+            return payment
+        if choice == "void":
+            await self.post(f"{path}/void", {})
+        elif choice != "expire" or self.chance.random() < 0.5:
+            part = {"amount_minor": payment["amount_minor"] // 2} if choice == "part" else {}
+            await self.post(f"{path}/capture", part)
+        answer = await self._send("GET", path, b"")
+        if answer is None or answer.status != 200:
+            return payment
+        return await self._wait(answer.json())
+
+    async def _refund(self, path: str, payment: dict[str, Any]) -> None:
+        await asyncio.sleep(self.chance.random() * 10)
+        left = payment["amount_captured_minor"]
+        if self.chance.random() < 0.15:
+            await self._dashboard_refund(payment, left // 3)
+        for share in self.chance.choice(((), (1,), (2,), (2, 2), (2, 1), (3, 3, 3))):
+            asked = {"amount_minor": max(1, left // share), "reason": "requested_by_customer"}
+            if self.chance.random() < 0.3:
+                self.simulation.loop.outside(self.post(f"{path}/refunds", asked))
+            else:
+                await self.post(f"{path}/refunds", asked)
+
+    async def _dashboard_refund(self, payment: dict[str, Any], amount: int) -> None:
+        self.simulation.coverage.count("dashboard.refund")
+        charges = self.simulation.ledger_of.get(payment["id"], {})
+        for charge_id in [c.charge_id for c in charges.values() if c.live]:
+            path = f"/_control/charges/{charge_id}/refund"
+            await self._control(path, {"amount": max(1, amount)})
+
+    async def _control(self, path: str, body: dict[str, Any]) -> None:
+        await self.simulation.core.handle(
+            SimRequest(method="POST", path=path, body=msgspec.json.encode(body))
+        )

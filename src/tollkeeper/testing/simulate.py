@@ -1,0 +1,175 @@
+"""Running seeds: `./dev simulate --seeds N`. A failing seed prints the command that replays it."""
+
+import asyncio
+import time
+from typing import Annotated, Final
+
+import cyclopts
+import msgspec
+from rich.console import Console
+
+from tollkeeper.payments.invariants import Violation
+from tollkeeper.testing import bugs, chaos
+from tollkeeper.testing.coverage import Coverage
+from tollkeeper.testing.loop import Stuck, TooLong
+from tollkeeper.testing.shoppers import Caller
+from tollkeeper.testing.world import Simulation
+
+CHAOS_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 260.0
+"""Long enough for the in-flight window, the authentication deadline and every backoff of the
+ladder and of webhooks after the last fault."""
+
+app = cyclopts.App(name="simulate", help="Seeded simulations of the whole service.")
+console: Final = Console(highlight=False)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How one seed ended; `digest` is over everything that happened."""
+
+    seed: int
+    violation: Violation | None
+    digest: str
+    virtual_seconds: float
+    payments: int
+
+
+def run_seed(seed: int, coverage: Coverage | None = None) -> Result:
+    """Runs the world of `seed` to quiet and checks it."""
+    simulation = Simulation(seed, coverage or Coverage())
+    try:
+        simulation.loop.run(_life(simulation))
+    except (Stuck, TooLong) as error:
+        simulation.fail(Violation("I15", f"seed {seed}", str(error)))
+    for context in simulation.loop.errors:
+        raised = context.get("exception")
+        if raised is not None:
+            simulation.crashed(f"{context.get('message')}: {raised!r}")
+    return Result(
+        seed=seed,
+        violation=simulation.violation,
+        digest=simulation.loop.digest(),
+        virtual_seconds=simulation.loop.now,
+        payments=len(simulation.given),
+    )
+
+
+async def _life(simulation: Simulation) -> None:
+    await simulation.set_up()
+    simulation.loop.outside(simulation.core.run())
+    for number in range(simulation.temper.shoppers):
+        simulation.loop.outside(Caller(simulation, number).shop())
+    await chaos.stir(simulation, CHAOS_SECONDS)
+    if not simulation.temper.workers:
+        for replica in simulation.replicas:
+            replica.kill()
+            replica.start()
+    end = simulation.loop.now + QUIET_SECONDS
+    while simulation.loop.now < end and simulation.violation is None:
+        await asyncio.sleep(5.0)
+    if simulation.violation is None:
+        simulation.check_quiet()
+
+
+@app.default
+def simulate(
+    seeds: Annotated[int, cyclopts.Parameter(help="How many seeds.")] = 100,
+    *,
+    first: Annotated[int, cyclopts.Parameter(help="The first seed.")] = 1,
+    seed: Annotated[int | None, cyclopts.Parameter(help="Replay one seed, twice.")] = None,
+    bug: Annotated[str | None, cyclopts.Parameter(help="Plant this bug, or `all` in turn.")] = None,
+    budget: Annotated[float, cyclopts.Parameter(help="CPU-seconds to find a bug in.")] = 60.0,
+) -> int:
+    """Runs seeds and reports violations; exits 1 when there is one (or a planted bug is missed).
+
+    Examples: `./dev simulate --seeds 1000`, `./dev simulate --seed 4711`,
+    `./dev simulate --bug all`.
+    """
+    if bug is not None:
+        return _hunt(bug, first, budget)
+    if seed is not None:
+        return _replay(seed)
+    return _batch(range(first, first + seeds))
+
+
+def _replay(seed: int) -> int:
+    results = [run_seed(seed) for _ in range(2)]
+    for result in results:
+        console.print(
+            f"seed {seed}: digest {result.digest}, {result.virtual_seconds:.0f} s virtual"
+        )
+    if results[0].digest != results[1].digest:
+        console.print("[red]not reproducible: the two runs differ[/red]")
+        return 1
+    violation = results[0].violation
+    if violation is None:
+        console.print("no violation")
+        return 0
+    console.print(f"[red]{violation.invariant}[/red] {violation.subject}: {violation.detail}")
+    return 1
+
+
+def _batch(seeds: range) -> int:
+    coverage = Coverage()
+    bad: list[Result] = []
+    began, payments = time.process_time(), 0
+    for done, seed in enumerate(seeds, 1):
+        result = run_seed(seed, coverage)
+        payments += result.payments
+        if result.violation is not None:
+            bad.append(result)
+            _tell(result)
+        if done % 100 == 0:
+            console.print(f"{done} seeds, {len(bad)} violations, {_rate(done, began)}")
+    missing = coverage.missing() + coverage.unordered() if len(seeds) >= 200 else []
+    for name in missing:
+        console.print(f"[red]void[/red]: never happened: {name}")
+    console.print(
+        f"{len(seeds)} seeds, {payments} answers, {len(bad)} violations, "
+        f"{len(missing)} uncovered, {_rate(len(seeds), began)}"
+    )
+    return 1 if bad or missing else 0
+
+
+def _rate(done: int, began: float) -> str:
+    return f"{done / max(time.process_time() - began, 1e-9):.1f} seeds per CPU-second"
+
+
+def _tell(result: Result) -> None:
+    violation = result.violation
+    assert violation is not None, "only a violation is told"
+    console.print(
+        f"[red]{violation.invariant}[/red] {violation.subject}: {violation.detail}\n"
+        f"  replay: ./dev simulate --seed {result.seed}"
+    )
+
+
+def _hunt(name: str, first: int, budget: float) -> int:
+    """Plants bugs and counts the seeds and the CPU-seconds until each is found."""
+    chosen = list(bugs.BUGS) if name == "all" else [bugs.find(name)]
+    missed = 0
+    for bug in chosen:
+        found = hunt(bug, first, budget)
+        missed += found is None
+        text = "[red]missed[/red]" if found is None else f"{found[0]} seeds, {found[1]:.1f} CPU-s"
+        detail = "" if found is None else f" {found[2].invariant}: {found[2].detail}"
+        console.print(f"{bug.name}: {text}{detail}")
+    console.print(f"{len(chosen) - missed} of {len(chosen)} planted bugs found")
+    return 1 if missed else 0
+
+
+def hunt(bug: bugs.Bug, first: int, budget: float) -> tuple[int, float, Violation] | None:
+    """Seeds, CPU-seconds and the violation that showed `bug`; `None` within `budget` seconds."""
+    began = time.process_time()
+    count = 0
+    with bug.planted():
+        while time.process_time() - began < budget:
+            result = run_seed(first + count)
+            count += 1
+            if result.violation is not None:
+                return count, time.process_time() - began, result.violation
+    return None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,370 @@
+"""One simulated world: a provider, a database, replicas that die, a network, and a checker.
+
+Everything of ours is the real thing: the ASGI application, the flows, the jobs, the SQLite store.
+The provider is the simulator's own core. Only time, chance and the network are simulated.
+"""
+
+import asyncio
+import hashlib
+import sqlite3
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from tollkeeper.app import handlers
+from tollkeeper.flows import deliver, upkeep
+from tollkeeper.flows.ports import ApiKey, Endpoint, Job
+from tollkeeper.flows.world import World
+from tollkeeper.integrations.catalogue import INSTALLED
+from tollkeeper.integrations.values import Integration
+from tollkeeper.jobs.worker import Worker
+from tollkeeper.kernel.errors import TollkeeperError
+from tollkeeper.payments import invariants
+from tollkeeper.payments.change import Change
+from tollkeeper.payments.invariants import Given, Holdings, Violation
+from tollkeeper.payments.payment import Books
+from tollkeeper.settings import ProviderSettings, Settings, Timeouts
+from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
+from tollkeeper.simulator.core import SimulatorCore
+from tollkeeper.simulator.messages import SimReply, SimRequest
+from tollkeeper.store.operations import keeping, reading
+from tollkeeper.testing.coverage import Coverage
+from tollkeeper.testing.door import Call, Door
+from tollkeeper.testing.loop import Process, VirtualLoop
+from tollkeeper.testing.network import SimulatedHook, SimulatedWire, Weather
+from tollkeeper.testing.ports import GlassVault, SeededChance, VirtualClock
+from tollkeeper.testing.storage import Disk, SimulatedDriver, WatchedStore, new_database
+
+API_KEY: Final = "tk_simulation"
+PROVIDER_KEY: Final = "sk_test_simulation"
+WINDOW_SECONDS: Final = 12.0
+"""W in these worlds: above the longest lateness of the network plus the longest late effect."""
+
+SETTINGS: Final = Settings(
+    providers={
+        "stripe": ProviderSettings(
+            secret_key=PROVIDER_KEY,
+            in_flight_window_seconds=WINDOW_SECONDS,
+        )
+    },
+    weights={"stripe@2022-08-01": 30, "stripe@2022-11-15": 40, "stripe@2026-03-25.dahlia": 30},
+    timeouts=Timeouts(total_seconds=10),
+    shopper_deadline_seconds=25,
+    action_deadline_seconds=40,
+    attention_after_seconds=60,
+    max_in_flight=10_000,
+)
+
+
+class Temper(msgspec.Struct):
+    """What kind of world a seed makes: which defences are on, how many replicas, how much chaos."""
+
+    replicas: int
+    webhooks: bool
+    workers: bool
+    idempotency: bool
+    chaos: float
+    shoppers: int
+    skew_ms: int
+
+
+class Found(Exception):
+    """An invariant was violated."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(f"{violation.invariant} {violation.subject}: {violation.detail}")
+        self.violation = violation
+
+
+class Replica:
+    """One process of ours: its world, its worker, its door; it can be killed and started anew."""
+
+    def __init__(self, simulation: "Simulation", number: int) -> None:
+        self.simulation = simulation
+        self.number = number
+        self.starts = 0
+        self.process = Process("none")
+        self.world: World
+        self.door = Door(number)
+
+    def start(self) -> None:
+        """Starts the process: everything in memory is new, the database is what it was."""
+        simulation = self.simulation
+        self.starts += 1
+        self.process = Process(f"replica-{self.number}-{self.starts}")
+        skew = simulation.temper.skew_ms * (self.number + 1)
+        name = f"{simulation.seed}/{self.number}/{self.starts}"
+        self.world = World(
+            store=WatchedStore(simulation.driver, simulation.clock, simulation.on_commit),
+            wire=simulation.wire,
+            hook=simulation.hook,
+            clock=VirtualClock(simulation.loop, skew),
+            chance=SeededChance(name),
+            vault=GlassVault(),
+            settings=simulation.settings,
+            sender=name,
+            alone=simulation.temper.replicas == 1,
+            installed=simulation.installed,
+        )
+        self.door.open(self.world)
+        simulation.loop.start_in(self.process, self._main())
+
+    async def _main(self) -> None:
+        world = self.world
+        if world.alone:
+            await world.store.wake_orphans(world.store.now_ms())
+        await upkeep.plan(world)
+        if not self.simulation.temper.workers and not self.simulation.calm:
+            return
+        worker = Worker(
+            world.store,
+            world.clock,
+            {kind: self._watched(run) for kind, run in handlers(world).items()},
+            concurrency=8,
+            on_error=self._job_failed,
+        )
+        await worker.run()
+
+    def _watched(self, run: Any) -> Any:
+        async def watched(job: Job) -> None:
+            point = "settling" if job.kind in {"settle", "refresh"} else f"job {job.kind}"
+            with self.simulation.coverage.point(point):
+                await run(job)
+
+        return watched
+
+    def _job_failed(self, job: Job, error: BaseException) -> None:
+        if not isinstance(error, TollkeeperError):
+            self.simulation.crashed(f"{job.kind} {job.subject} raised {error!r}")
+
+    def kill(self) -> None:
+        """Kill -9."""
+        self.simulation.coverage.killed(self.process)
+        self.simulation.loop.kill(self.process)
+
+
+class Simulation:
+    """A seed's world."""
+
+    def __init__(self, seed: int, coverage: Coverage) -> None:
+        self.seed = seed
+        self.loop = VirtualLoop(seed)  # type: ignore[abstract] # what asyncio asks for is there
+        self.coverage = coverage
+        self.temper = _temper(self.loop)
+        self.clock = VirtualClock(self.loop)
+        self.calm = False
+        self.settings = SETTINGS
+        self.violation: Violation | None = None
+        self.given: list[Given] = []
+        self.ledger_of: dict[str, dict[str, Any]] = {}
+        self.webhooks_seen: dict[str, list[str]] = {}
+        self.connection: sqlite3.Connection = new_database()
+        self.disk = Disk()
+        self.driver = SimulatedDriver(self.loop, self.connection, self.disk, coverage)
+        self.core = self._provider()
+        self.weather = Weather()
+        self.wire = SimulatedWire(self.loop, self.core, self.weather, coverage)
+        self.hook = SimulatedHook(self.loop)
+        self.installed = _installed(retention=self.temper.idempotency)
+        self.replicas = [Replica(self, n) for n in range(self.temper.replicas)]
+
+    def _provider(self) -> SimulatorCore:
+        temper = self.temper
+        config = SimulatorConfig(
+            accounts=[AccountConfig(key=PROVIDER_KEY)],
+            honors_idempotency=temper.idempotency,
+            authorization_seconds=604_800,
+            refund_settle_seconds=3.0,
+            webhook_backoff_seconds=(1.0, 3.0, 9.0, 27.0),
+        )
+        return SimulatorCore(
+            self.clock,
+            SeededChance(f"provider/{self.seed}"),
+            config,
+            deliver=self._deliver if temper.webhooks else None,
+            journal=self._on_effect,
+            spawn=self.loop.outside,
+        )
+
+    async def _deliver(self, url: str, headers: list[tuple[str, str]], body: bytes) -> int:
+        """The provider's webhook on its way to us: lost, doubled or late as the weather wills."""
+        chance = self.loop.chance
+        await asyncio.sleep(chance.random() * self.weather.latency_seconds * 4)
+        if not self.calm and chance.random() < self.weather.lose_request:
+            self.coverage.count("webhook.lost")
+            raise OSError("simulated: lost")
+        times = 1
+        if not self.calm and chance.random() < 0.1:
+            self.coverage.count("webhook.twice")
+            times = 2
+        status = 0
+        for _ in range(times):
+            status = await self._post(url, headers, body)
+        return status
+
+    async def _post(self, url: str, headers: list[tuple[str, str]], body: bytes) -> int:
+        replica = self.loop.chance.choice(self.replicas)
+        self._note_order(body)
+        path = "/" + url.split("/", 3)[3]
+        answer = await replica.door.request(self, replica, Call("POST", path, headers, body), 10.0)
+        if answer is None:
+            raise TimeoutError("simulated: no answer to the webhook")
+        return answer.status
+
+    def _note_order(self, body: bytes) -> None:
+        event = msgspec.json.decode(body)
+        item = event["data"]["object"]
+        about = item.get("payment_intent") or item["id"]
+        seen = self.webhooks_seen.setdefault(about, [])
+        for earlier in seen:
+            if earlier != event["type"]:
+                self.coverage.count("webhook.order", f"{earlier} > {event['type']}")
+        seen.append(event["type"])
+
+    async def set_up(self) -> None:
+        """Keys, a merchant's endpoint, the provider's endpoints for us; then the replicas start."""
+        store = WatchedStore(self.driver, self.clock, self.on_commit)
+        digest = hashlib.sha256(API_KEY.encode()).hexdigest()
+        key = ApiKey(
+            id="key_1", digest=digest, account="acc_1", role="admin", label="simulation",
+            api_version="2026-11-24", created_ms=self.clock.now_ms(),
+        )  # fmt: skip
+        self.driver.now(keeping.save_api_key(key))
+        await self._register_webhooks()
+        for replica in self.replicas:
+            replica.start()
+        world = self.replicas[0].world
+        endpoint = Endpoint(
+            id="we_1", account="acc_1", url="https://merchant.example/hook",
+            secrets=(deliver.seal_secret(world, "whsec_c2ltdWxhdGlvbg=="),), enabled=True,
+            created_ms=self.clock.now_ms(),
+        )  # fmt: skip
+        await store.save_endpoint(endpoint)
+
+    async def _register_webhooks(self) -> None:
+        """The provider learns where to tell us, at some API version; we learn its secret."""
+        version = self.loop.chance.choice(sorted(self.installed)).partition("@")[2]
+        url = f"http://us/v1/inbound/stripe/{version}"
+        fields = [("url", url), ("enabled_events[]", "*"), ("api_version", version)]
+        reply = await self.provider_api("/v1/webhook_endpoints", fields)
+        secret: str = msgspec.json.decode(reply.body)["secret"]
+        mine = msgspec.structs.replace(SETTINGS.providers["stripe"], webhook_secrets=(secret,))
+        self.settings = msgspec.structs.replace(SETTINGS, providers={"stripe": mine})
+
+    async def provider_api(self, path: str, fields: list[tuple[str, str]]) -> SimReply:
+        """A POST to the provider by hand, as from its dashboard."""
+        return await self.core.handle(
+            SimRequest(
+                method="POST",
+                path=path,
+                headers=[
+                    ("authorization", f"Bearer {PROVIDER_KEY}"),
+                    ("content-type", "application/x-www-form-urlencoded"),
+                ],
+                body=urlencode(fields).encode(),
+            )
+        )
+
+    # Checking
+
+    def on_commit(self, change: Change) -> None:
+        """Every commit is checked in the step in which it became durable."""
+        payment = change.payment
+        self.coverage.count("status", payment.status)
+        for attempt in change.attempts:
+            if attempt.outcome is not None:
+                self.coverage.count("outcome", f"{attempt.operation} {attempt.outcome}")
+            if attempt.settled_by:
+                self.coverage.count("settled", attempt.settled_by)
+        self.loop.note("commit", payment.id, payment.seq, payment.status)
+        books = self.driver.now(reading.load_books(payment.id))
+        assert books is not None, "what was committed can be read"
+        audit = self.driver.now(reading.load_audit(payment.id))
+        self._first(invariants.check_books(books, audit))
+        self._first(invariants.check_effects(books, self._part(payment.id)))
+
+    def _on_effect(self, entry: Any) -> None:
+        """Every effect at the provider is checked in the step in which it happened."""
+        payment_id = entry.metadata.get(invariants.PAYMENT_KEY, "")
+        self.ledger_of.setdefault(payment_id, {})[entry.charge_id] = entry
+        self.loop.note("effect", entry.charge_id, entry.status)
+        books = self.driver.now(reading.load_books(payment_id))
+        if books is None:
+            detail = f"charged for {payment_id}, which no store holds"
+            self.fail(Violation("I2", entry.charge_id, detail))
+            return
+        self._first(invariants.check_effects(books, self._part(payment_id)))
+
+    def _part(self, payment_id: str) -> invariants.Ledger:
+        charges: Any = list(self.ledger_of.get(payment_id, {}).values())
+        return invariants.Ledger(charges=charges, intents=[])
+
+    def _first(self, found: Any) -> None:
+        for violation in found:
+            self.fail(violation)
+            return
+
+    def fail(self, violation: Violation) -> None:
+        """Keeps the first violation; the run ends at its next step."""
+        if self.violation is None:
+            self.violation = violation
+
+    def crashed(self, detail: str) -> None:
+        """Our own code broke: no invariant, but never right."""
+        self.fail(Violation("CODE", f"seed {self.seed}", detail))
+
+    def check_quiet(self) -> None:
+        """Everything, once faults have stopped and every wait has passed."""
+        payments = self.all_books()
+        ledger: Any = self.core.ledger()
+        now_ms = self.clock.now_ms()
+        for books in payments.values():
+            self._first(invariants.check_quiet(books, ledger, now_ms))
+        self._first(invariants.check_orphans(payments, ledger))
+        holdings = self._holdings()
+        self._first(invariants.check_answers(self.given, holdings, payments))
+        self._first(invariants.check_holdings(holdings, now_ms, slack_ms=15_000))
+
+    def all_books(self) -> dict[str, Books]:
+        """Every payment in the store, by id."""
+        rows = self.connection.execute("SELECT id FROM payments ORDER BY id").fetchall()
+        found = {}
+        for (id_,) in rows:
+            books = self.driver.now(reading.load_books(id_))
+            assert books is not None, "a payment never goes away"
+            found[id_] = books
+        return found
+
+    def _holdings(self) -> Holdings:
+        query = self.connection.execute
+        jobs = query("SELECT kind, count(*), min(run_at_ms) FROM jobs GROUP BY kind").fetchall()
+        pending = query(
+            "SELECT event_id || '|' || endpoint_id FROM deliveries WHERE state = 'pending'"
+        ).fetchall()
+        subjects = query("SELECT subject FROM jobs WHERE kind = 'deliver'").fetchall()
+        return Holdings(
+            bound=dict(query("SELECT key, payment_id FROM idempotency_keys").fetchall()),
+            waiting={kind: (count, due) for kind, count, due in jobs},
+            pending_deliveries=frozenset(row[0] for row in pending),
+            delivery_jobs=frozenset(row[0] for row in subjects),
+        )
+
+
+def _temper(loop: VirtualLoop) -> Temper:
+    chance = loop.chance
+    return Temper(
+        replicas=chance.choice((1, 1, 2)),
+        webhooks=chance.random() < 0.7,
+        workers=chance.random() < 0.85,
+        idempotency=chance.random() < 0.8,
+        chaos=chance.choice((0.0, 0.5, 1.0, 1.0, 2.0)),
+        shoppers=chance.randrange(2, 7),
+        skew_ms=chance.choice((0, 0, 15_000, -15_000)),
+    )
+
+
+def _installed(*, retention: bool) -> dict[str, Integration]:
+    if retention:
+        return dict(INSTALLED)
+    return {name: msgspec.structs.replace(item, retention_s=0) for name, item in INSTALLED.items()}
