@@ -12,6 +12,7 @@ from tollkeeper.integrations.values import WireReply, WireRequest
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
+from tollkeeper.payments.invariants import Holdings
 from tollkeeper.payments.payment import Books, Payment
 
 Stage = Literal["dns", "connect", "tls", "send", "wait", "read"]
@@ -158,6 +159,10 @@ class Store(Protocol):
     async def load_exchange(self, attempt_id: str) -> Exchange | None: ...
 
     async def save_exchange(self, exchange: Exchange) -> None: ...
+
+    async def page_ids(self, after: str, limit: int) -> list[str]: ...
+
+    async def holdings(self) -> Holdings: ...
 
     async def load_audit(self, payment_id: str) -> list[AuditRow]: ...
 

@@ -6,6 +6,7 @@ from tollkeeper.flows.ports import ApiKey, Delivery, Endpoint, Job
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
+from tollkeeper.payments.invariants import Holdings
 from tollkeeper.payments.payment import Books, Payment
 from tollkeeper.store.operations import changes, hooks, keeping, queue, reading
 from tollkeeper.store.statements import Operation
@@ -74,6 +75,12 @@ class StoreFacade:
 
     async def save_exchange(self, exchange: Exchange) -> None:
         await self.driver.write(changes.save_exchange(exchange))
+
+    async def page_ids(self, after: str, limit: int) -> list[str]:
+        return await self.driver.read(reading.page_ids(after, limit))
+
+    async def holdings(self) -> Holdings:
+        return await self.driver.read(reading.holdings())
 
     async def load_audit(self, payment_id: str) -> list[AuditRow]:
         return await self.driver.read(reading.load_audit(payment_id))

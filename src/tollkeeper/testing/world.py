@@ -22,7 +22,7 @@ from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import TollkeeperError
 from tollkeeper.payments import invariants
 from tollkeeper.payments.change import Change
-from tollkeeper.payments.invariants import Given, Holdings, Violation
+from tollkeeper.payments.invariants import Given, Violation
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import ProviderSettings, Settings, Timeouts
 from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
@@ -322,7 +322,7 @@ class Simulation:
         for books in payments.values():
             self._first(invariants.check_quiet(books, ledger, now_ms))
         self._first(invariants.check_orphans(payments, ledger))
-        holdings = self._holdings()
+        holdings = self.driver.now(reading.holdings())
         self._first(invariants.check_answers(self.given, holdings, payments))
         self._first(invariants.check_holdings(holdings, now_ms, slack_ms=15_000))
 
@@ -335,20 +335,6 @@ class Simulation:
             assert books is not None, "a payment never goes away"
             found[id_] = books
         return found
-
-    def _holdings(self) -> Holdings:
-        query = self.connection.execute
-        jobs = query("SELECT kind, count(*), min(run_at_ms) FROM jobs GROUP BY kind").fetchall()
-        pending = query(
-            "SELECT event_id || '|' || endpoint_id FROM deliveries WHERE state = 'pending'"
-        ).fetchall()
-        subjects = query("SELECT subject FROM jobs WHERE kind = 'deliver'").fetchall()
-        return Holdings(
-            bound=dict(query("SELECT key, payment_id FROM idempotency_keys").fetchall()),
-            waiting={kind: (count, due) for kind, count, due in jobs},
-            pending_deliveries=frozenset(row[0] for row in pending),
-            delivery_jobs=frozenset(row[0] for row in subjects),
-        )
 
 
 def _temper(loop: VirtualLoop) -> Temper:

@@ -9,9 +9,11 @@ from sqlalchemy.sql import ClauseElement
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Exchange, OutEvent
 from tollkeeper.payments.commit import KeyTaken
+from tollkeeper.payments.invariants import Holdings
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.store import tables as t
 from tollkeeper.store.operations.changes import SELECT_KEY
+from tollkeeper.store.operations.queue import count_jobs
 from tollkeeper.store.statements import Operation, Statement
 
 _payment: Final = msgspec.json.Decoder(Payment).decode
@@ -145,6 +147,55 @@ def list_payments(
         statement = _PAGES[names, backwards] = _page(names, backwards=backwards)
     rows = yield statement, {**filters, "account": account, "cursor": cursor, "limit": limit}
     return [_payment(body) for (body,) in rows]
+
+
+PAGE_IDS: Final = Statement(
+    "page_ids",
+    lambda _: (
+        select(t.payments.c.id)
+        .where(t.payments.c.id > bindparam("after"))
+        .order_by(t.payments.c.id)
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
+BOUND_KEYS: Final = Statement(
+    "bound_keys",
+    lambda _: select(t.idempotency_keys.c.key, t.idempotency_keys.c.payment_id),
+    returns=True,
+)
+PENDING_DELIVERIES: Final = Statement(
+    "pending_deliveries",
+    lambda _: select(t.deliveries.c.event_id, t.deliveries.c.endpoint_id).where(
+        t.deliveries.c.state == literal("pending")
+    ),
+    returns=True,
+)
+DELIVERY_JOBS: Final = Statement(
+    "delivery_jobs",
+    lambda _: select(t.jobs.c.subject).where(t.jobs.c.kind == literal("deliver")),
+    returns=True,
+)
+
+
+def page_ids(after: str, limit: int) -> Operation[list[str]]:
+    """At most `limit` payment ids above `after`, oldest first, of all accounts."""
+    rows = yield PAGE_IDS, {"after": after, "limit": limit}
+    return [row[0] for row in rows]
+
+
+def holdings() -> Operation[Holdings]:
+    """What the store holds besides books: bound keys, jobs, deliveries. For the doctor."""
+    bound = yield BOUND_KEYS, {}
+    pending = yield PENDING_DELIVERIES, {}
+    subjects = yield DELIVERY_JOBS, {}
+    waiting = yield from count_jobs()
+    return Holdings(
+        bound={row[0]: row[1] for row in bound},
+        waiting=waiting,
+        pending_deliveries=frozenset(f"{row[0]}|{row[1]}" for row in pending),
+        delivery_jobs=frozenset(row[0] for row in subjects),
+    )
 
 
 def load_exchange(attempt_id: str) -> Operation[Exchange | None]:
