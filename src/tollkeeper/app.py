@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -17,9 +18,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tollkeeper.flows import deliver, settle, upkeep
-from tollkeeper.flows.ports import Job, Store
+from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
+from tollkeeper.integrations.values import WireRequest
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.routing import weights
@@ -253,16 +255,48 @@ async def open_store(settings: Settings) -> StoreFacade:
     clock = SystemClock()
     if migrate.is_postgres(settings.database):
         driver = await Postgres.open(settings.database, size=settings.database_connections)
+        _require_head(await driver.revision(), settings)
         server = ServerClock(clock)
         await server.measure(driver)
         return StoreFacade(driver, server)
     path = migrate.sqlite_path(settings.database)
+    _require_head(migrate.sqlite_revision(path), settings)
     return StoreFacade(ThreadedSQLite(path, _exit_on_io_error), clock)
 
 
-def upgrade_database(settings: Settings) -> None:
-    """Brings the database to the newest schema; blocks until done."""
+def _require_head(revision: str | None, settings: Settings) -> None:
+    if revision == migrate.HEAD:
+        return
+    name = settings.database.rpartition("@")[2]  # without a password
+    found = f"its schema is {revision}" if revision else "it holds no schema of ours"
+    raise Misconfigured(
+        f"database {name}: {found}, not {migrate.HEAD}; run `tollkeeper db migrate`"
+    )
+
+
+def upgrade_database(settings: Settings) -> str:
+    """Brings the database to the newest schema, and blocks until done; gives its revision."""
     migrate.upgrade(settings.database)
+    return migrate.HEAD
+
+
+def fetch(url: str, *, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> WireResult:
+    """One request from the command line to `url`, by the same wire; a POST where there is a body.
+    Blocks until it is answered or has failed."""
+
+    async def once() -> WireResult:
+        parts = urlsplit(url)
+        request = WireRequest(
+            method="POST" if body else "GET",
+            path=parts.path or "/",
+            query=parts.query,
+            headers=headers,
+            body=body,
+        )
+        async with HttpWire() as wire:
+            return await wire.send(request, Target(base_url=f"{parts.scheme}://{parts.netloc}"))
+
+    return asyncio.run(once())
 
 
 def _budgets(settings: Settings) -> Budgets:

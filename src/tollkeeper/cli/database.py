@@ -1,0 +1,20 @@
+"""`tollkeeper db`: the schema."""
+
+import cyclopts
+
+from tollkeeper import app as root
+from tollkeeper.cli.opening import Config, console
+
+app = cyclopts.App(name="db", help="The database's schema.")
+
+
+@app.command
+def migrate(*, config: Config = None) -> int:
+    """Bring the database to the newest schema; safe to repeat, and safe beside older replicas.
+
+    Example: `tollkeeper db migrate --config production.toml`
+    """
+    settings = root.read_settings(config)
+    revision = root.upgrade_database(settings)
+    console.print(f"schema is at {revision}")
+    return 0

@@ -1,0 +1,95 @@
+"""`tollkeeper keys`: keys of the API."""
+
+from typing import Annotated
+
+import cyclopts
+from rich.table import Table
+
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_store, with_world
+from tollkeeper.flows import keys
+from tollkeeper.flows.ports import ApiKey, Store
+from tollkeeper.flows.world import World
+from tollkeeper.kernel.clock import rfc3339
+
+app = cyclopts.App(name="keys", help="Create, list and revoke API keys.")
+
+
+@app.command
+def create(
+    *,
+    role: Annotated[
+        str, cyclopts.Parameter(help="viewer, service, operator or admin.")
+    ] = "service",
+    account: Annotated[str, cyclopts.Parameter(help="Whose payments it may see.")] = "default",
+    label: Annotated[str, cyclopts.Parameter(help="A name for people.")] = "",
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Create a key and print its secret, which is shown this once.
+
+    Example: `tollkeeper keys create --role service --label checkout`
+    """
+
+    async def make(world: World) -> tuple[ApiKey, str]:
+        return await keys.create_key(world, account, role, label)
+
+    key, secret = with_world(config, make)
+    if json:
+        print_json({"id": key.id, "role": key.role, "account": key.account, "secret": secret})
+    else:
+        console.print(f"{key.id} ({key.role} of account {key.account})")
+        console.print(f"[bold]{secret}[/bold]")
+    return 0
+
+
+@app.command(name="list")
+def list_(*, json: AsJson = False, config: Config = None) -> int:
+    """List keys; secrets are not kept.
+
+    Example: `tollkeeper keys list`
+    """
+
+    async def read(store: Store) -> list[ApiKey]:
+        return await store.list_api_keys()
+
+    found = with_store(config, read)
+    if json:
+        print_json([_plain(key) for key in found])
+        return 0
+    table = Table("id", "role", "account", "label", "created", "revoked")
+    for key in found:
+        revoked = rfc3339(key.revoked_ms)[:19] if key.revoked_ms else ""
+        table.add_row(
+            key.id, key.role, key.account, key.label, rfc3339(key.created_ms)[:19], revoked
+        )
+    console.print(table)
+    return 0
+
+
+@app.command
+def revoke(key_id: str, /, *, json: AsJson = False, config: Config = None) -> int:
+    """End a key; every replica notices within two seconds.
+
+    Example: `tollkeeper keys revoke key_01m7q5cqg00n9tdzzy37gh1mk3`
+    """
+
+    async def end(world: World) -> ApiKey:
+        return await keys.revoke_key(world, key_id)
+
+    key = with_world(config, end)
+    if json:
+        print_json(_plain(key))
+    else:
+        console.print(f"{key.id} is revoked")
+    return 0
+
+
+def _plain(key: ApiKey) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "role": key.role,
+        "account": key.account,
+        "label": key.label,
+        "created_at": rfc3339(key.created_ms),
+        "revoked_at": rfc3339(key.revoked_ms) if key.revoked_ms else None,
+    }

@@ -1,0 +1,57 @@
+"""The command line, joined from one small file a topic. Exits: 0 fine, 1 no, 2 misuse."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import cyclopts
+from rich.console import Console
+
+from tollkeeper.cli import database, doctor, integrations, keys, payments, serving
+from tollkeeper.kernel.errors import TollkeeperError
+
+FINE: Final = 0
+NO: Final = 1
+MISUSE: Final = 2
+
+app: Final = cyclopts.App(
+    name="tollkeeper",
+    help="An online payment service that stays up while the payment providers change.",
+    version_flags=["--version"],
+)
+app.command(serving.up)
+app.command(serving.serve)
+app.command(payments.app)
+app.command(integrations.app)
+app.command(keys.app)
+app.command(doctor.doctor)
+app.command(database.app)
+app.command(serving.simulator)
+
+_errors: Final = Console(stderr=True, highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; gives its exit code."""
+    try:
+        result = app(
+            sys.argv[1:] if arguments is None else list(arguments),
+            exit_on_error=False,
+            print_error=True,
+            result_action="return_value",
+        )
+    except cyclopts.CycloptsError:
+        return MISUSE
+    except TollkeeperError as error:
+        _errors.print(f"[bold]{error.code}[/bold]: {error.detail}", soft_wrap=True)
+        _errors.print(error.advice, soft_wrap=True)
+        return MISUSE if error.side == "caller" or error.code == "misconfigured" else NO
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    return result if isinstance(result, int) else FINE
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())

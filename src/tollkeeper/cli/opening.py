@@ -1,0 +1,51 @@
+"""What commands share: the settings, a store opened for the length of a command, and printing."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import cyclopts
+import msgspec
+from rich.console import Console
+
+from tollkeeper import app
+from tollkeeper.flows.ports import Store
+from tollkeeper.flows.world import World
+
+Config = Annotated[
+    Path | None,
+    cyclopts.Parameter(name=["--config", "-c"], help="Settings (TOML); else TOLLKEEPER_CONFIG."),
+]
+AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="Print JSON.")]
+
+console: Final = Console(highlight=False, soft_wrap=True)
+
+
+def with_store[T](config: Path | None, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Runs `work` on the store of the settings at `config`."""
+
+    async def session() -> T:
+        store = await app.open_store(app.read_settings(config))
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(session())
+
+
+def with_world[T](config: Path | None, work: Callable[[World], Awaitable[T]]) -> T:
+    """Runs `work` with every port of a service, but with no worker."""
+
+    async def session() -> T:
+        async with app.Service(app.read_settings(config), work=False) as service:
+            return await work(service.world)
+
+    return asyncio.run(session())
+
+
+def print_json(value: Any) -> None:
+    """`value` as JSON on standard output, for machines."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

@@ -1,0 +1,121 @@
+"""`tollkeeper payments`: what the store holds."""
+
+from typing import Annotated
+
+import cyclopts
+import msgspec
+from rich.table import Table
+
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_store
+from tollkeeper.flows.ports import Store
+from tollkeeper.kernel.clock import rfc3339
+from tollkeeper.kernel.errors import NotFound
+from tollkeeper.kernel.money import display
+from tollkeeper.payments.payment import Books, Payment
+from tollkeeper.payments.view import payment_view
+
+LAST_ID = "pay_~"
+"""Above every payment's id."""
+
+app = cyclopts.App(name="payments", help="Look at payments.")
+
+
+@app.command(name="list")
+def list_(
+    *,
+    account: Annotated[str, cyclopts.Parameter(help="Whose payments.")] = "default",
+    status: Annotated[str | None, cyclopts.Parameter(help="Only in this status.")] = None,
+    customer: Annotated[str | None, cyclopts.Parameter(help="Only of this customer.")] = None,
+    reference: Annotated[str | None, cyclopts.Parameter(help="Only with this reference.")] = None,
+    limit: Annotated[int, cyclopts.Parameter(help="How many, newest first.")] = 20,
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """List payments, newest first.
+
+    Example: `tollkeeper payments list --status requires_capture --limit 5`
+    """
+    wanted = {"status": status, "customer": customer, "reference": reference}
+    filters = {name: value for name, value in wanted.items() if value is not None}
+
+    async def read(store: Store) -> list[Payment]:
+        return await store.list_payments(account, filters, LAST_ID, limit)
+
+    found = with_store(config, read)
+    if json:
+        print_json([payment_view(payment) for payment in found])
+        return 0
+    table = Table("id", "created", "amount", "status", "outcome", "integration", "customer")
+    for payment in found:
+        table.add_row(
+            payment.id,
+            rfc3339(payment.created_ms)[:19],
+            display(payment.amount_minor, payment.currency),
+            payment.status,
+            "known" if payment.outcome_known else "unknown",
+            payment.integration,
+            payment.customer or "",
+        )
+    console.print(table)
+    console.print(f"{len(found)} payments of account {account}")
+    return 0
+
+
+@app.command
+def show(payment_id: str, /, *, json: AsJson = False, config: Config = None) -> int:
+    """Show one payment: attempts, refunds, disputes and its audit trail.
+
+    Example: `tollkeeper payments show pay_01m7q5cqg00n9tdzzy37gh1mk3`
+    """
+
+    async def read(store: Store) -> tuple[Books | None, list[dict[str, object]]]:
+        books = await store.load_books(payment_id)
+        trail: list[dict[str, object]] = [
+            {"seq": r.seq, "at": rfc3339(r.at_ms), "actor": r.actor, **_cause(r.body)}
+            for r in await store.load_audit(payment_id)
+        ]
+        return books, trail
+
+    books, trail = with_store(config, read)
+    if books is None:
+        raise NotFound(f"no payment {payment_id}")
+    if json:
+        print_json(
+            {
+                "payment": payment_view(books.payment),
+                "attempts": books.attempts,
+                "refunds": books.refunds,
+                "disputes": books.disputes,
+                "audit": trail,
+            }
+        )
+        return 0
+    _tell(books, trail)
+    return 0
+
+
+def _cause(body: bytes) -> dict[str, object]:
+    said = msgspec.json.decode(body, type=dict[str, object])
+    return {"cause": said["cause"], "status": said["status"]}
+
+
+def _tell(books: Books, trail: list[dict[str, object]]) -> None:
+    payment = books.payment
+    amount = display(payment.amount_minor, payment.currency)
+    console.print(f"[bold]{payment.id}[/bold] {amount} {payment.status} via {payment.integration}")
+    if payment.attention:
+        console.print(f"[red]needs attention[/red]: {payment.attention}")
+    for attempt in books.attempts:
+        by = f" by {attempt.settled_by}" if attempt.settled_by else ""
+        outcome = attempt.outcome or "sending"
+        console.print(
+            f"  {attempt.operation} {display(attempt.amount_minor, payment.currency)} "
+            f"{attempt.id} {attempt.integration}: {outcome}{by} {attempt.detail}"
+        )
+    for refund in books.refunds:
+        money = display(refund.amount_minor, payment.currency)
+        console.print(f"  refund {refund.id} {money} {refund.status} ({refund.origin})")
+    for dispute in books.disputes:
+        console.print(f"  dispute {dispute.provider_id} {dispute.state} {dispute.reason}")
+    for row in trail:
+        console.print(f"  {row['seq']:>3} {row['at']} {row['cause']} -> {row['status']}")

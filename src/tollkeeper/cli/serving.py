@@ -1,0 +1,238 @@
+"""`tollkeeper serve`, `up` and `simulator`: programs that run until they are stopped."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlencode
+
+import cyclopts
+
+from tollkeeper import app
+from tollkeeper.cli.opening import Config, console, with_world
+from tollkeeper.flows import keys
+from tollkeeper.kernel.errors import Misconfigured, Unavailable
+
+READY_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 40.0
+DEMO_API_VERSION: Final = "2022-11-15"
+DEMO_WEIGHTS: Final = {
+    "stripe@2022-08-01": 20,
+    "stripe@2022-11-15": 60,
+    "stripe@2026-03-25.dahlia": 20,
+}
+DEMO_PROVIDER_KEY: Final = "sk_test_tollkeeper"
+"""The simulator's own default key; no provider knows it."""
+
+
+def serve(*, config: Config = None) -> int:
+    """Run one replica of the service; SIGTERM drains it.
+
+    Example: `tollkeeper serve --config production.toml`
+    """
+    settings = app.read_settings(config)
+    from tollkeeper.api.server import run  # noqa: PLC0415 - started by name, not imported by doors
+
+    run(settings)
+    return 0
+
+
+def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:
+    """Run or command a payment provider that can be broken; `tollkeeper simulator --help`.
+
+    Example: `tollkeeper simulator fault add reset --url http://127.0.0.1:12111 --count 3`
+    """
+    command = [sys.executable, "-m", "tollkeeper.simulator", *arguments]
+    return subprocess.call(command)  # noqa: S603 - our own program
+
+
+def up(
+    *,
+    folder: Annotated[
+        Path, cyclopts.Parameter(help="Where settings, database and logs go.")
+    ] = Path("tollkeeper-demo"),
+    port: Annotated[int, cyclopts.Parameter(help="The service's port.")] = 8080,
+    simulator_port: Annotated[int, cyclopts.Parameter(help="The simulator's port.")] = 12111,
+    rate: Annotated[float, cyclopts.Parameter(help="Demo payments a second; 0 for none.")] = 0.5,
+    seconds: Annotated[float, cyclopts.Parameter(help="Stop after this long; 0: on Ctrl-C.")] = 0,
+) -> int:
+    """Run the service, a simulator and demo shoppers on one SQLite file, to try things out.
+
+    Example: `tollkeeper up --rate 2`
+    """
+    demo = Demo(folder, port, simulator_port)
+    try:
+        demo.start(rate)
+        demo.wait(seconds)
+    finally:
+        demo.stop()
+    return 0
+
+
+class Demo:
+    """Three programs and a folder. The database is new each time, as the simulator's books are."""
+
+    def __init__(self, folder: Path, port: int, simulator_port: int) -> None:
+        self.folder = folder
+        self.port = _free(port)
+        self.simulator_port = _free(simulator_port)
+        self.programs: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def provider(self) -> str:
+        return f"http://127.0.0.1:{self.simulator_port}"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "tollkeeper.toml"
+
+    def start(self, rate: float) -> None:
+        """Starts everything, each program when the one before is ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for old in self.folder.glob("demo.sqlite3*"):
+            old.unlink()
+        self._program(
+            "simulator",
+            ["-m", "tollkeeper.simulator", "serve", "--port", str(self.simulator_port)],
+        )
+        _until(lambda: _get(f"{self.provider}/_control/health") == 200, "the simulator", self)
+        self.config.write_text(self._settings(self._register_webhooks()), encoding="utf-8")
+        settings = app.read_settings(self.config)
+        app.upgrade_database(settings)
+        secret = with_world(self.config, lambda w: keys.create_key(w, "default", "admin", "demo"))[
+            1
+        ]
+        self._program("service", ["-m", "tollkeeper", "serve", "--config", str(self.config)])
+        _until(lambda: _get(f"{self.api}/ready") == 200, "the service", self)
+        if rate > 0:
+            shop = ["-m", "tollkeeper.simulator", "shoppers", "--api", self.api, "--key", secret]
+            self._program("shoppers", [*shop, "--rate", str(rate)])
+        self._tell(secret)
+
+    def wait(self, seconds: float) -> None:
+        """Until a program ends, `seconds` pass or somebody stops us."""
+        signal.signal(signal.SIGTERM, _interrupt)
+        end = time.monotonic() + seconds if seconds else float("inf")
+        while time.monotonic() < end:
+            for name, program in self.programs:
+                if program.poll() is not None:
+                    raise Unavailable(f"the {name} ended; see {self.folder / f'{name}.log'}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Ends the programs, the last one first."""
+        for _, program in reversed(self.programs):
+            if program.poll() is None:
+                program.terminate()
+        for name, program in reversed(self.programs):
+            try:
+                program.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                console.print(f"the {name} did not stop; killing it")
+                program.kill()
+
+    def _program(self, name: str, arguments: list[str]) -> None:
+        with (self.folder / f"{name}.log").open("wb") as out:
+            program = subprocess.Popen(  # noqa: S603 - our own programs
+                [sys.executable, *arguments],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        self.programs.append((name, program))
+
+    def _register_webhooks(self) -> str:
+        """Tells the simulator where our webhooks go; gives the secret that signs them."""
+        fields = {
+            "url": f"{self.api}/v1/inbound/stripe/{DEMO_API_VERSION}",
+            "enabled_events[]": "*",
+            "api_version": DEMO_API_VERSION,
+        }
+        result = app.fetch(
+            f"{self.provider}/v1/webhook_endpoints",
+            body=urlencode(fields).encode(),
+            headers=(
+                ("authorization", f"Bearer {DEMO_PROVIDER_KEY}"),
+                ("content-type", "application/x-www-form-urlencoded"),
+            ),
+        )
+        if result.reply is None or result.reply.status != 200:
+            raise Unavailable(f"the simulator took no webhook endpoint: {result}")
+        return str(json.loads(result.reply.body)["secret"])
+
+    def _settings(self, webhook_secret: str) -> str:
+        weights = "\n".join(f'"{name}" = {weight}' for name, weight in DEMO_WEIGHTS.items())
+        return f"""# Written by `tollkeeper up`; for trying things out, not for production.
+database = {json.dumps(str(self.folder / "demo.sqlite3"))}
+port = {self.port}
+public_url = "{self.api}"
+vault_key = "{b64encode(secrets.token_bytes(32)).decode()}"
+webhooks_to_loopback = true
+
+[providers.stripe]
+base_url = "{self.provider}"
+secret_key = "{DEMO_PROVIDER_KEY}"
+webhook_secrets = ["{webhook_secret}"]
+
+[weights]
+{weights}
+"""
+
+    def _tell(self, secret: str) -> None:
+        console.print(f"service    {self.api}      (OpenAPI at {self.api}/openapi.json)")
+        console.print(f"simulator  {self.provider}     (ledger at {self.provider}/_control/ledger)")
+        console.print(f"test key   [bold]{secret}[/bold]")
+        console.print(f"settings   {self.config}   (database and logs beside it)")
+        console.print()
+        console.print(f"export TOLLKEEPER_CONFIG={self.config} TK={self.api} KEY={secret}")
+        console.print(
+            "tollkeeper payments list      shows what the demo shoppers buy; Ctrl-C stops"
+        )
+        sys.stdout.flush()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _free(port: int) -> int:
+    """`port` where nobody listens on it, else another that is free."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+            console.print(f"port {port} is taken")
+        return int(probe.getsockname()[1])
+
+
+def _get(url: str) -> int:
+    result = app.fetch(url)
+    return result.reply.status if result.reply is not None else 0
+
+
+def _until(ready: Callable[[], bool], what: str, demo: Demo) -> None:
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end:
+        if ready():
+            return
+        for name, program in demo.programs:
+            if program.poll() is not None:
+                log = (demo.folder / f"{name}.log").read_text(errors="replace")[-2000:]
+                raise Misconfigured(f"the {name} ended at once:\n{log}")
+        time.sleep(0.05)
+    raise Unavailable(f"{what} was not ready within {READY_SECONDS:.0f} s")
