@@ -27,6 +27,8 @@ class TollkeeperError(Exception):
     retryable: ClassVar[bool] = False
     money_may_have_moved: ClassVar[bool] = False
     advice: ClassVar[str] = "Tell the operators the request id."
+    retry_after_seconds: int = 1
+    """When a retryable request is worth repeating; where it is raised may know better."""
 
     def __init__(self, detail: str, *, faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(detail)
@@ -62,6 +64,12 @@ class NotFound(TollkeeperError):
     code = "not_found"
     side = "caller"
     advice = "Check the id; a key sees only its own account."
+
+
+class MethodNotAllowed(TollkeeperError):
+    code = "method_not_allowed"
+    side = "caller"
+    advice = "Use one of the methods that the Allow header names."
 
 
 class Conflict(TollkeeperError):

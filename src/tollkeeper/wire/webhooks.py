@@ -61,10 +61,14 @@ class HookSender:
         if self._session is not None:
             await self._session.close()
 
+    def refusal(self, url: str) -> str | None:
+        """Why `url` can never be posted to, from its text alone; None if it may be."""
+        return refusal(url, allow_loopback=self._allow_loopback)
+
     async def post(self, url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> HookResult:
         """POST `body` once. `status` is the receiver's, or 0 with the reason in `error`."""
         assert self._session is not None, "start() first"
-        if (problem := refusal(url, allow_loopback=self._allow_loopback)) is not None:
+        if (problem := self.refusal(url)) is not None:
             return HookResult(status=0, error=f"http_request_denied: {problem}")
         result = await exchange(
             self._session,

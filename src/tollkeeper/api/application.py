@@ -1,0 +1,165 @@
+"""The application: routes joined to what surrounds them. Litestar finds the route, no more.
+
+Law: no clock, no thread and no state of its own but `app.state`, so that the same application is
+served over sockets and called directly in the simulation. `app.state.service` may be swapped
+between requests.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from litestar import HttpMethod, Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from tollkeeper import app as composition
+from tollkeeper.api import plain
+from tollkeeper.api.answers import Answer, problem_answer
+from tollkeeper.api.desk import Running, desk_of
+from tollkeeper.api.endpoint import serve, stamp, unexpected
+from tollkeeper.api.metrics import UNMATCHED, Metrics
+from tollkeeper.api.openapi import document
+from tollkeeper.api.routes import ROUTES, Route
+from tollkeeper.flows.keys import API_VERSIONS
+from tollkeeper.kernel.errors import Malformed, MethodNotAllowed, NotFound, TollkeeperError
+from tollkeeper.settings import Settings
+
+PLAIN: Final[dict[str, Callable[[State], Awaitable[Answer]]]] = {
+    "/health": plain.health,
+    "/ready": plain.ready,
+    "/metrics": plain.metrics,
+    "/openapi.json": plain.openapi,
+}
+"""Routes for those who run the service: no key, never shed."""
+
+
+def create_app(service: Running | None = None, *, lifespan: Any = None) -> Litestar:
+    """The ASGI application. Without a `service` the caller sets `app.state.service`, or a
+    `lifespan` does."""
+    state = State({"service": service, "desks": {}, "metrics": Metrics(), "openapi": document()})
+    return Litestar(
+        _handlers(),
+        state=state,
+        lifespan=[lifespan] if lifespan is not None else [],
+        exception_handlers={HTTPException: _routing_error, Exception: _unexpected},
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def factory() -> Litestar:
+    """The application with a service of its own, by the settings that `app.read_settings` finds;
+    for a server to start by name."""
+    return application_for(composition.read_settings())
+
+
+def application_for(settings: Settings) -> Litestar:
+    """The application that opens a service when it starts up, and closes it when it shuts down."""
+
+    @asynccontextmanager
+    async def running(app: Litestar) -> AsyncIterator[None]:
+        async with composition.Service(settings) as service:
+            app.state.service = service
+            yield
+
+    return create_app(lifespan=running)
+
+
+type Serve = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
+
+
+def _handlers() -> list[HTTPRouteHandler]:
+    """One handler for each path, with a method's own inside: OPTIONS and HEAD come with it."""
+    by_path: dict[str, dict[str, Serve]] = {}
+    for path, plainly in PLAIN.items():
+        by_path[path] = {"GET": _plain(plainly)}
+    for route in ROUTES:
+        by_path.setdefault(route.path, {})[route.method] = _endpoint(route)
+    return [_register(path, methods) for path, methods in by_path.items()]
+
+
+def _register(path: str, methods: dict[str, Serve]) -> HTTPRouteHandler:
+    """Joins the methods of a path to Litestar's router; who may GET may ask for the HEAD."""
+    if "GET" in methods:
+        methods["HEAD"] = methods["GET"]
+    methods["OPTIONS"] = _options(sorted([*methods, "OPTIONS"]))
+
+    async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+        return await methods[request.scope["method"]](request)
+
+    allowed = [HttpMethod(method) for method in methods]
+    return HTTPRouteHandler(path.replace("}", ":str}"), http_method=allowed, status_code=200)(
+        handle
+    )
+
+
+def _endpoint(route: Route) -> Serve:
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
+        return await serve(route, request.app.state, request.scope, request.receive)
+
+    return handle
+
+
+def _plain(plainly: Callable[[State], Awaitable[Answer]]) -> Serve:
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
+        answer = await plainly(request.app.state)
+        _stamp(request, answer)
+        return answer
+
+    return handle
+
+
+def _options(methods: list[str]) -> Serve:
+    async def handle(request: Request[Any, Any, Any]) -> Answer:
+        answer = Answer(204, headers=[(b"allow", ", ".join(methods).encode())])
+        _stamp(request, answer)
+        return answer
+
+    return handle
+
+
+def _stamp(request: Request[Any, Any, Any], answer: Answer) -> None:
+    stamp(answer, desk_of(request.app.state).world.new_id("req"), API_VERSIONS[-1])
+
+
+class _Sent(Response[None]):
+    """An `Answer` in the shape in which Litestar wants what an exception handler gives."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(None, status_code=answer.status)
+        self._answer = answer
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self._answer
+
+
+def _routing_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[None]:
+    """No such path, or not this method there; the path is not echoed."""
+    told: TollkeeperError
+    if error.status_code == 404:
+        told = NotFound("there is nothing at this path")
+    elif error.status_code == 405:
+        told = MethodNotAllowed("this method is not for this path")
+    else:
+        told = Malformed("the request's path or headers cannot be read")
+    world = desk_of(request.app.state).world
+    request_id = world.new_id("req")
+    answer = problem_answer(told, request_id)
+    allow = (error.headers or {}).get("allow")
+    if allow is not None:
+        answer.headers.append((b"allow", ", ".join(sorted(allow.split(", "))).encode()))
+    stamp(answer, request_id, API_VERSIONS[-1])
+    metrics: Metrics = request.app.state.metrics
+    metrics.answered("ANY", UNMATCHED, answer.status, 0.0)
+    return _Sent(answer)
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[None]:
+    request_id = desk_of(request.app.state).world.new_id("req")
+    answer = unexpected(error, request_id, UNMATCHED)
+    stamp(answer, request_id, API_VERSIONS[-1])
+    return _Sent(answer)

@@ -1,0 +1,100 @@
+"""What the door remembers about one running service: keys seen, requests inside, rates.
+
+Law: it belongs to a world and is thrown away with it, so that nothing leaks from one service (or
+one simulated life) to the next; times are the world's own; everything is bounded.
+"""
+
+import math
+from typing import Final, Protocol
+
+from litestar.datastructures import State
+
+from tollkeeper.flows.keys import digest_of
+from tollkeeper.flows.ports import ApiKey
+from tollkeeper.flows.world import World
+from tollkeeper.kernel.errors import Overloaded, RateLimited
+
+KEY_SECONDS: Final = 2.0
+"""How long a revoked key may live on in this process."""
+
+MAX_KEYS: Final = 1024
+MAX_DESKS: Final = 4
+BURST_SECONDS: Final = 1.0
+"""A key that was quiet may send this many seconds' worth of its rate at once."""
+
+
+class Running(Protocol):
+    """A service as the door needs it; `app.state.service` holds it. The caller may swap it between
+    requests."""
+
+    world: World
+    draining: bool
+
+
+class Desk:
+    """Per-world memory. `in_flight` counts the requests that are inside."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.in_flight = 0
+        self._keys: dict[str, tuple[ApiKey, float]] = {}
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def enter(self) -> None:
+        """Counts a request in, or refuses it at once. `leave` must follow."""
+        limit = self.world.settings.max_in_flight
+        if self.in_flight >= limit:
+            raise Overloaded(f"{limit} requests are being served already")
+        self.in_flight += 1
+
+    def leave(self) -> None:
+        self.in_flight -= 1
+
+    async def key_of(self, secret: str) -> ApiKey | None:
+        """The live key with this secret."""
+        digest = digest_of(secret)
+        now = self.world.clock.monotonic()
+        known = self._keys.get(digest)
+        if known is not None and now < known[1]:
+            return known[0]
+        key = await self.world.store.find_api_key(digest)
+        if key is None or key.revoked_ms is not None:
+            self._keys.pop(digest, None)
+            return None
+        _make_room(self._keys, MAX_KEYS)
+        self._keys[digest] = (key, now + KEY_SECONDS)
+        return key
+
+    def spend(self, key: ApiKey) -> None:
+        """Takes one token from the key's bucket; `RateLimited` where none is left."""
+        rate = self.world.settings.requests_per_second_per_key
+        if rate <= 0:
+            return
+        now = self.world.clock.monotonic()
+        most = max(1.0, rate * BURST_SECONDS)
+        tokens, since = self._buckets.get(key.id, (most, now))
+        tokens = min(most, tokens + (now - since) * rate)
+        if tokens < 1.0:
+            wait = math.ceil((1.0 - tokens) / rate)
+            refused = RateLimited(f"this key may send {rate:g} requests a second")
+            refused.retry_after_seconds = max(1, wait)
+            raise refused
+        _make_room(self._buckets, MAX_KEYS)
+        self._buckets[key.id] = (tokens - 1.0, now)
+
+
+def _make_room[V](entries: dict[str, V], most: int) -> None:
+    if len(entries) >= most:
+        entries.pop(next(iter(entries)))
+
+
+def desk_of(state: State) -> Desk:
+    """The desk of the service that runs now; a new one for a world not seen before."""
+    world: World = state.service.world
+    desks: dict[int, Desk] = state.desks
+    desk = desks.get(id(world))
+    if desk is None or desk.world is not world:
+        if len(desks) >= MAX_DESKS:
+            desks.pop(next(iter(desks)))
+        desk = desks[id(world)] = Desk(world)
+    return desk

@@ -1,0 +1,162 @@
+"""What happens around every handler: let in, know the key, read, handle, answer; or say why not.
+
+Law: whatever happens inside, the caller gets a problem document with a code and a request id, and
+nobody's bytes are logged.
+"""
+
+from typing import Final
+
+import structlog
+from litestar.datastructures import State
+from litestar.types import Receive, Scope
+
+from tollkeeper.api.answers import Answer, problem_answer
+from tollkeeper.api.calls import Call
+from tollkeeper.api.desk import Desk, desk_of
+from tollkeeper.api.incoming import (
+    Disconnected,
+    header,
+    idempotency_key,
+    query_of,
+    read_body,
+    require_json,
+)
+from tollkeeper.api.metrics import OPERATIONS, Metrics
+from tollkeeper.api.routes import Route
+from tollkeeper.flows.keys import API_VERSIONS, allows
+from tollkeeper.flows.ports import ApiKey
+from tollkeeper.kernel.errors import (
+    Fault,
+    Forbidden,
+    Malformed,
+    Overloaded,
+    RateLimited,
+    TollkeeperError,
+    Unauthenticated,
+)
+from tollkeeper.payments.cards import mask_card_numbers
+
+MAX_INBOUND_BYTES: Final = 524_288
+"""A provider's webhook may carry a whole payment with its history."""
+
+VERSION_HEADER: Final = b"tollkeeper-version"
+
+log: Final = structlog.get_logger("tollkeeper.api")
+
+
+async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> Answer:
+    """One request from its headers to its answer."""
+    desk = desk_of(state)
+    metrics: Metrics = state.metrics
+    clock = desk.world.clock
+    began = clock.monotonic()
+    request_id = desk.world.new_id("req")
+    version = API_VERSIONS[-1]
+    try:
+        desk.enter()
+        try:
+            version = _wanted_version(scope) or version
+            call = await _call(route, desk, scope, receive, request_id)
+            if call.key is not None and header(scope, VERSION_HEADER) is None:
+                version = call.key.api_version
+            answer = await route.handler(call)
+            _count(metrics, route, answer)
+        finally:
+            desk.leave()
+    except TollkeeperError as error:
+        answer = _refused(error, request_id, metrics)
+    except Disconnected:
+        answer = Answer(499)
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug must not reach the caller raw
+        answer = unexpected(error, request_id, route.path)
+    stamp(answer, request_id, version)
+    metrics.answered(route.method, route.path, answer.status, clock.monotonic() - began)
+    return answer
+
+
+async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, request_id: str) -> Call:
+    """Checks all that stands in the headers, and only then takes the body in."""
+    world = desk.world
+    key = await _key(route, desk, scope) if route.role is not None else None
+    call = Call(
+        world=world,
+        request_id=request_id,
+        method=route.method,
+        template=route.path,
+        path=scope["path_params"],
+        query=query_of(scope),
+        headers=list(scope["headers"]),
+        body=b"",
+        key=key,
+    )
+    if not route.query:
+        call.only(())
+    if route.money:
+        call.idempotency_key = idempotency_key(scope)
+    if route.method == "POST":
+        limit = MAX_INBOUND_BYTES if route.signed else world.settings.max_body_bytes
+        call.body = await read_body(
+            scope, receive, max_bytes=limit, receive_seconds=world.settings.receive_seconds
+        )
+        if not route.signed and (call.body or not route.body_optional):
+            require_json(scope)
+    return call
+
+
+async def _key(route: Route, desk: Desk, scope: Scope) -> ApiKey:
+    """The live key of the request, if its role may do this and its rate allows."""
+    given = header(scope, b"authorization")
+    scheme, _, secret = (given or "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise Unauthenticated("no API key: send Authorization: Bearer tk_...")
+    key = await desk.key_of(secret.strip())
+    if key is None:
+        raise Unauthenticated("the API key is not known, or was revoked")
+    assert route.role is not None, "a route without a role asks for no key"
+    if not allows(key.role, route.role):
+        raise Forbidden(f"this needs the role {route.role}; the key's role is {key.role}")
+    desk.spend(key)
+    return key
+
+
+def _wanted_version(scope: Scope) -> str | None:
+    """The version of the API that the request names. Raises `Malformed` for an unknown one."""
+    wanted = header(scope, VERSION_HEADER)
+    if wanted is not None and wanted not in API_VERSIONS:
+        known = ", ".join(API_VERSIONS)
+        raise Malformed(
+            f"no such version of this API; there is {known}",
+            faults=(Fault(VERSION_HEADER.decode(), f"one of {known}"),),
+        )
+    return wanted
+
+
+def _refused(error: TollkeeperError, request_id: str, metrics: Metrics) -> Answer:
+    if isinstance(error, Overloaded | RateLimited):
+        metrics.shed(error.code)
+    return problem_answer(error, request_id)
+
+
+def unexpected(error: Exception, request_id: str, route: str) -> Answer:
+    """A 500 for a bug of ours; the log has its name and place, no local values."""
+    log.error(
+        "internal_error",
+        request_id=request_id,
+        route=route,
+        error=mask_card_numbers(f"{type(error).__name__}: {error}"),
+        exc_info=(type(error), None, error.__traceback__),
+    )
+    return problem_answer(TollkeeperError("something went wrong on our side"), request_id)
+
+
+def _count(metrics: Metrics, route: Route, answer: Answer) -> None:
+    operation = OPERATIONS.get(route.path) if route.money else None
+    if operation is None or any(name == b"idempotency-replayed" for name, _ in answer.headers):
+        return
+    metrics.decided(operation, answer.body)
+
+
+def stamp(answer: Answer, request_id: str, version: str) -> None:
+    """Says which request this answers, and in which version of the API."""
+    answer.headers.append((b"request-id", request_id.encode()))
+    answer.headers.append((VERSION_HEADER, version.encode()))

@@ -1,0 +1,100 @@
+"""What the door counts, for Prometheus: labels come from tables, children are made once.
+
+Law: no label holds an id, an account or anything else that a caller can invent.
+"""
+
+from typing import Final
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+MEDIA_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+UNMATCHED: Final = "unmatched"
+
+OPERATIONS: Final[dict[str, str]] = {
+    "/v1/payments": "authorize",
+    "/v1/payments/{payment_id}/capture": "capture",
+    "/v1/payments/{payment_id}/void": "void",
+    "/v1/payments/{payment_id}/refunds": "refund",
+}
+"""Route of a POST that moves money to its operation."""
+
+
+class _Told(msgspec.Struct):
+    status: str
+    outcome: str
+    integration: str = "-"
+
+
+_told: Final = msgspec.json.Decoder(_Told).decode
+
+
+class Metrics:
+    """One application's counters."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "tollkeeper_http_requests",
+            "Requests answered, by route and status.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "tollkeeper_http_request_seconds",
+            "Time from a request's headers to its answer, by route.",
+            ("method", "route"),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._shed = Counter(
+            "tollkeeper_http_shed",
+            "Requests refused at once, by reason: overloaded or rate_limited.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._outcomes = Counter(
+            "tollkeeper_payment_outcomes",
+            "First answers to operations that move money; outcome is the resource's status, or "
+            "unknown. A refund's answer names no integration.",
+            ("integration", "operation", "outcome"),
+            registry=self.registry,
+        )
+        self._in_flight = Gauge(
+            "tollkeeper_http_in_flight",
+            "Requests that are inside.",
+            registry=self.registry,
+        )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._outcome_children: dict[tuple[str, str, str], Counter] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One request was answered."""
+        found = self._children.get((method, route, status))
+        if found is None:
+            found = self._children[method, route, status] = (
+                self._requests.labels(method, route, str(status)),
+                self._seconds.labels(method, route),
+            )
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def shed(self, reason: str) -> None:
+        """One request was refused at once."""
+        self._shed.labels(reason).inc()
+
+    def decided(self, operation: str, body: bytes) -> None:
+        """An operation was answered with a payment or refund for the first time."""
+        told = _told(body)
+        outcome = told.status if told.outcome == "known" else told.outcome
+        label = (told.integration, operation, outcome)
+        found = self._outcome_children.get(label)
+        if found is None:
+            found = self._outcome_children[label] = self._outcomes.labels(*label)
+        found.inc()
+
+    def page(self, in_flight: int) -> bytes:
+        """All of it as text."""
+        self._in_flight.set(in_flight)
+        return generate_latest(self.registry)

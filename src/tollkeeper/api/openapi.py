@@ -1,0 +1,210 @@
+"""The API's description (OpenAPI 3.1), drawn from the table of routes and their structs."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
+from tollkeeper.api.routes import ROUTES, Route
+from tollkeeper.flows.keys import API_VERSIONS, ROLES
+from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH
+from tollkeeper.payments.change import EVENT_TYPES
+from tollkeeper.payments.view import DisputeView, PaymentView, RefundView
+
+type Json = dict[str, Any]
+
+SCHEMA: Final = "#/components/schemas/{name}"
+PREFIXES: Final = {
+    "payment_id": "pay",
+    "refund_id": "re",
+    "event_id": "evt",
+    "endpoint_id": "we",
+}
+QUERY: Final[dict[str, Json]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    "cursor": {"type": "string"},
+    "status": {"type": "string"},
+    "customer": {"type": "string", "minLength": 1, "maxLength": 255},
+    "reference": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+ALWAYS: Final = (500, 503)
+WITH_BODY: Final = (400, 408, 413)
+DESCRIPTIONS: Final = {
+    200: "Done, or read.",
+    201: "Made.",
+    202: "Accepted, and the outcome is not known yet: read `Location` after `Retry-After`.",
+    204: "Ended.",
+    303: "To the shop's `return_url`, with `payment` and `status`.",
+}
+
+
+def document() -> bytes:
+    """The whole description as JSON."""
+    paths: dict[str, Json] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    described = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tollkeeper",
+            "version": API_VERSIONS[-1],
+            "description": "Payments that stay up while providers change underneath. Amounts are "
+            "integers of the currency's minor unit; ids are opaque; new fields may appear in "
+            "answers at any time.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "responses": _problems(),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+    return msgspec.json.encode(described)
+
+
+def _operation(route: Route) -> Json:
+    told: Json = {
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "parameters": _parameters(route),
+        "responses": _responses(route),
+        "security": [{"key": []}] if route.role else [],
+    }
+    if route.role:
+        told["description"] = f"Needs the role `{route.role}`, which {ROLES[route.role]}."
+    if route.body is not None:
+        schema = {"$ref": SCHEMA.format(name=route.body.__name__)}
+        told["requestBody"] = {
+            "required": not route.body_optional,
+            "content": {"application/json": {"schema": schema}},
+        }
+    if route.signed:
+        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
+    return told
+
+
+def operation_id(route: Route) -> str:
+    """A name for clients: the summary in camel case."""
+    words: list[str] = re.findall(r"[a-z]+", route.summary.lower().replace("'s", ""))
+    first, *rest = words
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _parameters(route: Route) -> list[Json]:
+    found = [_path_parameter(name) for name in re.findall(r"\{(\w+)\}", route.path)]
+    found.extend({"name": name, "in": "query", "schema": QUERY[name]} for name in route.query)
+    if route.money:
+        found.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": True,
+                "description": "A fresh random value per intention, the same on every retry. "
+                "Bound to this request for ever.",
+                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            }
+        )
+    if route.role:
+        found.append(
+            {
+                "name": "Tollkeeper-Version",
+                "in": "header",
+                "description": "Without it the version that the key is pinned to.",
+                "schema": {"type": "string", "enum": list(API_VERSIONS)},
+            }
+        )
+    return found
+
+
+def _path_parameter(name: str) -> Json:
+    prefix = PREFIXES.get(name)
+    letters = f"[{ALPHABET}]{{{BODY_LENGTH}}}"
+    schema: Json = {"type": "string"}
+    if prefix is not None:
+        schema["pattern"] = f"^{prefix}_{letters}$"
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _responses(route: Route) -> Json:
+    told: Json = {str(status): _success(route, status) for status in route.statuses}
+    for status in refusals(route):
+        told[str(status)] = {"$ref": f"#/components/responses/problem{status}"}
+    return told
+
+
+def refusals(route: Route) -> list[int]:
+    """The statuses of the problems that a route may answer with."""
+    found = {400, 404, 422, *ALWAYS} if "{" in route.path else {400, 422, *ALWAYS}
+    if route.role:
+        found |= {401, 403, 429}
+    if route.method == "POST":
+        found |= set(WITH_BODY)
+        found |= {415} if not route.signed else set()
+    if route.money or route.path == "/v1/webhook_endpoints":
+        found.add(409)
+    return sorted(found)
+
+
+def _success(route: Route, status: int) -> Json:
+    told: Json = {"description": DESCRIPTIONS[status]}
+    headers: Json = {"Request-Id": _header("For support.")}
+    if status in {201, 202, 303}:
+        headers["Location"] = _header("Where it is.")
+    if status == 202:
+        headers["Retry-After"] = _header("Seconds.")
+    if route.money:
+        headers["Idempotency-Replayed"] = _header("`true` where this is an earlier answer.")
+    told["headers"] = headers
+    if route.gives is not None:
+        schema = {"$ref": SCHEMA.format(name=route.gives.__name__)}
+        told["content"] = {"application/json": {"schema": schema}}
+    elif status == 200:
+        told["content"] = {"text/html": {"schema": {"type": "string"}}}
+    return told
+
+
+def _header(description: str) -> Json:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _problems() -> Json:
+    told: Json = {}
+    for status in sorted({status for status, _ in STATUSES.values()}):
+        codes = sorted(kind.code for kind, entry in STATUSES.items() if entry[0] == status)
+        told[f"problem{status}"] = {
+            "description": "`code` is " + " or ".join(f"`{code}`" for code in codes) + ".",
+            "headers": {"Request-Id": _header("For support.")},
+            "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMA.format(name="Problem")}}},
+        }
+    return told
+
+
+def _schemas() -> Json:
+    kinds: list[type[msgspec.Struct]] = [Problem, DisputeView]
+    for route in ROUTES:
+        kinds.extend(kind for kind in (route.body, route.gives) if kind is not None)
+    _, schemas = msgspec.json.schema_components(kinds, schema_hook=_raw, ref_template=SCHEMA)
+    for change in (_event, _audit):
+        change(schemas)
+    return dict(sorted(schemas.items()))
+
+
+def _raw(kind: type[Any]) -> Json:
+    raise NotImplementedError(kind)
+
+
+def _event(schemas: Json) -> None:
+    """An event's `data` is bytes to us, and one of three resources to its reader."""
+    properties = schemas["EventView"]["properties"]
+    properties["type"]["enum"] = list(EVENT_TYPES)
+    properties["data"] = {
+        "anyOf": [
+            {"$ref": SCHEMA.format(name=kind.__name__)}
+            for kind in (PaymentView, RefundView, DisputeView)
+        ]
+    }
+
+
+def _audit(schemas: Json) -> None:
+    schemas["AuditView"]["properties"]["change"] = {"type": "object"}

@@ -1,0 +1,185 @@
+"""Payments over HTTP: take, capture, void, refund; read one, or page through many."""
+
+from typing import Final, get_args
+
+import msgspec
+
+from tollkeeper.api.answers import Answer, Header, json_answer
+from tollkeeper.api.calls import NEWEST, Call, bad_parameter
+from tollkeeper.api.requests import (
+    CapturePayment,
+    CreatePayment,
+    RefundPayment,
+    VoidPayment,
+    meaning_of_payment,
+)
+from tollkeeper.api.views import (
+    AttemptList,
+    AuditList,
+    PaymentPage,
+    RefundList,
+    attempt_view,
+    audit_view,
+)
+from tollkeeper.flows import pay
+from tollkeeper.flows.recording import load
+from tollkeeper.flows.world import Reply
+from tollkeeper.kernel.errors import NotFound
+from tollkeeper.kernel.ids import is_id
+from tollkeeper.payments.payment import Payment, Status
+from tollkeeper.payments.view import payment_view, refund_view
+
+FILTERS: Final[tuple[str, ...]] = ("customer", "reference", "status")
+MAX_FILTER: Final = 255
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+DOUBT_SECONDS: Final = b"1"
+OLDER, NEWER = "older.", "newer."
+"""What a cursor begins with: which way its page lies."""
+
+
+class _Named(msgspec.Struct):
+    id: str
+    payment: str = ""
+
+
+_named: Final = msgspec.json.Decoder(_Named).decode
+
+
+async def create(call: Call) -> Answer:
+    asked, raw = call.asked(CreatePayment, meaning_of_payment)
+    fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
+    return told(await pay.create(call.world, call.intent(raw), pay.NewPayment(**fields)))
+
+
+async def capture(call: Call) -> Answer:
+    payment_id = call.id("payment_id", "pay")
+    asked, raw = call.asked(CapturePayment, optional=True)
+    reply = await pay.capture(
+        call.world,
+        call.intent(raw),
+        payment_id,
+        amount_minor=asked.amount_minor,
+        final=asked.final,
+    )
+    return told(reply)
+
+
+async def void(call: Call) -> Answer:
+    payment_id = call.id("payment_id", "pay")
+    _, raw = call.asked(VoidPayment, optional=True)
+    return told(await pay.void(call.world, call.intent(raw), payment_id))
+
+
+async def refund(call: Call) -> Answer:
+    payment_id = call.id("payment_id", "pay")
+    asked, raw = call.asked(RefundPayment, optional=True)
+    reply = await pay.refund(
+        call.world,
+        call.intent(raw),
+        payment_id,
+        amount_minor=asked.amount_minor,
+        reason=asked.reason,
+    )
+    return told(reply)
+
+
+def told(reply: Reply) -> Answer:
+    """A flow's reply as an answer: 202 while the outcome is not known, so that nobody retries
+    blindly; 201 for what was made."""
+    headers: list[Header] = []
+    status = 200
+    if reply.replayed:
+        headers.append((b"idempotency-replayed", b"true"))
+    if reply.created or reply.doubtful:
+        headers.append((b"location", _location(reply.body)))
+        status = 201
+    if reply.doubtful:
+        headers.append((b"retry-after", DOUBT_SECONDS))
+        status = 202
+    return Answer(status, reply.body, headers=headers)
+
+
+def _location(body: bytes) -> bytes:
+    named = _named(body)
+    if named.payment:
+        return f"/v1/payments/{named.payment}/refunds/{named.id}".encode()
+    return f"/v1/payments/{named.id}".encode()
+
+
+async def read(call: Call) -> Answer:
+    payment = await _owned(call)
+    return json_answer(payment_view(payment))
+
+
+async def _owned(call: Call) -> Payment:
+    payment_id = call.id("payment_id", "pay")
+    payment = await call.world.store.load_payment(payment_id)
+    if payment is None or payment.account != call.account:
+        raise NotFound(f"no payment {payment_id}")
+    return payment
+
+
+async def page(call: Call) -> Answer:
+    call.only(("cursor", "limit", *FILTERS))
+    filters = {name: _filter(name, call.query[name]) for name in FILTERS if name in call.query}
+    limit = call.limit()
+    backwards, cursor = _cursor(call.query.get("cursor"))
+    found = await call.world.store.list_payments(
+        call.account, filters, cursor, limit + 1, backwards=backwards
+    )
+    more, found = len(found) > limit, found[:limit]
+    if backwards:
+        found.reverse()
+    older = more or (backwards and bool(found))
+    newer = more if backwards else "cursor" in call.query and bool(found)
+    return json_answer(
+        PaymentPage(
+            data=[payment_view(payment) for payment in found],
+            has_more=older,
+            next_cursor=OLDER + found[-1].id if older else None,
+            previous_cursor=NEWER + found[0].id if newer else None,
+        )
+    )
+
+
+def _filter(name: str, value: str) -> str:
+    if name == "status" and value not in STATUSES:
+        raise bad_parameter("status", f"one of {', '.join(STATUSES)}")
+    if not 1 <= len(value) <= MAX_FILTER or "\0" in value:
+        raise bad_parameter(name, f"1 to {MAX_FILTER} characters, none of them NUL")
+    return value
+
+
+def _cursor(given: str | None) -> tuple[bool, str]:
+    """Whether to go backwards, and the id to go from."""
+    if given is None:
+        return False, f"pay_{NEWEST}"
+    backwards, id_ = given.startswith(NEWER), given[len(OLDER) :]
+    if not given.startswith((OLDER, NEWER)) or not is_id(id_, "pay"):
+        raise bad_parameter("cursor", "a cursor comes from an earlier page's answer")
+    return backwards, id_
+
+
+async def refunds(call: Call) -> Answer:
+    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    return json_answer(RefundList(data=[refund_view(books, item) for item in books.refunds]))
+
+
+async def read_refund(call: Call) -> Answer:
+    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    refund_id = call.id("refund_id", "re")
+    found = books.refund(refund_id)
+    if found is None:
+        raise NotFound(f"no refund {refund_id}")
+    return json_answer(refund_view(books, found))
+
+
+async def attempts(call: Call) -> Answer:
+    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    return json_answer(AttemptList(data=[attempt_view(item) for item in books.attempts]))
+
+
+async def audit(call: Call) -> Answer:
+    payment = await _owned(call)
+    rows = await call.world.store.load_audit(payment.id)
+    return json_answer(AuditList(data=[audit_view(row) for row in rows]))

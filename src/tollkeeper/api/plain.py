@@ -1,0 +1,37 @@
+"""For those who run the service: is it alive, is it ready, what does it count, what is its API."""
+
+from litestar.datastructures import State
+
+from tollkeeper.api.answers import Answer, json_answer
+from tollkeeper.api.desk import desk_of
+from tollkeeper.api.metrics import MEDIA_TYPE
+from tollkeeper.api.views import Health
+from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+
+
+async def health(_: State) -> Answer:
+    """Alive: the process answers."""
+    return json_answer(Health(status="ok"))
+
+
+async def ready(state: State) -> Answer:
+    """Ready: not draining, and the store answers."""
+    service = state.service
+    if service.draining:
+        return json_answer(Health(status="draining"), 503)
+    store = service.world.store
+    try:
+        await store.next_job_ms(store.now_ms())
+    except (Unavailable, StoreDoubt):
+        return json_answer(Health(status="the store does not answer"), 503)
+    return json_answer(Health(status="ok"))
+
+
+async def metrics(state: State) -> Answer:
+    """The counters in Prometheus' text format."""
+    return Answer(200, state.metrics.page(desk_of(state).in_flight), media_type=MEDIA_TYPE)
+
+
+async def openapi(state: State) -> Answer:
+    """The description of this API (OpenAPI 3.1)."""
+    return Answer(200, state.openapi)

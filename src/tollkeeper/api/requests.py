@@ -1,0 +1,120 @@
+"""The bodies that callers may send, as structs whose limits the OpenAPI text shares."""
+
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from tollkeeper.kernel.errors import Fault
+from tollkeeper.kernel.money import EXPONENTS, MAX_AMOUNT_MINOR
+
+MAX_METADATA: Final = 50
+MAX_URL: Final = 2048
+
+type AmountMinor = Annotated[
+    int,
+    Meta(gt=0, le=MAX_AMOUNT_MINOR, description="Minor units of the currency: 1234 is 12.34 EUR."),
+]
+type Currency = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=3,
+        description="ISO 4217, upper case.",
+        extra_json_schema={"enum": sorted(EXPONENTS)},
+    ),
+]
+type Token = Annotated[
+    str,
+    Meta(
+        pattern=r"^[!-~]{1,255}$",
+        description="The provider's token of a payment method. Never a card number.",
+        examples=["pm_card_visa"],
+    ),
+]
+type Name = Annotated[str, Meta(min_length=1, max_length=255)]
+type Text = Annotated[str, Meta(max_length=1000)]
+type Url = Annotated[
+    str,
+    Meta(min_length=1, max_length=MAX_URL, description="http or https."),
+]
+type Metadata = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=40)],
+        Annotated[str, Meta(max_length=500)],
+    ],
+    Meta(max_length=MAX_METADATA),
+]
+
+
+class CreatePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A payment to be made. `reference` and `customer` are the caller's own names; a customer's
+    payments stay with one integration version while the weights stand."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+    payment_method: Token
+    capture_method: Literal["automatic", "manual"] = "automatic"
+    multicapture: bool = False
+    customer: Name | None = None
+    reference: Name | None = None
+    description: Text | None = None
+    return_url: Url | None = None
+    metadata: Metadata = {}
+
+
+class CapturePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without an amount all that is capturable is captured; `final` false keeps the rest open,
+    for a payment that was made with `multicapture`."""
+
+    amount_minor: AmountMinor | None = None
+    final: bool = True
+
+
+class VoidPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing to say."""
+
+
+class RefundPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Without an amount all that is left is refunded."""
+
+    amount_minor: AmountMinor | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+
+
+class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A webhook endpoint: an https URL that events are posted to."""
+
+    url: Url
+    description: Annotated[str, Meta(max_length=255)] = ""
+
+
+class RotateSecret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With `keep_previous` events are signed with the old secret too, until the next rotation."""
+
+    keep_previous: bool = True
+
+
+def meaning_of_payment(asked: CreatePayment) -> list[Fault]:
+    """What no schema says about a payment: currencies that exist, addresses that can be gone to."""
+    faults = []
+    if not asked.payment_method.isprintable():  # a pattern's $ lets a last newline through
+        faults.append(Fault("/payment_method", "printable ASCII"))
+    if asked.currency not in EXPONENTS:
+        faults.append(Fault("/currency", "not an ISO 4217 currency in upper case"))
+    if asked.return_url is not None and not is_web_address(asked.return_url):
+        faults.append(Fault("/return_url", "an http or https address of printable ASCII"))
+    return faults
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a shopper's browser could be sent to `url`."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+    return plain and parts.scheme in {"http", "https"} and bool(host)

@@ -1,0 +1,226 @@
+"""Every route of the public API in one table: the application, the OpenAPI text and the reference
+are drawn from it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+import msgspec
+
+from tollkeeper.api import events, hooks, payments, requests, shopper, views
+from tollkeeper.api.answers import Answer
+from tollkeeper.api.calls import Call
+from tollkeeper.flows.keys import Role
+from tollkeeper.payments.view import EventView, PaymentView, RefundView
+
+type Handler = Callable[[Call], Awaitable[Answer]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation. `role`: the weakest that may, `None` for no key at all; `money`: needs an
+    idempotency key; `body`: what is sent, `signed` marks a provider's own bytes; `gives`: what
+    comes back with each of `statuses`."""
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    handler: Handler
+    summary: str
+    role: Role | None
+    gives: type[msgspec.Struct] | None
+    statuses: tuple[int, ...] = (200,)
+    body: type[msgspec.Struct] | None = None
+    body_optional: bool = False
+    signed: bool = False
+    money: bool = False
+    query: tuple[str, ...] = ()
+
+
+PAYMENT: Final = "/v1/payments/{payment_id}"
+ENDPOINT: Final = "/v1/webhook_endpoints/{endpoint_id}"
+
+ROUTES: Final = (
+    Route(
+        method="POST",
+        path="/v1/payments",
+        handler=payments.create,
+        summary="Take a payment",
+        role="service",
+        body=requests.CreatePayment,
+        money=True,
+        gives=PaymentView,
+        statuses=(200, 201, 202),
+    ),
+    Route(
+        method="GET",
+        path="/v1/payments",
+        handler=payments.page,
+        summary="Page through payments",
+        role="viewer",
+        gives=views.PaymentPage,
+        query=("limit", "cursor", "status", "customer", "reference"),
+    ),
+    Route(
+        method="GET",
+        path=PAYMENT,
+        handler=payments.read,
+        summary="Read a payment",
+        role="viewer",
+        gives=PaymentView,
+    ),
+    Route(
+        method="POST",
+        path=f"{PAYMENT}/capture",
+        handler=payments.capture,
+        summary="Capture an authorized payment",
+        role="service",
+        body=requests.CapturePayment,
+        body_optional=True,
+        money=True,
+        gives=PaymentView,
+        statuses=(200, 202),
+    ),
+    Route(
+        method="POST",
+        path=f"{PAYMENT}/void",
+        handler=payments.void,
+        summary="Cancel an authorization",
+        role="service",
+        body=requests.VoidPayment,
+        body_optional=True,
+        money=True,
+        gives=PaymentView,
+        statuses=(200, 202),
+    ),
+    Route(
+        method="POST",
+        path=f"{PAYMENT}/refunds",
+        handler=payments.refund,
+        summary="Refund a payment",
+        role="service",
+        body=requests.RefundPayment,
+        body_optional=True,
+        money=True,
+        gives=RefundView,
+        statuses=(201, 202),
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/refunds",
+        handler=payments.refunds,
+        summary="List a payment's refunds",
+        role="viewer",
+        gives=views.RefundList,
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/refunds/{{refund_id}}",
+        handler=payments.read_refund,
+        summary="Read a refund",
+        role="viewer",
+        gives=RefundView,
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/attempts",
+        handler=payments.attempts,
+        summary="List a payment's attempts",
+        role="operator",
+        gives=views.AttemptList,
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/audit",
+        handler=payments.audit,
+        summary="List a payment's audit rows",
+        role="operator",
+        gives=views.AuditList,
+    ),
+    Route(
+        method="GET",
+        path="/v1/events",
+        handler=events.page,
+        summary="Page through events",
+        role="viewer",
+        gives=views.EventPage,
+        query=("limit", "cursor"),
+    ),
+    Route(
+        method="GET",
+        path="/v1/events/{event_id}",
+        handler=events.read,
+        summary="Read an event",
+        role="viewer",
+        gives=EventView,
+    ),
+    Route(
+        method="POST",
+        path="/v1/webhook_endpoints",
+        handler=hooks.create,
+        summary="Add a webhook endpoint",
+        role="admin",
+        body=requests.CreateEndpoint,
+        gives=views.EndpointView,
+        statuses=(201,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/webhook_endpoints",
+        handler=hooks.listed,
+        summary="List webhook endpoints",
+        role="operator",
+        gives=views.EndpointList,
+    ),
+    Route(
+        method="GET",
+        path=ENDPOINT,
+        handler=hooks.read,
+        summary="Read a webhook endpoint",
+        role="operator",
+        gives=views.EndpointView,
+    ),
+    Route(
+        method="DELETE",
+        path=ENDPOINT,
+        handler=hooks.end,
+        summary="End a webhook endpoint",
+        role="admin",
+        gives=None,
+        statuses=(204,),
+    ),
+    Route(
+        method="POST",
+        path=f"{ENDPOINT}/rotate_secret",
+        handler=hooks.rotate,
+        summary="Give a webhook endpoint a new secret",
+        role="admin",
+        body=requests.RotateSecret,
+        body_optional=True,
+        gives=views.EndpointView,
+    ),
+    Route(
+        method="GET",
+        path=f"{ENDPOINT}/deliveries",
+        handler=hooks.deliveries,
+        summary="List an endpoint's newest deliveries",
+        role="operator",
+        gives=views.DeliveryList,
+    ),
+    Route(
+        method="POST",
+        path="/v1/inbound/{provider}/{version}",
+        handler=hooks.inbound,
+        summary="Receive a provider's webhook",
+        role=None,
+        signed=True,
+        gives=views.Received,
+    ),
+    Route(
+        method="GET",
+        path="/v1/return/{payment_id}",
+        handler=shopper.returned,
+        summary="Bring a shopper back from authentication",
+        role=None,
+        gives=None,
+        statuses=(200, 303),
+    ),
+)
+"""Every route."""
