@@ -44,10 +44,13 @@ def reconcile_refunds(
     """
     before = books
     spare = iter(new_ids)
+    released = _released(books, seen)
     for item in seen:
-        if item.currency != books.payment.currency:
+        if item.currency != books.payment.currency or item is released:
             continue
         ours = _refund_of(books, item)
+        if ours is None and not _may_be_external(books):
+            continue
         if ours is None:
             books = with_refund(books, _external_refund(books.payment, item, next(spare), now_ms))
         else:
@@ -198,6 +201,28 @@ def _refund_of(books: Books, seen: RefundSeen) -> Refund | None:
             return refund
     attempt = books.attempt(seen.attempt_id or "")
     return books.refund(attempt.refund_id or "") if attempt is not None else None
+
+
+def _may_be_external(books: Books) -> bool:
+    """Whether a refund that we did not make is money given back. Where nothing was captured, or a
+    capture or a cancellation is not settled yet, it may be an authorization that was released."""
+    open_operations = {a.operation for a in books.open_attempts()}
+    return books.payment.captured_minor > 0 and not open_operations - {"refund"}
+
+
+def _released(books: Books, seen: tuple[RefundSeen, ...]) -> RefundSeen | None:
+    """The rest of an authorization that a partial capture released: providers list it as a refund.
+    It is the oldest one (listings are newest first) of exactly that amount that is not ours."""
+    payment = books.payment
+    rest = payment.amount_minor - payment.captured_minor
+    if rest == 0 or payment.captured_minor == 0:
+        return None
+    for item in reversed(seen):
+        if item.amount_minor == rest and _refund_of(books, item) is None:
+            return item
+        if item.amount_minor == rest and item.attempt_id is None:
+            return None  # it was taken for an external refund before, and stays one
+    return None
 
 
 def _settle_refund(books: Books, ours: Refund, seen: RefundSeen, now_ms: int, by: str) -> Books:

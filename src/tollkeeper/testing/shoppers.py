@@ -150,6 +150,8 @@ class Caller:
     async def _capture_or_void(self, path: str, payment: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(self.chance.random() * 10)
         choice = self.chance.choice(("capture", "capture", "part", "void", "expire", "nothing"))
+        if choice == "expire" and not self.simulation.temper.webhooks:
+            return payment  # nobody could learn of it before the authorization ends
         if choice == "expire":
             await self._control(f"/_control/intents/{payment['provider_id']}/expire", {})
             self.simulation.coverage.count("authorization.expired")
@@ -168,7 +170,7 @@ class Caller:
     async def _refund(self, path: str, payment: dict[str, Any]) -> None:
         await asyncio.sleep(self.chance.random() * 10)
         left = payment["amount_captured_minor"]
-        if self.chance.random() < 0.15:
+        if self.chance.random() < 0.15 and self.simulation.temper.webhooks:
             await self._dashboard_refund(payment, left // 3)
         for share in self.chance.choice(((), (1,), (2,), (2, 2), (2, 1), (3, 3, 3))):
             asked = {"amount_minor": max(1, left // share), "reason": "requested_by_customer"}

@@ -19,7 +19,7 @@ from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.values import Integration
 from tollkeeper.jobs.worker import Worker
-from tollkeeper.kernel.errors import TollkeeperError
+from tollkeeper.kernel.errors import StoreDoubt, TollkeeperError, Unavailable
 from tollkeeper.payments import invariants
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Given, Violation
@@ -112,9 +112,8 @@ class Replica:
 
     async def _main(self) -> None:
         world = self.world
-        if world.alone:
-            await world.store.wake_orphans(world.store.now_ms())
-        await upkeep.plan(world)
+        while not await self._started():
+            await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
         worker = Worker(
@@ -125,6 +124,16 @@ class Replica:
             on_error=self._job_failed,
         )
         await worker.run()
+
+    async def _started(self) -> bool:
+        world = self.world
+        try:
+            if world.alone:
+                await world.store.wake_orphans(world.store.now_ms())
+            await upkeep.plan(world)
+        except (StoreDoubt, Unavailable):
+            return False
+        return True
 
     def _watched(self, run: Any) -> Any:
         async def watched(job: Job) -> None:
@@ -176,7 +185,7 @@ class Simulation:
             honors_idempotency=temper.idempotency,
             authorization_seconds=604_800,
             refund_settle_seconds=3.0,
-            webhook_backoff_seconds=(1.0, 3.0, 9.0, 27.0),
+            webhook_backoff_seconds=(1.0, 3.0, 9.0, 27.0, 60.0),
         )
         return SimulatorCore(
             self.clock,
@@ -345,7 +354,7 @@ def _temper(loop: VirtualLoop) -> Temper:
         workers=chance.random() < 0.85,
         idempotency=chance.random() < 0.8,
         chaos=chance.choice((0.0, 0.5, 1.0, 1.0, 2.0)),
-        shoppers=chance.randrange(2, 7),
+        shoppers=chance.randrange(3, 10),
         skew_ms=chance.choice((0, 0, 15_000, -15_000)),
     )
 
