@@ -52,7 +52,7 @@ class Stage:
     app: Any
     _numbers: list[int] = field(default_factory=lambda: [0])
 
-    async def get(self, path: str, role: str = "service", **more: Any) -> Reply:
+    async def get(self, path: str, role: str | None = "service", **more: Any) -> Reply:
         return await self.send("GET", path, role=role, **more)
 
     async def post(

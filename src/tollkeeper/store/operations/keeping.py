@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, literal, select, update
+from sqlalchemy import bindparam, func, literal, null, select, update
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import ApiKey
@@ -63,7 +63,7 @@ EXPIRE_KEYS: Final = Statement(
             t.idempotency_keys.c.body.is_not(None),
             t.idempotency_keys.c.expires_ms <= bindparam("now_ms"),
         )
-        .values(status=None, body=None)
+        .values(status=null(), body=null())
     ),
     returns=False,
 )
