@@ -99,4 +99,3 @@ def _masked_number(value: Any) -> int | float:
     if isinstance(value, float):
         return 0.0
     return 10 ** (len(str(abs(value))) - 1) if value else 0
-

@@ -176,6 +176,8 @@ class SimulatorCore:
         if stopped is not None:
             await self._pause(rules, "before", self.config.latency_seconds)
             return stopped
+        for rule in _of_stage(rules, "version"):
+            visit.version = rule.to
         for rule in _of_stage(rules, "late"):
             self.spawn(self._answer_late(visit, rule))
             return SimReply(0, [], b"", "drop")

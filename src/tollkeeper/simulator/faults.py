@@ -63,7 +63,7 @@ class Facts(msgspec.Struct, frozen=True):
     event_type: str = ""
 
 
-Stage = Literal["gate", "pause", "late", "body", "reply", "webhook"]
+Stage = Literal["gate", "version", "pause", "late", "body", "reply", "webhook"]
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -106,6 +106,12 @@ EFFECTS: Final[dict[str, Effect]] = {
     ),
     "forbid_parameter": Effect(
         "gate", "Refuses requests that send `parameter` (400).", ("parameter",), BEFORE
+    ),
+    "ignore_version": Effect(
+        "version",
+        "Answers in the form of version `to`, whatever was asked for.",
+        ("to",),
+        BEFORE,
     ),
     "delay": Effect("pause", "Waits `seconds`.", ("seconds",), BOTH),
     "slow_tail": Effect(

@@ -117,7 +117,7 @@ def failover_on_timeout() -> list[Patch]:
 
 @_bug("Settling repeats the request under a new idempotency key.")
 def replay_under_a_new_key() -> list[Patch]:
-    real = settle.opened_request
+    real = vars(settle)["opened_request"]
 
     def opened(w: Any, exchange: Any) -> Any:
         request = real(w, exchange)
@@ -194,7 +194,7 @@ def unreadable_is_decline() -> list[Patch]:
     real = vars(sending)["judge"]
 
     def judge(payment: Any, attempt: Any, outcome: Outcome) -> Outcome:
-        said = real(payment, attempt, outcome)
+        said: Outcome = real(payment, attempt, outcome)
         if said.doubt is not None and said.doubt.kind in {"decode", "contract"}:
             return Outcome(kind="declined", decline=Decline("declined", "unreadable"))
         return said

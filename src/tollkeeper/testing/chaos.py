@@ -30,6 +30,8 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"effect": "late_effect", "seconds": 5.0, "holds_key": True},
     {"effect": "rename_field", "path": "charges", "to": "charge_list"},
     {"effect": "rename_field", "path": "latest_charge", "to": "newest_charge"},
+    {"effect": "ignore_version", "when": "before", "to": "2026-03-25.dahlia"},
+    {"effect": "ignore_version", "when": "before", "to": "2022-08-01"},
     {"effect": "remove_field", "path": "status"},
     {"effect": "new_word", "path": "status", "value": "requires_patience"},
     {"effect": "change_type", "path": "amount"},

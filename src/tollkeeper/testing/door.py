@@ -20,6 +20,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
+    replayed: bool = False
 
     def json(self) -> Any:
         return msgspec.json.decode(self.body)
@@ -94,7 +95,10 @@ class Door:
         await self._app(_scope(call), receive, send)
         parts = [m.get("body", b"") for m in sent if m["type"] == "http.response.body"]
         if not answer.done():
-            answer.set_result(Answer(status=sent[0]["status"], body=b"".join(parts)))
+            replayed = (b"idempotency-replayed", b"true") in [
+                (name.lower(), value) for name, value in sent[0]["headers"]
+            ]
+            answer.set_result(Answer(sent[0]["status"], b"".join(parts), replayed))
 
 
 def _scope(call: Call) -> dict[str, Any]:

@@ -200,6 +200,8 @@ class Simulation:
         """The provider's webhook on its way to us: lost, doubled or late as the weather wills."""
         chance = self.loop.chance
         await asyncio.sleep(chance.random() * self.weather.latency_seconds * 4)
+        if not self.calm and chance.random() < 0.3:
+            await asyncio.sleep(chance.random() * 40)
         if not self.calm and chance.random() < self.weather.lose_request:
             self.coverage.count("webhook.lost")
             raise OSError("simulated: lost")
@@ -286,12 +288,25 @@ class Simulation:
                 self.coverage.count("outcome", f"{attempt.operation} {attempt.outcome}")
             if attempt.settled_by:
                 self.coverage.count("settled", attempt.settled_by)
+        self._note_settling(change)
         self.loop.note("commit", payment.id, payment.seq, payment.status)
         books = self.driver.now(reading.load_books(payment.id))
         assert books is not None, "what was committed can be read"
         audit = self.driver.now(reading.load_audit(payment.id))
         self._first(invariants.check_books(books, audit))
         self._first(invariants.check_effects(books, self._part(payment.id)))
+
+    def _note_settling(self, change: Change) -> None:
+        tries = [a for a in change.attempts if a.operation == "authorize"]
+        if len(tries) > 1:
+            self.coverage.count("failover.taken")
+        elif any(a.result_class in {"A", "B1"} for a in tries):
+            self.coverage.count("failover.refused")
+        for refund in change.refunds:
+            if refund.failure_code == "failed_at_provider":
+                self.coverage.count("refund.failed_late")
+        if change.disputes:
+            self.coverage.count("dispute")
 
     def _on_effect(self, entry: Any) -> None:
         """Every effect at the provider is checked in the step in which it happened."""
@@ -303,6 +318,9 @@ class Simulation:
             detail = f"charged for {payment_id}, which no store holds"
             self.fail(Violation("I2", entry.charge_id, detail))
             return
+        attempt = books.attempt(entry.idempotency_key)
+        if attempt is not None and attempt.outcome == "unknown":
+            self.coverage.count("effect.after_timeout")
         self._first(invariants.check_effects(books, self._part(payment_id)))
 
     def _part(self, payment_id: str) -> invariants.Ledger:

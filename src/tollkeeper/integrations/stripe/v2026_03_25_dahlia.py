@@ -72,6 +72,7 @@ class PaymentIntent(msgspec.Struct):
     amount: int
     currency: str
     amount_capturable: int = 0
+    amount_received: int = 0
     metadata: Metadata = msgspec.field(default_factory=Metadata)
     next_action: NextAction | None = None
     last_payment_error: LastPaymentError | None = None
@@ -327,16 +328,17 @@ def _intent(intent: PaymentIntent) -> Outcome:
     if state == "requires_action" and redirect is None:
         return unknown("contract", "no redirect to send the shopper to", "/next_action")
     latest = intent.latest_charge
-    if state in {"authorized", "captured"} and not isinstance(latest, LatestCharge):
-        return unknown("contract", "no charge in the intent", "/latest_charge", latest)
+    if state in {"authorized", "captured"} and latest is None:
+        return unknown("contract", "no charge in the intent", "/latest_charge")
     details = latest if isinstance(latest, LatestCharge) else None
+    captured = details.amount_captured if details else intent.amount_received
     charge = Charge(
         provider_id=intent.id,
         state=state,
         amount_minor=intent.amount,
         currency=intent.currency.upper(),
         capturable_minor=intent.amount_capturable,
-        captured_minor=details.amount_captured if details and state != "canceled" else 0,
+        captured_minor=captured if state != "canceled" else 0,
         refunded_minor=details.amount_refunded if details and state == "captured" else 0,
         payment_id=intent.metadata.tollkeeper_payment,
         attempt_id=intent.metadata.tollkeeper_attempt,
