@@ -84,7 +84,7 @@ async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, reques
         method=route.method,
         template=route.path,
         path=scope["path_params"],
-        query=query_of(scope),
+        query=query_of(scope) if key is not None else {},  # else it is a provider's, not ours
         headers=list(scope["headers"]),
         body=b"",
         key=key,

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
 
@@ -28,6 +29,8 @@ from tollkeeper.payments.cards import find_card_numbers
 
 MAX_KEY_LENGTH: Final = 255
 MAX_PARAMETERS: Final = 16
+DISCARD_BYTES: Final = 2_097_152
+DISCARD_SECONDS: Final = 1.0
 
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _PLAIN: Final = re.compile(r"[\x20-\x7e]+")
@@ -54,48 +57,51 @@ async def read_body(
     """The whole body. Raises `TooLarge`, by the announced length or while counting, and
     `RequestTimeout`."""
     announced = header(scope, b"content-length")
-    if announced is not None and announced.isdigit() and int(announced) > max_bytes:
+    if announced is not None and announced.isdigit() and int(announced[:18]) > max_bytes:
+        if header(scope, b"expect") is None:  # else the client waits for leave, and gets none
+            await _discard(receive)
         raise _too_large(max_bytes)
-    message: Any = await _first(receive, receive_seconds)
-    if not message.get("more_body", False):
-        return _bounded(message, 0, max_bytes)
-    parts = [_bounded(message, 0, max_bytes)]
-    size = len(parts[0])
     try:
         async with asyncio.timeout(receive_seconds):
-            while message.get("more_body", False):
-                message = await receive()
-                parts.append(_bounded(message, size, max_bytes))
-                size += len(parts[-1])
+            body, more = await _received(receive, max_bytes)
     except TimeoutError:
-        raise _too_slow(receive_seconds) from None
-    return b"".join(parts)
-
-
-async def _first(receive: Receive, receive_seconds: float) -> Any:
-    """The first part; it is usually all, and is usually there."""
-    try:
-        async with asyncio.timeout(receive_seconds):
-            return await receive()
-    except TimeoutError:
-        raise _too_slow(receive_seconds) from None
-
-
-def _bounded(message: Any, size: int, max_bytes: int) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise Disconnected
-    part: bytes = message.get("body", b"")
-    if size + len(part) > max_bytes:
+        detail = f"the body did not arrive within {receive_seconds:g} seconds"
+        raise RequestTimeout(detail) from None
+    if len(body) > max_bytes:
+        if more:
+            await _discard(receive)
         raise _too_large(max_bytes)
-    return part
+    return body
+
+
+async def _received(receive: Receive, max_bytes: int) -> tuple[bytes, bool]:
+    """The body as far as it may go, and whether more of it would come."""
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more and size <= max_bytes:
+        message: Any = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
+    return (parts[0] if len(parts) == 1 else b"".join(parts)), more
+
+
+async def _discard(receive: Receive) -> None:
+    """Takes in what a client is still sending, within bounds: hanging up on bytes not read resets
+    the connection, and the client would never see why."""
+    size, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while more and size < DISCARD_BYTES:
+                message: Any = await receive()
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"the body may have {max_bytes} bytes")
-
-
-def _too_slow(receive_seconds: float) -> RequestTimeout:
-    return RequestTimeout(f"the body did not arrive within {receive_seconds:g} seconds")
 
 
 def header(scope: Scope, name: bytes) -> str | None:
