@@ -103,6 +103,12 @@ def charge_mismatch(payment: Payment, charge: Charge) -> str | None:
         return f"currency {charge.currency}, expected {payment.currency}"
     if charge.amount_minor != payment.amount_minor:
         return f"amount {charge.amount_minor}, expected {payment.amount_minor}"
+    whole = charge.state == "captured" and payment.capture_method == "automatic"
+    if whole and charge.captured_minor != payment.amount_minor:
+        return f"captured {charge.captured_minor} of {payment.amount_minor}"
+    held = charge.capturable_minor + charge.captured_minor
+    if charge.state == "authorized" and held != payment.amount_minor:
+        return f"capturable and captured are {held}, expected {payment.amount_minor}"
     if charge.payment_id != payment.id:
         return f"reference {charge.payment_id} is not {payment.id}"
     if payment.provider_id is not None and charge.provider_id != payment.provider_id:

@@ -20,6 +20,9 @@ QUIET_SECONDS: Final = 260.0
 """Long enough for the in-flight window, the authentication deadline and every backoff of the
 ladder and of webhooks after the last fault."""
 
+ENOUGH: Final = 500
+"""Seeds from which on a batch must have covered everything."""
+
 app = cyclopts.App(name="simulate", help="Seeded simulations of the whole service.")
 console: Final = Console(highlight=False)
 
@@ -121,7 +124,7 @@ def _batch(seeds: range) -> int:
             _tell(result)
         if done % 100 == 0:
             console.print(f"{done} seeds, {len(bad)} violations, {_rate(done, began)}")
-    missing = coverage.missing() + coverage.unordered() if len(seeds) >= 200 else []
+    missing = coverage.missing() + coverage.unordered() if len(seeds) >= ENOUGH else []
     for name in missing:
         console.print(f"[red]void[/red]: never happened: {name}")
     console.print(

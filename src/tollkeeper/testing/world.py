@@ -370,7 +370,7 @@ def _temper(loop: VirtualLoop) -> Temper:
         replicas=chance.choice((1, 1, 2)),
         webhooks=chance.random() < 0.7,
         workers=chance.random() < 0.85,
-        idempotency=chance.random() < 0.8,
+        idempotency=chance.random() < 0.7,
         chaos=chance.choice((0.0, 0.5, 1.0, 1.0, 2.0)),
         shoppers=chance.randrange(3, 10),
         skew_ms=chance.choice((0, 0, 15_000, -15_000)),
