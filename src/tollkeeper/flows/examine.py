@@ -1,4 +1,4 @@
-"""Examining a store: every payment against the invariants, and against a provider's ledger if given.
+"""Examining a store: every payment against the invariants, and a provider's ledger if given.
 
 Only reads. On a live service the ledger must be read before the store is, so that whatever it shows
 was caused by something that is committed by then; sums are compared only where asked (`quiet`).
@@ -10,6 +10,7 @@ import msgspec
 
 from tollkeeper.flows.ports import Store
 from tollkeeper.payments import invariants
+from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.invariants import Given, Ledger, Violation
 from tollkeeper.payments.payment import Books
 
@@ -46,11 +47,11 @@ async def examine(
     statuses: dict[str, int] = {}
     parts = _by_payment(ledger) if ledger is not None else {}
     now_ms = store.now_ms()
-    async for books in _all(store):
+    async for books, audit in _all(store):
         payment = books.payment
         payments[payment.id] = books
         statuses[payment.status] = statuses.get(payment.status, 0) + 1
-        found += invariants.check_books(books, await store.load_audit(payment.id))
+        found += invariants.check_books(books, audit)
         if ledger is not None:
             part = parts.get(payment.id, Ledger(charges=[], intents=[]))
             found += invariants.check_effects(books, part)
@@ -71,13 +72,13 @@ async def examine(
     )
 
 
-async def _all(store: Store) -> AsyncIterator[Books]:
+async def _all(store: Store) -> AsyncIterator[tuple[Books, list[AuditRow]]]:
     after = ""
     while ids := await store.page_ids(after, PAGE):
         for id_ in ids:
-            books = await store.load_books(id_)
-            if books is not None:
-                yield books
+            found = await store.load_audited(id_)
+            if found is not None:
+                yield found
         after = ids[-1]
 
 

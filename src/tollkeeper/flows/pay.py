@@ -156,7 +156,8 @@ def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> At
     name = next_version(world.settings.weights, tried)
     if name is None:
         return None
-    now_ms = world.store.now_ms()
+    # attempts are told apart in time, so that they are read back in the order of their sending
+    now_ms = max(world.store.now_ms(), attempt.first_sent_ms + 1)
     return msgspec.structs.replace(
         attempt,
         id=world.new_id("att"),

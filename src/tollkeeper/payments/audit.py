@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tollkeeper.payments.payment import Attempt, Payment, Refund
+from tollkeeper.payments.payment import Attempt, Dispute, Payment, Refund
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -33,13 +33,19 @@ def audit_row(
     payment: Payment,
     attempts: tuple[Attempt, ...],
     refunds: tuple[Refund, ...],
+    disputes: tuple[Dispute, ...] = (),
     *,
     cause: str,
     actor: str,
     at_ms: int,
     previous: str,
 ) -> AuditRow:
-    """The row for a change that led to `payment` (its `seq` is the row's)."""
+    """The row for a change that led to `payment` (its `seq` is the row's).
+
+    `digest` covers every row that the change writes: so no two changes share a hash, and an
+    alteration of what the body does not show is seen as well.
+    """
+    rows = _ENCODER.encode((payment, attempts, refunds, disputes))
     body = _ENCODER.encode(
         {
             "cause": cause,
@@ -50,6 +56,8 @@ def audit_row(
             "reserved": payment.reserved_minor,
             "attempts": [[a.id, a.operation, a.integration, a.outcome] for a in attempts],
             "refunds": [[r.id, r.status, r.amount_minor] for r in refunds],
+            "disputes": [[d.id, d.state, d.amount_minor] for d in disputes],
+            "digest": hashlib.sha256(rows).hexdigest(),
         }
     )
     return AuditRow(

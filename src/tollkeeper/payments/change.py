@@ -131,6 +131,7 @@ def between(
         payment,
         attempts,
         refunds,
+        disputes,
         cause=cause,
         actor=actor,
         at_ms=now_ms,

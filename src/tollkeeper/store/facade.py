@@ -13,11 +13,14 @@ from tollkeeper.store.statements import Operation
 
 
 class Driver(Protocol):
-    """Runs operations: `write` as one durable atomic unit, `read` in one consistent view."""
+    """Runs operations: `write` as one durable atomic unit; `read` for one statement, which sees
+    one moment by itself; `read_at_one_moment` for several that must see the same one."""
 
     async def write[T](self, operation: Operation[T]) -> T: ...
 
     async def read[T](self, operation: Operation[T]) -> T: ...
+
+    async def read_at_one_moment[T](self, operation: Operation[T]) -> T: ...
 
     async def close(self) -> None: ...
 
@@ -80,10 +83,13 @@ class StoreFacade:
         return await self.driver.read(reading.page_ids(after, limit))
 
     async def holdings(self) -> Holdings:
-        return await self.driver.read(reading.holdings())
+        return await self.driver.read_at_one_moment(reading.holdings())
 
     async def load_audit(self, payment_id: str) -> list[AuditRow]:
         return await self.driver.read(reading.load_audit(payment_id))
+
+    async def load_audited(self, payment_id: str) -> tuple[Books, list[AuditRow]] | None:
+        return await self.driver.read_at_one_moment(reading.load_audited(payment_id))
 
     async def load_key(self, account: str, key: str) -> KeyTaken | None:
         return await self.driver.read(reading.load_key(account, key))

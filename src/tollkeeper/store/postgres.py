@@ -1,7 +1,8 @@
-"""PostgreSQL: the same operations on asyncpg, each in one transaction of its own.
+"""PostgreSQL: the same operations on asyncpg, each one transaction.
 
 Law: an error before COMMIT was sent means that nothing happened; a connection lost during COMMIT
-means doubt, which the caller resolves by repeating the operation.
+means doubt, which the caller resolves by repeating the operation. A statement that is a transaction
+by itself carries its own COMMIT.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from typing import Any, Final
 import asyncpg
 
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
-from tollkeeper.store.statements import Operation, Refused
+from tollkeeper.store.composing import MAX_COMPOSED, composed
+from tollkeeper.store.statements import Operation, Refused, Result, Statement, Together, Values
 
 ACQUIRE_SECONDS: Final = 5.0
 COMMAND_SECONDS: Final = 30.0
@@ -19,12 +21,28 @@ COMMAND_SECONDS: Final = 30.0
 _LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,
+    asyncpg.exceptions.OperatorInterventionError,
     OSError,
     TimeoutError,
 )
+"""The connection is gone, or was told to go: shut down, crashed, cancelled, timed out."""
+
+_UNDONE: Final = (
+    asyncpg.exceptions.TransactionRollbackError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.ObjectNotInPrerequisiteStateError,
+    asyncpg.exceptions.InvalidCachedStatementError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""The server undid the transaction for a reason that passes: a conflict, a full disk, a lock, a
+migration, a failover to a server that still only reads."""
+
+_NOT_AS_REQUIRED: Final = (
+    asyncpg.DivisionByZeroError,
+    asyncpg.exceptions.IntegrityConstraintViolationError,
+)
+"""How a composed statement says that a required part changed nothing: it undid itself."""
 
 
 class Postgres:
@@ -45,6 +63,7 @@ class Postgres:
                 max_size=size,
                 command_timeout=COMMAND_SECONDS,
                 statement_cache_size=256,
+                reset=_as_it_was,
             )
         except (*_LOST, asyncpg.PostgresError) as error:
             raise Unavailable(f"PostgreSQL cannot be reached: {error}") from error
@@ -53,29 +72,24 @@ class Postgres:
     async def write[T](self, operation: Operation[T]) -> T:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                return await _transaction(connection, operation)
-        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
-            raise Unavailable(f"the transaction lost a conflict: {error}") from error
+                return await _write(connection, operation)
+        except _UNDONE as error:
+            raise Unavailable(f"PostgreSQL undid the transaction: {error}") from error
         except _LOST as error:
-            raise Unavailable(f"PostgreSQL was lost before the commit: {error}") from error
+            raise Unavailable(f"PostgreSQL was lost before the commit: {error!r}") from error
 
     async def read[T](self, operation: Operation[T]) -> T:
-        try:
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                return await _drive(connection, operation)
-        except _LOST as error:
-            raise Unavailable(f"PostgreSQL was lost: {error}") from error
+        return await self._read(operation, _drive)
 
-    async def revision(self) -> str | None:
-        """The schema's revision; `None` where there is none."""
+    async def read_at_one_moment[T](self, operation: Operation[T]) -> T:
+        return await self._read(operation, _at_one_moment)
+
+    async def _read[T](self, operation: Operation[T], how: Callable[[Any, Operation[T]], Any]) -> T:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                found = await connection.fetchval("SELECT version_num FROM alembic_version")
-        except asyncpg.UndefinedTableError:
-            return None
-        except _LOST as error:
-            raise Unavailable(f"PostgreSQL was lost: {error}") from error
-        return str(found) if found else None
+                return await how(connection, operation)  # type: ignore[no-any-return]
+        except (*_UNDONE, *_LOST) as error:
+            raise Unavailable(f"PostgreSQL was lost: {error!r}") from error
 
     async def clock_offset_ms(self, local_now_ms: Callable[[], int]) -> int:
         """The server's clock less ours, in milliseconds; half the round trip is its error."""
@@ -87,14 +101,53 @@ class Postgres:
             return int(there - (before + local_now_ms()) // 2)
 
     async def close(self) -> None:
-        async with asyncio.timeout(ACQUIRE_SECONDS):
-            await self._pool.close()
+        """Waits for what is running, but not for ever."""
+        try:
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
 
 
-async def _transaction[T](connection: Any, operation: Operation[T]) -> T:
+async def _as_it_was(_: Any) -> None:
+    """Given back without a round trip: no operation leaves anything behind on its connection."""
+
+
+async def _write[T](connection: Any, operation: Operation[T]) -> T:
+    """Sends what is a transaction by itself as one; opens one for everything else."""
+    first = next(operation)
+    if isinstance(first, Together) and len(first.items) <= MAX_COMPOSED:
+        counts = await _at_once(connection, first)
+        if counts is not None:
+            return _ended(operation, counts)
+    return await _transaction(connection, operation, first)
+
+
+async def _at_once(connection: Any, batch: Together) -> list[int] | None:
+    """The counts of a batch that is committed, or `None` where nothing happened since a required
+    part changed no row. There is no telling a statement that was lost from a commit that was."""
+    sql, parameters = composed(batch)
+    try:
+        row = await connection.fetchrow(sql, *parameters)
+    except _NOT_AS_REQUIRED:
+        return None
+    except _LOST as error:
+        raise StoreDoubt(f"the commit's acknowledgement was lost: {error!r}") from error
+    return list(row)
+
+
+def _ended[T](operation: Operation[T], counts: list[int]) -> T:
+    try:
+        operation.send(counts)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise AssertionError("an operation goes on after all that it required was committed")
+
+
+async def _transaction[T](connection: Any, operation: Operation[T], first: Any) -> T:
     await connection.execute("BEGIN")
     try:
-        result = await _drive(connection, operation)
+        result = await _drive(connection, operation, first)
     except Refused as refused:
         await connection.execute("ROLLBACK")
         return refused.result  # type: ignore[no-any-return]
@@ -105,21 +158,42 @@ async def _transaction[T](connection: Any, operation: Operation[T]) -> T:
     try:
         await connection.execute("COMMIT")
     except _LOST as error:
-        raise StoreDoubt(f"the commit's acknowledgement was lost: {error}") from error
+        raise StoreDoubt(f"the commit's acknowledgement was lost: {error!r}") from error
     return result
 
 
-async def _drive[T](connection: Any, operation: Operation[T]) -> T:
+async def _at_one_moment[T](connection: Any, operation: Operation[T]) -> T:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await _drive(connection, operation)
+
+
+async def _drive[T](connection: Any, operation: Operation[T], item: Any = None) -> T:
+    """Runs `operation` to its end; `item` is what it yielded already."""
     try:
-        statement, values = next(operation)
+        if item is None:
+            item = next(operation)
         while True:
-            sql, parameters = statement.sql("postgresql", values)
-            rows: list[Any]
-            if statement.returns:
-                rows = await connection.fetch(sql, *parameters)
+            if isinstance(item, Together):
+                item = operation.send(await _one_by_one(connection, item))
             else:
-                tag: str = await connection.execute(sql, *parameters)
-                rows = [(int(tag.rsplit(" ", 1)[-1]),)]
-            statement, values = operation.send(rows)
+                item = operation.send(await _run(connection, *item))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+
+
+async def _one_by_one(connection: Any, batch: Together) -> list[int]:
+    counts: list[int] = []
+    for statement, values in batch.items:
+        ((count,),) = await _run(connection, statement, values)
+        counts.append(count)
+        if not count and len(counts) <= batch.required:
+            break
+    return counts
+
+
+async def _run(connection: Any, statement: Statement, values: Values) -> Result:
+    sql, parameters = statement.sql("postgresql", values)
+    if statement.returns:
+        return await connection.fetch(sql, *parameters)  # type: ignore[no-any-return]
+    tag: str = await connection.execute(sql, *parameters)
+    return [(int(tag.rsplit(" ", 1)[-1]),)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tollkeeper.kernel.errors import Unavailable
-from tollkeeper.store.statements import Operation, Refused
+from tollkeeper.store.statements import Operation, Refused, Together
 
 MAX_BATCH: Final = 64
 """Operations in one commit: enough to spread an fsync, few enough that the first waits little."""
@@ -53,14 +53,34 @@ def run[T](connection: sqlite3.Connection, operation: Operation[T]) -> T:
     """Drives one operation to its end inside whatever transaction is open."""
     execute = connection.execute
     try:
-        statement, values = next(operation)
+        item = next(operation)
         while True:
-            sql, parameters = statement.sql("sqlite", values)
-            cursor = execute(sql, parameters)
-            rows: list[Any] = cursor.fetchall() if statement.returns else [(cursor.rowcount,)]
-            statement, values = operation.send(rows)
+            if isinstance(item, Together):
+                item = operation.send(_together(connection, item))
+                continue
+            statement, values = item
+            cursor = execute(*statement.sql("sqlite", values))
+            item = operation.send(cursor.fetchall() if statement.returns else [(cursor.rowcount,)])
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+
+
+def _together(connection: sqlite3.Connection, batch: Together) -> list[int]:
+    counts: list[int] = []
+    for statement, values in batch.items:
+        counts.append(connection.execute(*statement.sql("sqlite", values)).rowcount)
+        if not counts[-1] and len(counts) <= batch.required:
+            break
+    return counts
+
+
+def run_at_one_moment[T](connection: sqlite3.Connection, operation: Operation[T]) -> T:
+    """A reading operation of several statements, all of which see the same commits."""
+    connection.execute("BEGIN")
+    try:
+        return run(connection, operation)
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def run_alone[T](connection: sqlite3.Connection, operation: Operation[T]) -> T:
@@ -105,6 +125,9 @@ class InlineSQLite:
     async def read[T](self, operation: Operation[T]) -> T:
         return run(self._connection, operation)
 
+    async def read_at_one_moment[T](self, operation: Operation[T]) -> T:
+        return run_at_one_moment(self._connection, operation)
+
     async def close(self) -> None:
         self._connection.close()
 
@@ -126,10 +149,13 @@ class ThreadedSQLite:
         self._on_fatal = on_fatal
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     async def write[T](self, operation: Operation[T]) -> T:
+        if self._closed:
+            raise Unavailable("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put((operation, future))
         return await future
@@ -137,7 +163,11 @@ class ThreadedSQLite:
     async def read[T](self, operation: Operation[T]) -> T:
         return run(self._reader, operation)
 
+    async def read_at_one_moment[T](self, operation: Operation[T]) -> T:
+        return run_at_one_moment(self._reader, operation)
+
     async def close(self) -> None:
+        self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.close()

@@ -14,13 +14,30 @@ from sqlalchemy.sql import ClauseElement
 type Row = tuple[Any, ...]
 type Result = list[Row]
 type Values = Mapping[str, Any]
-type Operation[T] = Generator[tuple["Statement", Values], Result, T]
+type Item = tuple["Statement", Values]
+type Operation[T] = Generator[Item | "Together", Any, T]
 """One store operation, written once: it yields statements and their values, receives rows, and
 returns its result. Each driver runs it as one atomic unit. A statement without RETURNING gives the
-number of rows it changed as `[(count,)]`."""
+number of rows it changed as `[(count,)]`; a `Together` gives the list of its statements' counts."""
 
 _SQLITE: Final = sqlite.dialect(paramstyle="qmark")
 _POSTGRES: Final = pg_asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+class Together:
+    """Statements that nothing parts: none reads what another writes, none has RETURNING.
+
+    The first `required` of them must each change a row: at one that does not a driver stops, and
+    the operation, which sees the counts so far, undoes everything by `Refused`. Where each does,
+    the operation ends without another statement, so that a driver may send all in one round trip
+    and commit them with it.
+    """
+
+    __slots__ = ("items", "required")
+
+    def __init__(self, items: list[Item], *, required: int) -> None:
+        self.items = items
+        self.required = required
 
 
 class Refused[T](Exception):

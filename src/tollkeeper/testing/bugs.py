@@ -22,7 +22,7 @@ from tollkeeper.payments.ladder import Step
 from tollkeeper.payments.outcome import Decline, Outcome, Refusal
 from tollkeeper.store import tables
 from tollkeeper.store.operations import changes, hooks
-from tollkeeper.store.statements import Statement
+from tollkeeper.store.statements import Statement, Together
 
 VERSIONS: Final = (v2022_08_01, v2022_11_15, v2026_03_25_dahlia)
 
@@ -80,9 +80,10 @@ def _without(name: str) -> Any:
         try:
             item = next(operation)
             while True:
-                skip = item[0].name == name
-                rows = [(1,)] if skip else (yield item)
-                item = operation.send(rows)
+                if isinstance(item, Together):
+                    kept = [part for part in item.items if part[0].name != name]
+                    item = Together(kept, required=item.required)
+                item = operation.send((yield item))
         except StopIteration as end:
             return end.value
 

@@ -1,19 +1,29 @@
 """Committing a Change: the one write through which every payment's row comes and goes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import bindparam, delete, literal, select, update
 from sqlalchemy.sql import ClauseElement
 
-from tollkeeper.payments.change import Answer, Change, Claim, Exchange, Inbound
+from tollkeeper.payments.change import Answer, Change, Exchange, Inbound
 from tollkeeper.payments.commit import Committed, Duplicate, KeyTaken, Recorded, Stale
 from tollkeeper.payments.payment import Attempt, Dispute, Payment, Refund
 from tollkeeper.store import tables as t
-from tollkeeper.store.statements import Operation, Refused, Statement, insert_for
+from tollkeeper.store.statements import (
+    Item,
+    Operation,
+    Refused,
+    Statement,
+    Together,
+    insert_for,
+)
 
 _encode: Final = msgspec.json.Encoder().encode
+
+FENCES: Final = 1 << 20
+"""Claims that one making of a job may see; with Unix milliseconds as its age it fits 64 bits."""
 
 
 def _insert_all(table: Any, *, conflict: str = "") -> Any:
@@ -107,9 +117,11 @@ INSERT_PAYMENT: Final = Statement(
     "insert_payment", _insert_all(t.payments, conflict="nothing"), returns=False
 )
 UPDATE_PAYMENT: Final = Statement("update_payment", _update_payment, returns=False)
-SELECT_HEAD: Final = Statement(
-    "select_head",
-    lambda _: select(t.payments.c.audit_head).where(t.payments.c.id == bindparam("id")),
+SELECT_LINK: Final = Statement(
+    "select_link",
+    lambda _: select(t.audit.c.hash).where(
+        t.audit.c.payment_id == bindparam("payment_id"), t.audit.c.seq == bindparam("seq")
+    ),
     returns=True,
 )
 UPSERT_ATTEMPT: Final = Statement(
@@ -183,11 +195,32 @@ def commit_change(change: Change) -> Operation[Recorded]:
 
     Repeating a change that was committed answers `Committed` again and writes nothing.
     """
+    guards = _guards(change)
+    counts = yield Together([*guards, *_rows(change)], required=len(guards))
+    for (statement, _), count in zip(guards, counts, strict=False):
+        if not count:
+            yield from _REFUSE[statement.name](change)
+    return Committed()
+
+
+def _guards(change: Change) -> list[Item]:
+    """What must change a row each, or the whole change is refused: key, webhook, payment."""
+    guards: list[Item] = []
     if change.claim is not None:
-        yield from _claim(change.claim)
+        guards.append((INSERT_KEY, msgspec.structs.asdict(change.claim) | _NO_ANSWER))
     if change.inbound is not None:
-        yield from store_inbound(change.inbound)
-    yield from _payment(change)
+        guards.append((INSERT_INBOUND, msgspec.structs.asdict(change.inbound)))
+    row = _payment_row(change.payment)
+    if change.expected_seq is None:
+        guards.append((INSERT_PAYMENT, row))
+    else:
+        row |= {"the_id": change.payment.id, "expected": change.expected_seq}
+        guards.append((UPDATE_PAYMENT, row))
+    return guards
+
+
+def _rows(change: Change) -> Iterator[Item]:
+    """Everything else."""
     for attempt in change.attempts:
         yield UPSERT_ATTEMPT, _attempt_row(attempt)
     for refund in change.refunds:
@@ -205,16 +238,31 @@ def commit_change(change: Change) -> Operation[Recorded]:
     if change.answer is not None:
         yield ANSWER_KEY, _answer_row(change.answer)
     yield _look(change)
-    return Committed()
 
 
-def _claim(claim: Claim) -> Operation[None]:
-    ((count,),) = yield INSERT_KEY, msgspec.structs.asdict(claim) | _NO_ANSWER
-    if count:
-        return
+def _key_is_taken(change: Change) -> Operation[None]:
+    claim = change.claim
+    assert claim is not None, "a key was claimed"
     rows = yield SELECT_KEY, {"account": claim.account, "key": claim.key}
     taken = KeyTaken(*rows[0])
     raise Refused(Committed() if taken.token == claim.token else taken)
+
+
+def _is_duplicate(change: Change) -> Operation[None]:
+    if (yield from _is_committed(change)):
+        raise Refused(Committed())
+    raise Refused(Duplicate())
+
+
+def _has_moved_on(change: Change) -> Operation[None]:
+    again = yield from _is_committed(change)
+    raise Refused(Committed() if again else Stale())
+
+
+def _is_committed(change: Change) -> Operation[bool]:
+    """Whether an earlier try of this very change was committed, whatever came after it."""
+    rows = yield SELECT_LINK, {"payment_id": change.payment.id, "seq": change.payment.seq}
+    return bool(rows) and rows[0][0] == change.audit.hash
 
 
 def store_inbound(inbound: Inbound) -> Operation[None]:
@@ -222,19 +270,6 @@ def store_inbound(inbound: Inbound) -> Operation[None]:
     ((count,),) = yield INSERT_INBOUND, msgspec.structs.asdict(inbound)
     if not count:
         raise Refused(Duplicate())
-
-
-def _payment(change: Change) -> Operation[None]:
-    row = _payment_row(change.payment)
-    if change.expected_seq is None:
-        ((count,),) = yield INSERT_PAYMENT, row
-    else:
-        row = row | {"the_id": change.payment.id, "expected": change.expected_seq}
-        ((count,),) = yield UPDATE_PAYMENT, row
-    if not count:
-        rows = yield SELECT_HEAD, {"id": change.payment.id}
-        again = bool(rows) and rows[0][0] == change.payment.audit_head
-        raise Refused(Committed() if again else Stale())
 
 
 def _exchange(exchange: Exchange) -> tuple[Statement, dict[str, Any]]:
@@ -253,7 +288,13 @@ def _look(change: Change) -> tuple[Statement, dict[str, Any]]:
     name = {"kind": "settle", "subject": change.payment.id}
     if change.look_at_ms is None:
         return DELETE_JOB, name
-    return UPSERT_JOB, name | _FRESH_JOB | {"run_at_ms": change.look_at_ms}
+    return UPSERT_JOB, name | fresh_job(change.look_at_ms, change.payment.seq)
+
+
+def fresh_job(run_at_ms: int, age: int) -> dict[str, Any]:
+    """The columns of a job made anew. `age` grows from one making of a job to the next, so that
+    whoever still holds the fence of a forerunner holds nothing."""
+    return {"run_at_ms": run_at_ms, "lease_until_ms": 0, "fence": age * FENCES, "tries": 0}
 
 
 def _payment_row(payment: Payment) -> dict[str, Any]:
@@ -307,4 +348,9 @@ def _answer_row(answer: Answer) -> dict[str, Any]:
 
 _PAYMENT_COLUMNS: Final = tuple(c.name for c in t.payments.c if c.name != "body")
 _NO_ANSWER: Final[dict[str, Any]] = {"status": None, "body": None, "expires_ms": None}
-_FRESH_JOB: Final = {"lease_until_ms": 0, "fence": 0, "tries": 0}
+_REFUSE: Final = {
+    "insert_key": _key_is_taken,
+    "insert_inbound": _is_duplicate,
+    "insert_payment": _has_moved_on,
+    "update_payment": _has_moved_on,
+}

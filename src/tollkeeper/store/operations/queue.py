@@ -7,7 +7,7 @@ from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import Job
 from tollkeeper.store import tables as t
-from tollkeeper.store.operations.changes import UPSERT_JOB
+from tollkeeper.store.operations.changes import UPSERT_JOB, fresh_job
 from tollkeeper.store.statements import Operation, Statement
 
 
@@ -21,10 +21,12 @@ def _claim(_: str) -> ClauseElement:
         .order_by(t.jobs.c.run_at_ms)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
+        # once: a subquery that is planned as the inner side of a join runs, and locks, again
+        .cte("due")
     )
     return (
         update(t.jobs)
-        .where(tuple_(t.jobs.c.kind, t.jobs.c.subject).in_(due))
+        .where(tuple_(t.jobs.c.kind, t.jobs.c.subject).in_(select(due.c.kind, due.c.subject)))
         .values(
             lease_until_ms=bindparam("lease"), fence=t.jobs.c.fence + 1, tries=t.jobs.c.tries + 1
         )
@@ -96,17 +98,8 @@ def postpone_job(job: Job, run_at_ms: int) -> Operation[bool]:
 
 def enqueue_job(kind: str, subject: str, run_at_ms: int) -> Operation[None]:
     """Adds a job or moves it to `run_at_ms`, with a new fence."""
-    yield (
-        UPSERT_JOB,
-        {
-            "kind": kind,
-            "subject": subject,
-            "run_at_ms": run_at_ms,
-            "lease_until_ms": 0,
-            "fence": 0,
-            "tries": 0,
-        },
-    )
+    row = {"kind": kind, "subject": subject} | fresh_job(run_at_ms, run_at_ms)
+    yield UPSERT_JOB, row
 
 
 def next_job_ms(now_ms: int) -> Operation[int | None]:

@@ -114,7 +114,7 @@ def load_books(payment_id: str) -> Operation[Books | None]:
         return None
     return Books(
         payment=_payment(parts["p"][0][1]),
-        attempts=_decoded(_attempt, parts["a"]),
+        attempts=_in_order(_decoded(_attempt, parts["a"])),
         refunds=_decoded(_refund, parts["r"]),
         disputes=_decoded(_dispute, parts["d"]),
     )
@@ -122,6 +122,11 @@ def load_books(payment_id: str) -> Operation[Books | None]:
 
 def _decoded(decode: Any, rows: list[tuple[str, bytes]]) -> tuple[Any, ...]:
     return tuple([decode(body) for _, body in sorted(rows)])
+
+
+def _in_order(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """By when they began: ids of one millisecond sort by chance."""
+    return tuple(sorted(attempts, key=lambda a: (a.first_sent_ms, a.id)))
 
 
 def load_payment(payment_id: str) -> Operation[Payment | None]:
@@ -224,6 +229,15 @@ def load_audit(payment_id: str) -> Operation[list[AuditRow]]:
         )
         for row in rows
     ]
+
+
+def load_audited(payment_id: str) -> Operation[tuple[Books, list[AuditRow]] | None]:
+    """One payment's books with its audit rows."""
+    books = yield from load_books(payment_id)
+    if books is None:
+        return None
+    audit = yield from load_audit(payment_id)
+    return books, audit
 
 
 def load_key(account: str, key: str) -> Operation[KeyTaken | None]:
