@@ -3,10 +3,9 @@
 from typing import Annotated
 
 import cyclopts
-from rich.table import Table
 
 from tollkeeper import app as root
-from tollkeeper.cli.opening import AsJson, Config, console, print_json
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of
 from tollkeeper.integrations.catalogue import INSTALLED
 
 app = cyclopts.App(name="integrations", help="Integration versions.")
@@ -25,22 +24,22 @@ def list_(
 
     Example: `tollkeeper integrations list`
     """
-    table_of = root.read_settings(config).weights
+    shares = root.read_settings(config).weights
     rows = [
         {
             "name": name,
-            "weight_percent": table_of.get(name, 0.0),
+            "weight_percent": shares.get(name, 0.0),
             "follows_up": sorted(item.handles),
             "in_flight_window_seconds": item.in_flight_window_s,
             "idempotency_retention_seconds": item.retention_s,
         }
         for name, item in sorted(INSTALLED.items())
-        if not weights or table_of.get(name)
+        if not weights or shares.get(name)
     ]
     if json:
         print_json(rows)
         return 0
-    table = Table("version", "weight", "follows up also", "in-flight window")
+    table = table_of("version", "weight", "follows up also", "in-flight window")
     for row in rows:
         table.add_row(
             str(row["name"]),

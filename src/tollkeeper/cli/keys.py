@@ -3,9 +3,16 @@
 from typing import Annotated
 
 import cyclopts
-from rich.table import Table
 
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_store, with_world
+from tollkeeper.cli.opening import (
+    AsJson,
+    Config,
+    console,
+    print_json,
+    table_of,
+    with_store,
+    with_world,
+)
 from tollkeeper.flows import keys
 from tollkeeper.flows.ports import ApiKey, Store
 from tollkeeper.flows.world import World
@@ -56,7 +63,7 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
     if json:
         print_json([_plain(key) for key in found])
         return 0
-    table = Table("id", "role", "account", "label", "created", "revoked")
+    table = table_of("id", "role", "account", "label", "created", "revoked")
     for key in found:
         revoked = rfc3339(key.revoked_ms)[:19] if key.revoked_ms else ""
         table.add_row(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import cyclopts
 import msgspec
 from rich.console import Console
+from rich.table import Table
 
 from tollkeeper import app
 from tollkeeper.flows.ports import Store
@@ -20,7 +21,20 @@ Config = Annotated[
 ]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="Print JSON.")]
 
-console: Final = Console(highlight=False, soft_wrap=True)
+PIPED_COLUMNS: Final = 240
+"""Wide enough that nothing is cut where the output goes to a file or a pipe."""
+
+console: Final = Console(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_COLUMNS
+)
+
+
+def table_of(*columns: str) -> Table:
+    """A table whose first column, an id or a name, is never cut."""
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, no_wrap=number == 0, overflow="fold")
+    return table
 
 
 def with_store[T](config: Path | None, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import cyclopts
 import msgspec
-from rich.table import Table
 
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_store
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
 from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import NotFound
@@ -45,7 +44,7 @@ def list_(
     if json:
         print_json([payment_view(payment) for payment in found])
         return 0
-    table = Table("id", "created", "amount", "status", "outcome", "integration", "customer")
+    table = table_of("id", "created", "amount", "status", "outcome", "integration", "customer")
     for payment in found:
         table.add_row(
             payment.id,

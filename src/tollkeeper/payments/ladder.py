@@ -14,14 +14,17 @@ from tollkeeper.payments.outcome import Charge
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.results import moved, totals, with_attempt, with_refund
 
-LOOK_BACKOFF_MS: Final = (300, 700, 1_500, 3_000, 5_000, 8_000, 12_000, 15_000, 30_000, 60_000)
-"""Pauses between passes of the ladder: dense while a shopper may be waiting, then a minute."""
+LOOK_BACKOFF_MS: Final = (
+    300, 700, 1_500, 3_000, 5_000, 8_000, 12_000, 15_000, 30_000, 60_000, 60_000, 60_000,
+    120_000, 300_000, 900_000,
+)  # fmt: skip
+"""Pauses between passes of the ladder: dense while a shopper may be waiting, then ever longer."""
+
+PENDING_LOOK_MS: Final = 30_000
+"""How often a charge that the provider has not decided is looked at."""
 
 PENDING_BACKOFF_MS: Final = 3_600_000
 """How often a pending refund, or an authorization past its expiry, is looked at."""
-
-ATTENTION_BACKOFF_MS: Final = 900_000
-"""How often a payment that waits for a person is looked at all the same."""
 
 LOOKS_BEFORE_REPLAY: Final = 1
 """Passes that ask before the same bytes are sent again: asking costs nothing."""
@@ -202,8 +205,6 @@ def _open_due(books: Books, policy: Policy, now_ms: int) -> int | None:
 def _attempt_due(books: Books, attempt: Attempt, policy: Policy, now_ms: int) -> int:
     if attempt.outcome is None:
         return max(now_ms + LOOK_BACKOFF_MS[0], attempt.sent_ms + policy.send_ms + 1)
-    if books.payment.attention is not None:
-        return now_ms + ATTENTION_BACKOFF_MS
     pause = LOOK_BACKOFF_MS[min(attempt.looks, len(LOOK_BACKOFF_MS) - 1)]
     # never sleep past the moment at which "not found" begins to count
     ripe = attempt.sent_ms + policy.window_ms + 1
@@ -215,9 +216,9 @@ def _watch_due(books: Books, now_ms: int) -> int | None:
     if books.open_attempts():
         return None
     if payment.status == "requires_action":
-        return max(payment.deadline_ms, now_ms + LOOK_BACKOFF_MS[-1])
+        return max(payment.deadline_ms, now_ms + PENDING_LOOK_MS)
     if payment.status == "processing":
-        return now_ms + LOOK_BACKOFF_MS[-1]
+        return now_ms + PENDING_LOOK_MS
     if payment.status == "requires_capture" and payment.authorization_expires_ms is not None:
         return max(payment.authorization_expires_ms, now_ms + PENDING_BACKOFF_MS)
     return now_ms + PENDING_BACKOFF_MS if pending_refunds(books) else None
