@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.store.sqlite import connect
 
 HEAD: Final = "0001"
 """The newest revision; a test holds that it is Alembic's head."""
@@ -37,14 +38,23 @@ def upgrade(url: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if sqlite_revision(path) == HEAD:
         return
-    from sqlalchemy import create_engine  # noqa: PLC0415 - slow to import, seldom needed
+    _upgrade_sqlite(path)
 
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    with engine.begin() as connection:
-        run_revisions(connection)
-    engine.dispose()
+
+def _upgrade_sqlite(path: Path) -> None:
+    """Runs the revisions in one transaction, which sqlite3 opens by itself only for some
+    statements; others who migrate the same file wait for it."""
+    from sqlalchemy import StaticPool, create_engine, event  # noqa: PLC0415 - slow, seldom needed
+
+    raw = connect(path)
+    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with engine.begin() as connection:
+            run_revisions(connection)
+    finally:
+        engine.dispose()
+        raw.close()
 
 
 def sqlite_revision(path: Path) -> str | None:

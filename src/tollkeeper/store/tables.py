@@ -17,34 +17,39 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects import postgresql
 
 metadata: Final = MetaData()
+
+TEXT: Final = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Compared byte by byte on both databases: pages are cut by identifier, and a server's language
+must not decide what comes first."""
 
 payments: Final = Table(
     "payments",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("account", TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
     Column("outcome_known", Boolean, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
-    Column("currency", Text, nullable=False),
+    Column("currency", TEXT, nullable=False),
     Column("captured_minor", BigInteger, nullable=False),
     Column("refunded_minor", BigInteger, nullable=False),
-    Column("integration", Text, nullable=False),
-    Column("provider_id", Text),
-    Column("customer", Text),
-    Column("reference", Text),
-    Column("attention", Text),
+    Column("integration", TEXT, nullable=False),
+    Column("provider_id", TEXT),
+    Column("customer", TEXT),
+    Column("reference", TEXT),
+    Column("attention", TEXT),
     Column("created_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("audit_head", Text, nullable=False),
+    Column("audit_head", TEXT, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
 Index("payments_account_id", payments.c.account, payments.c.id)
 Index("payments_account_status_id", payments.c.account, payments.c.status, payments.c.id)
-Index("payments_provider_id", payments.c.provider_id)
+Index("payments_provider_id", payments.c.provider_id, payments.c.id)
 Index(
     "payments_account_customer_id",
     payments.c.account,
@@ -71,11 +76,11 @@ Index(
 attempts: Final = Table(
     "attempts",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("payment_id", Text, nullable=False),
-    Column("operation", Text, nullable=False),
-    Column("integration", Text, nullable=False),
-    Column("outcome", Text),
+    Column("id", TEXT, primary_key=True),
+    Column("payment_id", TEXT, nullable=False),
+    Column("operation", TEXT, nullable=False),
+    Column("integration", TEXT, nullable=False),
+    Column("outcome", TEXT),
     Column("sent_ms", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
@@ -84,11 +89,11 @@ Index("attempts_payment_id", attempts.c.payment_id, attempts.c.id)
 refunds: Final = Table(
     "refunds",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("payment_id", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("payment_id", TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
-    Column("provider_id", Text),
+    Column("provider_id", TEXT),
     Column("body", LargeBinary, nullable=False),
 )
 Index("refunds_payment_id", refunds.c.payment_id, refunds.c.id)
@@ -96,10 +101,10 @@ Index("refunds_payment_id", refunds.c.payment_id, refunds.c.id)
 disputes: Final = Table(
     "disputes",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("payment_id", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("provider_id", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("payment_id", TEXT, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("provider_id", TEXT, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
 Index("disputes_payment_id", disputes.c.payment_id, disputes.c.id)
@@ -107,8 +112,8 @@ Index("disputes_payment_id", disputes.c.payment_id, disputes.c.id)
 exchanges: Final = Table(
     "exchanges",
     metadata,
-    Column("attempt_id", Text, primary_key=True),
-    Column("payment_id", Text, nullable=False),
+    Column("attempt_id", TEXT, primary_key=True),
+    Column("payment_id", TEXT, nullable=False),
     Column("sealed", Boolean, nullable=False),
     Column("request", LargeBinary),
     Column("reply", LargeBinary),
@@ -117,12 +122,12 @@ exchanges: Final = Table(
 idempotency_keys: Final = Table(
     "idempotency_keys",
     metadata,
-    Column("account", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
-    Column("token", Text, nullable=False),
-    Column("payment_id", Text, nullable=False),
-    Column("refund_id", Text),
+    Column("account", TEXT, primary_key=True),
+    Column("key", TEXT, primary_key=True),
+    Column("fingerprint", TEXT, nullable=False),
+    Column("token", TEXT, nullable=False),
+    Column("payment_id", TEXT, nullable=False),
+    Column("refund_id", TEXT),
     Column("status", Integer),
     Column("body", LargeBinary),
     Column("expires_ms", BigInteger),
@@ -137,13 +142,13 @@ Index(
 audit: Final = Table(
     "audit",
     metadata,
-    Column("payment_id", Text, primary_key=True),
+    Column("payment_id", TEXT, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
-    Column("actor", Text, nullable=False),
+    Column("actor", TEXT, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("previous", Text, nullable=False),
-    Column("hash", Text, nullable=False),
+    Column("previous", TEXT, nullable=False),
+    Column("hash", TEXT, nullable=False),
 )
 
 audit_seals: Final = Table(
@@ -152,17 +157,17 @@ audit_seals: Final = Table(
     Column("seq", BigInteger, primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
     Column("heads", BigInteger, nullable=False),
-    Column("previous", Text, nullable=False),
-    Column("hash", Text, nullable=False),
+    Column("previous", TEXT, nullable=False),
+    Column("hash", TEXT, nullable=False),
 )
 
 events: Final = Table(
     "events",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("account", Text, nullable=False),
-    Column("payment_id", Text, nullable=False),
-    Column("type", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("account", TEXT, nullable=False),
+    Column("payment_id", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),
 )
@@ -172,8 +177,8 @@ Index("events_payment_id", events.c.payment_id, events.c.id)
 webhook_endpoints: Final = Table(
     "webhook_endpoints",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("account", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("account", TEXT, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
@@ -182,12 +187,12 @@ Index("webhook_endpoints_account", webhook_endpoints.c.account, webhook_endpoint
 deliveries: Final = Table(
     "deliveries",
     metadata,
-    Column("event_id", Text, primary_key=True),
-    Column("endpoint_id", Text, primary_key=True),
-    Column("state", Text, nullable=False),
+    Column("event_id", TEXT, primary_key=True),
+    Column("endpoint_id", TEXT, primary_key=True),
+    Column("state", TEXT, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("last_status", Integer),
-    Column("last_error", Text),
+    Column("last_error", TEXT),
     Column("updated_ms", BigInteger, nullable=False),
 )
 Index("deliveries_endpoint", deliveries.c.endpoint_id, deliveries.c.event_id)
@@ -195,12 +200,12 @@ Index("deliveries_endpoint", deliveries.c.endpoint_id, deliveries.c.event_id)
 inbound_events: Final = Table(
     "inbound_events",
     metadata,
-    Column("provider", Text, primary_key=True),
-    Column("event_id", Text, primary_key=True),
-    Column("integration", Text, nullable=False),
-    Column("word", Text, nullable=False),
-    Column("fate", Text, nullable=False),
-    Column("payment_id", Text),
+    Column("provider", TEXT, primary_key=True),
+    Column("event_id", TEXT, primary_key=True),
+    Column("integration", TEXT, nullable=False),
+    Column("word", TEXT, nullable=False),
+    Column("fate", TEXT, nullable=False),
+    Column("payment_id", TEXT),
     Column("received_ms", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
 )
@@ -209,8 +214,8 @@ Index("inbound_events_received", inbound_events.c.received_ms)
 jobs: Final = Table(
     "jobs",
     metadata,
-    Column("kind", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
+    Column("kind", TEXT, primary_key=True),
+    Column("subject", TEXT, primary_key=True),
     Column("run_at_ms", BigInteger, nullable=False),
     Column("lease_until_ms", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
@@ -221,12 +226,12 @@ Index("jobs_run_at", jobs.c.run_at_ms)
 api_keys: Final = Table(
     "api_keys",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("digest", Text, nullable=False, unique=True),
-    Column("account", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("label", Text, nullable=False),
-    Column("api_version", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("digest", TEXT, nullable=False, unique=True),
+    Column("account", TEXT, nullable=False),
+    Column("role", TEXT, nullable=False),
+    Column("label", TEXT, nullable=False),
+    Column("api_version", TEXT, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger),
 )

@@ -2,22 +2,25 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
+TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "api_keys",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("label", sa.Text(), nullable=False),
-        sa.Column("api_version", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("digest", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("label", TEXT, nullable=False),
+        sa.Column("api_version", TEXT, nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -25,11 +28,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "attempts",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("operation", sa.Text(), nullable=False),
-        sa.Column("integration", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("operation", TEXT, nullable=False),
+        sa.Column("integration", TEXT, nullable=False),
+        sa.Column("outcome", TEXT, nullable=True),
         sa.Column("sent_ms", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -39,13 +42,13 @@ def upgrade() -> None:
 
     op.create_table(
         "audit",
-        sa.Column("payment_id", sa.Text(), nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("previous", TEXT, nullable=False),
+        sa.Column("hash", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("payment_id", "seq"),
     )
     op.create_table(
@@ -53,18 +56,18 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("heads", sa.BigInteger(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("previous", TEXT, nullable=False),
+        sa.Column("hash", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
     op.create_table(
         "deliveries",
-        sa.Column("event_id", sa.Text(), nullable=False),
-        sa.Column("endpoint_id", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("event_id", TEXT, nullable=False),
+        sa.Column("endpoint_id", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("last_status", sa.Integer(), nullable=True),
-        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("last_error", TEXT, nullable=True),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("event_id", "endpoint_id"),
     )
@@ -73,10 +76,10 @@ def upgrade() -> None:
 
     op.create_table(
         "disputes",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("provider_id", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("provider_id", TEXT, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -85,10 +88,10 @@ def upgrade() -> None:
 
     op.create_table(
         "events",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("type", TEXT, nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -99,8 +102,8 @@ def upgrade() -> None:
 
     op.create_table(
         "exchanges",
-        sa.Column("attempt_id", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
+        sa.Column("attempt_id", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
         sa.Column("sealed", sa.Boolean(), nullable=False),
         sa.Column("request", sa.LargeBinary(), nullable=True),
         sa.Column("reply", sa.LargeBinary(), nullable=True),
@@ -108,12 +111,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "idempotency_keys",
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("fingerprint", sa.Text(), nullable=False),
-        sa.Column("token", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("refund_id", sa.Text(), nullable=True),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("fingerprint", TEXT, nullable=False),
+        sa.Column("token", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("refund_id", TEXT, nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("expires_ms", sa.BigInteger(), nullable=True),
@@ -130,12 +133,12 @@ def upgrade() -> None:
 
     op.create_table(
         "inbound_events",
-        sa.Column("provider", sa.Text(), nullable=False),
-        sa.Column("event_id", sa.Text(), nullable=False),
-        sa.Column("integration", sa.Text(), nullable=False),
-        sa.Column("word", sa.Text(), nullable=False),
-        sa.Column("fate", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=True),
+        sa.Column("provider", TEXT, nullable=False),
+        sa.Column("event_id", TEXT, nullable=False),
+        sa.Column("integration", TEXT, nullable=False),
+        sa.Column("word", TEXT, nullable=False),
+        sa.Column("fate", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=True),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("provider", "event_id"),
@@ -145,8 +148,8 @@ def upgrade() -> None:
 
     op.create_table(
         "jobs",
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
         sa.Column("run_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("lease_until_ms", sa.BigInteger(), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
@@ -158,23 +161,23 @@ def upgrade() -> None:
 
     op.create_table(
         "payments",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("outcome_known", sa.Boolean(), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("currency", TEXT, nullable=False),
         sa.Column("captured_minor", sa.BigInteger(), nullable=False),
         sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
-        sa.Column("integration", sa.Text(), nullable=False),
-        sa.Column("provider_id", sa.Text(), nullable=True),
-        sa.Column("customer", sa.Text(), nullable=True),
-        sa.Column("reference", sa.Text(), nullable=True),
-        sa.Column("attention", sa.Text(), nullable=True),
+        sa.Column("integration", TEXT, nullable=False),
+        sa.Column("provider_id", TEXT, nullable=True),
+        sa.Column("customer", TEXT, nullable=True),
+        sa.Column("reference", TEXT, nullable=True),
+        sa.Column("attention", TEXT, nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("audit_head", sa.Text(), nullable=False),
+        sa.Column("audit_head", TEXT, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -204,15 +207,15 @@ def upgrade() -> None:
             sqlite_where=sa.text("attention IS NOT NULL"),
             postgresql_where=sa.text("attention IS NOT NULL"),
         )
-        batch_op.create_index("payments_provider_id", ["provider_id"], unique=False)
+        batch_op.create_index("payments_provider_id", ["provider_id", "id"], unique=False)
 
     op.create_table(
         "refunds",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("payment_id", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
-        sa.Column("provider_id", sa.Text(), nullable=True),
+        sa.Column("provider_id", TEXT, nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -221,8 +224,8 @@ def upgrade() -> None:
 
     op.create_table(
         "webhook_endpoints",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),

@@ -1,0 +1,97 @@
+"""Reading by id and reading pages never scan a table, on either database."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.store.backends import OnPostgres
+
+from tollkeeper.store import migrate
+from tollkeeper.store.operations import changes, hooks, keeping, queue, reading
+from tollkeeper.store.statements import Statement
+
+FILTERS: tuple[tuple[str, ...], ...] = ((), ("status",), ("customer",), ("reference",))
+PAGES = [
+    reading._page(filters, backwards=backwards)
+    for filters in FILTERS
+    for backwards in (False, True)
+]
+VALUES: dict[str, Any] = {
+    "id": "pay_1", "account": "acc_1", "cursor": "pay_5", "limit": 20, "status": "processing",
+    "customer": "c5", "reference": "r5", "attempt_id": "att_1", "payment_id": "pay_1",
+    "provider_id": "pi_5", "key": "k", "digest": "d", "event_id": "evt_1", "endpoint_id": "we_1",
+    "seq": 1, "after": "pay_1", "now_ms": 5, "lease": 9, "kind": "settle", "subject": "pay_1",
+    "the_fence": 1,
+}  # fmt: skip
+INDEXED: list[Statement] = [
+    reading.SELECT_BOOKS, reading.SELECT_PAYMENT, reading.SELECT_BY_PROVIDER_ID,
+    reading.SELECT_EXCHANGE, reading.SELECT_AUDIT, reading.SELECT_EVENT, reading.PAGE_EVENTS,
+    reading.PAGE_IDS, changes.SELECT_KEY, changes.SELECT_LINK, hooks.SELECT_ENDPOINT,
+    hooks.SELECT_DELIVERY, hooks.LIST_DELIVERIES, hooks.LIST_ENDPOINTS, keeping.FIND_API_KEY,
+    queue.CLAIM_JOBS, queue.FINISH_JOB, *PAGES,
+]  # fmt: skip
+FILL = """
+INSERT INTO payments (id, account, status, outcome_known, amount_minor, currency, captured_minor,
+  refunded_minor, integration, provider_id, customer, reference, created_ms, updated_ms, seq,
+  audit_head, body)
+SELECT 'pay_' || n, 'acc_' || (n % 50), 'processing', {true}, 1, 'EUR', 0, 0, 'v', 'pi_' || n,
+  'c' || n, 'r' || n, n, n, 1, '', {empty} FROM {numbers};
+INSERT INTO attempts SELECT 'att_' || n, 'pay_' || n, 'authorize', 'v', NULL, n, {empty}
+  FROM {numbers};
+INSERT INTO refunds SELECT 're_' || n, 'pay_' || n, 'pending', 1, NULL, {empty} FROM {numbers};
+INSERT INTO disputes SELECT 'dp_' || n, 'pay_' || n, 'open', 'p', {empty} FROM {numbers};
+INSERT INTO exchanges SELECT 'att_' || n, 'pay_' || n, {true}, NULL, NULL FROM {numbers};
+INSERT INTO audit SELECT 'pay_' || n, 1, n, 'a', {empty}, '', '' FROM {numbers};
+INSERT INTO events SELECT 'evt_' || n, 'acc_' || (n % 50), 'pay_' || n, 't', n, {empty}
+  FROM {numbers};
+INSERT INTO idempotency_keys SELECT 'acc_1', 'k' || n, 'f', 't', 'pay_' || n, NULL, NULL, NULL, NULL
+  FROM {numbers};
+INSERT INTO deliveries SELECT 'evt_' || n, 'we_' || (n % 50), 'pending', 0, NULL, NULL, n
+  FROM {numbers};
+INSERT INTO webhook_endpoints SELECT 'we_' || n, 'acc_' || n, {true}, {empty} FROM {numbers};
+INSERT INTO jobs SELECT 'settle', 'pay_' || n, 1000 + n, 0, 0, 0 FROM {numbers};
+INSERT INTO api_keys SELECT 'key_' || n, 'd' || n, 'a', 'r', 'l', 'v', n, NULL FROM {numbers};
+"""
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    path = tmp_path / "plans.sqlite3"
+    migrate.upgrade(str(path))
+    connection = sqlite3.connect(path)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("statement", INDEXED, ids=lambda s: s.name)
+def test_sqlite_searches_an_index(sqlite: sqlite3.Connection, statement: Statement) -> None:
+    text, values = statement.sql("sqlite", VALUES)
+    plan = [row[3] for row in sqlite.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    scans = [step for step in plan if step.startswith("SCAN") and "due" not in step]
+    assert scans == []
+    assert any("SEARCH" in step for step in plan)
+    assert [step for step in plan if "TEMP B-TREE" in step] == []
+
+
+@pytest.mark.postgres
+async def test_postgres_searches_an_index(postgres: OnPostgres) -> None:
+    text = FILL.format(true="true", empty="''::bytea", numbers="generate_series(1, 20000) AS n")
+    connection = await asyncpg.connect(postgres.dsn)
+    scanned = []
+    try:
+        for statement in filter(str.strip, text.split(";")):
+            await connection.execute(statement)
+        await connection.execute("ANALYZE")
+        for asked in INDEXED:
+            sql, values = asked.sql("postgresql", VALUES)
+            plan = [row[0] for row in await connection.fetch(f"EXPLAIN {sql}", *values)]
+            if any("Seq Scan" in line or " Sort" in line for line in plan):
+                scanned.append((asked.name, plan))
+    finally:
+        await connection.execute("TRUNCATE payments, attempts, refunds, disputes, exchanges, audit,"
+            "events, idempotency_keys, deliveries, webhook_endpoints, jobs, api_keys")  # fmt: skip
+        await connection.close()
+    assert scanned == []
