@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import api_page
 import simulator_page
+from tollkeeper.api.problems import status_of
 from tollkeeper.kernel import errors
 from tollkeeper.payments import moves
 from tollkeeper.wire import addresses, failures, trip
@@ -32,7 +34,7 @@ SIDES = {"caller": "the caller", "ours": "us", "provider": "the provider"}
 def errors_page() -> str:
     """`docs/reference/errors.md`: every class of error with its code, side and advice."""
     rows = [
-        f"| `{kind.code}` | {SIDES[kind.side]} | {_yes(kind.retryable)} "
+        f"| `{kind.code}` | {status_of(kind)[0]} | {SIDES[kind.side]} | {_yes(kind.retryable)} "
         f"| {_yes(kind.money_may_have_moved)} | {kind.advice} |"
         for kind in sorted(error_classes(), key=lambda kind: kind.code)
     ]
@@ -40,8 +42,8 @@ def errors_page() -> str:
         "# Errors\n\nEvery answer that is not a success is a problem document (RFC 9457) with one "
         "of these codes. A decline is not an error: it is a payment whose status is `failed` or a "
         "refund that did not go through, with a reason.\n\n"
-        "| code | who has to act | retry | money may have moved | advice |\n"
-        "|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        "| code | HTTP status | who has to act | retry | money may have moved | advice |\n"
+        "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 
@@ -103,6 +105,7 @@ def destinations_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/api.md": api_page.page,
     "docs/reference/errors.md": errors_page,
     "docs/reference/simulator.md": simulator_page.page,
     "docs/reference/statuses.md": moves_page,

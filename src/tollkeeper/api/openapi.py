@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
+from tollkeeper.api.requests import CreateEndpoint
 from tollkeeper.api.routes import ROUTES, Route
 from tollkeeper.flows.keys import API_VERSIONS, ROLES
 from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH
@@ -141,7 +142,7 @@ def refusals(route: Route) -> list[int]:
     if route.method == "POST":
         found |= set(WITH_BODY)
         found |= {415} if not route.signed else set()
-    if route.money or route.path == "/v1/webhook_endpoints":
+    if route.money or route.body is CreateEndpoint:
         found.add(409)
     return sorted(found)
 
