@@ -157,3 +157,17 @@ async def test_a_key_that_is_too_quick_is_slowed_down_and_nobody_else(tmp_path: 
         assert (await it.get("/v1/payments", role="viewer")).status == 200
         await asyncio.sleep(0.4)
         assert (await it.get("/v1/payments")).status == 200
+
+
+async def test_who_sends_slowly_takes_nobody_s_place(tmp_path: Path) -> None:
+    async with stage(tmp_path, max_in_flight=2) as it:
+        head = (
+            b"POST /v1/inbound/stripe/2022-11-15 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        )
+        slow = [await _connect(it) for _ in range(4)]
+        for _, writer in slow:
+            writer.write(head + b"{")
+        await asyncio.sleep(0.1)
+        assert (await it.post("/v1/payments", PAYMENT)).status == 201
+        for _, writer in slow:
+            writer.close()

@@ -40,11 +40,15 @@ class Desk:
         self._keys: dict[str, tuple[ApiKey, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def enter(self) -> None:
-        """Counts a request in, or refuses it at once. `leave` must follow."""
+    def refuse_if_full(self) -> None:
+        """Raises `Overloaded` where nobody could be let in now."""
         limit = self.world.settings.max_in_flight
         if self.in_flight >= limit:
             raise Overloaded(f"{limit} requests are being served already")
+
+    def enter(self) -> None:
+        """Counts a request in, or refuses it. `leave` must follow."""
+        self.refuse_if_full()
         self.in_flight += 1
 
     def leave(self) -> None:

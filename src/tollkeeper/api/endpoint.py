@@ -4,6 +4,7 @@ Law: whatever happens inside, the caller gets a problem document with a code and
 nobody's bytes are logged.
 """
 
+import traceback
 from typing import Final
 
 import structlog
@@ -34,7 +35,6 @@ from tollkeeper.kernel.errors import (
     TollkeeperError,
     Unauthenticated,
 )
-from tollkeeper.payments.cards import mask_card_numbers
 
 MAX_INBOUND_BYTES: Final = 524_288
 """A provider's webhook may carry a whole payment with its history."""
@@ -53,16 +53,13 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     request_id = desk.world.new_id("req")
     version = API_VERSIONS[-1]
     try:
-        desk.enter()
-        try:
-            version = _wanted_version(scope) or version
-            call = await _call(route, desk, scope, receive, request_id)
-            if call.key is not None and header(scope, VERSION_HEADER) is None:
-                version = call.key.api_version
-            answer = await route.handler(call)
-            _count(metrics, route, answer)
-        finally:
-            desk.leave()
+        desk.refuse_if_full()
+        version = _wanted_version(scope) or version
+        call = await _call(route, desk, scope, receive, request_id)
+        if call.key is not None and header(scope, VERSION_HEADER) is None:
+            version = call.key.api_version
+        answer = await _inside(route, desk, call)
+        _count(metrics, route, answer)
     except TollkeeperError as error:
         answer = _refused(error, request_id, metrics)
     except Disconnected:
@@ -72,6 +69,15 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     stamp(answer, request_id, version)
     metrics.answered(route.method, route.path, answer.status, clock.monotonic() - began)
     return answer
+
+
+async def _inside(route: Route, desk: Desk, call: Call) -> Answer:
+    """Runs the handler. Only whole requests are counted: who sends slowly takes nobody's place."""
+    desk.enter()
+    try:
+        return await route.handler(call)
+    finally:
+        desk.leave()
 
 
 async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, request_id: str) -> Call:
@@ -138,13 +144,15 @@ def _refused(error: TollkeeperError, request_id: str, metrics: Metrics) -> Answe
 
 
 def unexpected(error: Exception, request_id: str, route: str) -> Answer:
-    """A 500 for a bug of ours; the log has its name and place, no local values."""
+    """A 500 for a bug of ours. The log has its kind and its place: an error's own words, and the
+    values around it, may hold what a caller sent."""
+    frames = traceback.extract_tb(error.__traceback__)
     log.error(
         "internal_error",
         request_id=request_id,
         route=route,
-        error=mask_card_numbers(f"{type(error).__name__}: {error}"),
-        exc_info=(type(error), None, error.__traceback__),
+        error=type(error).__name__,
+        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     )
     return problem_answer(TollkeeperError("something went wrong on our side"), request_id)
 
