@@ -11,8 +11,9 @@ from tollkeeper.flows.ports import Job, Store
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 
-LEASE_MS: Final = 90_000
-"""Longer than any pass: a pass asks at most ten questions, each bounded by the wire's total."""
+LEASE_MS: Final = 30_000
+"""How long a dead process keeps a job from the others. A pass may take longer: then two may walk
+the same payment, which is safe, as every change is decided anew and keys keep sends apart."""
 
 IDLE_SECONDS: Final = 0.2
 """How soon a job that another process made due is noticed."""
