@@ -230,6 +230,20 @@ async def test_a_webhook_is_taken_once_whatever_its_type(tmp_path: Path) -> None
         assert fates == ["queued", "duplicate", "unmatched", "unknown_type", "duplicate"]
 
 
+async def test_a_webhook_that_a_change_made_unreadable_is_still_a_reason_to_look(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as it:
+        paid = await it.pay()
+        bare = {"id": paid["provider_id"], "object": "payment_intent", "status": ["new shape"]}
+        assert (await _send(it, _event("payment_intent.succeeded", bare))).body["fate"] == "queued"
+        dispute = {"id": "dp_1", "payment_intent": paid["provider_id"], "amount": "12"}
+        told = await _send(it, _event("charge.dispute.created", dispute, 2))
+        assert told.body["fate"] == "queued"
+        odd = await _send(it, _event("payment_intent.succeeded", {"id": 7}, 3))
+        assert (odd.status, odd.body["fate"]) == (200, "unknown_type")
+
+
 async def test_a_webhook_without_a_good_signature_is_refused(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         body = _event("payment_intent.succeeded", {"id": "pi_1"})

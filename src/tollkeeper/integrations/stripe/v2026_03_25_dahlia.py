@@ -454,9 +454,12 @@ def event(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], now
     _check_signature(body, headers.get("stripe-signature", ""), secrets, now_ms)
     try:
         said = msgspec.json.decode(body, type=EventReply)
-        return _EVENT_READERS[EVENT_TOPICS.get(said.type, "other")](said)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SignatureRefused(f"the body is no event: {error}") from error
+    try:
+        return _EVENT_READERS[EVENT_TOPICS.get(said.type, "other")](said)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _unread_event(said)
 
 
 def _check_signature(body: bytes, header: str, secrets: tuple[str, ...], now_ms: int) -> None:
@@ -477,6 +480,22 @@ def _check_signature(body: bytes, header: str, secrets: tuple[str, ...], now_ms:
 
 def _other_event(said: EventReply) -> Event:
     return Event(event_id=said.id, word=said.type, topic="other")
+
+
+def _unread_event(said: EventReply) -> Event:
+    """A signed event about something that we cannot read whole: still a reason to look at it."""
+    try:
+        item = msgspec.json.decode(said.data.object, type=EventObject)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _other_event(said)
+    return Event(
+        event_id=said.id,
+        word=said.type,
+        topic="charge",
+        charge_id=item.payment_intent or item.id,
+        payment_id=item.metadata.tollkeeper_payment,
+        attempt_id=item.metadata.tollkeeper_attempt,
+    )
 
 
 def _charge_event(said: EventReply) -> Event:
