@@ -1,5 +1,6 @@
 """`tollkeeper serve`, `up` and `simulator`: programs that run until they are stopped."""
 
+import importlib
 import json
 import os
 import secrets
@@ -21,6 +22,9 @@ from tollkeeper.cli.opening import Config, console, with_world
 from tollkeeper.flows import keys
 from tollkeeper.kernel.errors import Misconfigured, Unavailable
 
+SERVER: Final = "tollkeeper.api.server"
+"""Started by its name: doors do not know each other."""
+
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
 DEMO_API_VERSION: Final = "2022-11-15"
@@ -39,9 +43,7 @@ def serve(*, config: Config = None) -> int:
     Example: `tollkeeper serve --config production.toml`
     """
     settings = app.read_settings(config)
-    from tollkeeper.api.server import run  # noqa: PLC0415 - started by name, not imported by doors
-
-    run(settings)
+    importlib.import_module(SERVER).run(settings)
     return 0
 
 

@@ -1,12 +1,10 @@
 """What goes wrong in a simulated world, and when it stops."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tollkeeper.simulator.faults import FaultRule
-
-if TYPE_CHECKING:
-    from tollkeeper.testing.world import Simulation
+from tollkeeper.testing.world import Simulation
 
 MONEY: Final = (
     "payment_intents.create",
@@ -47,7 +45,7 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-async def stir(simulation: "Simulation", seconds: float) -> None:
+async def stir(simulation: Simulation, seconds: float) -> None:
     """Kills, faults and bad weather for `seconds`; then calm."""
     chance, loop = simulation.loop.chance, simulation.loop
     level = simulation.temper.chaos
@@ -58,7 +56,7 @@ async def stir(simulation: "Simulation", seconds: float) -> None:
     calm(simulation)
 
 
-def calm(simulation: "Simulation") -> None:
+def calm(simulation: Simulation) -> None:
     """Everything works from now on."""
     simulation.calm = True
     simulation.core.faults.clear()
@@ -69,7 +67,7 @@ def calm(simulation: "Simulation") -> None:
     simulation.hook.away = 0.0
 
 
-def _kill(simulation: "Simulation") -> None:
+def _kill(simulation: Simulation) -> None:
     replica = simulation.loop.chance.choice(simulation.replicas)
     if replica.process.dead:
         return
@@ -79,12 +77,12 @@ def _kill(simulation: "Simulation") -> None:
     simulation.loop.outside(_restart(simulation, replica))
 
 
-async def _restart(simulation: "Simulation", replica: Any) -> None:
+async def _restart(simulation: Simulation, replica: Any) -> None:
     await asyncio.sleep(0.2 + simulation.loop.chance.random() * 4)
     replica.start()
 
 
-def _fault(simulation: "Simulation") -> None:
+def _fault(simulation: Simulation) -> None:
     chance = simulation.loop.chance
     if chance.random() < 0.3:
         simulation.core.faults.clear()
@@ -95,7 +93,7 @@ def _fault(simulation: "Simulation") -> None:
     simulation.core.faults.add(rule)
 
 
-def _weather(simulation: "Simulation") -> None:
+def _weather(simulation: Simulation) -> None:
     chance, weather = simulation.loop.chance, simulation.weather
     pick = (0.0, 0.0, 0.1, 0.4)
     weather.refuse = chance.choice(pick)
@@ -106,12 +104,12 @@ def _weather(simulation: "Simulation") -> None:
     weather.tail = chance.choice((0.0, 0.2))
 
 
-def _disk(simulation: "Simulation") -> None:
+def _disk(simulation: Simulation) -> None:
     chance, disk = simulation.loop.chance, simulation.disk
     disk.doubt = chance.choice((0.0, 0.0, 0.05, 0.3))
     disk.absent = chance.choice((0.0, 0.0, 0.05, 0.2))
     disk.latency_seconds = chance.choice((0.001, 0.01, 0.3))
 
 
-def _merchant(simulation: "Simulation") -> None:
+def _merchant(simulation: Simulation) -> None:
     simulation.hook.away = simulation.loop.chance.choice((0.0, 0.5, 1.0))

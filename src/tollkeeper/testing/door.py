@@ -1,15 +1,15 @@
 """The service's real ASGI application, called directly: no socket, no thread."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import msgspec
 
 from tollkeeper.api.application import create_app
 from tollkeeper.flows.world import World
+from tollkeeper.testing.loop import Process, VirtualLoop
 
-if TYPE_CHECKING:
-    from tollkeeper.testing.world import Replica, Simulation
+API_KEY: Final = "tk_simulation"
 
 APPS: dict[int, Any] = {}
 """One application per replica number, built once for all seeds: building routes takes long."""
@@ -58,17 +58,13 @@ class Door:
         self._app.state.service = Behind(world)
 
     async def request(
-        self,
-        simulation: "Simulation",
-        replica: "Replica",
-        call: Call,
-        seconds: float,
+        self, loop: VirtualLoop, process: Process, call: Call, seconds: float
     ) -> Answer | None:
         """One request; `None` when there was no answer within `seconds` (or ever)."""
-        answer: asyncio.Future[Answer] = simulation.loop.create_future()
-        if not replica.process.dead:
+        answer: asyncio.Future[Answer] = loop.create_future()
+        if not process.dead:
             handling = self._handle(call, answer)
-            simulation.loop.start_in(replica.process, handling)
+            loop.start_in(process, handling)
         try:
             async with asyncio.timeout(seconds):
                 return await answer

@@ -1,16 +1,14 @@
 """Simulated callers: merchants' servers that retry, double-click, give up and follow up."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from tollkeeper.payments.invariants import Given
 from tollkeeper.simulator.messages import SimRequest
-from tollkeeper.testing.door import Answer, Call
-
-if TYPE_CHECKING:
-    from tollkeeper.testing.world import Simulation
+from tollkeeper.testing.door import API_KEY, Answer, Call
+from tollkeeper.testing.world import Simulation
 
 CARDS: Final = (
     "pm_card_visa",
@@ -32,7 +30,7 @@ POLL_SECONDS: Final = 2.0
 class Caller:
     """One merchant's server that makes one payment and what follows."""
 
-    def __init__(self, simulation: "Simulation", number: int) -> None:
+    def __init__(self, simulation: Simulation, number: int) -> None:
         self.simulation = simulation
         self.chance = simulation.loop.chance
         self.number = number
@@ -105,8 +103,6 @@ class Caller:
             simulation.coverage.count("key.in_flight")
 
     async def _send(self, method: str, path: str, data: bytes, key: str = "") -> Answer | None:
-        from tollkeeper.testing.world import API_KEY  # noqa: PLC0415 - worlds hold callers
-
         simulation = self.simulation
         headers = [("authorization", f"Bearer {API_KEY}"), ("content-type", "application/json")]
         if key:
@@ -115,7 +111,7 @@ class Caller:
         await asyncio.sleep(self.chance.random() * 0.05)
         seconds = self.chance.choice((1.0, 5.0, 40.0, 40.0))
         call = Call(method, path, headers, data)
-        answer = await replica.door.request(simulation, replica, call, seconds)
+        answer = await replica.door.request(simulation.loop, replica.process, call, seconds)
         lost = not simulation.calm and self.chance.random() < 0.05
         return None if lost else answer
 

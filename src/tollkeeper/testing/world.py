@@ -30,13 +30,12 @@ from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.store.operations import keeping, reading
 from tollkeeper.testing.coverage import Coverage
-from tollkeeper.testing.door import Call, Door
+from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
 from tollkeeper.testing.network import SimulatedHook, SimulatedWire, Weather
 from tollkeeper.testing.ports import GlassVault, SeededChance, VirtualClock
 from tollkeeper.testing.storage import Disk, SimulatedDriver, WatchedStore, new_database
 
-API_KEY: Final = "tk_simulation"
 PROVIDER_KEY: Final = "sk_test_simulation"
 WINDOW_SECONDS: Final = 12.0
 """W in these worlds: above the longest lateness of the network plus the longest late effect."""
@@ -218,7 +217,9 @@ class Simulation:
         replica = self.loop.chance.choice(self.replicas)
         self._note_order(body)
         path = "/" + url.split("/", 3)[3]
-        answer = await replica.door.request(self, replica, Call("POST", path, headers, body), 10.0)
+        answer = await replica.door.request(
+            self.loop, replica.process, Call("POST", path, headers, body), 10.0
+        )
         if answer is None:
             raise TimeoutError("simulated: no answer to the webhook")
         return answer.status
