@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import api_page
+import cli_page
+import settings_page
+import simulation_page
 import simulator_page
 from tollkeeper.api.problems import status_of
 from tollkeeper.kernel import errors
@@ -106,7 +109,10 @@ def destinations_page() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/api.md": api_page.page,
+    "docs/reference/cli.md": cli_page.page,
     "docs/reference/errors.md": errors_page,
+    "docs/reference/planted-bugs.md": simulation_page.page,
+    "docs/reference/settings.md": settings_page.page,
     "docs/reference/simulator.md": simulator_page.page,
     "docs/reference/statuses.md": moves_page,
     "docs/reference/webhook-destinations.md": destinations_page,

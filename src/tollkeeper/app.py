@@ -4,9 +4,11 @@ import asyncio
 import base64
 import os
 import secrets
+import sys
 import time
 import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,6 +26,7 @@ from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.values import WireRequest
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.payments.cards import mask_card_numbers
 from tollkeeper.routing import weights
 from tollkeeper.settings import Settings
 from tollkeeper.store import migrate
@@ -41,6 +44,39 @@ FATAL_EXIT: Final = 70
 """EX_SOFTWARE of sysexits: the supervisor starts us again, and the store is read anew."""
 
 log: Final = structlog.get_logger("tollkeeper")
+
+
+def configure_logging(settings: Settings) -> None:
+    """Logs as JSON lines on standard error: no local values of a traceback, which may hold tokens,
+    and no card number, whoever put it there."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _where_it_broke,
+            _without_card_numbers,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _where_it_broke(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    if event.pop("exc_info", None):
+        kind, _value, trace = sys.exc_info()
+        place = traceback.extract_tb(trace)[-1] if trace is not None else None
+        event["error_kind"] = kind.__name__ if kind is not None else ""
+        event["error_place"] = f"{place.filename}:{place.lineno}" if place is not None else ""
+    return event
+
+
+def _without_card_numbers(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = mask_card_numbers(value)
+    return event
 
 
 class SystemClock:

@@ -1,64 +1,123 @@
-"""Settings: one value with every default in sight; `app` fills it from a file and environment."""
+"""Settings: one value with every default in sight; `app` fills it from a file and environment.
 
-from typing import Literal
+The reference page of settings is drawn from the descriptions here.
+"""
+
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider account. `secret_key` authenticates us; `webhook_secrets` check its webhooks.
+    """One provider account, in a table `[providers.NAME]`."""
 
-    `base_url` replaces the provider's own address; `in_flight_window_seconds` replaces what the
-    integration version declares (the longest a request that we gave up on may still land).
-    """
-
-    secret_key: str = ""
-    webhook_secrets: tuple[str, ...] = ()
-    base_url: str | None = None
-    in_flight_window_seconds: float | None = None
+    secret_key: Annotated[str, Meta(description="What authenticates us at the provider.")] = ""
+    webhook_secrets: Annotated[
+        tuple[str, ...],
+        Meta(description="What the provider signs its webhooks with; several during a rotation."),
+    ] = ()
+    base_url: Annotated[
+        str | None,
+        Meta(description="Where the provider is, where that is not its own public address."),
+    ] = None
+    in_flight_window_seconds: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(
+            description="The longest that a request which we gave up on may still take effect, "
+            "where it is not what the integration version says.",
+        ),
+    ] = None
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seconds that each stage of one send to a provider may take, and all of them together."""
+    """How long each stage of one send to a provider may take, in a table `[timeouts]`."""
 
-    dns_seconds: float = 3.0
-    connect_seconds: float = 3.0
-    tls_seconds: float = 5.0
-    send_seconds: float = 5.0
-    wait_seconds: float = 20.0
-    read_seconds: float = 5.0
-    total_seconds: float = 30.0
+    dns_seconds: Annotated[Seconds, Meta(description="Resolving the name.")] = 3.0
+    connect_seconds: Annotated[Seconds, Meta(description="The TCP connection.")] = 3.0
+    tls_seconds: Annotated[Seconds, Meta(description="The TLS handshake.")] = 5.0
+    send_seconds: Annotated[Seconds, Meta(description="Sending the request.")] = 5.0
+    wait_seconds: Annotated[Seconds, Meta(description="Waiting for the reply's first byte.")] = 20.0
+    read_seconds: Annotated[Seconds, Meta(description="Reading the rest of the reply.")] = 5.0
+    total_seconds: Annotated[Seconds, Meta(description="All stages together.")] = 30.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that can be set.
+    """Everything that can be set."""
 
-    `database`: a file (SQLite) or a `postgresql://` address. `vault_key`: 32 bytes in base64 that
-    seal what is stored of exchanges; `weights`: percent per integration version, summing to 100.
-    """
-
-    database: str = "tollkeeper.sqlite3"
-    host: str = "127.0.0.1"
-    port: int = 8080
-    public_url: str = "http://127.0.0.1:8080"
-    vault_key: str = ""
-    providers: dict[str, ProviderSettings] = {}
-    weights: dict[str, float] = msgspec.field(
-        default_factory=lambda: {"stripe@2022-11-15": 100.0}
+    database: Annotated[str, Meta(description="A file (SQLite), or a `postgresql://` address.")] = (
+        "tollkeeper.sqlite3"
     )
-    routing_salt: str = "tollkeeper"
-    timeouts: Timeouts = Timeouts()
-    shopper_deadline_seconds: float = 120.0
-    action_deadline_seconds: float = 900.0
-    attention_after_seconds: float = 600.0
-    answer_days: float = 30.0
-    inbound_days: float = 30.0
-    max_body_bytes: int = 65_536
-    receive_seconds: float = 10.0
-    max_in_flight: int = 256
-    requests_per_second_per_key: float = 0.0
-    drain_seconds: float = 35.0
-    database_connections: int = 10
-    job_concurrency: int = 16
-    webhooks_to_loopback: bool = False
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="The port to listen on.")] = 8080
+    public_url: Annotated[
+        str,
+        Meta(description="Where shoppers reach us when they come back from authentication."),
+    ] = "http://127.0.0.1:8080"
+    vault_key: Annotated[
+        str,
+        Meta(
+            description="32 random bytes in base64. They seal what is stored of exchanges and "
+            "webhook secrets; required."
+        ),
+    ] = ""
+    providers: Annotated[
+        dict[str, ProviderSettings], Meta(description="Provider accounts by provider name.")
+    ] = {}
+    weights: Annotated[
+        dict[str, float],
+        Meta(
+            description="Percent of new payments for each integration version; the sum is 100. A "
+            "version with 0 takes none but may take over after proof that another had no effect."
+        ),
+    ] = msgspec.field(default_factory=lambda: {"stripe@2022-11-15": 100.0})
+    routing_salt: Annotated[
+        str, Meta(description="Makes the assignment of customers to versions your own.")
+    ] = "tollkeeper"
+    timeouts: Annotated[Timeouts, Meta(description="See the table below.")] = Timeouts()
+    shopper_deadline_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a payment in doubt may still be repeated under its own key."),
+    ] = 120.0
+    action_deadline_seconds: Annotated[
+        Seconds,
+        Meta(description="How long a shopper may take to authenticate before we cancel."),
+    ] = 900.0
+    attention_after_seconds: Annotated[
+        Seconds,
+        Meta(description="After how long in doubt a payment needs attention of a person."),
+    ] = 600.0
+    answer_days: Annotated[
+        float, Meta(gt=0, description="How long a stored answer is repeated for its key.")
+    ] = 30.0
+    inbound_days: Annotated[
+        float, Meta(gt=0, description="How long the text of a provider's webhook is kept.")
+    ] = 30.0
+    max_body_bytes: Annotated[int, Meta(gt=0, description="The largest request body.")] = 65_536
+    receive_seconds: Annotated[
+        Seconds, Meta(description="How long a request may take to arrive whole.")
+    ] = 10.0
+    max_in_flight: Annotated[
+        int, Meta(gt=0, description="Requests inside at once; the rest are shed with 503.")
+    ] = 256
+    requests_per_second_per_key: Annotated[
+        float, Meta(ge=0, description="Rate limit of one API key; 0 for none.")
+    ] = 0.0
+    drain_seconds: Annotated[
+        Seconds, Meta(description="How long SIGTERM waits for what is under way.")
+    ] = 35.0
+    database_connections: Annotated[
+        int, Meta(gt=0, description="Connections to PostgreSQL that one replica holds.")
+    ] = 10
+    job_concurrency: Annotated[
+        int, Meta(gt=0, description="Jobs that one replica runs at once.")
+    ] = 16
+    webhooks_to_loopback: Annotated[
+        bool,
+        Meta(description="Outgoing webhooks may go to this machine, without TLS: development."),
+    ] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")
+    ] = "info"

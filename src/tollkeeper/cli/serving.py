@@ -43,8 +43,8 @@ def serve(*, config: Config = None) -> int:
     Example: `tollkeeper serve --config production.toml`
     """
     settings = app.read_settings(config)
-    importlib.import_module(SERVER).run(settings)
-    return 0
+    app.configure_logging(settings)
+    return 0 if importlib.import_module(SERVER).run(settings) else 1
 
 
 def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:

@@ -346,14 +346,17 @@ async def _replay(world: World, key: Key, taken: KeyTaken) -> Reply:
     """The answer to a key that is bound already: the stored one, or the payment as it now is."""
     if taken.fingerprint != key.fingerprint:
         raise KeyReused("this idempotency key came with another request before")
-    fresh = taken.expires_ms is not None and world.store.now_ms() < taken.expires_ms
-    if taken.body is not None and taken.status is not None and fresh:
-        if taken.status == 0:
-            raise stored_error(taken.body)
-        return Reply(body=taken.body, created=taken.status == 201, replayed=True)
+    stored = _stored(world, taken)
+    if stored is not None:
+        return stored
     books = await load(world, taken.payment_id, key.account)
     if any(a.outcome is None for a in books.open_attempts()):
         raise InFlight("the first request with this key has not been answered yet")
+    # the answer may have been stored between the two reads
+    again = await world.store.load_key(key.account, key.key)
+    stored = _stored(world, again) if again is not None else None
+    if stored is not None:
+        return stored
     if taken.refund_id is not None:
         refund = books.refund(taken.refund_id)
         assert refund is not None, "a refund's key is bound to its refund"
@@ -361,6 +364,16 @@ async def _replay(world: World, key: Key, taken: KeyTaken) -> Reply:
         doubtful = view.outcome == "unknown"
         return Reply(body=encode(view), created=True, doubtful=doubtful, replayed=True)
     return msgspec.structs.replace(_payment_reply(books), replayed=True)
+
+
+def _stored(world: World, taken: KeyTaken) -> Reply | None:
+    """The stored answer while it lasts; raises where it was an error."""
+    fresh = taken.expires_ms is not None and world.store.now_ms() < taken.expires_ms
+    if taken.body is None or taken.status is None or not fresh:
+        return None
+    if taken.status == 0:
+        raise stored_error(taken.body)
+    return Reply(body=taken.body, created=taken.status == 201, replayed=True)
 
 
 def stored_error(body: bytes) -> TollkeeperError:
