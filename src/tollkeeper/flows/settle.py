@@ -45,7 +45,7 @@ from tollkeeper.payments.ladder import (
 )
 from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen
 from tollkeeper.payments.payment import Attempt, Books, is_open
-from tollkeeper.payments.reconcile import reconcile_charge, reconcile_refunds
+from tollkeeper.payments.reconcile import is_overtaken, reconcile_charge, reconcile_refunds
 from tollkeeper.payments.reservation import open_abandon, sent_by
 from tollkeeper.payments.results import apply_outcome
 
@@ -245,8 +245,11 @@ async def _saw_charge(current: Pass, charge: Charge, asked_ms: int, by: str) -> 
     current.learn(charge=charge, charge_asked_ms=asked_ms)
     now_ms = current.world.store.now_ms()
     await current.record(
-        lambda books: reconcile_charge(books, charge, now_ms, by=by), f"settling.{by}"
+        lambda books: reconcile_charge(books, charge, now_ms, by=by, asked_ms=asked_ms),
+        f"settling.{by}",
     )
+    if is_overtaken(current.books, charge):
+        current.learn(charge_failed=True)
 
 
 async def _list_refunds(current: Pass, step: Step) -> None:

@@ -5,11 +5,23 @@ never sees a socket, a clock or a secret it was not handed.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from tollkeeper.payments.outcome import Event, Operation, Outcome
+
+Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""An amount on the wire. JSON's readers agree on whole numbers below 2**53 (RFC 8259, section 6);
+what is beyond is no money, and no column of ours could hold it."""
+
+
+def storable(body: bytes) -> bytes:
+    """`body`, unless some string of it may hold a NUL character, which no text of PostgreSQL can:
+    raises ValueError, so that it is unknown before anything is decided on it."""
+    if b"\\u0000" in body or b"\0" in body:
+        raise ValueError("a NUL character in the body")
+    return body
 
 
 class WireRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,12 +46,20 @@ def judge(payment: Payment, attempt: Attempt, outcome: Outcome) -> Outcome:
     """`outcome`, or `unknown` in its place where what it says is not what we asked for."""
     if outcome.kind not in {"approved", "pending", "declined"}:
         return outcome
-    wrong = _CHECKS[attempt.operation](payment, attempt, outcome)
+    wrong = _CHECKS[attempt.operation](payment, attempt, outcome) or _contradiction(outcome)
     if wrong is None:
         return outcome
     return msgspec.structs.replace(
         outcome, kind="unknown", decline=None, doubt=Doubt("mismatch", wrong)
     )
+
+
+def _contradiction(outcome: Outcome) -> str | None:
+    """Why a decline cannot be one: its own charge has moved money, or still may."""
+    charge = outcome.charge
+    if outcome.kind != "declined" or charge is None or charge.state in _DECLINED_IN:
+        return None
+    return f"declined, and its charge is {charge.state}"
 
 
 def _check_authorize(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | None:
@@ -115,6 +123,9 @@ def charge_mismatch(payment: Payment, charge: Charge) -> str | None:
         return f"provider id {charge.provider_id}, expected {payment.provider_id}"
     return None
 
+
+_DECLINED_IN: Final = frozenset({"declined", "open", "canceled"})
+"""States of a charge that a decline leaves; a capture that is declined leaves it open or gone."""
 
 _CHECKS: Final[dict[MoneyOperation, Callable[[Payment, Attempt, Outcome], str | None]]] = {
     "authorize": _check_authorize,

@@ -23,16 +23,27 @@ from tollkeeper.payments.results import (
 )
 
 
-def reconcile_charge(books: Books, charge: Charge, now_ms: int, *, by: str) -> Books:
-    """The books after `charge` was seen; unchanged where it tells nothing new or is not ours."""
+def reconcile_charge(books: Books, charge: Charge, now_ms: int, *, by: str, asked_ms: int) -> Books:
+    """The books after `charge` was seen; unchanged where it tells nothing new or is not ours.
+
+    `asked_ms` is when the question was put, by the store's clock: an answer that may be older than
+    what ended the payment brings nothing back to life.
+    """
     if charge_mismatch(books.payment, charge) is not None:
         return books
     before = books
     books = _settle_void(books, charge, now_ms, by)
     books = _settle_authorize(books, charge, by)
     books = _settle_capture(books, charge, by)
-    books = _external(books, charge, now_ms)
+    books = _external(books, charge, now_ms, asked_ms)
     return _touched(before, books, now_ms)
+
+
+def is_overtaken(books: Books, charge: Charge) -> bool:
+    """Whether `charge`, after it was reconciled, shows life in a payment that has ended: a reading
+    that was overtaken, so that the question must be put again."""
+    ended = books.payment.status in {"failed", "canceled"}
+    return ended and charge.state in _LATE and charge_mismatch(books.payment, charge) is None
 
 
 def reconcile_refunds(
@@ -49,7 +60,7 @@ def reconcile_refunds(
         if item.currency != books.payment.currency or item is released:
             continue
         ours = _refund_of(books, item)
-        if ours is None and not _may_be_external(books):
+        if ours is None and not _may_be_external(books, item):
             continue
         if ours is None:
             books = with_refund(books, _external_refund(books.payment, item, next(spare), now_ms))
@@ -154,7 +165,7 @@ def _settle_capture(books: Books, charge: Charge, by: str) -> Books:
     return books
 
 
-def _external(books: Books, charge: Charge, now_ms: int) -> Books:
+def _external(books: Books, charge: Charge, now_ms: int, asked_ms: int) -> Books:
     """Changes that none of our attempts made. Waits while one of ours could still explain them."""
     payment = books.payment
     if any(a.operation != "refund" for a in books.open_attempts()):
@@ -172,12 +183,12 @@ def _external(books: Books, charge: Charge, now_ms: int) -> Books:
                 capturable_minor=0,
             ),
         )
-    return _found_late(books, charge)
+    return _found_late(books, charge, asked_ms)
 
 
-def _found_late(books: Books, charge: Charge) -> Books:
+def _found_late(books: Books, charge: Charge, asked_ms: int) -> Books:
     payment = books.payment
-    if payment.status not in {"failed", "canceled"} or charge.state not in _LATE:
+    if not is_overtaken(books, charge) or asked_ms <= payment.updated_ms:
         return books
     return replace(
         books,
@@ -202,11 +213,15 @@ def _refund_of(books: Books, seen: RefundSeen) -> Refund | None:
     return books.refund(attempt.refund_id or "") if attempt is not None else None
 
 
-def _may_be_external(books: Books) -> bool:
+def _may_be_external(books: Books, seen: RefundSeen) -> bool:
     """Whether a refund that we did not make is money given back. Where nothing was captured, or a
-    capture or a cancellation is not settled yet, it may be an authorization that was released."""
+    capture or a cancellation is not settled yet, it may be an authorization that was released; and
+    more than was captured and not given back yet is a misreading."""
     open_operations = {a.operation for a in books.open_attempts()}
-    return books.payment.captured_minor > 0 and not open_operations - {"refund"}
+    payment = totals(books).payment
+    left = payment.captured_minor - payment.refunded_minor
+    possible = seen.state == "failed" or 0 < seen.amount_minor <= left
+    return payment.captured_minor > 0 and possible and not open_operations - {"refund"}
 
 
 def _released(books: Books, seen: tuple[RefundSeen, ...]) -> RefundSeen | None:

@@ -48,6 +48,7 @@ def bucket_of(salt: str, key: str) -> int:
 
 def next_version(weights: Mapping[str, float], tried: Sequence[str]) -> str | None:
     """The version to fail over to after those in `tried`: the heaviest of the same table that was
-    not tried yet. Only for attempts that are proved to have had no effect."""
-    left = [(weight, name) for name, weight in weights.items() if name not in tried]
+    not tried yet; one of no weight was taken out of service and gets nothing. Only for attempts
+    that are proved to have had no effect."""
+    left = [(weight, name) for name, weight in weights.items() if weight > 0 and name not in tried]
     return max(left, key=lambda item: item[0])[1] if left else None

@@ -14,11 +14,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from tollkeeper.integrations.values import (
+    Amount,
     Integration,
     Order,
     SignatureRefused,
     WireReply,
     WireRequest,
+    storable,
     words,
 )
 from tollkeeper.payments.outcome import (
@@ -62,17 +64,17 @@ class LastPaymentError(msgspec.Struct):
 
 
 class LatestCharge(msgspec.Struct):
-    amount_captured: int
-    amount_refunded: int
+    amount_captured: Amount
+    amount_refunded: Amount
 
 
 class PaymentIntent(msgspec.Struct):
     id: str
     status: str
-    amount: int
+    amount: Amount
     currency: str
-    amount_capturable: int = 0
-    amount_received: int = 0
+    amount_capturable: Amount = 0
+    amount_received: Amount = 0
     metadata: Metadata = msgspec.field(default_factory=Metadata)
     next_action: NextAction | None = None
     last_payment_error: LastPaymentError | None = None
@@ -82,7 +84,7 @@ class PaymentIntent(msgspec.Struct):
 class Refund(msgspec.Struct):
     id: str
     status: str
-    amount: int
+    amount: Amount
     currency: str
     payment_intent: str | None = None
     metadata: Metadata = msgspec.field(default_factory=Metadata)
@@ -91,7 +93,7 @@ class Refund(msgspec.Struct):
 class Dispute(msgspec.Struct):
     id: str
     status: str
-    amount: int
+    amount: Amount
     currency: str
     reason: str = ""
     payment_intent: str | None = None
@@ -299,8 +301,8 @@ def credentials(secret: str) -> tuple[tuple[str, str], ...]:
 def outcome(operation: Operation, reply: WireReply) -> Outcome:
     """What the reply says, in our words; `unknown` for whatever the tables do not know."""
     try:
-        ok = reply.status == 200
-        said = _READERS[operation](reply.body) if ok else _refusal(reply)
+        body = storable(reply.body)
+        said = _READERS[operation](body) if reply.status == 200 else _refusal(reply)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         pointer = _pointer(str(error))
         said = unknown("decode", f"{operation}: {error}", pointer, reply.body[:80])
@@ -425,7 +427,10 @@ def _refusal(reply: WireReply) -> Outcome:
     """A reply that is not 200: a decline, a proof that nothing was executed, or unknown."""
     error = _error(reply.body)
     if reply.status == 402 and error is not None and error.type == "card_error":
-        charge = _intent(error.payment_intent).charge if error.payment_intent else None
+        said = _intent(error.payment_intent) if error.payment_intent else None
+        if said is not None and said.charge is None:
+            return said  # its intent cannot be read, so neither can what it says about it
+        charge = said.charge if said is not None else None
         return Outcome(kind="declined", decline=_decline(error), charge=charge)
     if reply.status in REFUSED_STATUSES:
         code = error.code if error is not None and error.code else f"http_{reply.status}"
@@ -453,7 +458,7 @@ def event(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], now
     """The webhook in our words, after its signature and its time were checked."""
     _check_signature(body, headers.get("stripe-signature", ""), secrets, now_ms)
     try:
-        said = msgspec.json.decode(body, type=EventReply)
+        said = msgspec.json.decode(storable(body), type=EventReply)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SignatureRefused(f"the body is no event: {error}") from error
     try:
