@@ -1,0 +1,121 @@
+"""CPU that a payment costs: our service's process, and what it adds to the bare provider call.
+
+`./dev bench payments` creates payments that are captured at once, on SQLite (FULL) and PostgreSQL,
+1 and 16 at a time, and reads the CPU of the service's process alone. Beside it, in the same run: a
+straightforward service (FastAPI, async SQLAlchemy, the provider's own library) that writes the same.
+Example: `./dev bench payments --payments 4000 --json`
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import rig
+
+BENCH = Path(__file__).parent
+STRAIGHTFORWARD = BENCH.parent / ".venv-bench" / "bin" / "python"
+WARM = 300
+AT_ONCE = (1, 16)
+
+
+def measured(program: rig.Program, port: int, secret: str, count: int, at_once: int) -> dict[str, float]:
+    """CPU in milliseconds a payment, and payments a second."""
+    name = os.urandom(6).hex()
+    warm = rig.payments(secret, f"warm-{name}", WARM)
+    work = rig.payments(secret, name, count)
+    rig.run(lambda: rig.drive(port, warm, at_once))
+    before = program.cpu_seconds()
+    load = rig.run(lambda: rig.drive(port, work, at_once))
+    spent = program.cpu_seconds() - before
+    assert load.statuses == {201: count}, load.statuses
+    return {"cpu_ms": spent / count * 1000, "per_second": count / load.seconds}
+
+
+def bare(provider: str, count: int, at_once: int) -> float:
+    """CPU in milliseconds of one provider call by our client, alone in a process."""
+    command = [sys.executable, str(BENCH / "bare.py"), provider, "--calls", str(count)]
+    command += ["--at-once", str(at_once)]
+    found = subprocess.run(
+        ["taskset", "-c", str(rig.MEASURED_CORE), *command], check=True, capture_output=True
+    )
+    return float(msgspec.json.decode(found.stdout)["cpu_ms"])
+
+
+@contextmanager
+def straightforward(folder: Path, database: str, provider: str) -> Iterator[rig.Service]:
+    """The straightforward service, on tables of its own in `database`."""
+    port = rig.free_port()
+    arguments = [str(STRAIGHTFORWARD), str(BENCH / "straightforward.py"), "--port", str(port)]
+    arguments += ["--database", database, "--provider", provider]
+    program = rig.Program(arguments, folder / "straightforward.log", measured=True)
+    try:
+        program.wait_for(f"http://127.0.0.1:{port}/ready")
+        yield rig.Service(program, port, "key")
+    finally:
+        program.stop()
+
+
+def rows(folder: Path, provider: str, store: str, database: str, given: Any) -> Iterator[dict[str, Any]]:
+    alone = {at_once: bare(provider, given.payments, at_once) for at_once in AT_ONCE}
+    with rig.service(folder, database, provider) as ours:
+        for at_once in AT_ONCE:
+            rig.say(f"{store}, {at_once} at once: ours")
+            found = measured(ours.program, ours.port, ours.secret, given.payments, at_once)
+            yield row("tollkeeper", store, at_once, found, alone[at_once])
+    if given.alone:
+        return
+    other = str(folder / "straightforward.sqlite3") if store == "sqlite" else database
+    with straightforward(folder, other, provider) as theirs:
+        for at_once in AT_ONCE:
+            rig.say(f"{store}, {at_once} at once: straightforward")
+            count = max(300, given.payments // 3)
+            found = measured(theirs.program, theirs.port, theirs.secret, count, at_once)
+            yield row("straightforward", store, at_once, found, alone[at_once])
+
+
+def row(
+    name: str, store: str, at_once: int, found: dict[str, float], bare_ms: float
+) -> dict[str, Any]:
+    return {
+        "service": name,
+        "store": store,
+        "at_once": at_once,
+        "cpu_ms": round(found["cpu_ms"], 3),
+        "bare_call_ms": round(bare_ms, 3),
+        "added_ms": round(found["cpu_ms"] - bare_ms, 3),
+        "payments_per_second": round(found["per_second"]),
+    }
+
+
+def main() -> None:
+    options = rig.parser(__doc__)
+    options.add_argument("--payments", type=int, default=3000, help="of each kind (default 3000)")
+    options.add_argument("--alone", action="store_true", help="without the straightforward service")
+    given = options.parse_args()
+    if not given.alone and not STRAIGHTFORWARD.exists():
+        raise SystemExit("no straightforward service here: run `./dev bench-env`, or use --alone")
+    found: list[dict[str, Any]] = []
+    with rig.workplace() as folder, rig.databases(folder, rig.stores(given.store)) as urls:
+        for store, database in urls.items():
+            with rig.simulator(folder) as provider:
+                found += rows(folder, provider, store, database, given)
+    rig.show(found, as_json=given.json)
+    if not given.alone and not given.json:
+        ratios(found)
+
+
+def ratios(found: list[dict[str, Any]]) -> None:
+    costs = {(row["service"], row["store"], row["at_once"]): row["cpu_ms"] for row in found}
+    for (name, store, at_once), cpu_ms in costs.items():
+        if name == "tollkeeper":
+            times = costs["straightforward", store, at_once] / cpu_ms
+            print(f"{store}, {at_once} at once: the straightforward service takes {times:.1f}x")
+
+
+if __name__ == "__main__":
+    main()
