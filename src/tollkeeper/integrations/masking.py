@@ -102,9 +102,10 @@ def _masked(value: Any, name: str, kept: frozenset[str], depth: int, *, free: bo
         return [_masked(item, name, kept, depth + 1, free=free) for item in value]
     if value is None or isinstance(value, bool):
         return value
-    if name in kept and value != "" and not PRIVATE_NAME.search(name):
+    personal = name == FREE_NAME or PRIVATE_NAME.search(name) is not None
+    if name in kept and value != "" and not personal:
         return value
-    return _masked_leaf(value, name, private=free or PRIVATE_NAME.search(name) is not None)
+    return _masked_leaf(value, name, private=free or personal)
 
 
 def _masked_object(
