@@ -1,0 +1,36 @@
+"""Every rule; the documentation's catalogue is drawn from it."""
+
+from typing import Final
+
+from tollkeeper.contracts.asking import Rule
+from tollkeeper.contracts.rules import (
+    content_type,
+    default_changed,
+    field_nullable,
+    field_optional,
+    field_removed,
+    field_type,
+    parameter_limits,
+    parameter_removed,
+    parameter_required,
+    parameter_type,
+    parameter_values,
+    security_changed,
+    word_added,
+)
+
+RULES: Final[tuple[Rule, ...]] = (
+    field_removed.RULE,
+    field_nullable.RULE,
+    field_optional.RULE,
+    field_type.RULE,
+    word_added.RULE,
+    parameter_removed.RULE,
+    parameter_required.RULE,
+    parameter_values.RULE,
+    parameter_type.RULE,
+    parameter_limits.RULE,
+    default_changed.RULE,
+    content_type.RULE,
+    security_changed.RULE,
+)

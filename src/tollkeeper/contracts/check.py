@@ -1,0 +1,179 @@
+"""The check: every used path and operation asked of the new text, and compared with the old one.
+
+The question is containment in both directions: what we may send is accepted, what may come is
+understood. Paths are asked in the usage's own order, so that the same input gives the same output.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tollkeeper.contracts.asking import Bodies, Question, Side
+from tollkeeper.contracts.catalogue import RULES
+from tollkeeper.contracts.description import Description, Place
+from tollkeeper.contracts.finding import Finding, Location, merged
+from tollkeeper.contracts.requests import error_body, parameters, reply_body, request_body
+from tollkeeper.contracts.usage import OperationUsage, Usage, segments
+from tollkeeper.contracts.walking import Walk, joined, walk
+
+READ: Final = tuple(rule for rule in RULES if rule.asks == "read")
+SEND: Final = tuple(rule for rule in RULES if rule.asks == "send")
+WHOLE: Final = tuple(rule for rule in RULES if rule.asks == "operation")
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A check's result. `compatible`: no breaking finding that is not standing."""
+
+    compatible: bool
+    findings: list[Finding]
+    checked: dict[str, Any]
+
+
+def findings_of(usage: Usage, new: Description, old: Description | None) -> list[Finding]:
+    """Every finding, one for each root cause, worst first. Witnesses are not made here."""
+    found: list[Finding] = []
+    for name, operation in usage.operations.items():
+        found += _operation(usage, name, operation, new, old)
+    found += _dangling(new, old)
+    return merged(found)
+
+
+def _operation(
+    usage: Usage, name: str, operation: OperationUsage, new: Description, old: Description | None
+) -> Iterator[Finding]:
+    new_found = new.find(name)
+    old_found = old.find(name) if old is not None else None
+    if new_found is None:
+        yield _gone(name, new, known=old is not None and old_found is not None, old=old)
+        return
+    new_side = Side(description=new, operation=new_found)
+    old_side = Side(description=old, operation=old_found) if old is not None and old_found else None
+    bodies = Bodies(
+        operation=name,
+        usage=operation,
+        new_side=new_side,
+        old_side=old_side,
+        new_request=request_body(new_side),
+        old_request=request_body(old_side) if old_side is not None else None,
+        relied_on_by=usage.where.get(name, usage.name),
+    )
+    for rule in WHOLE:
+        yield from rule.check(bodies)
+    yield from _sent(usage, bodies)
+    yield from _read(usage, bodies)
+
+
+def _gone(name: str, new: Description, *, known: bool, old: Description | None) -> Finding:
+    standing = old is not None and not known
+    advice = "the operation is not described any more"
+    if standing:
+        advice = "the operation was not described before either"
+    return Finding(
+        rule="operation-removed",
+        severity="risky" if standing else "breaking",
+        operations=(name,),
+        location="webhook" if "webhook:" in name else "request",
+        path=name,
+        pointer="/paths",
+        advice=advice,
+        standing=standing,
+        before=name if known else None,
+        relied_on_by=name,
+    )
+
+
+def _sent(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
+    for path in bodies.usage.send:
+        new = _send_walk(bodies.new_side, bodies.new_request, path)
+        if new is None:
+            continue
+        old = (
+            _send_walk(bodies.old_side, bodies.old_request, path)
+            if bodies.old_side is not None
+            else None
+        )
+        question = _question(usage, bodies, path, "request", new, old)
+        for rule in SEND:
+            yield from rule.check(question)
+
+
+def _send_walk(side: Side, body: Place | None, path: str) -> Walk | None:
+    kind, mark, rest = path.partition(":")
+    if mark and kind in {"query", "header"}:
+        names = segments(rest)
+        for name, parameter in parameters(side).items():
+            if name.lower() == f"{kind}:{names[0]}".lower():
+                return walk(side.description, parameter.place, names[1:], closed=True)
+        return Walk(broken=path, broken_pointer=side.operation.operation.pointer)
+    if body is None:
+        return Walk(broken=path, broken_pointer=side.operation.operation.pointer)
+    return walk(side.description, body, segments(path), closed=True)
+
+
+def _read(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
+    webhook = "webhook:" in bodies.operation
+    location: Location = "webhook" if webhook else "response"
+    body_of = request_body if webhook else reply_body
+    yield from _paths(usage, bodies, bodies.usage.read, location, body_of)
+    yield from _paths(usage, bodies, bodies.usage.errors, "error", error_body)
+
+
+def _paths(
+    usage: Usage, bodies: Bodies, paths: tuple[str, ...], location: Location, body_of: Any
+) -> Iterator[Finding]:
+    if not paths:
+        return
+    new_side, old_side = bodies.new_side, bodies.old_side
+    new_body = body_of(new_side)
+    old_body = body_of(old_side) if old_side is not None else None
+    if new_body is None and old_body is None:
+        return  # neither text describes it: nothing can be said, and nothing has changed
+    for path in paths:
+        names = segments(path)
+        new = (
+            walk(new_side.description, new_body, names)
+            if new_body is not None
+            else Walk(broken=joined(names[:1]), broken_pointer=new_side.operation.operation.pointer)
+        )
+        old = (
+            walk(old_side.description, old_body, names)
+            if old_side is not None and old_body is not None
+            else None
+        )
+        question = _question(usage, bodies, path, location, new, old)
+        for rule in READ:
+            yield from rule.check(question)
+
+
+def _question(
+    usage: Usage, bodies: Bodies, path: str, location: Location, new: Walk, old: Walk | None
+) -> Question:
+    return Question(
+        operation=bodies.operation,
+        usage=bodies.usage,
+        path=path,
+        location=location,
+        new=new,
+        old=old,
+        new_side=bodies.new_side,
+        old_side=bodies.old_side,
+        relied_on_by=usage.where.get(f"{bodies.operation} {path}", bodies.relied_on_by),
+    )
+
+
+def _dangling(new: Description, old: Description | None) -> Iterator[Finding]:
+    known = set(old.dangling.values()) if old is not None else set()
+    for pointer, reference in sorted(new.dangling.items()):
+        yield Finding(
+            rule="dangling-reference",
+            severity="risky" if reference not in known else "harmless",
+            operations=(),
+            location="response",
+            path="",
+            pointer=pointer,
+            advice=f"{reference} leads nowhere; whatever stands there was taken for anything",
+            after=reference,
+            standing=reference in known,
+            undecided=True,
+        )

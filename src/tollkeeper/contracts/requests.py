@@ -1,0 +1,158 @@
+"""Where an operation's bodies and parameters stand, in all three dialects."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from tollkeeper.contracts.asking import Side
+from tollkeeper.contracts.description import Place
+
+FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
+PREFERRED: Final = (JSON, FORM, "multipart/form-data")
+
+
+class Parameter(NamedTuple):
+    """A query or header parameter: whether it is required, and its schema's place."""
+
+    required: bool
+    place: Place
+
+
+def request_body(side: Side) -> Place | None:
+    """The schema of what we send in the body; `None` where there is no body."""
+    if side.description.dialect == "swagger2":
+        return _swagger_body(side)
+    body = side.operation.operation.child("requestBody")
+    if body is None:
+        return None
+    return _content(side, side.description.resolve(body))
+
+
+def reply_body(side: Side) -> Place | None:
+    """The schema of a successful reply."""
+    return _reply(side, success=True)
+
+
+def error_body(side: Side) -> Place | None:
+    """The schema of a failure's body."""
+    return _reply(side, success=False)
+
+
+def _reply(side: Side, *, success: bool) -> Place | None:
+    responses = side.operation.operation.child("responses")
+    if responses is None or not isinstance(responses.value, Mapping):
+        return None
+    for status in sorted(responses.value, key=str):
+        fits = str(status).startswith("2") if success else str(status)[:1] in {"4", "5"}
+        found = _reply_at(side, responses, status) if fits else None
+        if found is not None:
+            return found
+    return _reply_at(side, responses, "default") if "default" in responses.value else None
+
+
+def _reply_at(side: Side, responses: Place, status: Any) -> Place | None:
+    place = Place(responses.value[status], f"{responses.pointer}/{status}")
+    response = side.description.resolve(place)
+    if side.description.dialect == "swagger2":
+        return response.child("schema")
+    return _content(side, response)
+
+
+def _content(side: Side, holder: Place) -> Place | None:
+    content = holder.child("content")
+    if content is None or not isinstance(content.value, Mapping):
+        return None
+    names = [n for n in PREFERRED if n in content.value] or sorted(map(str, content.value))
+    for name in names:
+        schema = content.child(name, "schema")
+        if schema is not None:
+            return schema
+    return None
+
+
+def _swagger_body(side: Side) -> Place | None:
+    fields: dict[str, Any] = {}
+    required: list[str] = []
+    pointer = ""
+    for place in _places(side):
+        value = place.value
+        if value.get("in") == "body":
+            return place.child("schema")
+        if value.get("in") == "formData" and isinstance(value.get("name"), str):
+            fields[value["name"]] = {k: v for k, v in value.items() if k not in {"in", "required"}}
+            pointer = place.pointer.rpartition("/")[0]
+            if value.get("required"):
+                required.append(value["name"])
+    if not fields:
+        return None
+    schema = {"type": "object", "properties": fields, "required": required}
+    return Place(schema, pointer)
+
+
+def parameters(side: Side) -> dict[str, Parameter]:
+    """Parameters outside the body, by `query:name` or `header:name`."""
+    found = {}
+    for place in _places(side):
+        value = place.value
+        if value.get("in") not in {"query", "header"} or not isinstance(value.get("name"), str):
+            continue
+        schema = place.child("schema") or _first_content(place) or place
+        name = f"{value['in']}:{value['name'].removesuffix('[]')}"
+        found[name] = Parameter(value.get("required") is True, schema)
+    return found
+
+
+def _first_content(place: Place) -> Place | None:
+    content = place.child("content")
+    if content is None or not isinstance(content.value, Mapping):
+        return None
+    return next((content.child(str(n), "schema") for n in sorted(map(str, content.value))), None)
+
+
+def _places(side: Side) -> Iterator[Place]:
+    """The path's parameters, then the operation's own, references followed."""
+    for holder in (side.operation.item, side.operation.operation):
+        listed = holder.child("parameters")
+        if listed is None or not isinstance(listed.value, list):
+            continue
+        for number, item in enumerate(listed.value):
+            place = side.description.resolve(Place(item, f"{listed.pointer}/{number}"))
+            if isinstance(place.value, Mapping):
+                yield place
+
+
+def request_types(side: Side) -> frozenset[str]:
+    """The media types in which the body may be sent."""
+    if side.description.dialect == "swagger2":
+        return _swagger_types(side, "consumes")
+    body = side.operation.operation.child("requestBody")
+    if body is None:
+        return frozenset()
+    content = side.description.resolve(body).child("content")
+    return _types(content)
+
+
+def reply_types(side: Side) -> frozenset[str]:
+    """The media types of successful replies."""
+    if side.description.dialect == "swagger2":
+        return _swagger_types(side, "produces")
+    responses = side.operation.operation.child("responses")
+    if responses is None or not isinstance(responses.value, Mapping):
+        return frozenset()
+    found: frozenset[str] = frozenset()
+    for status in sorted(responses.value, key=str):
+        if str(status).startswith("2"):
+            place = Place(responses.value[status], f"{responses.pointer}/{status}")
+            found |= _types(side.description.resolve(place).child("content"))
+    return found
+
+
+def _types(content: Place | None) -> frozenset[str]:
+    if content is None or not isinstance(content.value, Mapping):
+        return frozenset()
+    return frozenset(str(name).partition(";")[0].strip().lower() for name in content.value)
+
+
+def _swagger_types(side: Side, word: str) -> frozenset[str]:
+    said = side.operation.operation.value.get(word, side.description.document.get(word))
+    return frozenset(str(n).lower() for n in said) if isinstance(said, list) else frozenset()

@@ -1,0 +1,191 @@
+"""Shapes: what a schema allows, as a flat list of alternatives without references or combinators.
+
+The dialect layer is here and nowhere else: `nullable` and its kin, Stripe-style expandable fields
+(`x-expansionResources`), open and closed objects, `allOf` merged, `anyOf` and `oneOf` spread.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tollkeeper.contracts.description import Description, Place, escaped
+
+MAX_SHAPES: Final = 128
+"""Alternatives kept of one schema; a union of more is taken as far as that."""
+
+MAX_DEPTH: Final = 16
+ANY: Final[frozenset[str]] = frozenset(
+    {"null", "boolean", "integer", "number", "string", "array", "object"}
+)
+LIMITS: Final = (
+    "maxLength", "minLength", "pattern", "format", "maximum", "minimum", "exclusiveMaximum",
+    "exclusiveMinimum", "maxItems", "minItems", "multipleOf", "default",
+)  # fmt: skip
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """One alternative. `types` are JSON types; `enum` the words allowed, or `None` for any;
+    `members` the named members of an object with their places; `rest` what other members may be
+    (`None`: nothing is said, `False`: none, else a place); `items` an array's items."""
+
+    types: frozenset[str] = ANY
+    enum: tuple[Any, ...] | None = None
+    members: dict[str, Place] = {}
+    required: frozenset[str] = frozenset()
+    rest: Any = None
+    items: Place | None = None
+    limits: dict[str, Any] = {}
+    pointer: str = ""
+
+    @property
+    def is_object(self) -> bool:
+        return "object" in self.types and (self.types != ANY or bool(self.members) or self.open)
+
+    @property
+    def open(self) -> bool:
+        """Whether nothing at all is said about what this is."""
+        return self.types == ANY and not self.members and self.items is None and self.enum is None
+
+
+def shapes(description: Description, place: Place, *, expanded: bool = False) -> list[Shape]:
+    """The alternatives that the schema at `place` allows, in its own order.
+
+    `expanded`: usage reads inside this field, so that an expandable one is an object; else it is
+    the id that it is without expansion.
+    """
+    return _shapes(description, place, frozenset(), 0, expanded=expanded)[:MAX_SHAPES]
+
+
+def _shapes(
+    description: Description, place: Place, seen: frozenset[str], depth: int, *, expanded: bool
+) -> list[Shape]:
+    place = description.resolve(place)
+    schema = place.value
+    if schema is False:
+        return []
+    if not isinstance(schema, Mapping) or place.pointer in seen or depth > MAX_DEPTH:
+        return [Shape(pointer=place.pointer)]
+    seen |= {place.pointer}
+    found = [_own(schema, place)]
+    for word in ("allOf", "anyOf", "oneOf"):
+        parts = schema.get(word)
+        if not isinstance(parts, list) or not parts:
+            continue
+        spread = [
+            _shapes(
+                description, Place(part, f"{place.pointer}/{word}/{number}"), seen, depth + 1,
+                expanded=expanded,
+            )
+            for number, part in enumerate(parts)
+        ]  # fmt: skip
+        if word == "allOf":
+            for part in spread:
+                found = _joined(found, part)
+        else:
+            found = _joined(found, [shape for part in spread for shape in part])
+    if "x-expansionResources" in schema:
+        found = _expansion(found, expanded=expanded)
+    if _nullable(schema) and not any("null" in s.types for s in found):
+        found.append(Shape(types=frozenset({"null"}), pointer=place.pointer))
+    return found
+
+
+def _own(schema: Mapping[str, Any], place: Place) -> Shape:
+    members = schema.get("properties")
+    names = members if isinstance(members, Mapping) else {}
+    required = schema.get("required")
+    items = schema.get("items")
+    rest = schema.get("additionalProperties", schema.get("unevaluatedProperties"))
+    enum = schema.get("enum")
+    if enum is None and "const" in schema:
+        enum = [schema["const"]]
+    return Shape(
+        types=_types(schema),
+        enum=tuple(enum) if isinstance(enum, list) else None,
+        members={
+            name: Place(names[name], f"{place.pointer}/properties/{escaped(name)}")
+            for name in names
+            if isinstance(name, str)
+        },
+        required=frozenset(r for r in required if isinstance(r, str))
+        if isinstance(required, list)
+        else frozenset(),
+        rest=Place(rest, f"{place.pointer}/additionalProperties")
+        if isinstance(rest, Mapping) or rest is True
+        else rest,
+        items=Place(items, f"{place.pointer}/items") if items is not None else None,
+        limits={word: schema[word] for word in LIMITS if word in schema},
+        pointer=place.pointer,
+    )
+
+
+def _types(schema: Mapping[str, Any]) -> frozenset[str]:
+    said = schema.get("type")
+    names = said if isinstance(said, list) else [said] if isinstance(said, str) else []
+    found = frozenset("string" if name == "file" else name for name in names) & ANY
+    if found:
+        return found | {"integer"} if "number" in found else found
+    if isinstance(schema.get("properties"), Mapping) or "additionalProperties" in schema:
+        return frozenset({"object"})
+    if "items" in schema:
+        return frozenset({"array"})
+    enum = schema.get("enum")
+    if isinstance(enum, list) and enum:
+        return frozenset(type_of(word) for word in enum)
+    return ANY
+
+
+def type_of(value: Any) -> str:
+    """The JSON type of `value`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def _nullable(schema: Mapping[str, Any]) -> bool:
+    return schema.get("nullable") is True or schema.get("x-nullable") is True
+
+
+def _expansion(found: list[Shape], *, expanded: bool) -> list[Shape]:
+    objects = [s for s in found if "object" in s.types and s.types != ANY]
+    others = [s for s in found if s not in objects]
+    if expanded:
+        return objects + [s for s in others if s.types == {"null"}] or found
+    return others or found
+
+
+def _joined(left: list[Shape], right: list[Shape]) -> list[Shape]:
+    """Every pair of alternatives that can both hold."""
+    found: list[Shape] = []
+    for one in left:
+        for two in right:
+            types = one.types & two.types
+            if types and len(found) < MAX_SHAPES:
+                found.append(_merged(one, two, types))
+    return found
+
+
+def _merged(one: Shape, two: Shape, types: frozenset[str]) -> Shape:
+    if one.enum is None or two.enum is None:
+        enum = two.enum if one.enum is None else one.enum
+    else:
+        enum = tuple(word for word in one.enum if word in two.enum)
+    return Shape(
+        types=types,
+        enum=enum,
+        members={**one.members, **two.members},
+        required=one.required | two.required,
+        rest=one.rest if two.rest is None else two.rest,
+        items=two.items or one.items,
+        limits={**one.limits, **two.limits},
+        pointer=two.pointer if two.members or two.types != ANY else one.pointer,
+    )

@@ -1,0 +1,347 @@
+"""Witnesses: a reply or a request that shows a finding, checked by an independent validator.
+
+A reply must be valid under the new description and then make a reader fail; a request must be valid
+under the old one (where there is one) and refused by the new one. No witness, no `breaking`: such a
+finding becomes risky and says that it is undecided.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tollkeeper.contracts.asking import Side
+from tollkeeper.contracts.description import Description, Place
+from tollkeeper.contracts.finding import Finding
+from tollkeeper.contracts.instances import instance, wish_for
+from tollkeeper.contracts.requests import (
+    error_body,
+    parameters,
+    reply_body,
+    request_body,
+    request_types,
+)
+from tollkeeper.contracts.usage import OperationUsage, Usage, segments
+from tollkeeper.contracts.validating import is_valid
+from tollkeeper.contracts.walking import walk
+
+type Reader = Callable[[str, Any], dict[str, str]]
+"""(operation, reply) -> what the code fails on: a sentence by used path, or by `""` where the code
+does not say which; empty when it understands the reply."""
+
+MISSING: Final = object()
+
+
+def reader_of(usage: Usage) -> Reader:
+    """The reader that a usage stands for: it fails on what it needs and does not find."""
+
+    def read(operation: str, reply: Any) -> dict[str, str]:
+        used = usage.operations[operation]
+        failures: dict[str, str] = {}
+        for path in (*used.nonnull, *used.read, *used.errors):
+            for value in values_at(reply, segments(path)):
+                failure = _failure(used, path, value)
+                if failure is not None:
+                    failures.setdefault(path, failure)
+        return failures
+
+    return read
+
+
+def _failure(used: OperationUsage, path: str, value: Any) -> str | None:
+    if value is MISSING:
+        return f"`{path}` is not there"
+    if value is None:
+        return f"`{path}` is null" if path in used.nonnull else None
+    known = used.exhaustive.get(path)
+    if isinstance(known, tuple) and value not in known:
+        return f"`{path}` is {value!r}, which is not known"
+    return None
+
+
+def values_at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
+    """Every value at `path`, or MISSING; nothing below an empty array or a null."""
+    if not path:
+        yield value
+    elif value is None:
+        return
+    elif path[0] == "[]":
+        if not isinstance(value, list):
+            yield MISSING
+            return
+        for item in value:
+            yield from values_at(item, path[1:])
+    elif path[0] == "*":
+        for item in value.values() if isinstance(value, dict) else ():
+            yield from values_at(item, path[1:])
+    elif isinstance(value, dict) and path[0] in value:
+        yield from values_at(value[path[0]], path[1:])
+    else:
+        yield MISSING
+
+
+def witnessed(
+    findings: list[Finding],
+    usage: Usage,
+    new: Description,
+    old: Description | None,
+    reader: Reader | None = None,
+) -> list[Finding]:
+    """The findings with witnesses; a breaking one without becomes risky and undecided."""
+    read = reader or reader_of(usage)
+    return [_with_witness(finding, usage, new, old, read) for finding in findings]
+
+
+def _with_witness(
+    finding: Finding, usage: Usage, new: Description, old: Description | None, read: Reader
+) -> Finding:
+    if not finding.operations or finding.rule == "dangling-reference":
+        return finding
+    witness = _witness(finding, usage, new, old, read)
+    if witness is not None:
+        return msgspec.structs.replace(finding, witness=witness)
+    if finding.severity == "breaking":
+        return msgspec.structs.replace(finding, severity="risky", undecided=True)
+    return finding
+
+
+def _witness(
+    finding: Finding, usage: Usage, new: Description, old: Description | None, read: Reader
+) -> dict[str, Any] | None:
+    for operation in finding.operations:
+        used = usage.operations[operation]
+        if finding.rule == "operation-removed":
+            return _gone(operation, used, new, old)
+        found = new.find(operation)
+        if found is None:
+            continue
+        new_side = Side(description=new, operation=found)
+        was = old.find(operation) if old is not None else None
+        old_side = Side(description=old, operation=was) if old is not None and was else None
+        if finding.location == "request":
+            witness = _request(finding, operation, used, new_side, old_side)
+        else:
+            witness = _reply(finding, operation, used, new_side, old_side, read)
+        if witness is not None:
+            return witness
+    return None
+
+
+def _gone(
+    operation: str, used: OperationUsage, new: Description, old: Description | None
+) -> dict[str, Any] | None:
+    was = old.find(operation) if old is not None else None
+    if new.find(operation) is not None:
+        return None
+    body = None
+    if old is not None and was is not None:
+        side = Side(description=old, operation=was)
+        place = request_body(side)
+        body = _sent(side, place, used, {}) if place is not None else None
+    return {"request": {"operation": operation, "body": body}, "result": "no such operation"}
+
+
+# Replies
+
+
+def _reply(
+    finding: Finding,
+    operation: str,
+    used: OperationUsage,
+    new_side: Side,
+    old_side: Side | None,
+    read: Reader,
+) -> dict[str, Any] | None:
+    body_of = {"webhook": request_body, "error": error_body}.get(finding.location, reply_body)
+    place = body_of(new_side)
+    if place is None:
+        return None
+    paths = used.errors if finding.location == "error" else used.read
+    for words in _wordings(used):
+        wish = wish_for([p for p in map(segments, paths) if _reaches(new_side, place, p)])
+        made = instance(new_side.description, place, wish, words=words, request=False)
+        made = _changed(finding, made)
+        if (
+            made is MISSING
+            or is_valid(new_side.description, place, made, request=False) is not True
+        ):
+            continue
+        failures = read(operation, made)
+        before = _read_before(paths, old_side, body_of, words, operation, read)
+        fresh = {p: text for p, text in failures.items() if p not in before}
+        told = _concerning(finding, fresh)
+        if told is not None:
+            return {"reply": made, "result": told}
+    return None
+
+
+def _reaches(side: Side, place: Place, path: tuple[str, ...]) -> bool:
+    return walk(side.description, place, path).reached
+
+
+def _wordings(used: OperationUsage) -> Iterator[dict[str, Any]]:
+    """Assignments of known words to the fields that are matched word by word, one known word at a
+    time in each, so that one of them is an ordinary reply."""
+    lists = {p: w for p, w in used.exhaustive.items() if isinstance(w, tuple) and w}
+    longest = max((len(w) for w in lists.values()), default=1)
+    for number in range(min(longest, 12)):
+        yield {path: w[number % len(w)] for path, w in lists.items()}
+
+
+def _read_before(
+    paths: tuple[str, ...],
+    old_side: Side | None,
+    body_of: Callable[[Side], Place | None],
+    words: dict[str, Any],
+    operation: str,
+    read: Reader,
+) -> dict[str, str]:
+    """What the same code fails on in the same reply under the old description."""
+    place = body_of(old_side) if old_side is not None else None
+    if old_side is None or place is None:
+        return {}
+    wish = wish_for([p for p in map(segments, paths) if _reaches(old_side, place, p)])
+    made = instance(old_side.description, place, wish, words=words, request=False)
+    return read(operation, made)
+
+
+def _concerning(finding: Finding, failures: dict[str, str]) -> str | None:
+    """The failure that the finding is about: of its path, or of one that goes through it."""
+    subject = _subject(finding)
+    for path, text in failures.items():
+        if path in {"", finding.path, subject} or path.startswith((f"{subject}.", f"{subject}[")):
+            return text
+    return None
+
+
+def _changed(finding: Finding, made: Any) -> Any:
+    """The reply with what the finding is about: a null, a strange word, another type."""
+    if finding.rule == "field-removed":
+        return made
+    path = segments(_subject(finding))
+    if finding.rule == "field-nullable":
+        return _put(made, path, None)
+    if finding.rule == "field-optional":
+        return _put(made, path, MISSING)
+    if finding.rule == "word-added":
+        words = finding.after if isinstance(finding.after, list) else ["a word that nobody knows"]
+        return _put(made, path, words[0])
+    return made
+
+
+def _subject(finding: Finding) -> str:
+    """The path that changed: named first in the advice where it is a part of what we read."""
+    named = finding.advice.partition("`")[2].partition("`")[0]
+    return named or finding.path
+
+
+def _put(value: Any, path: tuple[str, ...], new: Any) -> Any:
+    """`value` with `new` (or nothing, for MISSING) at `path`; MISSING where there is no place."""
+    if not path:
+        return new
+    name = path[0]
+    if name == "[]" and isinstance(value, list) and value:
+        changed = _put(value[0], path[1:], new)
+        return MISSING if changed is MISSING else [changed, *value[1:]]
+    if not isinstance(value, dict) or name not in value:
+        return MISSING
+    if len(path) == 1 and new is MISSING:
+        return {k: v for k, v in value.items() if k != name}
+    changed = _put(value[name], path[1:], new)
+    return MISSING if changed is MISSING else {**value, name: changed}
+
+
+# Requests
+
+
+def _request(
+    finding: Finding,
+    operation: str,
+    used: OperationUsage,
+    new_side: Side,
+    old_side: Side | None,
+) -> dict[str, Any] | None:
+    if finding.rule == "content-type":
+        return _content_type(operation, new_side, old_side)
+    if ":" in finding.path.partition(".")[0]:
+        return _parameter(finding, operation, used, new_side, old_side)
+    new_place = request_body(new_side)
+    if new_place is None:
+        return None
+    chosen = _refused_word(finding, used)
+    built_from = old_side if old_side is not None else new_side
+    place = request_body(built_from)
+    if place is None:
+        return None
+    body = _sent(built_from, place, used, chosen)
+    if (
+        old_side is not None
+        and is_valid(old_side.description, place, body, request=True) is not True
+    ):
+        return None
+    if is_valid(new_side.description, new_place, body, request=True) is not False:
+        return None
+    return {"request": {"operation": operation, "body": body}, "result": "refused"}
+
+
+def _sent(side: Side, place: Place, used: OperationUsage, chosen: dict[str, Any]) -> Any:
+    """The body that we send: every sent path, with the first of its words."""
+    paths = [segments(p) for p in used.send if ":" not in p.partition(".")[0]]
+    words = {p: w[0] for p, w in used.values.items() if w}
+    made = instance(
+        side.description, place, wish_for(paths), words={**words, **chosen}, request=True
+    )
+    return _only(made, wish_for(paths))
+
+
+def _only(value: Any, wish: Any) -> Any:
+    """What we send of it: members that are not sent are left out, required or not."""
+    if isinstance(value, dict) and wish:
+        return {k: _only(v, wish.get(k, wish.get("*", {}))) for k, v in value.items()
+                if k in wish or "*" in wish}  # fmt: skip
+    if isinstance(value, list) and wish:
+        return [_only(item, wish.get("[]", {})) for item in value]
+    return value
+
+
+def _refused_word(finding: Finding, used: OperationUsage) -> dict[str, Any]:
+    words = used.values.get(finding.path)
+    if finding.rule == "parameter-values" and words and isinstance(finding.after, list):
+        refused = [w for w in words if w not in finding.after]
+        return {finding.path: refused[0]} if refused else {}
+    length = used.lengths.get(finding.path)
+    if finding.rule == "parameter-limits" and length:
+        return {finding.path: "x" * length}
+    return {}
+
+
+def _content_type(operation: str, new: Side, old: Side | None) -> dict[str, Any] | None:
+    if old is None:
+        return None
+    before, after = sorted(request_types(old)), request_types(new)
+    if not before or set(before) & after:
+        return None
+    return {
+        "request": {"operation": operation, "content_type": before[0]},
+        "result": f"refused: {' or '.join(sorted(after))} is wanted",
+    }
+
+
+def _parameter(
+    finding: Finding, operation: str, used: OperationUsage, new: Side, old: Side | None
+) -> dict[str, Any] | None:
+    """A parameter outside the body: what we send, against what the texts declare."""
+    name = finding.path.partition(".")[0].removesuffix("[]").lower()
+    now = {k.lower(): p for k, p in parameters(new).items()}
+    before = {k.lower(): p for k, p in parameters(old).items()} if old is not None else None
+    sent = sorted(p for p in used.send if ":" in p.partition(".")[0])
+    if finding.rule == "parameter-required":
+        was_free = before is None or name not in before or not before[name].required
+        holds = name in now and now[name].required and was_free
+    else:
+        holds = name not in now and (before is None or name in before)
+    if finding.rule == "parameter-values":
+        holds = True
+    if not holds:
+        return None
+    return {"request": {"operation": operation, "parameters": sent}, "result": "refused"}
