@@ -1,12 +1,17 @@
 """`tollkeeper integrations`: installed versions, new ones, and freezing them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import cyclopts
 
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of
-from tollkeeper.integrations.catalogue import INSTALLED
+from tollkeeper.integrations.catalogue import INSTALLED, find
+from tollkeeper.integrations.freezing import broken, entered, read_registry
+from tollkeeper.integrations.scaffold import catalogue_entry, module_path, scaffold
+from tollkeeper.kernel.clock import rfc3339
+from tollkeeper.kernel.errors import Conflict, Invalid
 
 app = cyclopts.App(name="integrations", help="Integration versions.")
 
@@ -48,4 +53,75 @@ def list_(
             f"{row['in_flight_window_seconds']} s",
         )
     console.print(table)
+    return 0
+
+
+HOME = Path(root.__file__).parent
+"""The folder of the package, where integration versions live."""
+
+
+@app.command
+def new(
+    name: str,
+    /,
+    *,
+    like: Annotated[
+        str | None, cyclopts.Parameter(help="The installed version to begin as a copy of.")
+    ] = None,
+    folder: Annotated[Path, cyclopts.Parameter(help="Where the package's sources are.")] = HOME,
+) -> int:
+    """Begin a new integration version, as a copy of another or as a skeleton.
+
+    Example: `tollkeeper integrations new stripe@2027-01-31.elm --like stripe@2026-03-25.dahlia`
+    """
+    provider, mark, version = name.partition("@")
+    if not mark or not version:
+        raise Invalid(f"{name!r} is not provider@version")
+    path = folder / module_path(provider, version)
+    if path.exists():
+        raise Conflict(f"{path} exists already")
+    source = ""
+    if like is not None:
+        model = find(like)
+        source = (folder / module_path(model.provider, model.version)).read_text("utf-8")
+    text = scaffold(provider, version, source)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "__init__.py").touch()
+    path.write_text(text, encoding="utf-8")
+    console.print(f"written: {path}")
+    console.print("enter it in integrations/catalogue.py:")
+    console.print(catalogue_entry(provider, version))
+    return 0
+
+
+@app.command
+def freeze(
+    name: str,
+    /,
+    *,
+    check: Annotated[
+        bool, cyclopts.Parameter(negative="", help="Only say whether it is as it was frozen.")
+    ] = False,
+    folder: Annotated[Path, cyclopts.Parameter(help="Where the package's sources are.")] = HOME,
+) -> int:
+    """Freeze a version at its release: its source and its golden bytes may not change after that.
+
+    Example: `tollkeeper integrations freeze stripe@2022-11-15`
+    """
+    integration = find(name)
+    source = (folder / module_path(integration.provider, integration.version)).read_bytes()
+    place = folder / "integrations" / "frozen.json"
+    registry = read_registry(place.read_bytes() if place.exists() else b"")
+    if check:
+        if name not in registry:
+            console.print(f"{name} is not frozen")
+            return 1
+        problems = list(broken(registry, integration, source))
+        for problem in problems:
+            console.print(problem)
+        console.print(f"{name} is {'not ' if problems else ''}as it was frozen")
+        return 1 if problems else 0
+    day = rfc3339(root.SystemClock().now_ms()).partition("T")[0]
+    place.write_bytes(entered(registry, integration, source, day))
+    console.print(f"{name} is frozen; a fix is a new revision from now on")
     return 0
