@@ -37,7 +37,9 @@ def requests(name: str, count: int) -> list[WireRequest]:
     ]
 
 
-async def send_all(wire: HttpWire, target: Target, work: list[WireRequest], at_once: int) -> list[float]:
+async def send_all(
+    wire: HttpWire, target: Target, work: list[WireRequest], at_once: int
+) -> list[float]:
     left, latencies = iter(work), []
 
     async def caller() -> None:

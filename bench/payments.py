@@ -23,7 +23,9 @@ WARM = 300
 AT_ONCE = (1, 16)
 
 
-def measured(program: rig.Program, port: int, secret: str, count: int, at_once: int) -> dict[str, float]:
+def measured(
+    program: rig.Program, port: int, secret: str, count: int, at_once: int
+) -> dict[str, float]:
     """CPU in milliseconds a payment, and payments a second."""
     name = os.urandom(6).hex()
     warm = rig.payments(secret, f"warm-{name}", WARM)
@@ -60,7 +62,9 @@ def straightforward(folder: Path, database: str, provider: str) -> Iterator[rig.
         program.stop()
 
 
-def rows(folder: Path, provider: str, store: str, database: str, given: Any) -> Iterator[dict[str, Any]]:
+def rows(
+    folder: Path, provider: str, store: str, database: str, given: Any
+) -> Iterator[dict[str, Any]]:
     alone = {at_once: bare(provider, given.payments, at_once) for at_once in AT_ONCE}
     with rig.service(folder, database, provider) as ours:
         for at_once in AT_ONCE:

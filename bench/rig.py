@@ -304,7 +304,9 @@ def run[T](work: Callable[[], Awaitable[T]]) -> T:
 def workplace() -> Iterator[Path]:
     """A folder for a run's files, away from the measured core."""
     keep_off_the_measured_core()
-    with tempfile.TemporaryDirectory(prefix="tollkeeper-bench-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="tollkeeper-bench-", ignore_cleanup_errors=True
+    ) as name:
         yield Path(name)
 
 

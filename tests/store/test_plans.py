@@ -39,10 +39,10 @@ INSERT INTO payments (id, account, status, outcome_known, amount_minor, currency
   audit_head, body)
 SELECT 'pay_' || n, 'acc_' || (n % 50), 'processing', {true}, 1, 'EUR', 0, 0, 'v', 'pi_' || n,
   'c' || n, 'r' || n, n, n, 1, '', {empty} FROM {numbers};
-INSERT INTO attempts SELECT 'att_' || n, 'pay_' || n, 'authorize', 'v', NULL, n, {empty}
+INSERT INTO attempts SELECT 'pay_' || n, 'att_' || n, 'authorize', 'v', NULL, n, {empty}
   FROM {numbers};
-INSERT INTO refunds SELECT 're_' || n, 'pay_' || n, 'pending', 1, NULL, {empty} FROM {numbers};
-INSERT INTO disputes SELECT 'dp_' || n, 'pay_' || n, 'open', 'p', {empty} FROM {numbers};
+INSERT INTO refunds SELECT 'pay_' || n, 're_' || n, 'pending', 1, NULL, {empty} FROM {numbers};
+INSERT INTO disputes SELECT 'pay_' || n, 'dp_' || n, 'open', 'p', {empty} FROM {numbers};
 INSERT INTO exchanges SELECT 'att_' || n, 'pay_' || n, {true}, NULL, NULL FROM {numbers};
 INSERT INTO audit SELECT 'pay_' || n, 1, n, 'a', {empty}, '', '' FROM {numbers};
 INSERT INTO events SELECT 'evt_' || n, 'acc_' || (n % 50), 'pay_' || n, 't', n, {empty}

@@ -45,6 +45,8 @@ def connect(path: Path | str, *, read_only: bool = False) -> sqlite3.Connection:
         )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        # a savepoint copies the pages that change under it; of a batch they would go to a file
+        connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute("PRAGMA foreign_keys=ON")
     return connection
 
@@ -133,6 +135,7 @@ class InlineSQLite:
 
 
 type _Item = tuple[Operation[Any], asyncio.Future[Any]]
+type _Answer = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 
 class ThreadedSQLite:
@@ -188,34 +191,43 @@ class ThreadedSQLite:
                 return
 
     def _commit(self, batch: list[_Item]) -> None:
-        """One transaction for the whole batch, a savepoint for each operation in it."""
-        answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        """One transaction for the whole batch, a savepoint for each operation in it. One that is
+        alone needs none, which saves SQLite a copy of each page that it changes."""
+        answers: list[_Answer] = []
+        alone = len(batch) == 1
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            answers.extend(self._one(operation, future) for operation, future in batch)
+            answers.extend(self._one(*item, alone=alone) for item in batch)
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             answers = [(future, None, self._failed(error)) for _, future in batch]
         self._loop.call_soon_threadsafe(_resolve, answers)
 
     def _one(
-        self, operation: Operation[Any], future: asyncio.Future[Any]
-    ) -> tuple[asyncio.Future[Any], Any, BaseException | None]:
+        self, operation: Operation[Any], future: asyncio.Future[Any], *, alone: bool
+    ) -> _Answer:
         writer = self._writer
-        writer.execute("SAVEPOINT operation")
+        if not alone:
+            writer.execute("SAVEPOINT operation")
         try:
-            result = run(writer, operation)
+            result, error = run(writer, operation), None
         except Refused as refused:
-            writer.execute("ROLLBACK TO operation")
-            result = refused.result
-        except Exception as error:
-            if isinstance(error, sqlite3.Error) and is_io_error(error):
+            self._undo(alone=alone)
+            result, error = refused.result, None
+        except Exception as raised:
+            if isinstance(raised, sqlite3.Error) and is_io_error(raised):
                 raise
-            writer.execute("ROLLBACK TO operation")
+            self._undo(alone=alone)
+            result, error = None, raised
+        if not alone:
             writer.execute("RELEASE operation")
-            return future, None, error
-        writer.execute("RELEASE operation")
-        return future, result, None
+        return future, result, error
+
+    def _undo(self, *, alone: bool) -> None:
+        """Undoes one operation; where it was alone, the transaction that follows is empty."""
+        self._writer.execute("ROLLBACK" if alone else "ROLLBACK TO operation")
+        if alone:
+            self._writer.execute("BEGIN")
 
     def _failed(self, error: sqlite3.Error) -> Unavailable:
         if is_io_error(error):
@@ -225,7 +237,7 @@ class ThreadedSQLite:
         return Unavailable(f"the database did not take the write: {error}")
 
 
-def _resolve(answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+def _resolve(answers: list[_Answer]) -> None:
     for future, result, error in answers:
         if future.done():
             continue

@@ -2,6 +2,10 @@
 
 A row that is a value of ours keeps the whole value in `body` (JSON) and copies into columns only
 what is searched, joined or counted by. Times are Unix milliseconds, amounts minor units.
+
+SQLite pays for every B-tree page that a commit touches: small rows that are found by their key
+alone live in their key's tree (`WITHOUT ROWID`), and an index holds no row that nobody seeks
+through it. Rows of a kilobyte keep a rowid: in a key's tree they would spill into pages of their own.
 """
 
 from typing import Final
@@ -49,7 +53,13 @@ payments: Final = Table(
 )
 Index("payments_account_id", payments.c.account, payments.c.id)
 Index("payments_account_status_id", payments.c.account, payments.c.status, payments.c.id)
-Index("payments_provider_id", payments.c.provider_id, payments.c.id)
+Index(
+    "payments_provider_id",
+    payments.c.provider_id,
+    payments.c.id,
+    sqlite_where=payments.c.provider_id.is_not(None),
+    postgresql_where=payments.c.provider_id.is_not(None),
+)
 Index(
     "payments_account_customer_id",
     payments.c.account,
@@ -76,38 +86,38 @@ Index(
 attempts: Final = Table(
     "attempts",
     metadata,
+    Column("payment_id", TEXT, primary_key=True),
     Column("id", TEXT, primary_key=True),
-    Column("payment_id", TEXT, nullable=False),
     Column("operation", TEXT, nullable=False),
     Column("integration", TEXT, nullable=False),
     Column("outcome", TEXT),
     Column("sent_ms", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-Index("attempts_payment_id", attempts.c.payment_id, attempts.c.id)
 
 refunds: Final = Table(
     "refunds",
     metadata,
+    Column("payment_id", TEXT, primary_key=True),
     Column("id", TEXT, primary_key=True),
-    Column("payment_id", TEXT, nullable=False),
     Column("status", TEXT, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("provider_id", TEXT),
     Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-Index("refunds_payment_id", refunds.c.payment_id, refunds.c.id)
 
 disputes: Final = Table(
     "disputes",
     metadata,
+    Column("payment_id", TEXT, primary_key=True),
     Column("id", TEXT, primary_key=True),
-    Column("payment_id", TEXT, nullable=False),
     Column("state", TEXT, nullable=False),
     Column("provider_id", TEXT, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
-Index("disputes_payment_id", disputes.c.payment_id, disputes.c.id)
 
 exchanges: Final = Table(
     "exchanges",
@@ -149,6 +159,7 @@ audit: Final = Table(
     Column("body", LargeBinary, nullable=False),
     Column("previous", TEXT, nullable=False),
     Column("hash", TEXT, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 audit_seals: Final = Table(
@@ -172,7 +183,6 @@ events: Final = Table(
     Column("data", LargeBinary, nullable=False),
 )
 Index("events_account_id", events.c.account, events.c.id)
-Index("events_payment_id", events.c.payment_id, events.c.id)
 
 webhook_endpoints: Final = Table(
     "webhook_endpoints",
@@ -194,6 +204,7 @@ deliveries: Final = Table(
     Column("last_status", Integer),
     Column("last_error", TEXT),
     Column("updated_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 Index("deliveries_endpoint", deliveries.c.endpoint_id, deliveries.c.event_id)
 
@@ -220,6 +231,7 @@ jobs: Final = Table(
     Column("lease_until_ms", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("tries", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 Index("jobs_run_at", jobs.c.run_at_ms)
 

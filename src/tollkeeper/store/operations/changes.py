@@ -22,6 +22,11 @@ from tollkeeper.store.statements import (
 
 _encode: Final = msgspec.json.Encoder().encode
 
+_NEVER_CHANGES: Final = frozenset(
+    {"id", "account", "amount_minor", "currency", "customer", "reference", "created_ms"}
+)
+"""Not set again: SQLite rewrites every index on a column that is set, even to what it was."""
+
 FENCES: Final = 1 << 20
 """Claims that one making of a job may see; with Unix milliseconds as its age it fits 64 bits."""
 
@@ -44,7 +49,7 @@ def _insert_all(table: Any, *, conflict: str = "") -> Any:
 
 def _update_payment(_: str) -> ClauseElement:
     columns: dict[Any, Any] = {
-        c.name: bindparam(c.name) for c in t.payments.c if c.name not in {"id", "created_ms"}
+        c.name: bindparam(c.name) for c in t.payments.c if c.name not in _NEVER_CHANGES
     }
     return (
         update(t.payments)

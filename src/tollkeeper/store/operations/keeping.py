@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, literal, null, select, update
+from sqlalchemy import bindparam, exists, func, literal, null, select, update
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import ApiKey
@@ -28,10 +28,13 @@ def _upsert_key(dialect: str) -> Any:
 
 
 def _orphans(_: str) -> ClauseElement:
-    sending = select(t.attempts.c.payment_id).where(t.attempts.c.outcome.is_(None))
+    """From the few jobs to their attempts: the other way would read every attempt ever made."""
+    sending = exists().where(
+        t.attempts.c.payment_id == t.jobs.c.subject, t.attempts.c.outcome.is_(None)
+    )
     return (
         update(t.jobs)
-        .where(t.jobs.c.kind == literal("settle"), t.jobs.c.subject.in_(sending))
+        .where(t.jobs.c.kind == literal("settle"), sending)
         .values(run_at_ms=bindparam("now_ms"), lease_until_ms=0, fence=t.jobs.c.fence + 1)
     )
 

@@ -28,18 +28,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "attempts",
-        sa.Column("id", TEXT, nullable=False),
         sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("operation", TEXT, nullable=False),
         sa.Column("integration", TEXT, nullable=False),
         sa.Column("outcome", TEXT, nullable=True),
         sa.Column("sent_ms", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("payment_id", "id"),
+        sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("attempts", schema=None) as batch_op:
-        batch_op.create_index("attempts_payment_id", ["payment_id", "id"], unique=False)
-
     op.create_table(
         "audit",
         sa.Column("payment_id", TEXT, nullable=False),
@@ -50,6 +48,7 @@ def upgrade() -> None:
         sa.Column("previous", TEXT, nullable=False),
         sa.Column("hash", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("payment_id", "seq"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "audit_seals",
@@ -70,22 +69,21 @@ def upgrade() -> None:
         sa.Column("last_error", TEXT, nullable=True),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("event_id", "endpoint_id"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index("deliveries_endpoint", ["endpoint_id", "event_id"], unique=False)
 
     op.create_table(
         "disputes",
-        sa.Column("id", TEXT, nullable=False),
         sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("state", TEXT, nullable=False),
         sa.Column("provider_id", TEXT, nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("payment_id", "id"),
+        sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("disputes", schema=None) as batch_op:
-        batch_op.create_index("disputes_payment_id", ["payment_id", "id"], unique=False)
-
     op.create_table(
         "events",
         sa.Column("id", TEXT, nullable=False),
@@ -98,7 +96,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index("events_account_id", ["account", "id"], unique=False)
-        batch_op.create_index("events_payment_id", ["payment_id", "id"], unique=False)
 
     op.create_table(
         "exchanges",
@@ -155,6 +152,7 @@ def upgrade() -> None:
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "subject"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("jobs_run_at", ["run_at_ms"], unique=False)
@@ -207,21 +205,25 @@ def upgrade() -> None:
             sqlite_where=sa.text("attention IS NOT NULL"),
             postgresql_where=sa.text("attention IS NOT NULL"),
         )
-        batch_op.create_index("payments_provider_id", ["provider_id", "id"], unique=False)
+        batch_op.create_index(
+            "payments_provider_id",
+            ["provider_id", "id"],
+            unique=False,
+            sqlite_where=sa.text("provider_id IS NOT NULL"),
+            postgresql_where=sa.text("provider_id IS NOT NULL"),
+        )
 
     op.create_table(
         "refunds",
-        sa.Column("id", TEXT, nullable=False),
         sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("status", TEXT, nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=False),
         sa.Column("provider_id", TEXT, nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("payment_id", "id"),
+        sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("refunds", schema=None) as batch_op:
-        batch_op.create_index("refunds_payment_id", ["payment_id", "id"], unique=False)
-
     op.create_table(
         "webhook_endpoints",
         sa.Column("id", TEXT, nullable=False),
@@ -239,12 +241,13 @@ def downgrade() -> None:
         batch_op.drop_index("webhook_endpoints_account")
 
     op.drop_table("webhook_endpoints")
-    with op.batch_alter_table("refunds", schema=None) as batch_op:
-        batch_op.drop_index("refunds_payment_id")
-
     op.drop_table("refunds")
     with op.batch_alter_table("payments", schema=None) as batch_op:
-        batch_op.drop_index("payments_provider_id")
+        batch_op.drop_index(
+            "payments_provider_id",
+            sqlite_where=sa.text("provider_id IS NOT NULL"),
+            postgresql_where=sa.text("provider_id IS NOT NULL"),
+        )
         batch_op.drop_index(
             "payments_attention",
             sqlite_where=sa.text("attention IS NOT NULL"),
@@ -282,13 +285,9 @@ def downgrade() -> None:
     op.drop_table("idempotency_keys")
     op.drop_table("exchanges")
     with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.drop_index("events_payment_id")
         batch_op.drop_index("events_account_id")
 
     op.drop_table("events")
-    with op.batch_alter_table("disputes", schema=None) as batch_op:
-        batch_op.drop_index("disputes_payment_id")
-
     op.drop_table("disputes")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index("deliveries_endpoint")
@@ -296,8 +295,5 @@ def downgrade() -> None:
     op.drop_table("deliveries")
     op.drop_table("audit_seals")
     op.drop_table("audit")
-    with op.batch_alter_table("attempts", schema=None) as batch_op:
-        batch_op.drop_index("attempts_payment_id")
-
     op.drop_table("attempts")
     op.drop_table("api_keys")
