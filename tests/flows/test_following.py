@@ -1,0 +1,266 @@
+"""Follow-ups and what happens elsewhere: captures, voids, refunds, disputes, shoppers, expiry."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.flows.stage import Stage, stage
+
+from tollkeeper.flows import receive
+from tollkeeper.kernel.errors import Conflict, Invalid, TollkeeperError
+from tollkeeper.simulator import challenge
+from tollkeeper.simulator.webhooks import sign
+
+THREE_D = "pm_card_threeDSecure2Required"
+VERSION = "2022-11-15"
+
+
+async def test_a_partial_capture_releases_the_rest(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        held = await s.held()
+        captured = await s.capture(held["id"], 400)
+        assert (captured["status"], captured["amount_captured_minor"]) == ("succeeded", 400)
+        assert captured["amount_capturable_minor"] == 0
+        with pytest.raises(Conflict):
+            await s.capture(held["id"], 100)
+        await s.work(60)
+        await s.agreed()
+
+
+async def test_several_captures_take_parts_and_the_last_releases_the_rest(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        held = await s.held(multicapture=True)
+        first = await s.capture(held["id"], 400, final=False)
+        assert (first["status"], first["amount_capturable_minor"]) == ("requires_capture", 600)
+        last = await s.capture(held["id"], 500)
+        assert (last["status"], last["amount_captured_minor"]) == ("succeeded", 900)
+        refund = await s.refund(held["id"])
+        assert refund["amount_minor"] == 900
+        await s.work(60)
+        await s.agreed()
+
+
+async def test_no_more_is_refunded_than_was_captured_and_nothing_is_sent(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        paid = await s.create()
+        await s.refund(paid["id"], 700)
+        before = len(s.wire.sent)
+        with pytest.raises(Invalid):
+            await s.refund(paid["id"], 301)
+        assert len(s.wire.sent) == before
+        results = await asyncio.gather(
+            *(s.refund(paid["id"], 200) for _ in range(3)), return_exceptions=True
+        )
+        assert sum(isinstance(r, Invalid) for r in results) == 2
+        await s.work(60)
+        assert (await s.books(paid["id"])).payment.refunded_minor == 900
+        await s.agreed()
+
+
+async def test_a_refund_that_fails_after_it_succeeded_gives_its_amount_back(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as s:
+        paid = await s.create()
+        refund = await s.refund(paid["id"], 400)
+        assert refund["status"] == "succeeded"
+        books = await s.books(paid["id"])
+        await s.control(f"refunds/{books.refunds[0].provider_id}/fail")
+        await told(s, "refund.failed", {"payment_intent": books.payment.provider_id, "id": "re_x"})
+        await s.work(5)
+        books = await s.books(paid["id"])
+        assert (books.refunds[0].status, books.payment.refunded_minor) == ("failed", 0)
+        await s.agreed()
+
+
+async def told(s: Stage, word: str, item: dict[str, Any], event_id: str = "evt_1") -> str:
+    """A signed webhook of the provider arrives."""
+    import msgspec  # noqa: PLC0415 - the one place
+
+    body = msgspec.json.encode({"id": event_id, "type": word, "data": {"object": item}})
+    headers = {"stripe-signature": sign("whsec_1", body, int(s.clock.now))}
+    return await receive.webhook(s.world, "stripe", VERSION, body, headers)
+
+
+async def test_a_refund_in_the_dashboard_is_recorded_as_external(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        paid = await s.create()
+        await s.control(f"charges/{s.charge_id()}/refund", {"amount": 250})
+        item = {"id": s.charge_id(), "payment_intent": paid["provider_id"]}
+        assert await told(s, "charge.refunded", item) == "queued"
+        assert await told(s, "charge.refunded", item) == "duplicate"
+        await s.work(5)
+        books = await s.books(paid["id"])
+        assert [(r.origin, r.amount_minor, r.status) for r in books.refunds] == [
+            ("external", 250, "succeeded")
+        ]
+        with pytest.raises(Invalid):
+            await s.refund(paid["id"], 751)
+        await s.agreed()
+
+
+async def test_a_dispute_is_recorded_and_closed_and_changes_no_status(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        paid = await s.create()
+        dispute = {"id": "dp_1", "status": "needs_response", "amount": 1_000, "currency": "eur",
+                   "reason": "fraudulent", "payment_intent": paid["provider_id"]}  # fmt: skip
+        assert await told(s, "charge.dispute.created", dispute) == "applied"
+        assert await told(s, "charge.dispute.created", dispute) == "duplicate"
+        lost = dispute | {"status": "lost"}
+        assert await told(s, "charge.dispute.closed", lost, "evt_2") == "applied"
+        assert await told(s, "charge.dispute.updated", dispute, "evt_0") == "applied"
+        books = await s.books(paid["id"])
+        assert [d.state for d in books.disputes] == ["lost"]
+        assert (books.payment.disputed, books.payment.status) == (True, "succeeded")
+        events = await s.store.list_events("acc_1", "evt_~", 10)
+        assert {e.type for e in events} == {
+            "payment.succeeded", "dispute.lost", "dispute.open",
+        }  # fmt: skip
+
+
+async def test_webhooks_of_nobody_and_of_unknown_types_are_kept(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        assert await told(s, "charge.captured", {"id": "ch_x", "payment_intent": "pi_x"}) == (
+            "unmatched"
+        )
+        assert await told(s, "a.new.type", {"id": "x"}, "evt_2") == "unknown_type"
+        assert await s.store.count_jobs() == {}
+
+
+async def test_an_authorization_runs_out(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        held = await s.held()
+        await s.work(7 * 86_400 + 2 * 3_600)
+        payment = (await s.books(held["id"])).payment
+        assert (payment.status, payment.capturable_minor) == ("canceled", 0)
+        with pytest.raises(Conflict):
+            await s.capture(held["id"])
+        await s.agreed()
+
+
+@pytest.mark.parametrize("lever", ["lose", "deaf", "refuse"])
+async def test_a_void_that_is_not_answered_is_settled(tmp_path: Path, lever: str) -> None:
+    async with stage(tmp_path) as s:
+        held = await s.held()
+        s.wire.pull("/cancel", lever)
+        try:
+            voided = await s.void(held["id"])
+            assert voided["_doubtful"]
+        except TollkeeperError:
+            assert lever == "refuse"
+        await s.work(90)
+        status = (await s.books(held["id"])).payment.status
+        assert status == ("requires_capture" if lever == "refuse" else "canceled")
+        await s.agreed()
+
+
+@pytest.mark.parametrize("first", ["void", "capture"])
+async def test_a_void_and_a_capture_that_race_leave_one_truth(tmp_path: Path, first: str) -> None:
+    async with stage(tmp_path) as s:
+        held = await s.held()
+        second = "capture" if first == "void" else "void"
+        seen: list[object] = []
+
+        async def race(_: object) -> None:
+            s.wire.before = None
+            try:
+                await getattr(s, second)(held["id"])
+            except TollkeeperError as error:
+                seen.append(type(error))
+
+        s.wire.before = race
+        done = await getattr(s, first)(held["id"])
+        assert seen == [Conflict]
+        assert done["status"] == ("canceled" if first == "void" else "succeeded")
+        await s.work(60)
+        await s.agreed()
+
+
+async def test_a_capture_that_was_overtaken_in_the_dashboard_is_settled(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        held = await s.held()
+        s.wire.pull("/capture", "lose")
+        await s.capture(held["id"], 400)
+        await s.control(f"intents/{held['provider_id']}/expire")
+        await s.work(120)
+        books = await s.books(held["id"])
+        assert (books.payment.status, books.payment.reserved_minor) == ("canceled", 0)
+        assert books.attempts[-1].outcome == "failed"
+        await s.agreed()
+
+
+# Shoppers
+
+
+async def test_a_shopper_who_authenticates_and_returns_has_paid(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+        assert waiting["status"] == "requires_action"
+        assert waiting["next_action"]["url"].endswith(waiting["provider_id"])
+        assert challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
+        payment = await receive.shopper_returned(s.world, waiting["id"])
+        assert payment.status == "succeeded"
+        await s.work(60)
+        await s.agreed()
+
+
+async def test_a_shopper_who_fails_authentication_has_not_paid(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+        challenge.complete(s.core.world, waiting["provider_id"], authenticated=False)
+        payment = await receive.shopper_returned(s.world, waiting["id"])
+        assert (payment.status, payment.decline_reason) == ("failed", "authentication_failed")
+        await s.work(1_000)
+        await s.agreed()
+
+
+async def test_a_shopper_who_returns_while_the_provider_is_away_is_settled_later(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+        challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
+        s.wire.pull("GET", "lose", "lose", "lose", "lose")
+        payment = await receive.shopper_returned(s.world, waiting["id"])
+        assert payment.status == "requires_action"
+        await s.work(60)
+        assert (await s.books(waiting["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
+async def test_an_abandoned_payment_is_cancelled_first_and_then_failed(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+        await s.work(890)
+        assert (await s.books(waiting["id"])).payment.status == "requires_action"
+        await s.work(60)
+        payment = (await s.books(waiting["id"])).payment
+        assert (payment.status, payment.failure_code) == ("failed", "not_completed")
+        assert s.wire.posts()[-1].path.endswith("/cancel")
+        assert not s.core.ledger().intents[0].open
+        await s.agreed()
+
+
+async def test_a_shopper_who_pays_at_the_last_moment_is_not_failed(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+
+        async def pays(request: Any) -> None:
+            if request.path.endswith("/cancel"):
+                s.wire.before = None
+                challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
+
+        s.wire.before = pays
+        await s.work(1_200)
+        assert (await s.books(waiting["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
+async def test_a_void_while_the_shopper_authenticates_ends_the_intent(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+        assert (await s.void(waiting["id"]))["status"] == "canceled"
+        assert not challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
+        await s.work(1_200)
+        await s.agreed()
