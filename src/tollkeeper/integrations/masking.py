@@ -7,8 +7,9 @@ a name that speaks of a person or a secret nothing is kept but its shape.
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, get_args
-from urllib.parse import parse_qsl, urlencode
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, get_args
+from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
 
@@ -38,6 +39,12 @@ _DIGITS_AND_LETTERS: Final = str.maketrans(
 _FOREIGN: Final = re.compile(r"[^\x00-\x7f]")
 MAX_DEPTH: Final = 64
 MAX_TEXT: Final = 200
+MAX_NAMES: Final = 4096
+"""Names that are remembered; a provider that invents more has them decided each time."""
+
+NOTHING: Final[frozenset[str]] = frozenset()
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 def fields_read(integrations: Iterable[Integration]) -> frozenset[str]:
@@ -59,80 +66,135 @@ def fields_read(integrations: Iterable[Integration]) -> frozenset[str]:
     return frozenset(found)
 
 
+class _Field(NamedTuple):
+    """What is decided about a field by its name alone. `shown` and `shown_free` are the name as it
+    may stay, the second below merchants' own names; `whole`: any value stays, since we read it;
+    `personal`: nothing else does; `amount`: numbers do."""
+
+    shown: str
+    shown_free: str
+    whole: bool
+    personal: bool
+    amount: bool
+
+
+class _Fields(dict[str, _Field]):
+    """Fields by name, decided once: providers use few names, a hundred of them in each reply."""
+
+    def __init__(self, kept: frozenset[str]) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def __missing__(self, name: str) -> _Field:
+        read = name in self._kept
+        free = name if read else _masked_text(name)
+        personal = name == FREE_NAME or PRIVATE_NAME.search(name) is not None
+        field = _Field(
+            shown=name if PLAIN_NAME.fullmatch(name) else free,
+            shown_free=free,
+            whole=read and not personal,
+            personal=personal,
+            amount=AMOUNT_NAME.search(name) is not None,
+        )
+        if len(self) < MAX_NAMES:
+            self[name] = field
+        return field
+
+
+class _FormFields(dict[bytes, tuple[bytes, bool, bool]]):
+    """The same for the names of form fields as they stand in the body, `a%5Bb%5D`: the name again,
+    whether any value stays, and whether words and ids stay."""
+
+    def __init__(self, kept: frozenset[str]) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def __missing__(self, raw: bytes) -> tuple[bytes, bool, bool]:
+        name = unquote_plus(raw.decode("utf-8", "replace"))
+        *above, last = name.replace("]", "").split("[")
+        private = any(PRIVATE_NAME.search(part) for part in (last, *above))
+        closed = private or (FREE_NAME in above and last not in self._kept)
+        whole = last in self._kept or AMOUNT_NAME.search(name) is not None
+        field = (quote_plus(name).encode() + b"=", whole and not closed, not closed)
+        if len(self) < MAX_NAMES:
+            self[raw] = field
+        return field
+
+
+_fields: Final = lru_cache(maxsize=64)(_Fields)
+_form_fields: Final = lru_cache(maxsize=64)(_FormFields)
+
+
 def mask_reply(reply: WireReply, kept: frozenset[str]) -> WireReply:
     """`reply` with private values replaced; a body that is no JSON is replaced as a whole."""
     headers = tuple(
-        (name, value if name in KEPT_HEADERS else _masked_text(value))
-        for name, value in reply.headers
+        [
+            (name, value if name in KEPT_HEADERS else _masked_text(value))
+            for name, value in reply.headers
+        ]
     )
     return WireReply(status=reply.status, headers=headers, body=_masked_json(reply.body, kept))
 
 
 def mask_request(request: WireRequest, kept: frozenset[str]) -> WireRequest:
     """`request` with the private values of its form fields replaced."""
-    pairs = parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
-    masked = [(name, _masked_field(name, value, kept)) for name, value in pairs]
-    return msgspec.structs.replace(request, body=urlencode(masked).encode())
+    fields = _form_fields(kept)
+    masked = b"&".join([_masked_pair(pair, fields) for pair in request.body.split(b"&") if pair])
+    return msgspec.structs.replace(request, body=masked)
 
 
-def _masked_field(name: str, value: str, kept: frozenset[str]) -> str:
-    *above, last = name.replace("]", "").split("[")
-    private = PRIVATE_NAME.search(last) or any(PRIVATE_NAME.search(part) for part in above)
-    if private or (FREE_NAME in above and last not in kept):
-        return _masked_text(value)
-    if last in kept or AMOUNT_NAME.search(name) or ID_OR_WORD.fullmatch(value):
-        return value
-    return _masked_text(value)
+def _masked_pair(pair: bytes, fields: _FormFields) -> bytes:
+    name, _, value = pair.partition(b"=")
+    shown, whole, words = fields[name]
+    if whole:
+        return shown + value
+    text = unquote_plus(value.decode("utf-8", "replace"))
+    if words and ID_OR_WORD.fullmatch(text):
+        return shown + value
+    return shown + quote_plus(_masked_text(text)).encode()
 
 
 def _masked_json(body: bytes, kept: frozenset[str]) -> bytes:
+    fields = _fields(kept)
     try:
-        return msgspec.json.encode(_masked(msgspec.json.decode(body), "", kept, 0, free=False))
+        return _encode(_masked(_decode(body), fields[""], fields, 0, free=False))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _masked_text(body.decode("utf-8", "replace")).encode()
 
 
-def _masked(value: Any, name: str, kept: frozenset[str], depth: int, *, free: bool) -> Any:
-    """`free`: somewhere below merchants' own names."""
-    if isinstance(value, dict):
-        return _masked_object(value, name, kept, depth, free=free)
-    if isinstance(value, list):
+def _masked(value: Any, field: _Field, fields: _Fields, depth: int, *, free: bool) -> Any:
+    """`free`: somewhere below merchants' own names, or below a private one."""
+    kind = type(value)
+    if kind is str:
+        stays = field.whole or (not (free or field.personal) and ID_OR_WORD.fullmatch(value))
+        return value if stays else _masked_text(value)
+    if value is None or kind is bool:
+        return value
+    if kind is dict:
+        return _masked_object(value, field, fields, depth, free=free)
+    if kind is list:
         if depth > MAX_DEPTH:
             return []
-        return [_masked(item, name, kept, depth + 1, free=free) for item in value]
-    if value is None or isinstance(value, bool):
-        return value
-    personal = name == FREE_NAME or PRIVATE_NAME.search(name) is not None
-    if name in kept and value != "" and not personal:
-        return value
-    return _masked_leaf(value, name, private=free or personal)
+        return [_masked(item, field, fields, depth + 1, free=free) for item in value]
+    stays = field.whole or (not (free or field.personal) and field.amount)
+    return value if stays else _masked_number(value)
 
 
 def _masked_object(
-    value: dict[str, Any], name: str, kept: frozenset[str], depth: int, *, free: bool
+    value: dict[str, Any], above: _Field, fields: _Fields, depth: int, *, free: bool
 ) -> dict[str, Any]:
     if depth > MAX_DEPTH:
         return {}
-    if PRIVATE_NAME.search(name):
-        kept = frozenset()  # nothing that we read stands below such a name
+    if above.personal:
         free = True
-    free = free or name == FREE_NAME
-    return {
-        _masked_name(key, kept, free=free): _masked(inner, key, kept, depth + 1, free=free)
-        for key, inner in value.items()
-    }
-
-
-def _masked_name(name: str, kept: frozenset[str], *, free: bool) -> str:
-    if name in kept or (PLAIN_NAME.fullmatch(name) and not free):
-        return name
-    return _masked_text(name)
-
-
-def _masked_leaf(value: Any, name: str, *, private: bool) -> Any:
-    if isinstance(value, str):
-        return value if not private and ID_OR_WORD.fullmatch(value) else _masked_text(value)
-    return value if not private and AMOUNT_NAME.search(name) else _masked_number(value)
+        if above.shown != FREE_NAME:
+            fields = _fields(NOTHING)  # nothing that we read stands below such a name
+    masked = {}
+    for name, inner in value.items():
+        field = fields[name]
+        shown = field.shown_free if free else field.shown
+        masked[shown] = _masked(inner, field, fields, depth + 1, free=free)
+    return masked
 
 
 def _masked_text(text: str) -> str:
