@@ -8,7 +8,6 @@ from typing import Final
 import cyclopts
 from rich.console import Console
 
-from tollkeeper.cli import database, doctor, integrations, keys, payments, serving
 from tollkeeper.kernel.errors import TollkeeperError
 
 FINE: Final = 0
@@ -20,14 +19,19 @@ app: Final = cyclopts.App(
     help="An online payment service that stays up while the payment providers change.",
     version_flags=["--version"],
 )
-app.command(serving.up)
-app.command(serving.serve)
-app.command(payments.app)
-app.command(integrations.app)
-app.command(keys.app)
-app.command(doctor.doctor)
-app.command(database.app)
-app.command(serving.simulator)
+for _name, _place in {
+    "up": "serving:up",
+    "serve": "serving:serve",
+    "payments": "payments:app",
+    "integrations": "integrations:app",
+    "contracts": "contracts:app",
+    "keys": "keys:app",
+    "doctor": "doctor:doctor",
+    "db": "database:app",
+    "simulator": "serving:simulator",
+}.items():
+    # by name, so that a command loads what it needs and nothing else
+    app.command(f"tollkeeper.cli.{_place}", name=_name)
 
 _errors: Final = Console(stderr=True, highlight=False)
 

@@ -29,6 +29,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     old: Walk | None = None
     new_side: Side
     old_side: Side | None = None
+    where: dict[str, str] = {}
     relied_on_by: str = ""
 
     def finding(
@@ -54,10 +55,18 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             advice=advice,
             standing=standing,
             undecided=undecided,
-            relied_on_by=self.relied_on_by,
+            relied_on_by=self._relied_on_by(),
             before=before,
             after=after,
         )
+
+    def _relied_on_by(self) -> str:
+        """Our line: the one that declares what is gone, else the one that declares the path."""
+        for path in (self.new.broken, self.path):
+            line = self.where.get(f"{self.operation} {path}")
+            if line is not None:
+                return line
+        return self.relied_on_by
 
     @property
     def nonnull(self) -> bool:

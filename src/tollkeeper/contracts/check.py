@@ -158,7 +158,8 @@ def _question(
         old=old,
         new_side=bodies.new_side,
         old_side=bodies.old_side,
-        relied_on_by=usage.where.get(f"{bodies.operation} {path}", bodies.relied_on_by),
+        where=usage.where,
+        relied_on_by=bodies.relied_on_by,
     )
 
 

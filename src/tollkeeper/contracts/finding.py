@@ -29,14 +29,25 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     after: Any = None
     witness: dict[str, Any] | None = None
 
-    def key(self) -> tuple[str, str, str, str, str]:
-        """What makes two findings one root cause."""
-        return (self.rule, self.location, self.pointer, repr(self.before), repr(self.after))
+    def key(self) -> tuple[str, str, str, bool]:
+        """What makes two findings one root cause: the same change at the same place."""
+        return (self.rule, self.pointer or self.path, repr(self.after), self.standing)
+
+    def order(self) -> tuple[int, bool, str, str, str, tuple[str, ...]]:
+        """Worst first, then new before standing, then by name and place."""
+        return (
+            ORDER[self.severity],
+            self.standing,
+            self.rule,
+            self.pointer,
+            self.path,
+            self.operations,
+        )
 
 
 def merged(findings: list[Finding]) -> list[Finding]:
     """One finding for each root cause, with every operation that it touches, worst first."""
-    by_key: dict[tuple[str, str, str, str, str], Finding] = {}
+    by_key: dict[tuple[str, str, str, bool], Finding] = {}
     for finding in findings:
         known = by_key.get(finding.key())
         if known is None:
@@ -46,9 +57,5 @@ def merged(findings: list[Finding]) -> list[Finding]:
         by_key[finding.key()] = msgspec.structs.replace(
             worse,
             operations=tuple(sorted({*known.operations, *finding.operations})),
-            standing=known.standing and finding.standing,
         )
-    return sorted(
-        by_key.values(),
-        key=lambda f: (ORDER[f.severity], f.standing, f.rule, f.pointer, f.path, f.operations),
-    )
+    return sorted(by_key.values(), key=Finding.order)

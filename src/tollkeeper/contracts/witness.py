@@ -273,15 +273,28 @@ def _request(
     place = request_body(built_from)
     if place is None:
         return None
-    body = _sent(built_from, place, used, chosen)
-    if (
-        old_side is not None
-        and is_valid(old_side.description, place, body, request=True) is not True
-    ):
-        return None
-    if is_valid(new_side.description, new_place, body, request=True) is not False:
-        return None
-    return {"request": {"operation": operation, "body": body}, "result": "refused"}
+    for body in _bodies(finding, built_from, place, used, chosen):
+        if _shows(body, new_side, new_place, old_side, place):
+            return {"request": {"operation": operation, "body": body}, "result": "refused"}
+    return None
+
+
+def _shows(body: Any, new: Side, new_place: Place, old: Side | None, old_place: Place) -> bool:
+    """Whether the old description accepts `body` and the new one refuses it."""
+    if old is not None and is_valid(old.description, old_place, body, request=True) is not True:
+        return False
+    return is_valid(new.description, new_place, body, request=True) is False
+
+
+def _bodies(
+    finding: Finding, side: Side, place: Place, used: OperationUsage, chosen: dict[str, Any]
+) -> Iterator[Any]:
+    """Requests that we may send: with everything that usage names, and the smallest one with what
+    the finding is about."""
+    yield _sent(side, place, used, chosen)
+    words = {p: w[0] for p, w in used.values.items() if w} | chosen
+    named = [segments(finding.path)] if finding.path in used.send else []
+    yield instance(side.description, place, wish_for(named), words=words, request=True)
 
 
 def _sent(side: Side, place: Place, used: OperationUsage, chosen: dict[str, Any]) -> Any:

@@ -190,10 +190,13 @@ def _masked_object(
         if above.shown != FREE_NAME:
             fields = _fields(NOTHING)  # nothing that we read stands below such a name
     masked = {}
-    for name, inner in value.items():
+    for name, given in value.items():
         field = fields[name]
         shown = field.shown_free if free else field.shown
-        masked[shown] = _masked(inner, field, fields, depth + 1, free=free)
+        if given is None or given is True or given is False:  # as most are
+            masked[shown] = given
+        else:
+            masked[shown] = _masked(given, field, fields, depth + 1, free=free)
     return masked
 
 

@@ -202,6 +202,6 @@ INTEGRATION: Final = Integration(
     retention_s=0,
     authorization_s=604_800,
     reads={"authorize": Payment, "capture": Payment, "void": Payment, "lookup": Payment},
-    sends={"paths": PATHS},
+    words={name: {"status": tuple(STATES)} for name in ("authorize", "capture", "void", "lookup")},
 )
 '''

@@ -89,8 +89,9 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     `in_flight_window_s`: the longest a request that we gave up on may still take effect.
     `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
     `handles`: versions whose payments this one can follow up; `authorization_s`: how long an
-    authorization lives; `reads` and `sends`: the wire types and tables, the usage that the contract
-    checker reads.
+    authorization lives. The contract checker reads the rest: `reads`, the wire type of each
+    operation's reply (and `error`, `event`); `nested`, the type inside a raw part, by
+    `Type.field`; `words`, the words known at a path of an operation's reply.
     """
 
     provider: str
@@ -105,7 +106,8 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     authorization_s: int
     handles: frozenset[str] = frozenset()
     reads: Mapping[str, Any] = {}
-    sends: Mapping[str, Any] = {}
+    nested: Mapping[str, Any] = {}
+    words: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
 
     @property
     def name(self) -> str:

@@ -587,9 +587,14 @@ INTEGRATION: Final = Integration(
         "error": ErrorReply,
         "event": EventReply,
     },
-    sends={
-        "capture_method": ("automatic", "manual"),
-        "payment_method_types[]": ("card",),
-        "reason": tuple(sorted(REFUND_REASONS)),
+    nested={"IntentList.data": PaymentIntent, "EventData.object": EventObject},
+    words={
+        "authorize": {"status": tuple(INTENT_STATES)},
+        "capture": {"status": tuple(INTENT_STATES)},
+        "void": {"status": tuple(INTENT_STATES)},
+        "lookup": {"status": tuple(INTENT_STATES)},
+        "refund": {"status": tuple(REFUND_STATES)},
+        "find": {"data[].status": tuple(INTENT_STATES)},
+        "list_refunds": {"data[].status": tuple(REFUND_STATES)},
     },
 )
