@@ -4,8 +4,11 @@ Law: value in, wire bytes out; wire bytes in, our words out. `wire` carries the 
 never sees a socket, a clock or a secret it was not handed.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Final
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -22,6 +25,20 @@ def storable(body: bytes) -> bytes:
     if b"\\u0000" in body or b"\0" in body:
         raise ValueError("a NUL character in the body")
     return body
+
+
+def form(fields: Iterable[tuple[str, str]]) -> str:
+    """`fields` as application/x-www-form-urlencoded: what `urllib.parse.urlencode` gives, at a
+    third of its price, since names repeat and most values need no quoting."""
+    quoted = [
+        f"{_form_name(name)}={value if _UNRESERVED(value) else quote_plus(value)}"
+        for name, value in fields
+    ]
+    return "&".join(quoted)
+
+
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch
+_form_name: Final = lru_cache(maxsize=1024)(quote_plus)
 
 
 class WireRequest(msgspec.Struct, frozen=True, kw_only=True):

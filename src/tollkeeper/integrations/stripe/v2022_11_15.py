@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -19,6 +19,7 @@ from tollkeeper.integrations.values import (
     SignatureRefused,
     WireReply,
     WireRequest,
+    form,
     storable,
     words,
 )
@@ -284,12 +285,12 @@ def _post(path: str, order: Order, fields: list[tuple[str, str]]) -> WireRequest
         ("idempotency-key", order.attempt_id),
         ("stripe-version", VERSION),
     )
-    return WireRequest(method="POST", path=path, headers=headers, body=urlencode(fields).encode())
+    return WireRequest(method="POST", path=path, headers=headers, body=form(fields).encode())
 
 
 def _get(path: str, fields: list[tuple[str, str]]) -> WireRequest:
     headers = (("stripe-version", VERSION),)
-    return WireRequest(method="GET", path=path, query=urlencode(fields), headers=headers)
+    return WireRequest(method="GET", path=path, query=form(fields), headers=headers)
 
 
 def credentials(secret: str) -> tuple[tuple[str, str], ...]:
