@@ -63,8 +63,9 @@ class LastPaymentError(msgspec.Struct):
 
 
 class ListedCharge(msgspec.Struct):
-    amount_captured: Amount
     amount_refunded: Amount
+    amount_captured: Amount | None = None
+    captured: bool | None = None
 
 
 class ChargeList(msgspec.Struct):
@@ -76,7 +77,7 @@ class PaymentIntent(msgspec.Struct):
     status: str
     amount: Amount
     currency: str
-    amount_capturable: Amount = 0
+    amount_capturable: Amount | None = None
     metadata: Metadata = msgspec.field(default_factory=Metadata)
     next_action: NextAction | None = None
     last_payment_error: LastPaymentError | None = None
@@ -331,13 +332,16 @@ def _intent(intent: PaymentIntent) -> Outcome:
     details = intent.charges.data[0] if intent.charges and intent.charges.data else None
     if state in {"authorized", "captured"} and details is None:
         return unknown("contract", "no charge in the intent", "/charges", intent.charges)
+    captured = _captured(intent.amount, details) if details else 0
+    if state in {"authorized", "captured"} and captured is None:
+        return unknown("contract", "no captured amount", "/charges/data/0/amount_captured")
     charge = Charge(
         provider_id=intent.id,
         state=state,
         amount_minor=intent.amount,
         currency=intent.currency.upper(),
-        capturable_minor=intent.amount_capturable,
-        captured_minor=details.amount_captured if details and state != "canceled" else 0,
+        capturable_minor=_capturable(intent, state, captured),
+        captured_minor=captured if captured and state != "canceled" else 0,
         refunded_minor=details.amount_refunded if details and state == "captured" else 0,
         payment_id=intent.metadata.tollkeeper_payment,
         attempt_id=intent.metadata.tollkeeper_attempt,
@@ -345,6 +349,23 @@ def _intent(intent: PaymentIntent) -> Outcome:
         decline=decline,
     )
     return Outcome(kind="approved", charge=charge, decline=decline)
+
+
+def _captured(amount_minor: int, charge: ListedCharge) -> int | None:
+    """What was captured. Where the sum is left out, only what follows for certain: nothing of what
+    is not captured, and all of what is captured with nothing given back."""
+    if charge.amount_captured is not None or charge.captured is None:
+        return charge.amount_captured
+    if not charge.captured:
+        return 0
+    return amount_minor if charge.amount_refunded == 0 else None
+
+
+def _capturable(intent: PaymentIntent, state: ChargeState, captured: int | None) -> int:
+    """What can be captured; where the sum is left out, all that an authorization still holds."""
+    if intent.amount_capturable is not None:
+        return intent.amount_capturable
+    return intent.amount - (captured or 0) if state == "authorized" else 0
 
 
 def _redirect(intent: PaymentIntent) -> str | None:

@@ -64,8 +64,9 @@ class LastPaymentError(msgspec.Struct):
 
 
 class LatestCharge(msgspec.Struct):
-    amount_captured: Amount
     amount_refunded: Amount
+    amount_captured: Amount | None = None
+    captured: bool | None = None
 
 
 class PaymentIntent(msgspec.Struct):
@@ -73,8 +74,8 @@ class PaymentIntent(msgspec.Struct):
     status: str
     amount: Amount
     currency: str
-    amount_capturable: Amount = 0
-    amount_received: Amount = 0
+    amount_capturable: Amount | None = None
+    amount_received: Amount | None = None
     metadata: Metadata = msgspec.field(default_factory=Metadata)
     next_action: NextAction | None = None
     last_payment_error: LastPaymentError | None = None
@@ -333,14 +334,16 @@ def _intent(intent: PaymentIntent) -> Outcome:
     if state in {"authorized", "captured"} and latest is None:
         return unknown("contract", "no charge in the intent", "/latest_charge")
     details = latest if isinstance(latest, LatestCharge) else None
-    captured = details.amount_captured if details else intent.amount_received
+    captured = _captured(intent.amount, details) if details else intent.amount_received
+    if state in {"authorized", "captured"} and captured is None:
+        return unknown("contract", "no captured amount", "/latest_charge/amount_captured")
     charge = Charge(
         provider_id=intent.id,
         state=state,
         amount_minor=intent.amount,
         currency=intent.currency.upper(),
-        capturable_minor=intent.amount_capturable,
-        captured_minor=captured if state != "canceled" else 0,
+        capturable_minor=_capturable(intent, state, captured),
+        captured_minor=captured if captured and state != "canceled" else 0,
         refunded_minor=details.amount_refunded if details and state == "captured" else 0,
         payment_id=intent.metadata.tollkeeper_payment,
         attempt_id=intent.metadata.tollkeeper_attempt,
@@ -348,6 +351,23 @@ def _intent(intent: PaymentIntent) -> Outcome:
         decline=decline,
     )
     return Outcome(kind="approved", charge=charge, decline=decline)
+
+
+def _captured(amount_minor: int, charge: LatestCharge) -> int | None:
+    """What was captured. Where the sum is left out, only what follows for certain: nothing of what
+    is not captured, and all of what is captured with nothing given back."""
+    if charge.amount_captured is not None or charge.captured is None:
+        return charge.amount_captured
+    if not charge.captured:
+        return 0
+    return amount_minor if charge.amount_refunded == 0 else None
+
+
+def _capturable(intent: PaymentIntent, state: ChargeState, captured: int | None) -> int:
+    """What can be captured; where the sum is left out, all that an authorization still holds."""
+    if intent.amount_capturable is not None:
+        return intent.amount_capturable
+    return intent.amount - (captured or 0) if state == "authorized" else 0
 
 
 def _redirect(intent: PaymentIntent) -> str | None:
