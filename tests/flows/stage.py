@@ -67,6 +67,8 @@ class LeverClock:
         await future
 
     async def advance(self, seconds: float) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
         until = self.now + seconds
         while self._sleepers and self._sleepers[0][0] <= until:
             due, _, future = heapq.heappop(self._sleepers)

@@ -18,6 +18,9 @@ the same payment, which is safe, as every change is decided anew and keys keep s
 IDLE_SECONDS: Final = 0.2
 """How soon a job that another process made due is noticed."""
 
+CLAIMING: Final = Job("claim", "", 0, 0)
+"""What is reported where claiming itself fails in a way that no store should."""
+
 type Handler = Callable[[Job], Awaitable[None]]
 
 
@@ -66,6 +69,9 @@ class Worker:
                 return []
             return await self._store.claim_jobs(now_ms, LEASE_MS, self._free)
         except (StoreDoubt, Unavailable):
+            return []
+        except Exception as error:  # noqa: BLE001 - a worker that ended would let everything sleep
+            self._on_error(CLAIMING, error)
             return []
 
     def _start(self, job: Job) -> None:
