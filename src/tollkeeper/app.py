@@ -96,7 +96,7 @@ class SystemChance:
     """The operating system's randomness."""
 
     def bits(self, count: int) -> int:
-        return secrets.randbits(count)
+        return int.from_bytes(os.urandom((count + 7) // 8)) >> (-count % 8)
 
     def uniform(self) -> float:
         return secrets.randbits(53) / (1 << 53)

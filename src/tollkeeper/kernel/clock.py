@@ -3,6 +3,7 @@
 Law: nobody outside `app.py` and the programs' own entry points creates a real clock.
 """
 
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -22,6 +23,7 @@ class Clock(Protocol):
         ...
 
 
+@lru_cache(maxsize=1024)  # a payment's two times are told in its event, its answer and its reply
 def rfc3339(at_ms: int) -> str:
     """`at_ms` (Unix milliseconds, UTC) as RFC 3339 text with milliseconds and a `Z`."""
     seconds, millis = divmod(at_ms, 1000)
