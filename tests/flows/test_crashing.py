@@ -83,6 +83,18 @@ async def test_after_a_crash_at_any_write_the_books_agree_with_the_provider(
         references = [c.idempotency_key for c in s.core.ledger().charges]
         assert len(references) == len(set(references))
         await s.agreed()
+        assert await sealed(s) == []
+
+
+async def sealed(s: Stage) -> list[str]:
+    """Attempts whose outcome is known and whose exchange is still stored whole."""
+    found = []
+    for id_ in await s.store.page_ids("", 100):
+        for attempt in (await s.books(id_)).attempts:
+            exchange = await s.store.load_exchange(attempt.id)
+            if exchange is not None and exchange.sealed:
+                found.append(f"{attempt.operation} {attempt.settled_by}")
+    return found
 
 
 @pytest.mark.parametrize("operation", ["create", "capture", "void", "refund"])

@@ -5,7 +5,7 @@ step that could move money is committed before it is taken. Runs as a durable jo
 point leaves a row and a job that go on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -29,7 +29,7 @@ from tollkeeper.flows.sending import (
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.values import Integration, Order, WireRequest
 from tollkeeper.kernel.errors import NotFound
-from tollkeeper.payments.change import Change
+from tollkeeper.payments.change import Change, Exchange
 from tollkeeper.payments.ladder import (
     DONE,
     Look,
@@ -82,9 +82,31 @@ class Pass:
         cause: str,
         complete: Callable[[Change, Books], Change] = lambda change, _: change,
     ) -> None:
+        """Records a decision; exchanges of attempts that it settles are masked in the same commit,
+        so that no crash leaves what is private sealed for ever."""
+        sealed = await self._sealed()
+
+        def masking(change: Change, after: Books) -> Change:
+            return _masking(self.world, complete(change, after), sealed)
+
         self.books = await record(
-            self.world, self.books, decide, cause=cause, actor=ACTOR, complete=complete
+            self.world, self.books, decide, cause=cause, actor=ACTOR, complete=masking
         )
+
+    async def _sealed(self) -> dict[str, Exchange]:
+        """What is stored sealed of the attempts that are open."""
+        found = [await self.world.store.load_exchange(a.id) for a in self.books.open_attempts()]
+        return {e.attempt_id: e for e in found if e is not None and e.sealed}
+
+
+def _masking(world: World, change: Change, sealed: Mapping[str, Exchange]) -> Change:
+    told = {exchange.attempt_id for exchange in change.exchanges}
+    extra = [
+        masked(world, attempt, sealed[attempt.id])
+        for attempt in change.attempts
+        if attempt.id in sealed and attempt.id not in told and not is_open(attempt)
+    ]
+    return msgspec.structs.replace(change, exchanges=(*change.exchanges, *extra))
 
 
 async def settle(world: World, job: Job) -> None:
@@ -96,7 +118,6 @@ async def settle(world: World, job: Job) -> None:
         return
     current = Pass(world, books, refresh=job.kind == "refresh")
     answered = await walk(current)
-    await _mask_settled(world, books, current.books)
     if job.kind == "refresh" and (not answered or current.books.open_attempts()):
         delay_ms = min(60_000, 500 << min(job.tries, 7))
         await world.store.postpone_job(job, world.store.now_ms() + delay_ms)
@@ -104,15 +125,6 @@ async def settle(world: World, job: Job) -> None:
         await world.store.finish_job(job)
     else:
         await _let_go(current, job)
-
-
-async def _mask_settled(world: World, before: Books, after: Books) -> None:
-    """Masks what was stored for attempts whose outcome has become known in this pass."""
-    still = {a.id for a in after.open_attempts()}
-    for attempt in before.open_attempts():
-        exchange = await world.store.load_exchange(attempt.id)
-        if attempt.id not in still and exchange is not None and exchange.sealed:
-            await world.store.save_exchange(masked(world, attempt, exchange))
 
 
 async def walk(current: Pass) -> bool:
