@@ -115,7 +115,9 @@ def _read(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
     webhook = "webhook:" in bodies.operation
     location: Location = "webhook" if webhook else "response"
     body_of = request_body if webhook else reply_body
-    yield from _paths(usage, bodies, bodies.usage.read, location, body_of)
+    used = bodies.usage
+    paths = tuple(dict.fromkeys((*used.read, *used.exhaustive, *used.nonnull)))
+    yield from _paths(usage, bodies, paths, location, body_of)
     yield from _paths(usage, bodies, bodies.usage.errors, "error", error_body)
 
 
