@@ -261,7 +261,8 @@ async def test_each_effect_of_the_catalogue_can_strike() -> None:
         shop = merchant()
         parameter = "confirm" if name == "forbid_parameter" else "mandate"
         path = "error.payment_intent.amount"
-        rule = {"path": path, "to": "x", "parameter": parameter, "seconds": 1, "fraction": 1}
+        to = "2022-08-01" if name == "ignore_version" else "x"
+        rule = {"path": path, "to": to, "parameter": parameter, "seconds": 1, "fraction": 1}
         await shop.fault(name, **rule)
         waiting = asyncio.ensure_future(shop.pay(payment_method="pm_card_visa_chargeDeclined"))
         await shop.clock.advance(5)

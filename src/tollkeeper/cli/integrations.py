@@ -68,12 +68,15 @@ def new(
     like: Annotated[
         str | None, cyclopts.Parameter(help="The installed version to begin as a copy of.")
     ] = None,
-    folder: Annotated[Path, cyclopts.Parameter(help="Where the package's sources are.")] = HOME,
+    folder: Annotated[
+        Path | None, cyclopts.Parameter(help="The package's sources, where not the installed ones.")
+    ] = None,
 ) -> int:
     """Begin a new integration version, as a copy of another or as a skeleton.
 
     Example: `tollkeeper integrations new stripe@2027-01-31.elm --like stripe@2026-03-25.dahlia`
     """
+    folder = folder or HOME
     provider, mark, version = name.partition("@")
     if not mark or not version:
         raise Invalid(f"{name!r} is not provider@version")
@@ -102,13 +105,16 @@ def freeze(
     check: Annotated[
         bool, cyclopts.Parameter(negative="", help="Only say whether it is as it was frozen.")
     ] = False,
-    folder: Annotated[Path, cyclopts.Parameter(help="Where the package's sources are.")] = HOME,
+    folder: Annotated[
+        Path | None, cyclopts.Parameter(help="The package's sources, where not the installed ones.")
+    ] = None,
 ) -> int:
     """Freeze a version at its release: its source and its golden bytes may not change after that.
 
     Example: `tollkeeper integrations freeze stripe@2022-11-15`
     """
     integration = find(name)
+    folder = folder or HOME
     source = (folder / module_path(integration.provider, integration.version)).read_bytes()
     place = folder / "integrations" / "frozen.json"
     registry = read_registry(place.read_bytes() if place.exists() else b"")

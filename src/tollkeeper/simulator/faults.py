@@ -13,6 +13,7 @@ from tollkeeper.kernel.chance import Chance
 from tollkeeper.simulator import mutations, problems
 from tollkeeper.simulator.messages import SimReply
 from tollkeeper.simulator.problems import Problem
+from tollkeeper.simulator.versions import is_known
 
 When = Literal["before", "after"]
 
@@ -207,6 +208,8 @@ def _refuse_nonsense(rule: FaultRule) -> None:
     for name in ("path", "parameter", "to"):
         if name in effect.fields and not getattr(rule, name):
             raise ValueError(f"effect {rule.effect!r} needs {name!r}")
+    if effect.stage == "version" and not is_known(rule.to):
+        raise ValueError(f"effect {rule.effect!r}: {rule.to!r} is no version of this provider")
     if not 0 <= rule.probability <= 1 or rule.seconds < 0:
         raise ValueError("probability must be in [0, 1] and seconds must not be negative")
 
