@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.contracts.sample import checked, fresh, schema
 
-from contracts.sample import checked, fresh, schema
 from tollkeeper.contracts.catalogue import RULES
 from tollkeeper.contracts.reports.machines import OTHER_RULES
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 import yaml
+from tests.contracts.sample import GET, PAY, USAGE, checked, fresh, sample_usage, schema
 
-from contracts.sample import GET, PAY, USAGE, checked, fresh, sample_usage, schema
 from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import read_description
 from tollkeeper.contracts.reports.machines import as_junit, as_sarif
