@@ -4,13 +4,14 @@ from html import escape
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from tollkeeper.simulator import intents
+from tollkeeper.kernel.money import display
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.simulator.records import Intent
 from tollkeeper.simulator.world import World
 
 _PAGE = """<!DOCTYPE html><html lang="en">
 <head><meta charset="utf-8"><title>Your bank</title></head>
-<body><h1>Your bank</h1><p>A shop asks for {amount} {currency}.</p>
+<body><h1>Your bank</h1><p>A shop asks for {amount}.</p>
 <form method="post">
 <button name="outcome" value="success">Approve</button>
 <button name="outcome" value="fail">Fail</button>
@@ -35,7 +36,7 @@ def handle(world: World, request: SimRequest) -> SimReply:
     if outcome in ("success", "fail"):
         complete(world, intent.id, authenticated=outcome == "success")
     elif intent.status == "requires_action":
-        shown = _PAGE.format(amount=intent.amount, currency=escape(intent.currency.upper()))
+        shown = _PAGE.format(amount=escape(display(intent.amount, intent.currency.upper())))
         return _html(200, shown)
     return _back_to_merchant(intent)
 
