@@ -103,9 +103,12 @@ async def test_conflicts_between_transactions_mean_nothing_happened(postgres: On
         await store.enqueue_job("refresh", "a", EPOCH_MS)
         await store.enqueue_job("refresh", "b", EPOCH_MS)
 
+        begun: set[str] = set()
+
         def both(first: str, second: str) -> Operation[None]:
             yield from queue.enqueue_job("refresh", first, EPOCH_MS)
-            for _ in range(200):  # long enough for the other one to have begun
+            begun.add(first)
+            while len(begun) < 2:  # each holds one row before it wants the other's
                 yield queue.COUNT_JOBS, {}
             yield from queue.enqueue_job("refresh", second, EPOCH_MS)
 
