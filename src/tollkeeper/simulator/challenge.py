@@ -3,8 +3,8 @@
 from html import escape
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from tollkeeper.simulator import intents
 from tollkeeper.kernel.money import display
+from tollkeeper.simulator import intents
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.simulator.records import Intent
 from tollkeeper.simulator.world import World
