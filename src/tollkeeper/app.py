@@ -19,11 +19,11 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tollkeeper.flows import deliver, settle, upkeep
+from tollkeeper.flows import check, deliver, settle, upkeep
 from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.values import Integration, WireRequest
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.payments.cards import mask_card_numbers
@@ -333,6 +333,25 @@ def fetch(url: str, *, body: bytes = b"", headers: tuple[tuple[str, str], ...] =
             return await wire.send(request, Target(base_url=f"{parts.scheme}://{parts.netloc}"))
 
     return asyncio.run(once())
+
+
+def rehearse(
+    endpoint: str, key: str, candidate: Integration, baseline: Integration | None
+) -> check.Rehearsal:
+    """Plays the playbooks against `endpoint`; blocks until done."""
+
+    async def play() -> check.Rehearsal:
+        async with HttpWire() as wire:
+            stage = check.Stage(
+                wire=wire,
+                clock=SystemClock(),
+                chance=SystemChance(),
+                base_url=endpoint.rstrip("/"),
+                secret_key=key,
+            )
+            return await check.rehearse(stage, candidate, baseline)
+
+    return asyncio.run(play())
 
 
 def _budgets(settings: Settings) -> Budgets:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import cyclopts
 import msgspec
 
+from tollkeeper import app as root
+from tollkeeper.cli.opening import AsJson, console, print_json
 from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import Description, read_description
 from tollkeeper.contracts.reports.machines import as_junit, as_sarif
@@ -90,3 +92,38 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Invalid(f"{path} cannot be read: {error.strerror}") from error
+
+
+@app.command
+def rehearse(
+    integration: str,
+    /,
+    *,
+    endpoint: Annotated[str, cyclopts.Parameter(help="A sandbox's or simulator's address.")],
+    baseline: Annotated[
+        str | None, cyclopts.Parameter(help="A version to play beside it, to tell whose fault.")
+    ] = None,
+    key: Annotated[
+        str, cyclopts.Parameter(help="The sandbox's secret key; never a live one.")
+    ] = "sk_test_tollkeeper",
+    json: AsJson = False,
+) -> int:
+    """Play the playbooks against a live endpoint; exit 1 where one goes wrong.
+
+    Example: `tollkeeper contracts rehearse stripe@2022-11-15 --endpoint http://127.0.0.1:12111`
+    """
+    if not key.startswith("sk_test_") and "_test_" not in key:
+        raise Invalid("the key is not a test key, and a rehearsal charges cards")
+    found = root.rehearse(
+        endpoint, key, find(integration), find(baseline) if baseline is not None else None
+    )
+    if json:
+        print_json({"passed": found.passed, **msgspec.structs.asdict(found)})
+        return 0 if found.passed else 1
+    for difference in found.differences:
+        console.print(f"✗ {difference.play} ({difference.operation}): {difference.seen}")
+    for difference in found.shared:
+        console.print(f"! {difference.play}: wrong for {found.baseline} as well: {difference.seen}")
+    good = found.plays - len(found.differences) - len(found.shared)
+    console.print(f"{found.version}: {good} of {found.plays} plays went as they must")
+    return 0 if found.passed else 1
