@@ -9,7 +9,7 @@ import cyclopts
 import msgspec
 
 from tollkeeper import app as root
-from tollkeeper.cli.opening import AsJson, console, print_json
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
 from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import Description, read_description
 from tollkeeper.contracts.reports.machines import as_junit, as_sarif
@@ -17,6 +17,9 @@ from tollkeeper.contracts.reports.plain import as_json, as_markdown, as_text
 from tollkeeper.contracts.usage import Usage, read_usage
 from tollkeeper.contracts.verdict import check as verdict_on
 from tollkeeper.contracts.witness import Reader
+from tollkeeper.flows.check import Replay
+from tollkeeper.flows.check import replay as replay_stored
+from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import find
 from tollkeeper.kernel.errors import Invalid
 
@@ -127,3 +130,39 @@ def rehearse(
     good = found.plays - len(found.differences) - len(found.shared)
     console.print(f"{found.version}: {good} of {found.plays} plays went as they must")
     return 0 if found.passed else 1
+
+
+@app.command
+def replay(
+    integration: str,
+    /,
+    *,
+    days: Annotated[float, cyclopts.Parameter(help="How far back to read.")] = 7.0,
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Let a version read again what others received; nothing is sent. Exit 1 where readings differ
+    and where nothing could be compared.
+
+    Example: `tollkeeper contracts replay stripe@2026-03-25.dahlia --days 30`
+    """
+    candidate = find(integration)
+
+    async def read_again(world: World) -> Replay:
+        since_ms = world.store.now_ms() - int(days * 86_400_000)
+        return await replay_stored(world.store, world.vault, candidate, world.installed, since_ms)
+
+    found = with_world(config, read_again)
+    if json:
+        print_json({"verdict": found.verdict, **msgspec.structs.asdict(found)})
+    else:
+        for item in found.disagreements:
+            console.print(
+                f"✗ {item.attempt_id} {item.operation} {item.field}: "
+                f"{item.baseline} was read, {item.candidate} would be"
+            )
+        console.print(
+            f"{found.version}: {found.verdict}; {found.agreed} of {found.compared} replies agree, "
+            f"{found.not_independent} were its own, {found.unreadable} cannot be read"
+        )
+    return 0 if found.verdict == "agrees" else 1

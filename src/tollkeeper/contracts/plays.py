@@ -162,6 +162,24 @@ PLAYS: Final[tuple[Play, ...]] = (
 )
 
 
+def told(said: Outcome) -> dict[str, str]:
+    """An outcome as fields that two readings can be compared by. Why something is unknown is left
+    out: two versions may doubt for different reasons."""
+    fields = {"kind": said.kind}
+    if said.decline is not None:
+        fields["decline"] = said.decline.reason
+    if said.refusal is not None:
+        fields["refusal"] = said.refusal.code
+    for part in (said.charge, said.refund):
+        if part is not None:
+            fields |= {
+                name: str(value)
+                for name, value in msgspec.structs.asdict(part).items()
+                if value is not None and name != "decline"
+            }
+    return fields
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One scene that did not bring what it must, or not what it brought for the baseline."""
 

@@ -1,8 +1,11 @@
-"""Checking a version against a live endpoint: the plays, carried there and judged.
+"""Checking a version against what is alive: plays at an endpoint, and replies that were stored.
 
 Moves only a sandbox's money: the endpoint and its key are the caller's. A baseline is played beside
 the candidate, so that what both get wrong is the endpoint's doing and is said to be.
 """
+
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
@@ -13,17 +16,24 @@ from tollkeeper.contracts.plays import (
     Difference,
     Play,
     Scene,
+    told,
     wrong,
 )
-from tollkeeper.flows.ports import Target, Wire
-from tollkeeper.integrations.values import Integration, Order
+from tollkeeper.flows.ports import Store, Target, Vault, Wire
+from tollkeeper.flows.sending import stored_reply_of
+from tollkeeper.integrations.values import Integration, Order, WireReply
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
-from tollkeeper.kernel.ids import new_id
+from tollkeeper.kernel.ids import first_id, new_id
+from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.judging import not_sent, silence
 from tollkeeper.payments.outcome import Charge, Outcome
+from tollkeeper.payments.payment import Attempt
 
-MARGIN_S = 300
+MARGIN_S: Final = 300
+PAGE: Final = 500
+SHOWN: Final = 200
+"""Disagreements that are kept; all are counted."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,3 +132,97 @@ async def _send(stage: Stage, version: Integration, scene: Scene, order: Order) 
     if failure.acquired:
         return silence(failure.stage, failure.error)
     return not_sent(failure.error, failure.detail)
+
+
+# Replay: the candidate reads again what the store holds; nothing is sent
+
+
+class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored reply that two versions read differently, in one field of the outcome."""
+
+    attempt_id: str
+    operation: str
+    field: str
+    baseline: str
+    candidate: str
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of re-reading. `compared` counts replies that two different versions read;
+    `not_independent` those that the candidate itself had received, which prove nothing;
+    `unreadable` those that are gone or sealed with another key."""
+
+    version: str
+    compared: int
+    agreed: int
+    not_independent: int
+    unreadable: int
+    disagreements: list[Disagreement]
+
+    @property
+    def verdict(self) -> str:
+        """`agrees`, `differs`, or `nothing compared`, which is never green."""
+        if not self.compared:
+            return "nothing compared"
+        return "agrees" if self.agreed == self.compared else "differs"
+
+
+async def replay(
+    store: Store,
+    vault: Vault,
+    candidate: Integration,
+    installed: Mapping[str, Integration],
+    since_ms: int,
+) -> Replay:
+    """Reads every stored reply of the candidate's provider since `since_ms` with the version that
+    received it and with `candidate`, and compares what they say."""
+    compared = agreed = own = unreadable = 0
+    found: list[Disagreement] = []
+    after = first_id("att", since_ms)
+    while exchanges := await store.page_exchanges(after, PAGE):
+        for exchange in exchanges:
+            attempt = await _attempt_of(store, exchange)
+            baseline = installed.get(attempt.integration) if attempt is not None else None
+            if attempt is None or baseline is None or baseline.provider != candidate.provider:
+                continue
+            if baseline.name == candidate.name:
+                own += 1
+                continue
+            reply = stored_reply_of(vault, exchange)
+            if reply is None:
+                unreadable += 1
+                continue
+            compared += 1
+            differences = list(_differences(baseline, candidate, attempt, reply))
+            agreed += not differences
+            found += differences[: max(0, SHOWN - len(found))]
+        after = exchanges[-1].attempt_id
+    return Replay(
+        version=candidate.name,
+        compared=compared,
+        agreed=agreed,
+        not_independent=own,
+        unreadable=unreadable,
+        disagreements=found,
+    )
+
+
+async def _attempt_of(store: Store, exchange: Exchange) -> Attempt | None:
+    books = await store.load_books(exchange.payment_id)
+    return books.attempt(exchange.attempt_id) if books is not None else None
+
+
+def _differences(
+    baseline: Integration, candidate: Integration, attempt: Attempt, reply: WireReply
+) -> Iterator[Disagreement]:
+    one = told(baseline.outcome(attempt.operation, reply))
+    two = told(candidate.outcome(attempt.operation, reply))
+    for field in sorted({*one, *two}):
+        if one.get(field) != two.get(field):
+            yield Disagreement(
+                attempt_id=attempt.id,
+                operation=attempt.operation,
+                field=field,
+                baseline=one.get(field, "nothing"),
+                candidate=two.get(field, "nothing"),
+            )

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tollkeeper.flows.ports import WireResult
+from tollkeeper.flows.ports import Vault, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
@@ -142,6 +142,14 @@ def opened_request(world: World, exchange: Exchange) -> WireRequest | None:
 def opened_reply(world: World, exchange: Exchange) -> WireReply | None:
     """The stored reply while it is sealed; `None` where it is masked, absent or unreadable."""
     plain = _opened(world, exchange, exchange.reply)
+    return _REPLY(plain) if plain else None
+
+
+def stored_reply_of(vault: Vault, exchange: Exchange) -> WireReply | None:
+    """The stored reply, sealed or masked; `None` where there is none or it cannot be opened."""
+    if not exchange.reply:
+        return None
+    plain = vault.open(exchange.reply) if exchange.sealed else exchange.reply
     return _REPLY(plain) if plain else None
 
 

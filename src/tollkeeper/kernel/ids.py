@@ -19,6 +19,13 @@ def new_id(prefix: str, now_ms: int, chance: Chance) -> str:
     return f"{prefix}_{body}"
 
 
+def first_id(prefix: str, at_ms: int) -> str:
+    """The least identifier that can have been made at `at_ms`: a place to begin a page."""
+    value = (at_ms & 0xFFFF_FFFF_FFFF) << 80
+    body = "".join([_PAIRS[(value >> shift) & 0x3FF] for shift in range(120, -1, -10)])
+    return f"{prefix}_{body}"
+
+
 def is_id(text: str, prefix: str) -> bool:
     """Whether `text` has the shape that `new_id(prefix, ...)` gives."""
     head, mark, body = text.rpartition("_")

@@ -73,6 +73,9 @@ class StoreFacade:
             reading.list_payments(account, filters, cursor, limit, backwards=backwards)
         )
 
+    async def page_exchanges(self, after: str, limit: int) -> list[Exchange]:
+        return await self.driver.read(reading.page_exchanges(after, limit))
+
     async def load_exchange(self, attempt_id: str) -> Exchange | None:
         return await self.driver.read(reading.load_exchange(attempt_id))
 

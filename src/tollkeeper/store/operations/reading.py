@@ -214,6 +214,33 @@ def load_exchange(attempt_id: str) -> Operation[Exchange | None]:
     )
 
 
+PAGE_EXCHANGES: Final = Statement(
+    "page_exchanges",
+    lambda _: (
+        select(
+            t.exchanges.c.attempt_id,
+            t.exchanges.c.payment_id,
+            t.exchanges.c.request,
+            t.exchanges.c.reply,
+            t.exchanges.c.sealed,
+        )
+        .where(t.exchanges.c.attempt_id > bindparam("after"))
+        .order_by(t.exchanges.c.attempt_id)
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
+
+
+def page_exchanges(after: str, limit: int) -> Operation[list[Exchange]]:
+    """At most `limit` exchanges of attempts above `after` (an id), oldest first."""
+    rows = yield PAGE_EXCHANGES, {"after": after, "limit": limit}
+    return [
+        Exchange(attempt_id=a, payment_id=p, request=request, reply=reply, sealed=bool(sealed))
+        for a, p, request, reply, sealed in rows
+    ]
+
+
 def load_audit(payment_id: str) -> Operation[list[AuditRow]]:
     """One payment's audit rows in order."""
     rows = yield SELECT_AUDIT, {"payment_id": payment_id}
