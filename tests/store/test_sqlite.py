@@ -65,17 +65,11 @@ def failing(subject: str, error: Exception) -> Operation[None]:
 async def test_an_operation_that_fails_disturbs_no_neighbor_in_its_batch(path: Path) -> None:
     driver = opened(path)
     store = StoreFacade(driver, LeverClock())
-    hold = threading.Event()
-
-    def waiting() -> Operation[None]:
-        hold.wait(5)  # so that everything below is one batch behind it
-        yield from queue.enqueue_job("refresh", "first", EPOCH_MS)
-
     books, rival = stage.fresh_books(), stage.fresh_books()
     work = [
         asyncio.ensure_future(driver.write(operation))
         for operation in (
-            waiting(),
+            queue.enqueue_job("refresh", "first", EPOCH_MS),
             commit_change(stage.opening(books, claim=stage.claim(books))),
             failing("lost", ZeroDivisionError("ours")),
             commit_change(stage.opening(rival, claim=stage.claim(rival))),
@@ -83,8 +77,6 @@ async def test_an_operation_that_fails_disturbs_no_neighbor_in_its_batch(path: P
             queue.enqueue_job("refresh", "last", EPOCH_MS),
         )
     ]
-    await asyncio.sleep(0)
-    hold.set()
     results = await asyncio.gather(*work, return_exceptions=True)
     assert [type(r) for r in results] == [
         type(None), Committed, ZeroDivisionError, KeyTaken, sqlite3.IntegrityError, type(None),
@@ -93,6 +85,27 @@ async def test_an_operation_that_fails_disturbs_no_neighbor_in_its_batch(path: P
     assert [job.subject for job in claimed] == ["first", "last", books.payment.id]
     assert await store.load_payment(rival.payment.id) is None
     await store.close()
+
+
+async def test_a_long_operation_runs_beside_the_loop_and_keeps_its_place(path: Path) -> None:
+    driver = opened(path)
+    hold, ran_in = threading.Event(), []
+
+    def long() -> Operation[None]:
+        ran_in.append(threading.current_thread())
+        assert hold.wait(5)
+        yield from queue.enqueue_job("refresh", "long", EPOCH_MS)
+
+    first = asyncio.ensure_future(driver.write_long(long()))
+    second = asyncio.ensure_future(driver.write(queue.enqueue_job("refresh", "b", EPOCH_MS)))
+    await asyncio.sleep(0.05)
+    assert await driver.read(queue.count_jobs()) == {}
+    assert not second.done()
+    hold.set()
+    await asyncio.gather(first, second)
+    assert ran_in[0] is not threading.current_thread()
+    assert await driver.read(queue.count_jobs()) == {"refresh": (2, EPOCH_MS)}
+    await driver.close()
 
 
 async def test_a_caller_who_went_away_hurts_nobody(path: Path) -> None:
@@ -159,7 +172,34 @@ async def test_the_writer_is_durable_and_waits_for_other_processes(path: Path) -
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     threading.Timer(0.2, other.execute, ["COMMIT"]).start()
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.01)
+
+    busy = asyncio.ensure_future(others())
     await driver.write(queue.enqueue_job("refresh", "a", EPOCH_MS))
+    busy.cancel()
+    assert turns > 5, "the loop was blocked meanwhile"
+    await driver.close()
+    other.close()
+
+
+async def test_waiting_for_another_process_has_an_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollkeeper.store.sqlite.BUSY_SECONDS", 0.05)
+    driver = opened(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable):
+        await driver.write(queue.enqueue_job("refresh", "a", EPOCH_MS))
+    other.execute("COMMIT")
+    await driver.write(queue.enqueue_job("refresh", "b", EPOCH_MS))
+    assert await driver.read(queue.count_jobs()) == {"refresh": (1, EPOCH_MS)}
     await driver.close()
     other.close()
 

@@ -164,20 +164,21 @@ def _masked_json(body: bytes, kept: frozenset[str]) -> bytes:
 
 def _masked(value: Any, field: _Field, fields: _Fields, depth: int, *, free: bool) -> Any:
     """`free`: somewhere below merchants' own names, or below a private one."""
-    kind = type(value)
-    if kind is str:
-        stays = field.whole or (not (free or field.personal) and ID_OR_WORD.fullmatch(value))
-        return value if stays else _masked_text(value)
-    if value is None or kind is bool:
-        return value
-    if kind is dict:
+    if isinstance(value, dict):
         return _masked_object(value, field, fields, depth, free=free)
-    if kind is list:
+    if isinstance(value, list):
         if depth > MAX_DEPTH:
             return []
         return [_masked(item, field, fields, depth + 1, free=free) for item in value]
-    stays = field.whole or (not (free or field.personal) and field.amount)
-    return value if stays else _masked_number(value)
+    if field.whole or value is None or isinstance(value, bool):
+        return value
+    return _masked_leaf(value, field, open_=not (free or field.personal))
+
+
+def _masked_leaf(value: str | float, field: _Field, *, open_: bool) -> str | float:
+    if isinstance(value, str):
+        return value if open_ and ID_OR_WORD.fullmatch(value) else _masked_text(value)
+    return value if open_ and field.amount else _masked_number(value)
 
 
 def _masked_object(
@@ -190,13 +191,14 @@ def _masked_object(
         if above.shown != FREE_NAME:
             fields = _fields(NOTHING)  # nothing that we read stands below such a name
     masked = {}
-    for name, given in value.items():
+    for name, inner in value.items():
         field = fields[name]
-        shown = field.shown_free if free else field.shown
-        if given is None or given is True or given is False:  # as most are
-            masked[shown] = given
-        else:
-            masked[shown] = _masked(given, field, fields, depth + 1, free=free)
+        kind, stays = type(inner), inner  # unrolled: a hundred fields a payment
+        if kind is dict or kind is list:
+            stays = _masked(inner, field, fields, depth + 1, free=free)
+        elif inner is not None and kind is not bool and not field.whole:
+            stays = _masked_leaf(inner, field, open_=not (free or field.personal))
+        masked[field.shown_free if free else field.shown] = stays
     return masked
 
 

@@ -13,10 +13,13 @@ from tollkeeper.store.statements import Operation
 
 
 class Driver(Protocol):
-    """Runs operations: `write` as one durable atomic unit; `read` for one statement, which sees
-    one moment by itself; `read_at_one_moment` for several that must see the same one."""
+    """Runs operations: `write` as one durable atomic unit, `write_long` likewise where it reads or
+    writes many rows; `read` for one statement, which sees one moment by itself;
+    `read_at_one_moment` for several that must see the same one."""
 
     async def write[T](self, operation: Operation[T]) -> T: ...
+
+    async def write_long[T](self, operation: Operation[T]) -> T: ...
 
     async def read[T](self, operation: Operation[T]) -> T: ...
 
@@ -126,7 +129,7 @@ class StoreFacade:
         return await self.driver.read(queue.count_jobs())
 
     async def wake_orphans(self, now_ms: int) -> int:
-        return await self.driver.write(keeping.wake_orphans(now_ms))
+        return await self.driver.write_long(keeping.wake_orphans(now_ms))
 
     async def save_endpoint(self, endpoint: Endpoint) -> None:
         await self.driver.write(hooks.save_endpoint(endpoint))
@@ -156,7 +159,7 @@ class StoreFacade:
         return await self.driver.read(keeping.list_api_keys())
 
     async def expire(self, now_ms: int, keep_inbound_ms: int) -> int:
-        return await self.driver.write(keeping.expire(now_ms, keep_inbound_ms))
+        return await self.driver.write_long(keeping.expire(now_ms, keep_inbound_ms))
 
     async def seal_audit(self, now_ms: int) -> str:
-        return await self.driver.write(keeping.seal_audit(now_ms))
+        return await self.driver.write_long(keeping.seal_audit(now_ms))

@@ -78,6 +78,9 @@ class Postgres:
         except _LOST as error:
             raise Unavailable(f"PostgreSQL was lost before the commit: {error!r}") from error
 
+    async def write_long[T](self, operation: Operation[T]) -> T:
+        return await self.write(operation)
+
     async def read[T](self, operation: Operation[T]) -> T:
         return await self._read(operation, _drive)
 

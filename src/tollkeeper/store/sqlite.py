@@ -8,9 +8,11 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tollkeeper.kernel.errors import Unavailable
 from tollkeeper.store.statements import Operation, Refused, Together
@@ -20,6 +22,9 @@ MAX_BATCH: Final = 64
 
 BUSY_SECONDS: Final = 10.0
 """How long to wait for another process's write transaction (the CLI's, a migration's)."""
+
+BUSY_PAUSE_SECONDS: Final = 0.005
+"""How often the lock is asked for meanwhile."""
 
 CACHED_STATEMENTS: Final = 256
 
@@ -101,6 +106,11 @@ def run_alone[T](connection: sqlite3.Connection, operation: Operation[T]) -> T:
     return result
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process holds the lock that writers take."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def is_io_error(error: sqlite3.Error) -> bool:
     """Whether the disk failed, so that nothing this process believes of the file is safe."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -124,6 +134,9 @@ class InlineSQLite:
     async def write[T](self, operation: Operation[T]) -> T:
         return run_alone(self._connection, operation)
 
+    async def write_long[T](self, operation: Operation[T]) -> T:
+        return await self.write(operation)
+
     async def read[T](self, operation: Operation[T]) -> T:
         return run(self._connection, operation)
 
@@ -134,34 +147,48 @@ class InlineSQLite:
         self._connection.close()
 
 
-type _Item = tuple[Operation[Any], asyncio.Future[Any]]
+class _Item(NamedTuple):
+    """One operation that waits for its turn; `long`: it may take more than a moment."""
+
+    operation: Operation[Any]
+    future: asyncio.Future[Any]
+    long: bool
+
+
 type _Answer = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 
 class ThreadedSQLite:
-    """One writer thread that commits what has queued up together, and a reading connection.
+    """One writing connection, whose commits are made in a thread, and a reading connection.
 
-    `on_fatal(error)` is called in the writer thread after an I/O error and must end the process.
+    What has queued up is written together on the loop and committed in the thread: only COMMIT
+    waits for the disk, and it lets go of the interpreter. Statements run in the thread would fight
+    the loop for the interpreter one by one. Operations that read or write many rows run in it.
+
+    `on_fatal(error)` is called, in either thread, after an I/O error, and must end the process.
     """
 
     dialect = "sqlite"
 
     def __init__(self, path: Path, on_fatal: Callable[[Exception], None]) -> None:
         self._writer = connect(path)
+        self._writer.execute("PRAGMA busy_timeout=0")  # the loop must not sleep in BEGIN
         self._reader = connect(path, read_only=True)
         self._on_fatal = on_fatal
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Item] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
+        self._tasks: queue.SimpleQueue[Callable[[], list[_Answer]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="sqlite-commits", daemon=True)
         self._thread.start()
 
     async def write[T](self, operation: Operation[T]) -> T:
-        if self._closed:
-            raise Unavailable("the store is closed")
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put((operation, future))
-        return await future
+        return await self._written(operation, long=False)
+
+    async def write_long[T](self, operation: Operation[T]) -> T:
+        return await self._written(operation, long=True)
 
     async def read[T](self, operation: Operation[T]) -> T:
         return run(self._reader, operation)
@@ -171,46 +198,77 @@ class ThreadedSQLite:
 
     async def close(self) -> None:
         self._closed = True
-        self._queue.put(None)
+        await self._idle.wait()
+        self._tasks.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.close()
         self._writer.close()
 
-    def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            ending = False
-            while len(batch) < MAX_BATCH and not self._queue.empty():
-                item = self._queue.get()
-                if item is None:
-                    ending = True
-                    break
-                batch.append(item)
-            self._commit(batch)
-            if ending:
-                return
+    async def _written[T](self, operation: Operation[T], *, long: bool) -> T:
+        if self._closed:
+            raise Unavailable("the store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.append(_Item(operation, future, long))
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._next, self._loop.time() + BUSY_SECONDS)
+        return await future
 
-    def _commit(self, batch: list[_Item]) -> None:
-        """One transaction for the whole batch, a savepoint for each operation in it. One that is
-        alone needs none, which saves SQLite a copy of each page that it changes."""
-        answers: list[_Answer] = []
-        alone = len(batch) == 1
+    def _next(self, patience_ends: float) -> None:
+        """Begins the next transaction; while another process writes, tries again and again."""
+        if not self._waiting:
+            self._idle.set()
+            return
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            answers.extend(self._one(*item, alone=alone) for item in batch)
-            self._writer.execute("COMMIT")
         except sqlite3.Error as error:
-            answers = [(future, None, self._failed(error)) for _, future in batch]
-        self._loop.call_soon_threadsafe(_resolve, answers)
+            if is_busy(error) and self._loop.time() < patience_ends:
+                self._loop.call_later(BUSY_PAUSE_SECONDS, self._next, patience_ends)
+            else:
+                self._done(self._failed(self._batch(), error))
+            return
+        batch = self._batch()
+        if batch[0].long:
+            self._tasks.put(partial(self._write_and_commit, batch))
+        else:
+            self._write(batch)
 
-    def _one(
-        self, operation: Operation[Any], future: asyncio.Future[Any], *, alone: bool
-    ) -> _Answer:
+    def _batch(self) -> list[_Item]:
+        """What is written together: a long operation alone, others up to `MAX_BATCH`."""
+        waiting = self._waiting
+        batch = [waiting.popleft()]
+        while waiting and not waiting[0].long and not batch[0].long and len(batch) < MAX_BATCH:
+            batch.append(waiting.popleft())
+        return batch
+
+    def _write(self, batch: list[_Item]) -> None:
+        """Runs a batch inside the open transaction, and has it committed."""
+        try:
+            answers = self._run(batch)
+        except sqlite3.Error as error:
+            self._done(self._failed(batch, error))
+        else:
+            self._tasks.put(partial(self._commit, batch, answers))
+
+    def _write_and_commit(self, batch: list[_Item]) -> list[_Answer]:
+        try:
+            answers = self._run(batch)
+        except sqlite3.Error as error:
+            return self._failed(batch, error)
+        return self._commit(batch, answers)
+
+    def _run(self, batch: list[_Item]) -> list[_Answer]:
+        """A savepoint for each operation; one that is alone needs none, which saves SQLite a copy
+        of each page that it changes."""
+        alone = len(batch) == 1
+        return [self._one(item, alone=alone) for item in batch]
+
+    def _one(self, item: _Item, *, alone: bool) -> _Answer:
         writer = self._writer
         if not alone:
             writer.execute("SAVEPOINT operation")
         try:
-            result, error = run(writer, operation), None
+            result, error = run(writer, item.operation), None
         except Refused as refused:
             self._undo(alone=alone)
             result, error = refused.result, None
@@ -221,7 +279,7 @@ class ThreadedSQLite:
             result, error = None, raised
         if not alone:
             writer.execute("RELEASE operation")
-        return future, result, error
+        return item.future, result, error
 
     def _undo(self, *, alone: bool) -> None:
         """Undoes one operation; where it was alone, the transaction that follows is empty."""
@@ -229,19 +287,33 @@ class ThreadedSQLite:
         if alone:
             self._writer.execute("BEGIN")
 
-    def _failed(self, error: sqlite3.Error) -> Unavailable:
+    def _commit(self, batch: list[_Item], answers: list[_Answer]) -> list[_Answer]:
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            return self._failed(batch, error)
+        return answers
+
+    def _failed(self, batch: list[_Item], error: sqlite3.Error) -> list[_Answer]:
+        """Nothing of the batch happened; where the disk failed, the process ends."""
         if is_io_error(error):
             self._on_fatal(error)
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
-        return Unavailable(f"the database did not take the write: {error}")
+        told = Unavailable(f"the database did not take the write: {error}")
+        return [(item.future, None, told) for item in batch]
 
+    def _work(self) -> None:
+        """The thread: whatever it is given, and then the loop goes on with the next."""
+        while (task := self._tasks.get()) is not None:
+            self._loop.call_soon_threadsafe(self._done, task())
 
-def _resolve(answers: list[_Answer]) -> None:
-    for future, result, error in answers:
-        if future.done():
-            continue
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+    def _done(self, answers: list[_Answer]) -> None:
+        for future, result, error in answers:
+            if future.done():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+        self._next(self._loop.time() + BUSY_SECONDS)

@@ -5,7 +5,7 @@ what is searched, joined or counted by. Times are Unix milliseconds, amounts min
 
 SQLite pays for every B-tree page that a commit touches: small rows that are found by their key
 alone live in their key's tree (`WITHOUT ROWID`), and an index holds no row that nobody seeks
-through it. Rows of a kilobyte keep a rowid: in a key's tree they would spill into pages of their own.
+through it. Rows of a kilobyte keep a rowid: in a key's tree they would spill into overflow pages.
 """
 
 from typing import Final
