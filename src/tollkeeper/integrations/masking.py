@@ -7,8 +7,8 @@ a name that speaks of a person or a secret nothing is kept but its shape.
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, get_args
+from functools import lru_cache, partial
+from typing import Any, Final, get_args
 from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
@@ -66,39 +66,41 @@ def fields_read(integrations: Iterable[Integration]) -> frozenset[str]:
     return frozenset(found)
 
 
-class _Field(NamedTuple):
-    """What is decided about a field by its name alone. `shown` and `shown_free` are the name as it
-    may stay, the second below merchants' own names; `whole`: any value stays, since we read it;
-    `personal`: nothing else does; `amount`: numbers do."""
-
-    shown: str
-    shown_free: str
-    whole: bool
-    personal: bool
-    amount: bool
+type _Field = tuple[str, bool, bool, bool, _Fields]
+"""What is decided about a field by its name alone: the name as it may stay; whether any value
+stays, since we read it; whether words and ids stay; whether amounts stay; and the fields below."""
 
 
 class _Fields(dict[str, _Field]):
-    """Fields by name, decided once: providers use few names, a hundred of them in each reply."""
+    """Fields by name, decided once: providers use few names, a hundred of them in each reply.
 
-    def __init__(self, kept: frozenset[str]) -> None:
+    `free`: somewhere below merchants' own names, or below a private one.
+    """
+
+    def __init__(self, kept: frozenset[str], *, free: bool = False) -> None:
         super().__init__()
         self._kept = kept
+        self._free = free
 
     def __missing__(self, name: str) -> _Field:
         read = name in self._kept
-        free = name if read else _masked_text(name)
         personal = name == FREE_NAME or PRIVATE_NAME.search(name) is not None
-        field = _Field(
-            shown=name if PLAIN_NAME.fullmatch(name) else free,
-            shown_free=free,
-            whole=read and not personal,
-            personal=personal,
-            amount=AMOUNT_NAME.search(name) is not None,
+        shown = read or (PLAIN_NAME.fullmatch(name) and not self._free)
+        words = not (personal or self._free)
+        field = (
+            name if shown else _masked_text(name),
+            read and not personal,
+            words,
+            words and AMOUNT_NAME.search(name) is not None,
+            self._below(name) if personal else self,
         )
         if len(self) < MAX_NAMES:
             self[name] = field
         return field
+
+    def _below(self, name: str) -> "_Fields":
+        """Nothing that we read stands below a private name."""
+        return _free_fields(self._kept if name == FREE_NAME else NOTHING)
 
 
 class _FormFields(dict[bytes, tuple[bytes, bool, bool]]):
@@ -122,6 +124,7 @@ class _FormFields(dict[bytes, tuple[bytes, bool, bool]]):
 
 
 _fields: Final = lru_cache(maxsize=64)(_Fields)
+_free_fields: Final = lru_cache(maxsize=64)(partial(_Fields, free=True))
 _form_fields: Final = lru_cache(maxsize=64)(_FormFields)
 
 
@@ -157,48 +160,32 @@ def _masked_pair(pair: bytes, fields: _FormFields) -> bytes:
 def _masked_json(body: bytes, kept: frozenset[str]) -> bytes:
     fields = _fields(kept)
     try:
-        return _encode(_masked(_decode(body), fields[""], fields, 0, free=False))
+        return _encode(_masked(_decode(body), fields[""], 0))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _masked_text(body.decode("utf-8", "replace")).encode()
 
 
-def _masked(value: Any, field: _Field, fields: _Fields, depth: int, *, free: bool) -> Any:
-    """`free`: somewhere below merchants' own names, or below a private one."""
-    if isinstance(value, dict):
-        return _masked_object(value, field, fields, depth, free=free)
-    if isinstance(value, list):
-        if depth > MAX_DEPTH:
-            return []
-        return [_masked(item, field, fields, depth + 1, free=free) for item in value]
-    if field.whole or value is None or isinstance(value, bool):
+def _masked(value: Any, field: _Field, depth: int) -> Any:
+    _, whole, words, amounts, below = field
+    kind = type(value)
+    if kind is dict:
+        return _masked_object(value, below, depth)
+    if kind is list:
+        return [_masked(item, field, depth + 1) for item in value] if depth <= MAX_DEPTH else []
+    if whole or value is None or kind is bool:
         return value
-    return _masked_leaf(value, field, open_=not (free or field.personal))
+    if kind is str:
+        return value if words and ID_OR_WORD.fullmatch(value) else _masked_text(value)
+    return value if amounts else _masked_number(value)
 
 
-def _masked_leaf(value: str | float, field: _Field, *, open_: bool) -> str | float:
-    if isinstance(value, str):
-        return value if open_ and ID_OR_WORD.fullmatch(value) else _masked_text(value)
-    return value if open_ and field.amount else _masked_number(value)
-
-
-def _masked_object(
-    value: dict[str, Any], above: _Field, fields: _Fields, depth: int, *, free: bool
-) -> dict[str, Any]:
+def _masked_object(value: dict[str, Any], fields: _Fields, depth: int) -> dict[str, Any]:
     if depth > MAX_DEPTH:
         return {}
-    if above.personal:
-        free = True
-        if above.shown != FREE_NAME:
-            fields = _fields(NOTHING)  # nothing that we read stands below such a name
     masked = {}
     for name, inner in value.items():
         field = fields[name]
-        kind, stays = type(inner), inner  # unrolled: a hundred fields a payment
-        if kind is dict or kind is list:
-            stays = _masked(inner, field, fields, depth + 1, free=free)
-        elif inner is not None and kind is not bool and not field.whole:
-            stays = _masked_leaf(inner, field, open_=not (free or field.personal))
-        masked[field.shown_free if free else field.shown] = stays
+        masked[field[0]] = None if inner is None else _masked(inner, field, depth + 1)
     return masked
 
 
