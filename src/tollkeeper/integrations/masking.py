@@ -45,6 +45,7 @@ MAX_NAMES: Final = 4096
 NOTHING: Final[frozenset[str]] = frozenset()
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
+_WORD_BYTES: Final = re.compile(ID_OR_WORD.pattern.encode()).fullmatch
 
 
 def fields_read(integrations: Iterable[Integration]) -> frozenset[str]:
@@ -149,7 +150,7 @@ def mask_request(request: WireRequest, kept: frozenset[str]) -> WireRequest:
 def _masked_pair(pair: bytes, fields: _FormFields) -> bytes:
     name, _, value = pair.partition(b"=")
     shown, whole, words = fields[name]
-    if whole:
+    if whole or (words and _WORD_BYTES(value)):
         return shown + value
     text = unquote_plus(value.decode("utf-8", "replace"))
     if words and ID_OR_WORD.fullmatch(text):
