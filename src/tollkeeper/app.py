@@ -19,6 +19,7 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tollkeeper.contracts.plays import PLAYS, Play
 from tollkeeper.flows import check, deliver, settle, upkeep
 from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
@@ -336,7 +337,11 @@ def fetch(url: str, *, body: bytes = b"", headers: tuple[tuple[str, str], ...] =
 
 
 def rehearse(
-    endpoint: str, key: str, candidate: Integration, baseline: Integration | None
+    endpoint: str,
+    key: str,
+    candidate: Integration,
+    baseline: Integration | None,
+    plays: tuple[Play, ...] = PLAYS,
 ) -> check.Rehearsal:
     """Plays the playbooks against `endpoint`; blocks until done."""
 
@@ -349,7 +354,7 @@ def rehearse(
                 base_url=endpoint.rstrip("/"),
                 secret_key=key,
             )
-            return await check.rehearse(stage, candidate, baseline)
+            return await check.rehearse(stage, candidate, baseline, plays)
 
     return asyncio.run(play())
 

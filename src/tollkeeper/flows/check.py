@@ -61,12 +61,15 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def rehearse(
-    stage: Stage, candidate: Integration, baseline: Integration | None = None
+    stage: Stage,
+    candidate: Integration,
+    baseline: Integration | None = None,
+    plays: tuple[Play, ...] = PLAYS,
 ) -> Rehearsal:
     """Plays every play with `candidate`, and with `baseline` beside it."""
     differences: list[Difference] = []
     shared: list[Difference] = []
-    for play in PLAYS:
+    for play in plays:
         found = await _play(stage, candidate, play)
         if found is None:
             continue
@@ -76,7 +79,7 @@ async def rehearse(
     return Rehearsal(
         version=candidate.name,
         baseline=baseline.name if baseline is not None else None,
-        plays=len(PLAYS),
+        plays=len(plays),
         differences=differences,
         shared=shared,
     )

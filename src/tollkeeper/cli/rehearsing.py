@@ -1,0 +1,83 @@
+"""`tollkeeper contracts rehearse` and `replay`: a version against what is alive or was stored."""
+
+from typing import Annotated
+
+import cyclopts
+import msgspec
+
+from tollkeeper import app as root
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
+from tollkeeper.flows.check import Replay
+from tollkeeper.flows.check import replay as replay_stored
+from tollkeeper.flows.world import World
+from tollkeeper.integrations.catalogue import find
+from tollkeeper.kernel.errors import Invalid
+
+
+def rehearse(
+    integration: str,
+    /,
+    *,
+    endpoint: Annotated[str, cyclopts.Parameter(help="A sandbox's or simulator's address.")],
+    baseline: Annotated[
+        str | None, cyclopts.Parameter(help="A version to play beside it, to tell whose fault.")
+    ] = None,
+    key: Annotated[
+        str, cyclopts.Parameter(help="The sandbox's secret key; never a live one.")
+    ] = "sk_test_tollkeeper",
+    json: AsJson = False,
+) -> int:
+    """Play the playbooks against a live endpoint; exit 1 where one goes wrong.
+
+    Example: `tollkeeper contracts rehearse stripe@2022-11-15 --endpoint http://127.0.0.1:12111`
+    """
+    if not key.startswith("sk_test_") and "_test_" not in key:
+        raise Invalid("the key is not a test key, and a rehearsal charges cards")
+    found = root.rehearse(
+        endpoint, key, find(integration), find(baseline) if baseline is not None else None
+    )
+    if json:
+        print_json({"passed": found.passed, **msgspec.structs.asdict(found)})
+        return 0 if found.passed else 1
+    for difference in found.differences:
+        console.print(f"✗ {difference.play} ({difference.operation}): {difference.seen}")
+    for difference in found.shared:
+        console.print(f"! {difference.play}: wrong for {found.baseline} as well: {difference.seen}")
+    good = found.plays - len(found.differences) - len(found.shared)
+    console.print(f"{found.version}: {good} of {found.plays} plays went as they must")
+    return 0 if found.passed else 1
+
+
+def replay(
+    integration: str,
+    /,
+    *,
+    days: Annotated[float, cyclopts.Parameter(help="How far back to read.")] = 7.0,
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Let a version read again what others received; nothing is sent. Exit 1 where readings differ
+    and where nothing could be compared.
+
+    Example: `tollkeeper contracts replay stripe@2026-03-25.dahlia --days 30`
+    """
+    candidate = find(integration)
+
+    async def read_again(world: World) -> Replay:
+        since_ms = world.store.now_ms() - int(days * 86_400_000)
+        return await replay_stored(world.store, world.vault, candidate, world.installed, since_ms)
+
+    found = with_world(config, read_again)
+    if json:
+        print_json({"verdict": found.verdict, **msgspec.structs.asdict(found)})
+    else:
+        for item in found.disagreements:
+            console.print(
+                f"✗ {item.attempt_id} {item.operation} {item.field}: "
+                f"{item.baseline} was read, {item.candidate} would be"
+            )
+        console.print(
+            f"{found.version}: {found.verdict}; {found.agreed} of {found.compared} replies agree, "
+            f"{found.not_independent} were its own, {found.unreadable} cannot be read"
+        )
+    return 0 if found.verdict == "agrees" else 1
