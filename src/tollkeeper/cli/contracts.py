@@ -25,6 +25,7 @@ app = cyclopts.App(name="contracts", help="Check a provider's update against wha
 # by name: a check of two files needs nothing of the service
 app.command("tollkeeper.cli.rehearsing:rehearse", name="rehearse")
 app.command("tollkeeper.cli.rehearsing:replay", name="replay")
+app.command("tollkeeper.cli.rehearsing:skew", name="skew")
 
 
 @app.command

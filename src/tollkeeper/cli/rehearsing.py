@@ -7,7 +7,8 @@ import msgspec
 
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
-from tollkeeper.flows.check import Replay
+from tollkeeper.contracts.reports.plain import MARKS
+from tollkeeper.flows.check import Replay, ask_for_skews
 from tollkeeper.flows.check import replay as replay_stored
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import find
@@ -81,3 +82,22 @@ def replay(
             f"{found.not_independent} were its own, {found.unreadable} cannot be read"
         )
     return 0 if found.verdict == "agrees" else 1
+
+
+def skew(integration: str, /, *, json: AsJson = False, config: Config = None) -> int:
+    """Ask the provider whether webhook endpoints and the account's default speak the version that
+    we read; exit 1 where one does not.
+
+    Example: `tollkeeper contracts skew stripe@2022-11-15`
+    """
+    version = find(integration)
+    found = with_world(config, lambda world: ask_for_skews(world, version))
+    if json:
+        print_json(found)
+    for item in () if json else found:
+        console.print(f"{MARKS[item.severity]} {item.where}: {item.detail}")
+        console.print(f"    {item.advice}")
+    breaking = [item for item in found if item.severity == "breaking"]
+    if not json:
+        console.print(f"{version.name}: {len(breaking)} pairings do not fit")
+    return 1 if breaking else 0

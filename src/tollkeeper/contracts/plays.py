@@ -165,7 +165,7 @@ PLAYS: Final[tuple[Play, ...]] = (
 def told(said: Outcome) -> dict[str, str]:
     """An outcome as fields that two readings can be compared by. Why something is unknown is left
     out: two versions may doubt for different reasons."""
-    fields = {"kind": said.kind}
+    fields: dict[str, str] = {"kind": said.kind}
     if said.decline is not None:
         fields["decline"] = said.decline.reason
     if said.refusal is not None:

@@ -19,11 +19,14 @@ from tollkeeper.contracts.plays import (
     told,
     wrong,
 )
+from tollkeeper.contracts.skew import Skew, skews
 from tollkeeper.flows.ports import Store, Target, Vault, Wire
 from tollkeeper.flows.sending import stored_reply_of
+from tollkeeper.flows.world import World
 from tollkeeper.integrations.values import Integration, Order, WireReply
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
+from tollkeeper.kernel.errors import Invalid, NotSent
 from tollkeeper.kernel.ids import first_id, new_id
 from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.judging import not_sent, silence
@@ -229,3 +232,20 @@ def _differences(
                 baseline=one.get(field, "nothing"),
                 candidate=two.get(field, "nothing"),
             )
+
+
+# Skew: the provider is asked what else speaks to us
+
+
+async def ask_for_skews(world: World, integration: Integration) -> list[Skew]:
+    """Asks the provider for its webhook endpoints and the account's default, and compares."""
+    if integration.surroundings_request is None or integration.surroundings is None:
+        raise Invalid(f"{integration.name} does not say how to ask for the account's surroundings")
+    result = await world.wire.send(integration.surroundings_request(), world.target(integration))
+    read = None
+    if result.reply is not None and result.reply.status == 200:
+        read = integration.surroundings(result.reply)
+    if read is None:
+        failure = result.failure.error if result.failure is not None else "no list of endpoints"
+        raise NotSent(f"the provider could not be asked: {failure}")
+    return skews(integration, read, world.installed)

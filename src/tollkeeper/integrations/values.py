@@ -92,6 +92,22 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+class HookAddress(msgspec.Struct, frozen=True):
+    """A webhook endpoint as the provider has it. `version` is what its events are rendered at;
+    `None` follows the account's default."""
+
+    url: str
+    version: str | None
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What the provider holds of our account besides payments: the account's default version
+    (`None` where it does not say) and the webhook endpoints."""
+
+    default_version: str | None
+    hooks: tuple[HookAddress, ...]
+
+
 class SignatureRefused(Exception):
     """A webhook whose signature or time is wrong, or whose body is no event. Says which."""
 
@@ -106,9 +122,10 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     `in_flight_window_s`: the longest a request that we gave up on may still take effect.
     `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
     `handles`: versions whose payments this one can follow up; `authorization_s`: how long an
-    authorization lives. The contract checker reads the rest: `reads`, the wire type of each
-    operation's reply (and `error`, `event`); `nested`, the type inside a raw part, by
-    `Type.field`; `words`, the words known at a path of an operation's reply.
+    authorization lives; `surroundings_request` and `surroundings` ask for what else the provider
+    holds of the account, where versions could differ from ours. The contract checker reads the
+    rest: `reads`, the wire type of each operation's reply (and `error`, `event`); `nested`, the
+    type inside a raw part, by `Type.field`; `words`, the words known at a path of a reply.
     """
 
     provider: str
@@ -122,6 +139,8 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     retention_s: int
     authorization_s: int
     handles: frozenset[str] = frozenset()
+    surroundings_request: Callable[[], WireRequest] | None = None
+    surroundings: Callable[[WireReply], Surroundings | None] | None = None
     reads: Mapping[str, Any] = {}
     nested: Mapping[str, Any] = {}
     words: Mapping[str, Mapping[str, tuple[str, ...]]] = {}

@@ -14,9 +14,11 @@ import msgspec
 
 from tollkeeper.integrations.values import (
     Amount,
+    HookAddress,
     Integration,
     Order,
     SignatureRefused,
+    Surroundings,
     WireReply,
     WireRequest,
     form,
@@ -124,6 +126,16 @@ class Error(msgspec.Struct):
 
 class ErrorReply(msgspec.Struct):
     error: Error
+
+
+class HookEndpoint(msgspec.Struct):
+    url: str
+    status: str
+    api_version: str | None = None
+
+
+class HookEndpoints(msgspec.Struct):
+    data: list[HookEndpoint]
 
 
 class EventData(msgspec.Struct):
@@ -568,6 +580,24 @@ def _dispute_event(said: EventReply) -> Event:
     )
 
 
+def surroundings_request() -> WireRequest:
+    """Asks for the webhook endpoints without naming a version, so that the reply tells the
+    account's own."""
+    return WireRequest(method="GET", path="/v1/webhook_endpoints", query=f"limit={PAGE}")
+
+
+def surroundings(reply: WireReply) -> Surroundings | None:
+    """The account's default version and its enabled endpoints; `None` where the reply is none."""
+    try:
+        listed = msgspec.json.decode(reply.body, type=HookEndpoints)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    hooks = tuple(
+        HookAddress(item.url, item.api_version) for item in listed.data if item.status == "enabled"
+    )
+    return Surroundings(reply.header("stripe-version") or None, hooks)
+
+
 _READERS: Final = {
     "authorize": _read_authorize,
     "capture": _read_intent,
@@ -595,6 +625,8 @@ INTEGRATION: Final = Integration(
     in_flight_window_s=45,
     retention_s=86_400,
     authorization_s=604_800,
+    surroundings_request=surroundings_request,
+    surroundings=surroundings,
     handles=frozenset({"stripe@2022-08-01", "stripe@2026-03-25.dahlia"}),
     reads={
         "authorize": PaymentIntent,
@@ -606,6 +638,7 @@ INTEGRATION: Final = Integration(
         "list_refunds": RefundList,
         "error": ErrorReply,
         "event": EventReply,
+        "surroundings": HookEndpoints,
     },
     nested={"IntentList.data": PaymentIntent, "EventData.object": EventObject},
     words={
