@@ -2,7 +2,7 @@
 
 `./dev bench payments` creates payments that are captured at once, on SQLite (FULL) and PostgreSQL,
 1 and 16 at a time, and reads the CPU of the service's process alone. Beside it, in the same run: a
-straightforward service (FastAPI, async SQLAlchemy, the provider's own library) that writes the same.
+straightforward service (FastAPI, async SQLAlchemy, the provider's own library) that writes alike.
 Example: `./dev bench payments --payments 4000 --json`
 """
 
@@ -40,7 +40,7 @@ def measured(
 
 def bare(provider: str, count: int, at_once: int) -> float:
     """CPU in milliseconds of one provider call by our client, alone in a process."""
-    command = [sys.executable, str(BENCH / "bare.py"), provider, "--calls", str(count)]
+    command = [sys.executable, str(BENCH / "rig" / "bare.py"), provider, "--calls", str(count)]
     command += ["--at-once", str(at_once)]
     found = subprocess.run(
         ["taskset", "-c", str(rig.MEASURED_CORE), *command], check=True, capture_output=True
@@ -52,7 +52,12 @@ def bare(provider: str, count: int, at_once: int) -> float:
 def straightforward(folder: Path, database: str, provider: str) -> Iterator[rig.Service]:
     """The straightforward service, on tables of its own in `database`."""
     port = rig.free_port()
-    arguments = [str(STRAIGHTFORWARD), str(BENCH / "straightforward.py"), "--port", str(port)]
+    arguments = [
+        str(STRAIGHTFORWARD),
+        str(BENCH / "rig" / "straightforward.py"),
+        "--port",
+        str(port),
+    ]
     arguments += ["--database", database, "--provider", provider]
     program = rig.Program(arguments, folder / "straightforward.log", measured=True)
     try:

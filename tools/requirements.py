@@ -21,6 +21,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "dev.txt": ("pyproject.toml", "--group", "dev", "--constraints", "requirements/run.txt"),
     "uv.txt": ("--group", "uv"),
     "localstripe.txt": ("--group", "localstripe"),
+    "bench.txt": ("--group", "bench", "--constraints", "requirements/run.txt"),
 }
 """File to what uv compiles into it; `run.txt` first, since `dev.txt` must agree with it."""
 

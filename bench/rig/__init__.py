@@ -1,7 +1,7 @@
-"""What the measurements share: programs on a core of their own, their CPU and memory, a light client.
+"""What measurements share: programs on a core of their own, their CPU and memory, a light client.
 
-Law: what is measured runs alone on MEASURED_CORE, everything else (the simulator, the database, the
-load) on the other cores; CPU is read from the kernel's account of that one process, all its threads.
+Law: what is measured runs alone on MEASURED_CORE, everything else (the simulator, the database,
+the load) on the other cores; CPU is the kernel's account of that one process, all its threads.
 """
 
 import argparse
