@@ -35,6 +35,7 @@ from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.sqlite import ThreadedSQLite
 from tollkeeper.wire.provider import HttpWire
+from tollkeeper.wire.sources import PublishedSources
 from tollkeeper.wire.trip import Budgets
 from tollkeeper.wire.webhooks import HookSender
 
@@ -248,6 +249,7 @@ class Service:
             settings=settings,
             sender=secrets.token_hex(8),
             alone=alone,
+            sources=await self._stack.enter_async_context(PublishedSources()),
         )
         if self._work:
             if alone:
@@ -284,7 +286,14 @@ def handlers(world: World) -> dict[str, Callable[[Job], Awaitable[None]]]:
         "deliver": lambda job: deliver.deliver(world, job),
         "expire": lambda job: upkeep.expire(world, job),
         "seal_audit": lambda job: upkeep.seal_audit(world, job),
+        "watch": lambda job: _watch(world, job),
     }
+
+
+async def _watch(world: World, job: Job) -> None:
+    from tollkeeper.flows import watch  # noqa: PLC0415 - the checker loads when something is watched
+
+    await watch.watch(world, job)
 
 
 async def open_store(settings: Settings) -> StoreFacade:

@@ -23,6 +23,14 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         str | None,
         Meta(description="Where the provider is, where that is not its own public address."),
     ] = None
+    description: Annotated[
+        str | None,
+        Meta(description="Where the provider's newest description is, a URL or a file: watched."),
+    ] = None
+    announcements: Annotated[
+        str | None,
+        Meta(description="Where it announces changes, a URL or a file: kept beside a new text."),
+    ] = None
     in_flight_window_seconds: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(
@@ -114,6 +122,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     job_concurrency: Annotated[
         int, Meta(gt=0, description="Jobs that one replica runs at once.")
     ] = 16
+    watch_seconds: Annotated[
+        Seconds, Meta(description="How often providers' descriptions are looked at.")
+    ] = 3600.0
+    watch_account: Annotated[
+        str, Meta(description="Whose webhook endpoints hear of descriptions that break us.")
+    ] = "default"
     webhooks_to_loopback: Annotated[
         bool,
         Meta(description="Outgoing webhooks may go to this machine, without TLS: development."),

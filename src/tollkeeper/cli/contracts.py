@@ -26,6 +26,7 @@ app = cyclopts.App(name="contracts", help="Check a provider's update against wha
 app.command("tollkeeper.cli.rehearsing:rehearse", name="rehearse")
 app.command("tollkeeper.cli.rehearsing:replay", name="replay")
 app.command("tollkeeper.cli.rehearsing:skew", name="skew")
+app.command("tollkeeper.cli.rehearsing:watch", name="watch")
 
 
 @app.command

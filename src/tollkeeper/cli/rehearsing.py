@@ -10,9 +10,10 @@ from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_wor
 from tollkeeper.contracts.reports.plain import MARKS
 from tollkeeper.flows.check import Replay, ask_for_skews
 from tollkeeper.flows.check import replay as replay_stored
+from tollkeeper.flows.watch import Watched, look
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import find
-from tollkeeper.kernel.errors import Invalid
+from tollkeeper.kernel.errors import Invalid, Misconfigured
 
 
 def rehearse(
@@ -101,3 +102,28 @@ def skew(integration: str, /, *, json: AsJson = False, config: Config = None) ->
     if not json:
         console.print(f"{version.name}: {len(breaking)} pairings do not fit")
     return 1 if breaking else 0
+
+
+def watch(*, json: AsJson = False, config: Config = None) -> int:
+    """Look at the watched descriptions now, as the service does by itself every `watch_seconds`;
+    exit 1 where a text breaks an installed version or cannot be read.
+
+    Example: `tollkeeper contracts watch`
+    """
+
+    async def look_at_all(world: World) -> list[Watched]:
+        names = [n for n, mine in world.settings.providers.items() if mine.description is not None]
+        if not names:
+            raise Misconfigured("no provider has a `description` to watch in the settings")
+        return [await look(world, name) for name in names]
+
+    found = with_world(config, look_at_all)
+    if json:
+        print_json(found)
+    for item in () if json else found:
+        state = item.error or ("a new text" if item.news else "the text that is known")
+        console.print(f"{item.provider}: {state} {item.digest[:12]}")
+        for name, fits in item.compatible.items():
+            console.print(f"    {name or 'the text'}: {'fits' if fits else 'breaks'}")
+    good = all(not item.error and all(item.compatible.values()) for item in found)
+    return 0 if good else 1

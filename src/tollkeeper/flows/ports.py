@@ -127,6 +127,34 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_ms: int | None = None
 
 
+class SeenDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's description that was seen. `text` is compressed (zlib); `verdicts` is JSON: what
+    the check said for each installed version; `notes` a pre-announcement that was attached."""
+
+    provider: str
+    digest: str
+    seen_ms: int
+    checked_ms: int
+    etag: str | None
+    text: bytes
+    verdicts: bytes
+    notes: bytes | None = None
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source gave: `text`, `None` where it has not changed since `etag`, or an error."""
+
+    text: bytes | None = None
+    etag: str | None = None
+    error: str = ""
+
+
+class Sources(Protocol):
+    """Reads descriptions and announcements: a URL with its ETag, or a file. Never raises."""
+
+    async def fetch(self, source: str, etag: str | None) -> Fetched: ...
+
+
 class Store(Protocol):
     """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
 
@@ -200,6 +228,14 @@ class Store(Protocol):
         """Makes every `settle` job whose attempt was being sent due at `now_ms`. Only where this
         process is the only one that sends: at the start of a service on SQLite."""
         ...
+
+    async def save_description(self, seen: SeenDescription, events: tuple[OutEvent, ...]) -> bool:
+        """Stores a new text with the events about it; false where it was known already."""
+        ...
+
+    async def touch_description(self, seen: SeenDescription) -> None: ...
+
+    async def list_descriptions(self, provider: str, limit: int) -> list[SeenDescription]: ...
 
     async def save_endpoint(self, endpoint: Endpoint) -> None: ...
 

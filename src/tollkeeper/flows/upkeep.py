@@ -20,6 +20,9 @@ async def plan(world: World) -> None:
     for kind in KINDS:
         if kind not in present:
             await world.store.enqueue_job(kind, SUBJECT, now_ms + HOUR_MS)
+    for provider, mine in world.settings.providers.items():
+        if mine.description is not None:
+            await world.store.enqueue_job("watch", provider, now_ms)
 
 
 async def expire(world: World, job: Job) -> None:

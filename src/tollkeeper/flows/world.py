@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.ports import Hook, Store, Target, Vault, Wire
+from tollkeeper.flows.ports import Hook, Sources, Store, Target, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
 from tollkeeper.integrations.values import Integration
@@ -39,6 +39,7 @@ class World:
     sender: str
     alone: bool
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
+    sources: Sources | None = None
     _policies: dict[str, Policy] = field(default_factory=dict)
     _targets: dict[str, Target] = field(default_factory=dict)
     _read: dict[str, frozenset[str]] = field(default_factory=dict)

@@ -29,6 +29,8 @@ EVENT_TYPES: Final[dict[str, str]] = {
     "dispute.open": "the shopper's bank disputes the charge",
     "dispute.won": "the dispute was closed in our favor",
     "dispute.lost": "the dispute was closed against us",
+    "contract.broken": "a provider's new description breaks an installed integration version",
+    "contract.kept": "a provider has a new description, and every installed version fits it",
 }
 """Every outgoing event type and when it is sent."""
 

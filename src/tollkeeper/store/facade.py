@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from tollkeeper.flows.ports import ApiKey, Delivery, Endpoint, Job
+from tollkeeper.flows.ports import ApiKey, Delivery, Endpoint, Job, SeenDescription
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
 from tollkeeper.payments.invariants import Holdings
 from tollkeeper.payments.payment import Books, Payment
-from tollkeeper.store.operations import changes, hooks, keeping, queue, reading
+from tollkeeper.store.operations import changes, hooks, keeping, queue, reading, watching
 from tollkeeper.store.statements import Operation
 
 
@@ -130,6 +130,15 @@ class StoreFacade:
 
     async def wake_orphans(self, now_ms: int) -> int:
         return await self.driver.write_long(keeping.wake_orphans(now_ms))
+
+    async def save_description(self, seen: SeenDescription, events: tuple[OutEvent, ...]) -> bool:
+        return await self.driver.write(watching.save_description(seen, events))
+
+    async def touch_description(self, seen: SeenDescription) -> None:
+        await self.driver.write(watching.touch_description(seen))
+
+    async def list_descriptions(self, provider: str, limit: int) -> list[SeenDescription]:
+        return await self.driver.read(watching.list_descriptions(provider, limit))
 
     async def save_endpoint(self, endpoint: Endpoint) -> None:
         await self.driver.write(hooks.save_endpoint(endpoint))

@@ -247,3 +247,17 @@ api_keys: Final = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger),
 )
+
+descriptions: Final = Table(
+    "descriptions",
+    metadata,
+    Column("provider", TEXT, primary_key=True),
+    Column("digest", TEXT, primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("checked_ms", BigInteger, nullable=False),
+    Column("etag", TEXT),
+    Column("text", LargeBinary, nullable=False),
+    Column("verdicts", LargeBinary, nullable=False),
+    Column("notes", LargeBinary),
+)
+Index("descriptions_provider_seen", descriptions.c.provider, descriptions.c.seen_ms)

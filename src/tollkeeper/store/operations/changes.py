@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, literal, select, update
 from sqlalchemy.sql import ClauseElement
 
-from tollkeeper.payments.change import Answer, Change, Exchange, Inbound
+from tollkeeper.payments.change import Answer, Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Committed, Duplicate, KeyTaken, Recorded, Stale
 from tollkeeper.payments.payment import Attempt, Dispute, Payment, Refund
 from tollkeeper.store import tables as t
@@ -236,13 +236,18 @@ def _rows(change: Change) -> Iterator[Item]:
         yield _exchange(exchange)
     yield INSERT_AUDIT, msgspec.structs.asdict(change.audit)
     for event in change.events:
-        yield INSERT_EVENT, msgspec.structs.asdict(event)
-        told = {"event_id": event.id, "account": event.account, "now_ms": event.created_ms}
-        yield FAN_OUT_DELIVERIES, told
-        yield FAN_OUT_JOBS, told
+        yield from event_statements(event)
     if change.answer is not None:
         yield ANSWER_KEY, _answer_row(change.answer)
     yield _look(change)
+
+
+def event_statements(event: OutEvent) -> Iterator[Item]:
+    """An outgoing event, with the delivery and the job that it owes each endpoint."""
+    yield INSERT_EVENT, msgspec.structs.asdict(event)
+    told = {"event_id": event.id, "account": event.account, "now_ms": event.created_ms}
+    yield FAN_OUT_DELIVERIES, told
+    yield FAN_OUT_JOBS, told
 
 
 def _key_is_taken(change: Change) -> Operation[None]:
