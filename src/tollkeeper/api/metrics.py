@@ -3,6 +3,7 @@
 Law: no label holds an id, an account or anything else that a caller can invent.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -66,6 +67,13 @@ class Metrics:
             "Requests that are inside.",
             registry=self.registry,
         )
+        self._drift = Gauge(
+            "tollkeeper_contract_drift",
+            "Live replies that a version could not read, since this process started, by the place "
+            "in the reply.",
+            ("integration", "operation", "kind", "pointer"),
+            registry=self.registry,
+        )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._outcome_children: dict[tuple[str, str, str], Counter] = {}
 
@@ -94,7 +102,9 @@ class Metrics:
             found = self._outcome_children[label] = self._outcomes.labels(*label)
         found.inc()
 
-    def page(self, in_flight: int) -> bytes:
-        """All of it as text."""
+    def page(self, in_flight: int, drifts: Mapping[tuple[str, str, str, str], int]) -> bytes:
+        """All of it as text. `drifts` counts by integration, operation, kind and pointer."""
         self._in_flight.set(in_flight)
+        for labels, count in drifts.items():
+            self._drift.labels(*labels).set(count)
         return generate_latest(self.registry)

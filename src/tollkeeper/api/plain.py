@@ -29,7 +29,9 @@ async def ready(state: State) -> Answer:
 
 async def metrics(state: State) -> Answer:
     """The counters in Prometheus' text format."""
-    return Answer(200, state.metrics.page(desk_of(state).in_flight), media_type=MEDIA_TYPE)
+    drifts = state.service.world.drifts
+    page = state.metrics.page(desk_of(state).in_flight, drifts)
+    return Answer(200, page, media_type=MEDIA_TYPE)
 
 
 async def openapi(state: State) -> Answer:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from tollkeeper.contracts.drift import drift_of
 from tollkeeper.flows.ports import Vault, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.masking import mask_reply, mask_request
@@ -92,6 +93,9 @@ def hear(
     said = judge(books.payment, attempt, integration.outcome(attempt.operation, reply))
     if said.kind != "unknown":
         return Heard(said, reply)
+    drift = drift_of(said)
+    if drift is not None:
+        world.note_drift(integration.name, attempt.operation, drift)
     other = reread(world, books, attempt, reply)
     return Heard(said, reply) if other is None else Heard(other, reply, "reread")
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.contracts.drift import Drift
 from tollkeeper.flows.ports import Hook, Sources, Store, Target, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
@@ -19,6 +20,10 @@ from tollkeeper.settings import ProviderSettings, Settings
 
 SEND_MARGIN_MS: Final = 2_000
 """Added to a send's total timeout before another process may think that its sender has died."""
+
+
+MAX_DRIFTS: Final = 500
+"""Kinds of departure that are counted; wire types have far fewer places."""
 
 
 @dataclass(kw_only=True)
@@ -40,6 +45,7 @@ class World:
     alone: bool
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
+    drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
     _targets: dict[str, Target] = field(default_factory=dict)
     _read: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -48,6 +54,12 @@ class World:
     def only_sender(self) -> str | None:
         """The one process that can be sending now, where that is known."""
         return self.sender if self.alone else None
+
+    def note_drift(self, integration: str, operation: str, drift: Drift) -> None:
+        """Counts one departure of a live reply from what the version reads."""
+        key = (integration, operation, drift.kind, drift.pointer)
+        if key in self.drifts or len(self.drifts) < MAX_DRIFTS:
+            self.drifts[key] = self.drifts.get(key, 0) + 1
 
     def new_id(self, prefix: str) -> str:
         """A fresh identifier by this process's clock."""
