@@ -7,14 +7,11 @@ Example: `./dev bench payments --payments 4000 --json`
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import rig
 
 BENCH = Path(__file__).parent
@@ -40,12 +37,7 @@ def measured(
 
 def bare(provider: str, count: int, at_once: int) -> float:
     """CPU in milliseconds of one provider call by our client, alone in a process."""
-    command = [sys.executable, str(BENCH / "rig" / "bare.py"), provider, "--calls", str(count)]
-    command += ["--at-once", str(at_once)]
-    found = subprocess.run(
-        ["taskset", "-c", str(rig.MEASURED_CORE), *command], check=True, capture_output=True
-    )
-    return float(msgspec.json.decode(found.stdout)["cpu_ms"])
+    return rig.program("bare", provider, "--calls", count, "--at-once", at_once)["cpu_ms"]
 
 
 @contextmanager

@@ -168,6 +168,7 @@ async def _key(settings: Any) -> str:
 @contextlib.contextmanager
 def databases(folder: Path, wanted: list[str]) -> Iterator[dict[str, str]]:
     """A fresh database of each wanted kind (`sqlite`, `postgresql`), by kind."""
+    folder.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         found = {}
         if "sqlite" in wanted:
@@ -289,6 +290,15 @@ async def drive(port: int, requests: list[bytes], at_once: int) -> Load:
         await asyncio.gather(*(caller(connection) for connection in made))
         load.seconds = clock() - began
     return load
+
+
+def program(name: str, *arguments: object) -> dict[str, float]:
+    """Runs one of the programs beside this file on the measured core; gives what it printed."""
+    command = [sys.executable, str(Path(__file__).parent / f"{name}.py"), *map(str, arguments)]
+    if len(os.sched_getaffinity(0)) != os.cpu_count():
+        command = ["taskset", "-c", str(MEASURED_CORE), *command]
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return msgspec.json.decode(found.stdout, type=dict[str, float])
 
 
 def run[T](work: Callable[[], Awaitable[T]]) -> T:
