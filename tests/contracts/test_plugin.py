@@ -78,4 +78,4 @@ async def test_the_plays_are_tests_of_the_endpoint(tmp_path: Path) -> None:
             "--tollkeeper-key", DEFAULT_KEY,
         )  # fmt: skip
     assert code == 0, out
-    assert "14 passed" in out
+    assert "15 passed" in out

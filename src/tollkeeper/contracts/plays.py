@@ -36,12 +36,13 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One operation: what is changed in the order, and what must come of it. `again` repeats the
-    idempotency key of the scene before."""
+    idempotency key of the scene before; `webhook` reads the event about it instead of sending."""
 
     operation: Operation
     must: Said
     order: Mapping[str, Any] = {}
     again: bool = False
+    webhook: bool = False
 
 
 class Play(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +154,13 @@ PLAYS: Final[tuple[Play, ...]] = (
         scenes=(
             _authorize(PAID),
             Scene(operation="lookup", must=msgspec.structs.replace(PAID, same_charge=True)),
+        ),
+    ),
+    Play(
+        name="a signed webhook tells whose charge it is, and a wrong signature nothing",
+        scenes=(
+            _authorize(PAID),
+            Scene(operation="lookup", must=Said(kind="approved"), webhook=True),
         ),
     ),
     Play(

@@ -23,7 +23,12 @@ from tollkeeper.contracts.skew import Skew, skews
 from tollkeeper.flows.ports import Store, Target, Vault, Wire
 from tollkeeper.flows.sending import stored_reply_of
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import Integration, Order, WireReply
+from tollkeeper.integrations.values import (
+    Integration,
+    Order,
+    SignatureRefused,
+    WireReply,
+)
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.errors import Invalid, NotSent
@@ -35,6 +40,7 @@ from tollkeeper.payments.payment import Attempt
 
 MARGIN_S: Final = 300
 PAGE: Final = 500
+WEBHOOK_SECRET: Final = "whsec_rehearsal"  # noqa: S105 - signs nothing but rehearsals
 SHOWN: Final = 200
 """Disagreements that are kept; all are counted."""
 
@@ -106,8 +112,11 @@ async def _play(stage: Stage, version: Integration, play: Play) -> Difference | 
     for scene in play.scenes:
         key = key if scene.again else new_id("att", stage.clock.now_ms(), stage.chance)
         order = _order(base, scene, key, first)
-        said = await _send(stage, version, scene, order)
-        problems = wrong(play, scene, order, first, said)
+        if scene.webhook:
+            problems, said = await _webhook_problems(stage, version, order), None
+        else:
+            said = await _send(stage, version, scene, order)
+            problems = wrong(play, scene, order, first, said)
         if problems:
             return Difference(
                 play=play.name,
@@ -115,8 +124,36 @@ async def _play(stage: Stage, version: Integration, play: Play) -> Difference | 
                 expected=scene.must.kind,
                 seen="; ".join(problems),
             )
-        first = first or said.charge
+        first = first or (said.charge if said is not None else None)
     return None
+
+
+async def _webhook_problems(stage: Stage, version: Integration, order: Order) -> list[str]:
+    """Fetches the events as their webhooks' bodies are, signs them, and lets the version read."""
+    if version.events_request is None or version.events is None or version.signed is None:
+        return ["the version does not say how to fetch events"]
+    target = Target(base_url=stage.base_url, headers=version.credentials(stage.secret_key))
+    result = await stage.wire.send(version.events_request(), target)
+    bodies = version.events(result.reply) if result.reply is not None else ()
+    now_ms = stage.clock.now_ms()
+    told = []
+    for body in bodies:
+        headers = version.signed(body, WEBHOOK_SECRET, now_ms)
+        try:
+            told.append(version.event(body, headers, (WEBHOOK_SECRET,), now_ms))
+        except SignatureRefused as refused:
+            return [f"a signed event was refused: {refused}"]
+        try:
+            version.event(body, headers, ("another secret",), now_ms)
+        except SignatureRefused:
+            continue
+        return ["an event signed with another secret was taken"]
+    ours = [event for event in told if event.payment_id == order.payment_id]
+    if not ours:
+        return [f"none of {len(told)} events names our payment"]
+    if order.provider_id not in {event.charge_id for event in ours}:
+        return [f"no event names the charge {order.provider_id}"]
+    return []
 
 
 def _order(base: Order, scene: Scene, key: str, first: Charge | None) -> Order:

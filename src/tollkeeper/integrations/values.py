@@ -122,9 +122,11 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     `in_flight_window_s`: the longest a request that we gave up on may still take effect.
     `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
     `handles`: versions whose payments this one can follow up; `authorization_s`: how long an
-    authorization lives; `surroundings_request` and `surroundings` ask for what else the provider
-    holds of the account, where versions could differ from ours. The contract checker reads the
-    rest: `reads`, the wire type of each operation's reply (and `error`, `event`); `nested`, the
+    authorization lives; `events_request`, `events` and `signed` fetch webhooks' bodies and sign
+    them as the provider would, for rehearsals; `surroundings_request` and `surroundings` ask for
+    what else the provider holds of the account, where versions could differ from ours.
+
+    The contract checker reads the rest: `reads`, the wire type of each operation's reply (and `error`, `event`); `nested`, the
     type inside a raw part, by `Type.field`; `words`, the words known at a path of a reply.
     """
 
@@ -139,6 +141,9 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     retention_s: int
     authorization_s: int
     handles: frozenset[str] = frozenset()
+    signed: Callable[[bytes, str, int], Mapping[str, str]] | None = None
+    events_request: Callable[[], WireRequest] | None = None
+    events: Callable[[WireReply], tuple[bytes, ...]] | None = None
     surroundings_request: Callable[[], WireRequest] | None = None
     surroundings: Callable[[WireReply], Surroundings | None] | None = None
     reads: Mapping[str, Any] = {}

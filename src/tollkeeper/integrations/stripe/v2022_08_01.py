@@ -130,6 +130,10 @@ class ErrorReply(msgspec.Struct):
     error: Error
 
 
+class EventList(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
 class HookEndpoint(msgspec.Struct):
     url: str
     status: str
@@ -578,6 +582,27 @@ def _dispute_event(said: EventReply) -> Event:
     )
 
 
+def signed(body: bytes, secret: str, now_ms: int) -> dict[str, str]:
+    """The headers with which Stripe would send the event `body`: for rehearsals."""
+    stamp = str(now_ms // 1000)
+    mark = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256)
+    return {"stripe-signature": f"t={stamp},v1={mark.hexdigest()}"}
+
+
+def events_request() -> WireRequest:
+    """Asks for the newest events, each as its webhook's body was."""
+    return _get("/v1/events", [("limit", str(PAGE))])
+
+
+def events(reply: WireReply) -> tuple[bytes, ...]:
+    """The bodies of the listed events; none where the reply is no list."""
+    try:
+        listed = msgspec.json.decode(reply.body, type=EventList)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+    return tuple(bytes(item) for item in listed.data)
+
+
 def surroundings_request() -> WireRequest:
     """Asks for the webhook endpoints without naming a version, so that the reply tells the
     account's own."""
@@ -623,6 +648,9 @@ INTEGRATION: Final = Integration(
     in_flight_window_s=45,
     retention_s=86_400,
     authorization_s=604_800,
+    signed=signed,
+    events_request=events_request,
+    events=events,
     surroundings_request=surroundings_request,
     surroundings=surroundings,
     handles=frozenset({"stripe@2022-11-15", "stripe@2026-03-25.dahlia"}),
@@ -637,6 +665,7 @@ INTEGRATION: Final = Integration(
         "error": ErrorReply,
         "event": EventReply,
         "surroundings": HookEndpoints,
+        "events": EventList,
     },
     nested={"IntentList.data": PaymentIntent, "EventData.object": EventObject},
     words={
