@@ -126,8 +126,9 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     them as the provider would, for rehearsals; `surroundings_request` and `surroundings` ask for
     what else the provider holds of the account, where versions could differ from ours.
 
-    The contract checker reads the rest: `reads`, the wire type of each operation's reply (and `error`, `event`); `nested`, the
-    type inside a raw part, by `Type.field`; `words`, the words known at a path of a reply.
+    The contract checker reads the rest: `reads`, the wire type of each operation's reply (and
+    `error`, `event`); `nested`, the type inside a raw part, by `Type.field`; `words`, the words
+    known at a path of a reply.
     """
 
     provider: str
