@@ -100,7 +100,8 @@ def _drawn(document: Any) -> dict[str, OperationUsage]:
         paths = {}
         for direction, step in (("read", 3), ("send", 4)):
             body = body_of(document, operation, direction)
-            listed = list(dict.fromkeys(members_below(document, body))) if body else []
+            below = members_below(document, body, first=direction == "send") if body else ()
+            listed = list(dict.fromkeys(below))
             paths[direction] = tuple(listed[::step][:25])
         required = [p for p in (body or {}).get("required", []) if p not in paths["send"]]
         found[name] = OperationUsage(
@@ -140,17 +141,20 @@ def _sites(text: bytes, usage: Usage) -> dict[str, list[Site]]:
     sites: dict[str, list[Site]] = {"read": [], "send": [], "operation": []}
     document = msgspec.json.decode(text)
     for name, used in usage.operations.items():
-        sites["operation"].append(Site(operation=name, direction="send", path="", used=True))
+        sends = any(":" not in p for p in used.send)
+        sites["operation"].append(
+            Site(operation=name, direction="send", path="", used=True, sends=sends)
+        )
         reads = "hook" if "webhook:" in name else "read"
         for direction, paths in ((reads, used.read), ("error", used.errors), ("send", used.send)):
             at = "send" if direction == "send" else "read"
-            sites[at] += _used(text, name, direction, paths)
-            if direction != "error":
+            sites[at] += _used(text, name, direction, paths, used.nonnull)
+            if direction == reads or (direction == "send" and "webhook:" not in name):
                 sites[at] += _unused(document, name, direction, (*paths, *used.nonnull))
     others = [n for n in _names(document) if n not in usage.operations]
     known = {operation_id(document, n) for n in usage.operations}
     sites["operation"] += [
-        Site(operation=n, direction="send", path="", used=False)
+        Site(operation=n, direction="send", path="", used=False, sends=True)
         for n in others
         if operation_at(document, n) is not None and operation_id(document, n) not in known
     ]
@@ -163,9 +167,13 @@ def operation_id(document: Any, name: str) -> int:
     return id(operation_at(document, name) or object())
 
 
-def _used(text: bytes, name: str, direction: str, paths: tuple[str, ...]) -> list[Site]:
+def _used(
+    text: bytes, name: str, direction: str, paths: tuple[str, ...], granted: tuple[str, ...]
+) -> list[Site]:
     found = [
-        Site(operation=name, direction=direction, path=p, used=True) for p in paths if ":" not in p
+        Site(operation=name, direction=direction, path=p, used=True, granted=p in granted)
+        for p in paths
+        if ":" not in p
     ]
     return [site for site in found if find(msgspec.json.decode(text), site) is not None]
 
@@ -325,11 +333,21 @@ def main(
     return 1 if result["wrong"] else 0
 
 
-def _sampled(picked: list[tuple[Base, Mutant]], count: int) -> list[tuple[bytes, dict[str, Any], str, bool]]:  # noqa: E501
-    """Mutants for other tools: text, mutated document, what is right, whether it is used."""
+def _sampled(picked: list[tuple[Base, Mutant]], count: int) -> list[tools.Planted]:
+    """Mutants for other tools, as many breaks at used places as at unused ones and as twins."""
     chance = random.Random(7)
     chance.shuffle(picked)
-    return [(b.text, m.document, m.least, m.site.used) for b, m in picked[:count]]
+    groups: dict[str, list[tuple[Base, Mutant]]] = {}
+    for base, mutant in picked:
+        group = mutant.least if mutant.site.used else "unused"
+        groups.setdefault("break" if group in {"breaking", "risky"} else group, []).append(
+            (base, mutant)
+        )
+    return [
+        (base.text, mutant.document, mutant.least, mutant.site.used)
+        for listed in groups.values()
+        for base, mutant in listed[: count // 3]
+    ]
 
 
 if __name__ == "__main__":

@@ -17,12 +17,15 @@ MAX_PARTS = 40
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """A place that a mutation may touch. `used`: whether the usage names it."""
+    """A place that a mutation may touch. `used`: whether the usage names it; `granted`: whether it
+    takes the value for granted; `sends`: whether it sends a body there."""
 
     operation: str
     direction: str
     path: str
     used: bool
+    granted: bool = False
+    sends: bool = False
 
 
 class Spot(msgspec.Struct, kw_only=True):
@@ -108,7 +111,7 @@ def localized(document: dict[str, Any], holder: Any, key: Any) -> Any:
     return {}
 
 
-def parts(document: dict[str, Any], schema: Any) -> list[dict[str, Any]]:
+def parts(document: dict[str, Any], schema: Any, *, first: bool = False) -> list[dict[str, Any]]:
     """A schema and everything that its combinators hold, localized."""
     found, ahead = [], [schema]
     while ahead and len(found) < MAX_PARTS:
@@ -118,7 +121,8 @@ def parts(document: dict[str, Any], schema: Any) -> list[dict[str, Any]]:
         found.append(item)
         for word in ("allOf", "anyOf", "oneOf"):
             listed = item.get(word, [])
-            ahead += [localized(document, listed, n) for n in range(len(listed))]
+            kept = 1 if first and word != "allOf" else len(listed)
+            ahead += [localized(document, listed, n) for n in range(len(listed[:kept]))]
     return found
 
 
@@ -158,20 +162,27 @@ def find(document: dict[str, Any], site: Site) -> Spot | None:
 
 
 def members_below(
-    document: dict[str, Any], schema: Any, prefix: str = "", depth: int = 0
+    document: dict[str, Any], schema: Any, prefix: str = "", depth: int = 0, *, first: bool = False
 ) -> Iterator[str]:
-    """Paths of the members of a body, as usages write them, to a depth of three."""
+    """Paths of the members of a body, as usages write them, to a depth of three. `first`: of each
+    union the first alternative alone, and nothing read-only, so that one request can have all."""
     if depth > 2:
         return
-    for part in parts(document, schema):
+    for part in parts(document, schema, first=first):
         for name in part.get("properties", {}):
             if "." in name or "[" in name:
                 continue
             path = f"{prefix}{name}"
-            yield path
             member = localized(document, part["properties"], name)
-            yield from members_below(document, member, f"{path}.", depth + 1)
-            for inner in parts(document, member):
+            if first and any(p.get("readOnly") for p in parts(document, member)):
+                continue
+            yield path
+            yield from members_below(
+                document, member, f"{path}.", depth + 1, first=first
+            )
+            for inner in parts(document, member, first=first):
                 if isinstance(inner.get("items"), dict):
                     items = localized(document, inner, "items")
-                    yield from members_below(document, items, f"{path}[].", depth + 1)
+                    yield from members_below(
+                        document, items, f"{path}[].", depth + 1, first=first
+                    )

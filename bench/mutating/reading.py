@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mutating.kinds import Kind, table
+from mutating.kinds import Change, Kind, table
 from mutating.places import Spot, parts
 
 SCALARS = ("string", "integer", "number", "boolean")
@@ -161,7 +161,8 @@ def make_optional(spot: Spot) -> bool:
 
 
 def words(spot: Spot) -> bool:
-    return all("enum" in m and types_of(m) in (["string"], []) for m in spot.members())
+    plain = all("enum" in m and types_of(m) in (["string"], []) for m in spot.members())
+    return plain and not any({"pattern", "maxLength"} & set(m) for m in spot.members())
 
 
 def add_word(spot: Spot) -> bool:
@@ -201,6 +202,8 @@ def any_word(spot: Spot) -> bool:
 
 
 def write_only(spot: Spot) -> bool:
+    if spot.site.direction == "hook":
+        return False  # the provider's request: the word means nothing for its reader
     for member in spot.members():
         member["writeOnly"] = True
     return True
@@ -212,8 +215,15 @@ def dangling(spot: Spot) -> bool:
     return True
 
 
+def granted(change: Change) -> Change:
+    """Only where usage takes the value for granted, or where it does not use it at all."""
+    return lambda spot: (spot.site.granted or not spot.site.used) and change(spot)
+
+
 GONE = "what we read is not there: an ordinary reply is not understood"
 TYPE = "nothing that comes has the type that came: an ordinary reply is not understood"
+SCALAR = ("providers often correct a type that was always so, and usage does not say how strictly "
+          "it reads; the real code of an installed version does")
 SOME = "only some replies are like that, and nothing says how many"
 
 BREAKING = table(
@@ -223,13 +233,13 @@ BREAKING = table(
     Kind(name="field moved inside", at="read", least="breaking", why=GONE, change=move_into),
     Kind(name="text turned object", at="read", least="breaking", why=TYPE,
          change=retype({"type": "object", "properties": {"value": {"type": "string"}}}, "string")),
-    Kind(name="text turned number", at="read", least="breaking", why=TYPE,
+    Kind(name="text turned number", at="read", least="risky", why=SCALAR,
          change=retype({"type": "integer"}, "string")),
-    Kind(name="text turned boolean", at="read", least="breaking", why=TYPE,
+    Kind(name="text turned boolean", at="read", least="risky", why=SCALAR,
          change=retype({"type": "boolean"}, "string")),
-    Kind(name="number turned text", at="read", least="breaking", why=TYPE,
+    Kind(name="number turned text", at="read", least="risky", why=SCALAR,
          change=retype({"type": "string"}, "integer", "number")),
-    Kind(name="boolean turned text", at="read", least="breaking", why=TYPE,
+    Kind(name="boolean turned text", at="read", least="risky", why=SCALAR,
          change=retype({"type": "string", "enum": ["yes", "no"]}, "boolean")),
     Kind(name="object turned text", at="read", least="breaking", why=TYPE,
          change=retype({"type": "string"}, "object")),
@@ -242,11 +252,15 @@ BREAKING = table(
     Kind(name="another type as well", at="read", least="risky", why=SOME, change=another_type_too),
     Kind(name="branch without the field", at="read", least="risky", why=SOME,
          change=branch_without, unused="nowhere"),
-    Kind(name="newly nullable", at="read", least="risky",
-         why="breaking where usage takes the value for granted", change=make_nullable),
-    Kind(name="null as a branch", at="read", least="risky",
-         why="breaking where usage takes the value for granted", change=null_branch),
-    Kind(name="newly optional", at="read", least="risky", why=SOME, change=make_optional),
+    Kind(name="newly nullable", at="read", least="breaking",
+         why="usage takes the value for granted (elsewhere it is harmless)",
+         change=granted(make_nullable)),
+    Kind(name="null as a branch", at="read", least="breaking",
+         why="usage takes the value for granted (elsewhere it is harmless)",
+         change=granted(null_branch)),
+    Kind(name="newly optional", at="read", least="risky",
+         why="usage takes the value for granted (elsewhere it is harmless)",
+         change=granted(make_optional)),
     Kind(name="new word", at="read", least="risky", why=SOME, change=add_word),
     Kind(name="all words replaced", at="read", least="breaking",
          why="no word that we know comes any more", change=other_words),

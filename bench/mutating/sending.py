@@ -82,6 +82,8 @@ def const(spot: Spot) -> bool:
 
 def read_only(spot: Spot) -> bool:
     for member in spot.members():
+        if member.get("readOnly"):
+            return False
         member["readOnly"] = True
     return True
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mutating.kinds import Kind, table
-from mutating.places import Spot, content_of, same_path
+from mutating.places import Spot, content_of, localized, same_path
 
 
 def item_of(spot: Spot) -> tuple[dict[str, Any], str, str]:
@@ -36,14 +36,21 @@ def other_method(spot: Spot) -> bool:
 
 def moved(spot: Spot) -> bool:
     paths, path, _ = item_of(spot)
-    if spot.operation.get("operationId") is None:
+    if "webhook:" in spot.site.operation or (not spot.site.used and not _alone(paths[path])):
         return False
     paths[f"/next{path}"] = paths.pop(path)
     return True
 
 
+def _alone(item: dict[str, Any]) -> bool:
+    """Whether a path has one operation, so that moving it moves nothing else."""
+    return len({"get", "put", "post", "delete", "patch"} & set(item)) == 1
+
+
 def deeper(spot: Spot) -> bool:
     paths, path, _ = item_of(spot)
+    if not spot.site.used and not _alone(paths[path]):
+        return False
     paths[f"{path}/all"] = paths.pop(path)
     return True
 
@@ -58,12 +65,20 @@ def _read_content(spot: Spot) -> Any:
     return content_of(spot.document, spot.operation, "hook" if hook else "read")
 
 
+def _every_reply(spot: Spot) -> list[dict[str, Any]]:
+    """The contents of all replies that succeed, or of the webhook's request."""
+    if "webhook:" in spot.site.operation:
+        return [c for c in [_read_content(spot)] if c]
+    replies = _replies(spot)
+    found = [localized(spot.document, replies, s).get("content")
+             for s in replies if s.startswith("2")]  # fmt: skip
+    return [content for content in found if content]
+
+
 def no_reply_body(spot: Spot) -> bool:
-    content = _read_content(spot)
-    if not content:
-        return False
-    content.clear()
-    return True
+    for content in (found := _every_reply(spot)):
+        content.clear()
+    return bool(found)
 
 
 def no_content(spot: Spot) -> bool:
@@ -101,23 +116,21 @@ def text_reply(spot: Spot) -> bool:
 
 
 def xml_reply(spot: Spot) -> bool:
-    content = _read_content(spot)
-    if not content:
-        return False
-    media = next(iter(content.values()))
-    content.clear()
-    content["application/xml"] = media
-    return True
+    for content in (found := _every_reply(spot)):
+        media = next(iter(content.values()))
+        content.clear()
+        content["application/xml"] = media
+    return bool(found)
 
 
 def no_request_body(spot: Spot) -> bool:
-    sends = spot.body is not None and "webhook:" not in spot.site.operation
+    sends = spot.site.sends and spot.body is not None
     return sends and spot.operation.pop("requestBody") is not None
 
 
 def other_form(spot: Spot) -> bool:
     content = content_of(spot.document, spot.operation, "send")
-    if not content or "webhook:" in spot.site.operation:
+    if not content or not spot.site.sends:
         return False
     media = next(iter(content.values()))
     content.clear()
@@ -127,7 +140,7 @@ def other_form(spot: Spot) -> bool:
 
 def enveloped_request(spot: Spot) -> bool:
     content = content_of(spot.document, spot.operation, "send")
-    if not content or "webhook:" in spot.site.operation:
+    if not content or not spot.site.sends:
         return False
     for media in content.values():
         inner = media["schema"]

@@ -57,8 +57,22 @@ MIRRORS: dict[str, tuple[str, Change, Change]] = {
         lambda d: _payment(d)["required"].remove("charges"),
         lambda d: _payment(d)["required"].append("failure"),
     ),
-    "field-type": (
+    "body-removed": (
+        "breaking",
+        lambda d: _post(d)["responses"]["200"].pop("content"),
+        lambda d: _post(d)["responses"].update({"202": {"description": "later"}}),
+    ),
+    "branch-added": (
         "risky",
+        lambda d: d["components"]["schemas"].update(
+            Charge={"anyOf": [schema(d, "Charge"), {"type": "object", "properties": {"x": {}}}]}
+        ),
+        lambda d: d["components"]["schemas"].update(
+            Charge={"anyOf": [schema(d, "Charge"), schema(d, "Charge")]}
+        ),
+    ),
+    "field-type": (
+        "breaking",
         lambda d: _payment(d)["properties"].update(failure={"type": "object"}),
         lambda d: _payment(d)["properties"]["id"].update(maxLength=64),
     ),
@@ -71,6 +85,11 @@ MIRRORS: dict[str, tuple[str, Change, Change]] = {
         "breaking",
         lambda d: _order(d)["properties"].pop("note"),
         lambda d: _order(d)["properties"].pop("speed"),
+    ),
+    "parameter-read-only": (
+        "risky",
+        lambda d: _order(d)["properties"]["note"].update(readOnly=True),
+        lambda d: _order(d)["properties"]["note"].update(writeOnly=True),
     ),
     "parameter-required": (
         "breaking",

@@ -85,6 +85,11 @@ class Bodies(msgspec.Struct, frozen=True, kw_only=True):
     old_request: Place | None = None
     relied_on_by: str = ""
 
+    @property
+    def is_webhook(self) -> bool:
+        """Whether the provider is the sender, so that its request is what we read."""
+        return " webhook:" in self.operation
+
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of change. `asks` says of what: a path that is read, a path that is sent, or an

@@ -4,6 +4,8 @@ from typing import Final
 
 from tollkeeper.contracts.asking import Rule
 from tollkeeper.contracts.rules import (
+    body_removed,
+    branch_added,
     content_type,
     default_changed,
     field_nullable,
@@ -11,6 +13,7 @@ from tollkeeper.contracts.rules import (
     field_removed,
     field_type,
     parameter_limits,
+    parameter_read_only,
     parameter_removed,
     parameter_required,
     parameter_type,
@@ -20,12 +23,15 @@ from tollkeeper.contracts.rules import (
 )
 
 RULES: Final[tuple[Rule, ...]] = (
+    body_removed.RULE,
     field_removed.RULE,
+    branch_added.RULE,
     field_nullable.RULE,
     field_optional.RULE,
     field_type.RULE,
     word_added.RULE,
     parameter_removed.RULE,
+    parameter_read_only.RULE,
     parameter_required.RULE,
     parameter_values.RULE,
     parameter_type.RULE,

@@ -11,11 +11,11 @@ import msgspec
 
 from tollkeeper.contracts.asking import Bodies, Question, Side
 from tollkeeper.contracts.catalogue import RULES
-from tollkeeper.contracts.description import Description, Place
+from tollkeeper.contracts.description import Description, Found, Place
 from tollkeeper.contracts.finding import Finding, Location, merged
 from tollkeeper.contracts.requests import error_body, parameters, reply_body, request_body
 from tollkeeper.contracts.usage import OperationUsage, Usage, segments
-from tollkeeper.contracts.walking import Walk, joined, walk
+from tollkeeper.contracts.walking import Hidden, Walk, walk
 
 READ: Final = tuple(rule for rule in RULES if rule.asks == "read")
 SEND: Final = tuple(rule for rule in RULES if rule.asks == "send")
@@ -45,7 +45,7 @@ def _operation(
     new_found = new.find(name)
     old_found = old.find(name) if old is not None else None
     if new_found is None:
-        yield _gone(name, new, known=old is not None and old_found is not None, old=old)
+        yield _gone(name, new, old_found, compared=old is not None)
         return
     new_side = Side(description=new, operation=new_found)
     old_side = Side(description=old, operation=old_found) if old is not None and old_found else None
@@ -64,11 +64,15 @@ def _operation(
     yield from _read(usage, bodies)
 
 
-def _gone(name: str, new: Description, *, known: bool, old: Description | None) -> Finding:
-    standing = old is not None and not known
+def _gone(name: str, new: Description, old: Found | None, *, compared: bool) -> Finding:
+    known = old is not None
+    standing = compared and not known
+    heir = _heir(new, old)
     advice = "the operation is not described any more"
     if standing:
         advice = "the operation was not described before either"
+    elif heir is not None:
+        advice += f"; it may be `{heir}` now"
     return Finding(
         rule="operation-removed",
         severity="risky" if standing else "breaking",
@@ -79,12 +83,28 @@ def _gone(name: str, new: Description, *, known: bool, old: Description | None) 
         advice=advice,
         standing=standing,
         before=name if known else None,
+        after=heir,
         relied_on_by=name,
     )
 
 
+def _heir(new: Description, old: Found | None) -> str | None:
+    """The operation that has the lost one's `operationId` now."""
+    wanted = old.operation.value.get("operationId") if old is not None else None
+    if not isinstance(wanted, str):
+        return None
+    for name in new.operations():
+        found = new.find(name)
+        if found is not None and found.operation.value.get("operationId") == wanted:
+            return name
+    return None
+
+
 def _sent(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
+    removed = bodies.new_request is None and bodies.old_request is not None
     for path in bodies.usage.send:
+        if removed and ":" not in path.partition(".")[0]:
+            continue  # the body as a whole is a finding of its own
         new = _send_walk(bodies.new_side, bodies.new_request, path)
         if new is None:
             continue
@@ -103,18 +123,26 @@ def _send_walk(side: Side, body: Place | None, path: str) -> Walk | None:
     if mark and kind in {"query", "header"}:
         names = segments(rest)
         for name, parameter in parameters(side).items():
-            if name.lower() == f"{kind}:{names[0]}".lower():
-                return walk(side.description, parameter.place, names[1:], closed=True)
+            known = segments(name.partition(":")[2])
+            if name.startswith(f"{kind}:") and _begins(kind, names, known):
+                return walk(side.description, parameter.place, names[len(known) :], closed=True)
         return Walk(broken=path, broken_pointer=side.operation.operation.pointer)
     if body is None:
         return Walk(broken=path, broken_pointer=side.operation.operation.pointer)
     return walk(side.description, body, segments(path), closed=True)
 
 
+def _begins(kind: str, names: tuple[str, ...], known: tuple[str, ...]) -> bool:
+    """Whether the path goes into this parameter; names of headers have no case."""
+    here = names[: len(known)]
+    if kind == "header":
+        return [name.lower() for name in here] == [name.lower() for name in known]
+    return here == known
+
+
 def _read(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
-    webhook = "webhook:" in bodies.operation
-    location: Location = "webhook" if webhook else "response"
-    body_of = request_body if webhook else reply_body
+    location: Location = "webhook" if bodies.is_webhook else "response"
+    body_of = request_body if bodies.is_webhook else reply_body
     used = bodies.usage
     paths = tuple(dict.fromkeys((*used.read, *used.exhaustive, *used.nonnull)))
     yield from _paths(usage, bodies, paths, location, body_of)
@@ -129,17 +157,14 @@ def _paths(
     new_side, old_side = bodies.new_side, bodies.old_side
     new_body = body_of(new_side)
     old_body = body_of(old_side) if old_side is not None else None
-    if new_body is None and old_body is None:
-        return  # neither text describes it: nothing can be said, and nothing has changed
+    if new_body is None:
+        return  # nothing can be said, or the body as a whole is a finding of its own
+    hidden: Hidden | None = None if location == "webhook" else "writeOnly"
     for path in paths:
         names = segments(path)
-        new = (
-            walk(new_side.description, new_body, names)
-            if new_body is not None
-            else Walk(broken=joined(names[:1]), broken_pointer=new_side.operation.operation.pointer)
-        )
+        new = walk(new_side.description, new_body, names, hidden=hidden)
         old = (
-            walk(old_side.description, old_body, names)
+            walk(old_side.description, old_body, names, hidden=hidden)
             if old_side is not None and old_body is not None
             else None
         )

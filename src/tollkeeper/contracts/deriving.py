@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from tollkeeper.contracts.finding import Location
 from tollkeeper.contracts.usage import OperationUsage, Usage, Words
 from tollkeeper.contracts.witness import Reader
 from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
@@ -18,6 +19,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     "authorize", "capture", "void", "refund", "lookup", "find", "list_refunds",
 )  # fmt: skip
 CHARGE: Final = "charge-id"
+REFUSED: Final = 402
+"""The status with which a witness's failure is read: the one of a declined payment."""
 _PLAIN: Final = Order(
     payment_id="pay_1",
     attempt_id="att_1",
@@ -199,9 +202,9 @@ def reader_through(integration: Integration) -> Reader:
     """The real code as a witness's reader: it fails where its outcome is `unknown`."""
     named = {_name(integration, operation): operation for operation in reversed(OPERATIONS)}
 
-    def read(operation: str, reply: Any) -> dict[str, str]:
+    def read(operation: str, reply: Any, location: Location = "response", /) -> dict[str, str]:
         wire = WireReply(
-            status=200,
+            status=REFUSED if location == "error" else 200,
             headers=(("content-type", "application/json"),),
             body=msgspec.json.encode(reply),
         )

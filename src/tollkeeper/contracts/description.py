@@ -16,6 +16,7 @@ Dialect = Literal["swagger2", "openapi3.0", "openapi3.1"]
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 MAX_HOPS: Final = 32
 PARAMETER: Final = re.compile(r"\{[^}]*\}")
+BOOLEAN: Final = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
 
 
 class Place(NamedTuple):
@@ -57,8 +58,12 @@ class Description:
         self._operations: dict[str, Found] | None = None
         self._schemas: dict[str, Place] = {}
 
-    def resolve(self, place: Place) -> Place:
-        """`place`, or what its chain of references leads to, with the siblings that 3.1 allows."""
+    def resolve(self, place: Place, *, schema: bool = False) -> Place:
+        """`place`, or what its chain of references leads to.
+
+        What stands beside a reference counts in a `schema` alone (3.1 says so, and providers write
+        it in 3.0); beside the reference to a reply or a parameter it is ignored.
+        """
         for _ in range(MAX_HOPS):
             value = place.value
             if not isinstance(value, Mapping) or not isinstance(value.get("$ref"), str):
@@ -67,7 +72,7 @@ class Description:
             if target is None:
                 self.dangling.setdefault(place.pointer, value["$ref"])
                 return Place({}, place.pointer)
-            place = _with_siblings(value, target, place)
+            place = _with_siblings(value, target, place) if schema else target
         self.dangling.setdefault(place.pointer, "a cycle of references")
         return Place({}, place.pointer)
 
@@ -180,6 +185,20 @@ def read_description(text: bytes) -> Description:
     return Description(document)
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as OpenAPI means it (1.2): `no` and `2022-11-15` are texts, as they are in JSON."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, BOOLEAN if tag.endswith(":bool") else pattern)
+        for tag, pattern in resolvers
+        if not tag.endswith(":timestamp")
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def _parsed(text: bytes) -> Any:
     try:
         return msgspec.json.decode(text)
@@ -187,7 +206,6 @@ def _parsed(text: bytes) -> Any:
         if text.lstrip()[:1] in {b"{", b"["}:
             raise Invalid(f"the description is not JSON: {error}") from error
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader, the fast one if there
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Invalid(f"the description is neither JSON nor YAML: {error}") from error

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tollkeeper.contracts.description import Description, Place
+from tollkeeper.contracts.patterns import text_for
 from tollkeeper.contracts.shapes import Shape, shapes
+from tollkeeper.contracts.walking import Hidden, is_hidden
 
 MAX_DEPTH: Final = 12
 TEXTS: Final = {
@@ -47,11 +49,11 @@ class _Maker:
     ) -> None:
         self._description = description
         self._words = words
-        self._hidden = "readOnly" if request else "writeOnly"
+        self._hidden: Hidden = "readOnly" if request else "writeOnly"
 
     def make(self, place: Place, wish: Wish, path: str, depth: int) -> Any:
         found = shapes(self._description, place, expanded=bool(wish))
-        shape = _chosen(found, wish)
+        shape = self._chosen(found, wish, path)
         if shape is None or depth > MAX_DEPTH:
             return None
         if path in self._words:
@@ -59,6 +61,29 @@ class _Maker:
         if shape.enum:
             return next((word for word in shape.enum if word is not None), None)
         return self._value(shape, wish, path, depth)
+
+    def _chosen(self, found: list[Shape], wish: Wish, path: str) -> Shape | None:
+        """The alternative that accepts the words, has most of the wish, and asks least."""
+        real = [s for s in found if s.types != {"null"}] or found
+        return max(
+            real,
+            key=lambda s: (
+                -self._refused(s, wish, path),
+                len(set(s.members) & set(wish)) + ("[]" in wish and "array" in s.types),
+                -len(s.required),
+            ),
+            default=None,
+        )
+
+    def _refused(self, shape: Shape, wish: Wish, path: str) -> int:
+        """How many words an alternative does not accept at its members."""
+        count = 0
+        for name in wish.keys() & shape.members.keys():
+            word = self._words.get(f"{path}.{name}" if path else name)
+            if word is not None:
+                enums = [s.enum for s in shapes(self._description, shape.members[name])]
+                count += bool(enums) and all(e is not None and word not in e for e in enums)
+        return count
 
     def _value(self, shape: Shape, wish: Wish, path: str, depth: int) -> Any:
         if "object" in shape.types and (shape.types != frozenset(_ANY) or shape.members or wish):
@@ -76,6 +101,8 @@ class _Maker:
                 continue
             inner = f"{path}.{name}" if path else name
             made[name] = self.make(member, wish.get(name, {}), inner, depth + 1)
+        for name in sorted(shape.required - set(shape.members)):
+            made[name] = "text"  # required, and nothing is said of it
         free = isinstance(shape.rest, Place) or shape.open or not shape.members
         for name in sorted(set(wish) - set(shape.members) - {"[]"}):
             if free and shape.rest is not False:
@@ -86,8 +113,7 @@ class _Maker:
         return made
 
     def _is_hidden(self, member: Place) -> bool:
-        value = self._description.resolve(member).value
-        return isinstance(value, Mapping) and value.get(self._hidden) is True
+        return is_hidden(self._description, member, self._hidden)
 
     def _array(self, shape: Shape, wish: Wish, path: str, depth: int) -> list[Any]:
         least = shape.limits.get("minItems")
@@ -103,20 +129,6 @@ class _Maker:
 _ANY: Final = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 
-def _chosen(found: list[Shape], wish: Wish) -> Shape | None:
-    """The alternative that has most of the wish, then the one that asks least."""
-    real = [s for s in found if s.types != {"null"}] or found
-    if not real:
-        return None
-    return max(
-        real,
-        key=lambda s: (
-            len(set(s.members) & set(wish)) + ("[]" in wish and "array" in s.types),
-            -len(s.required),
-        ),
-    )
-
-
 def _scalar(shape: Shape) -> Any:
     if "string" in shape.types:
         return _text(shape)
@@ -129,6 +141,9 @@ def _scalar(shape: Shape) -> Any:
 
 def _text(shape: Shape) -> str:
     least, most = shape.limits.get("minLength"), shape.limits.get("maxLength")
+    pattern = shape.limits.get("pattern")
+    if isinstance(pattern, str):
+        return text_for(pattern, least if isinstance(least, int) else 0)
     text = TEXTS.get(str(shape.limits.get("format")), "text")
     if isinstance(least, int) and len(text) < least:
         text = text.ljust(min(least, 10_000), "x")
@@ -136,11 +151,23 @@ def _text(shape: Shape) -> str:
 
 
 def _number(shape: Shape) -> int | float:
-    least, most = shape.limits.get("minimum"), shape.limits.get("maximum")
+    least, most = _bound(shape, "inimum", 1), _bound(shape, "aximum", -1)
     value: int | float = 100
-    if isinstance(least, (int, float)):
+    if least is not None:
         value = max(value, least)
-    return min(value, most) if isinstance(most, (int, float)) else value
+    value = min(value, most) if most is not None else value
+    step = shape.limits.get("multipleOf")
+    if isinstance(step, int) and step > 0 and isinstance(value, int):
+        value = -(-value // step) * step
+    return value
+
+
+def _bound(shape: Shape, word: str, inside: int) -> int | float | None:
+    """The bound that a number must keep; one step inside an exclusive one."""
+    plain, exclusive = shape.limits.get(f"m{word}"), shape.limits.get(f"exclusiveM{word}")
+    if isinstance(exclusive, (int, float)) and not isinstance(exclusive, bool):
+        return exclusive + inside
+    return plain if isinstance(plain, (int, float)) else None
 
 
 def _as_type(word: Any, shape: Shape) -> Any:

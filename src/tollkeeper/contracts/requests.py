@@ -1,5 +1,6 @@
 """Where an operation's bodies and parameters stand, in all three dialects."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -8,11 +9,12 @@ from tollkeeper.contracts.description import Place
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
+BRACKETS: Final = re.compile(r"\[([^\[\]]+)\]")
 PREFERRED: Final = (JSON, FORM, "multipart/form-data")
 
 
 class Parameter(NamedTuple):
-    """A query or header parameter: whether it is required, and its schema's place."""
+    """A query, header or cookie parameter: whether it is required, and its schema's place."""
 
     required: bool
     place: Place
@@ -90,16 +92,21 @@ def _swagger_body(side: Side) -> Place | None:
 
 
 def parameters(side: Side) -> dict[str, Parameter]:
-    """Parameters outside the body, by `query:name` or `header:name`."""
+    """Parameters outside the body, by `query:name`, `header:name` or `cookie:name`."""
     found = {}
     for place in _places(side):
         value = place.value
-        if value.get("in") not in {"query", "header"} or not isinstance(value.get("name"), str):
+        if value.get("in") not in {"query", "header", "cookie"} or not isinstance(value.get("name"), str):
             continue
         schema = place.child("schema") or _first_content(place) or place
-        name = f"{value['in']}:{value['name'].removesuffix('[]')}"
+        name = f"{value['in']}:{dotted(value['name']).removesuffix('[]')}"
         found[name] = Parameter(value.get("required") is True, schema)
     return found
+
+
+def dotted(name: str) -> str:
+    """A parameter's name as usage writes it: `created[gte]` is `created.gte`."""
+    return BRACKETS.sub(r".\1", name)
 
 
 def _first_content(place: Place) -> Place | None:
@@ -110,7 +117,8 @@ def _first_content(place: Place) -> Place | None:
 
 
 def _places(side: Side) -> Iterator[Place]:
-    """The path's parameters, then the operation's own, references followed."""
+    """The path's parameters and the operation's own, which win; references followed."""
+    found: dict[tuple[str, str], Place] = {}
     for holder in (side.operation.item, side.operation.operation):
         listed = holder.child("parameters")
         if listed is None or not isinstance(listed.value, list):
@@ -118,7 +126,8 @@ def _places(side: Side) -> Iterator[Place]:
         for number, item in enumerate(listed.value):
             place = side.description.resolve(Place(item, f"{listed.pointer}/{number}"))
             if isinstance(place.value, Mapping):
-                yield place
+                found[str(place.value.get("in")), str(place.value.get("name"))] = place
+    yield from found.values()
 
 
 def request_types(side: Side) -> frozenset[str]:

@@ -15,6 +15,9 @@ MAX_SHAPES: Final = 128
 """Alternatives kept of one schema; a union of more is taken as far as that."""
 
 MAX_DEPTH: Final = 16
+MAX_VISITS: Final = 2_000
+"""Schemas looked at for one place; unions of unions beyond that are taken for anything."""
+
 ANY: Final[frozenset[str]] = frozenset(
     {"null", "boolean", "integer", "number", "string", "array", "object"}
 )
@@ -24,16 +27,21 @@ LIMITS: Final = (
 )  # fmt: skip
 
 
+EXCLUSIVE: Final = {"exclusiveMaximum": "maximum", "exclusiveMinimum": "minimum"}
+
+
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """One alternative. `types` are JSON types; `enum` the words allowed, or `None` for any;
     `members` the named members of an object with their places; `rest` what other members may be
-    (`None`: nothing is said, `False`: none, else a place); `items` an array's items."""
+    (`None`: nothing is said, `False`: none, else a place), `patterns` those whose names match a
+    pattern; `items` an array's items."""
 
     types: frozenset[str] = ANY
     enum: tuple[Any, ...] | None = None
     members: dict[str, Place] = {}
     required: frozenset[str] = frozenset()
     rest: Any = None
+    patterns: tuple[tuple[str, Place], ...] = ()
     items: Place | None = None
     limits: dict[str, Any] = {}
     pointer: str = ""
@@ -54,17 +62,26 @@ def shapes(description: Description, place: Place, *, expanded: bool = False) ->
     `expanded`: usage reads inside this field, so that an expandable one is an object; else it is
     the id that it is without expansion.
     """
-    return _shapes(description, place, frozenset(), 0, expanded=expanded)[:MAX_SHAPES]
+    visits = [0]
+    return _shapes(description, place, frozenset(), visits, expanded=expanded)[:MAX_SHAPES]
 
 
 def _shapes(
-    description: Description, place: Place, seen: frozenset[str], depth: int, *, expanded: bool
+    description: Description,
+    place: Place,
+    seen: frozenset[str],
+    visits: list[int],
+    *,
+    expanded: bool,
 ) -> list[Shape]:
-    place = description.resolve(place)
+    place = description.resolve(place, schema=True)
     schema = place.value
-    if schema is False:
+    visits[0] += 1
+    if schema is False or (isinstance(schema, Mapping) and schema.get("not") in ({}, True)):
         return []
-    if not isinstance(schema, Mapping) or place.pointer in seen or depth > MAX_DEPTH:
+    if not isinstance(schema, Mapping) or place.pointer in seen:
+        return [Shape(pointer=place.pointer)]
+    if len(seen) > MAX_DEPTH or visits[0] > MAX_VISITS:
         return [Shape(pointer=place.pointer)]
     seen |= {place.pointer}
     found = [_own(schema, place)]
@@ -74,7 +91,7 @@ def _shapes(
             continue
         spread = [
             _shapes(
-                description, Place(part, f"{place.pointer}/{word}/{number}"), seen, depth + 1,
+                description, Place(part, f"{place.pointer}/{word}/{number}"), seen, visits,
                 expanded=expanded,
             )
             for number, part in enumerate(parts)
@@ -100,9 +117,10 @@ def _own(schema: Mapping[str, Any], place: Place) -> Shape:
     enum = schema.get("enum")
     if enum is None and "const" in schema:
         enum = [schema["const"]]
+    words = tuple(enum) if isinstance(enum, list) and enum else None
     return Shape(
-        types=_types(schema),
-        enum=tuple(enum) if isinstance(enum, list) else None,
+        types=_types(schema) if words is None else _types_of_words(schema, words),
+        enum=words,
         members={
             name: Place(names[name], f"{place.pointer}/properties/{escaped(name)}")
             for name in names
@@ -114,8 +132,9 @@ def _own(schema: Mapping[str, Any], place: Place) -> Shape:
         rest=Place(rest, f"{place.pointer}/additionalProperties")
         if isinstance(rest, Mapping) or rest is True
         else rest,
+        patterns=_patterns(schema, place),
         items=Place(items, f"{place.pointer}/items") if items is not None else None,
-        limits={word: schema[word] for word in LIMITS if word in schema},
+        limits=_limits(schema),
         pointer=place.pointer,
     )
 
@@ -130,10 +149,33 @@ def _types(schema: Mapping[str, Any]) -> frozenset[str]:
         return frozenset({"object"})
     if "items" in schema:
         return frozenset({"array"})
-    enum = schema.get("enum")
-    if isinstance(enum, list) and enum:
-        return frozenset(type_of(word) for word in enum)
     return ANY
+
+
+def _types_of_words(schema: Mapping[str, Any], words: tuple[Any, ...]) -> frozenset[str]:
+    """The types that the words have, of those that the schema allows: null is a word like others."""
+    told, allowed = frozenset(type_of(word) for word in words), _types(schema)
+    return told & allowed or told
+
+
+def _limits(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits, an exclusive bound as a number in every dialect (3.0 says it with a boolean)."""
+    found = {word: schema[word] for word in LIMITS if word in schema}
+    for exclusive, bound in EXCLUSIVE.items():
+        if isinstance(found.get(exclusive), bool) and found.pop(exclusive) and bound in found:
+            found[exclusive] = found.pop(bound)
+    return found
+
+
+def _patterns(schema: Mapping[str, Any], place: Place) -> tuple[tuple[str, Place], ...]:
+    said = schema.get("patternProperties")
+    if not isinstance(said, Mapping):
+        return ()
+    return tuple(
+        (name, Place(said[name], f"{place.pointer}/patternProperties/{escaped(name)}"))
+        for name in said
+        if isinstance(name, str)
+    )
 
 
 def type_of(value: Any) -> str:
@@ -174,6 +216,20 @@ def _joined(left: list[Shape], right: list[Shape]) -> list[Shape]:
     return found
 
 
+def _both(one: dict[str, Place], two: dict[str, Place]) -> dict[str, Place]:
+    """The members of two parts; one that both describe must be as both say."""
+    found = {**one, **two}
+    for name in one.keys() & two.keys():
+        found[name] = _as_both(one[name], two[name])
+    return found
+
+
+def _as_both(one: Place, two: Place) -> Place:
+    if one.pointer == two.pointer or not isinstance(one.value, Mapping):
+        return two
+    return Place({"allOf": [one.value, two.value]}, two.pointer)
+
+
 def _merged(one: Shape, two: Shape, types: frozenset[str]) -> Shape:
     if one.enum is None or two.enum is None:
         enum = two.enum if one.enum is None else one.enum
@@ -182,10 +238,11 @@ def _merged(one: Shape, two: Shape, types: frozenset[str]) -> Shape:
     return Shape(
         types=types,
         enum=enum,
-        members={**one.members, **two.members},
+        members=_both(one.members, two.members),
         required=one.required | two.required,
         rest=one.rest if two.rest is None else two.rest,
-        items=two.items or one.items,
+        patterns=one.patterns + two.patterns,
+        items=_as_both(one.items, two.items) if one.items and two.items else two.items or one.items,
         limits={**one.limits, **two.limits},
         pointer=two.pointer if two.members or two.types != ANY else one.pointer,
     )

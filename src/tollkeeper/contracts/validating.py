@@ -35,7 +35,7 @@ class _Translator:
         self._request = request
 
     def translate(self, place: Place, value: Any, depth: int, *, top: bool) -> Any:
-        place = self._description.resolve(place)
+        place = self._description.resolve(place, schema=True)
         schema = place.value
         if isinstance(schema, bool):
             return schema
@@ -48,12 +48,18 @@ class _Translator:
         for word in ("allOf", "anyOf", "oneOf"):
             parts = schema.get(word)
             if isinstance(parts, list) and parts:
-                made[word] = [
+                made.setdefault("allOf", [])
+                branches = [
                     self.translate(
                         Place(p, f"{place.pointer}/{word}/{n}"), value, depth + 1, top=False
                     )
                     for n, p in enumerate(parts)
                 ]
+                # Alternatives of real descriptions overlap: `oneOf` is asked as `anyOf`.
+                made["allOf"] += branches if word == "allOf" else [{"anyOf": branches}]
+        if "not" in schema:
+            at = Place(schema["not"], f"{place.pointer}/not")
+            made["not"] = self.translate(at, value, depth + 1, top=False)
         if self._request and top and isinstance(value, Mapping):
             described = "properties" in schema or any(
                 w in schema for w in ("allOf", "anyOf", "oneOf")
@@ -71,7 +77,9 @@ class _Translator:
         named = properties if isinstance(properties, Mapping) else {}
         required = schema.get("required")
         if isinstance(required, list):
-            made["required"] = [r for r in required if not self._is_hidden(named.get(r))]
+            made["required"] = [
+                r for r in required if isinstance(r, str) and not self._is_hidden(named.get(r))
+            ]
         if not isinstance(value, Mapping):
             return
         if named:

@@ -4,6 +4,10 @@ A walk follows all alternatives at once. What it says about a path is true of ev
 request) that the schema allows, not of one of them.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Literal
+
 import msgspec
 
 from tollkeeper.contracts.description import Description, Place
@@ -11,12 +15,19 @@ from tollkeeper.contracts.shapes import Shape, shapes
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step's result: the path up to here, and whether it may be left out or be null."""
+    """One step's result: the path up to here, and whether it may be left out or be null.
+    `lacking`: some alternative of what holds it does not have it at all."""
 
     path: str
     optional: bool
     nullable: bool
     pointer: str
+    lacking: bool = False
+    read_only: bool = False
+
+
+type Hidden = Literal["readOnly", "writeOnly"]
+"""The word by which a member is not for this direction."""
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +76,15 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def walk(
-    description: Description, body: Place, path: tuple[str, ...], *, closed: bool = False
+    description: Description,
+    body: Place,
+    path: tuple[str, ...],
+    *,
+    closed: bool = False,
+    hidden: Hidden | None = None,
 ) -> Walk:
-    """Follows `path` from `body`. `closed`: members that are not named are refused (a request)."""
+    """Follows `path` from `body`. `closed`: members that are not named are refused (a request);
+    `hidden`: members that carry this word are not there."""
     current = shapes(description, body, expanded=True)
     steps: list[Step] = []
     for number, name in enumerate(path):
@@ -78,7 +95,7 @@ def walk(
             optional = False
         else:
             found, missing, optional = _member(
-                description, current, name, expanded=not last, closed=closed
+                description, current, name, expanded=not last, closed=closed, hidden=hidden
             )
         if steps and nulls:
             steps[-1] = msgspec.structs.replace(steps[-1], nullable=True)
@@ -93,7 +110,14 @@ def walk(
             )
         places, current = found
         steps.append(
-            Step(path=so_far, optional=optional, nullable=False, pointer=places[0].pointer)
+            Step(
+                path=so_far,
+                optional=optional,
+                nullable=False,
+                pointer=places[0].pointer,
+                lacking=bool(missing),
+                read_only=all(is_hidden(description, place, "readOnly") for place in places),
+            )
         )
     return Walk(leaf=tuple(current), steps=tuple(steps))
 
@@ -120,13 +144,19 @@ def _items(
 
 
 def _member(
-    description: Description, current: list[Shape], name: str, *, expanded: bool, closed: bool
+    description: Description,
+    current: list[Shape],
+    name: str,
+    *,
+    expanded: bool,
+    closed: bool,
+    hidden: Hidden | None,
 ) -> tuple[_Reached | None, list[Shape], bool]:
     objects = [s for s in current if s.is_object]
     places, lacking, optional = [], [], False
     for shape in objects:
         place = _named(shape, name, closed=closed)
-        if place is None:
+        if place is None or is_hidden(description, place, hidden):
             lacking.append(shape)
             optional = True
         else:
@@ -134,12 +164,26 @@ def _member(
             optional = optional or name not in shape.required
     if not places:
         return None, lacking or [s for s in current if s.types != {"null"}], True
-    return (places, _spread(description, places, expanded=expanded)), lacking, optional
+    found = _spread(description, places, expanded=expanded)
+    if not found:
+        return None, objects, True  # it is named, and nothing is valid there
+    return (places, found), lacking, optional
+
+
+def is_hidden(description: Description, place: Place, hidden: Hidden | None) -> bool:
+    """Whether a member carries the word by which it is not for this direction."""
+    if hidden is None:
+        return False
+    value = description.resolve(place, schema=True).value
+    return isinstance(value, Mapping) and value.get(hidden) is True
 
 
 def _named(shape: Shape, name: str, *, closed: bool) -> Place | None:
     if name in shape.members:
         return shape.members[name]
+    for pattern, place in shape.patterns:
+        if name == "*" or _matches(pattern, name):
+            return place
     if isinstance(shape.rest, Place):
         return shape.rest
     if shape.open or (name == "*" and shape.rest is not False):
@@ -149,11 +193,18 @@ def _named(shape: Shape, name: str, *, closed: bool) -> Place | None:
     return None
 
 
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return True  # another dialect of patterns: taken for a match
+
+
 def _spread(description: Description, places: list[Place], *, expanded: bool) -> list[Shape]:
     found: list[Shape] = []
     seen: set[str] = set()
     for place in places:
-        target = description.resolve(place)
+        target = description.resolve(place, schema=True)
         if target.pointer in seen:
             continue
         seen.add(target.pointer)

@@ -6,13 +6,13 @@ finding becomes risky and says that it is undecided.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from tollkeeper.contracts.asking import Side
 from tollkeeper.contracts.description import Description, Place
-from tollkeeper.contracts.finding import Finding
+from tollkeeper.contracts.finding import Finding, Location
 from tollkeeper.contracts.instances import instance, wish_for
 from tollkeeper.contracts.requests import (
     error_body,
@@ -21,26 +21,53 @@ from tollkeeper.contracts.requests import (
     request_body,
     request_types,
 )
+from tollkeeper.contracts.shapes import ANY, type_of
 from tollkeeper.contracts.usage import OperationUsage, Usage, segments
 from tollkeeper.contracts.validating import is_valid
 from tollkeeper.contracts.walking import walk
 
-type Reader = Callable[[str, Any], dict[str, str]]
-"""(operation, reply) -> what the code fails on: a sentence by used path, or by `""` where the code
-does not say which; empty when it understands the reply."""
+
+class Reader(Protocol):
+    """What our code fails on: a sentence by used path, or by `""` where the code does not say
+    which; empty when it understands the reply."""
+
+    def __call__(
+        self, operation: str, reply: Any, location: Location = "response", /
+    ) -> dict[str, str]: ...
+
 
 MISSING: Final = object()
+CONTAINERS: Final = frozenset({"object", "array"})
+SAMPLES: Final[dict[str, Any]] = {
+    "string": "text", "integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {},
+}  # fmt: skip
+"""A value of each type but null."""
 
 
-def reader_of(usage: Usage) -> Reader:
-    """The reader that a usage stands for: it fails on what it needs and does not find."""
+type Types = frozenset[str] | None
 
-    def read(operation: str, reply: Any) -> dict[str, str]:
+_BODIES: Final[dict[Location, Callable[[Side], Place | None]]] = {
+    "webhook": request_body,
+    "error": error_body,
+    "response": reply_body,
+}
+
+
+def reader_of(usage: Usage, old: Description | None = None) -> Reader:
+    """The reader that a usage stands for: it fails on what it needs and does not find, and on a
+    value of a type that the old description did not allow."""
+    known: dict[tuple[str, Location, str], Types] = {}
+
+    def read(operation: str, reply: Any, location: Location = "response", /) -> dict[str, str]:
         used = usage.operations[operation]
         failures: dict[str, str] = {}
-        for path in (*used.nonnull, *used.read, *used.errors):
+        paths = used.errors if location == "error" else (*used.nonnull, *used.read)
+        for path in paths:
+            key = (operation, location, path)
+            if key not in known:
+                known[key] = _old_types(old, *key)
             for value in values_at(reply, segments(path)):
-                failure = _failure(used, path, value)
+                failure = _failure(used, path, value, known[key])
                 if failure is not None:
                     failures.setdefault(path, failure)
         return failures
@@ -48,15 +75,34 @@ def reader_of(usage: Usage) -> Reader:
     return read
 
 
-def _failure(used: OperationUsage, path: str, value: Any) -> str | None:
+def _old_types(old: Description | None, operation: str, location: Location, path: str) -> Types:
+    """The types that the old description allows at a path; `None` where it says nothing."""
+    found = old.find(operation) if old is not None else None
+    if old is None or found is None:
+        return None
+    place = _BODIES[location](Side(description=old, operation=found))
+    types = walk(old, place, segments(path)).types() if place is not None else frozenset()
+    return types if types and types != ANY - {"null"} else None
+
+
+def _failure(used: OperationUsage, path: str, value: Any, types: Types) -> str | None:
     if value is MISSING:
         return f"`{path}` is not there"
     if value is None:
         return f"`{path}` is null" if path in used.nonnull else None
+    if types is not None and not _alike(type_of(value), types):
+        was = " or ".join(sorted(types))
+        return f"`{path}` is of type {type_of(value)}, and was {was}"
     known = used.exhaustive.get(path)
     if isinstance(known, tuple) and value not in known:
         return f"`{path}` is {value!r}, which is not known"
     return None
+
+
+def _alike(type_: str, types: frozenset[str]) -> bool:
+    """Whether a tolerant reader copes: one scalar for another may be read as text; an object or a
+    list where something else was may not. (Providers often correct scalars that were always so.)"""
+    return type_ in types or (type_ not in CONTAINERS and bool(types - CONTAINERS))
 
 
 def values_at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
@@ -88,7 +134,7 @@ def witnessed(
     reader: Reader | None = None,
 ) -> list[Finding]:
     """The findings with witnesses; a breaking one without becomes risky and undecided."""
-    read = reader or reader_of(usage)
+    read = reader or reader_of(usage, old)
     return [_with_witness(finding, usage, new, old, read) for finding in findings]
 
 
@@ -152,13 +198,15 @@ def _reply(
     old_side: Side | None,
     read: Reader,
 ) -> dict[str, Any] | None:
-    body_of = {"webhook": request_body, "error": error_body}.get(finding.location, reply_body)
+    body_of = _BODIES[finding.location]
     place = body_of(new_side)
     if place is None:
-        return None
+        failures = read(operation, {}, finding.location)
+        told = next(iter(failures.values()), None)
+        return {"reply": None, "result": told} if told is not None else None
     paths = used.errors if finding.location == "error" else used.read
     for words in _wordings(used):
-        wish = wish_for([p for p in map(segments, paths) if _reaches(new_side, place, p)])
+        wish = wish_for([_reached(new_side, place, p) for p in map(segments, paths)])
         made = instance(new_side.description, place, wish, words=words, request=False)
         made = _changed(finding, made)
         if (
@@ -166,8 +214,8 @@ def _reply(
             or is_valid(new_side.description, place, made, request=False) is not True
         ):
             continue
-        failures = read(operation, made)
-        before = _read_before(paths, old_side, body_of, words, operation, read)
+        failures = read(operation, made, finding.location)
+        before = _read_before(paths, old_side, finding.location, words, operation, read)
         fresh = {p: text for p, text in failures.items() if p not in before}
         told = _concerning(finding, fresh)
         if told is not None:
@@ -175,8 +223,9 @@ def _reply(
     return None
 
 
-def _reaches(side: Side, place: Place, path: tuple[str, ...]) -> bool:
-    return walk(side.description, place, path).reached
+def _reached(side: Side, place: Place, path: tuple[str, ...]) -> tuple[str, ...]:
+    """As much of the path as the description has: what should hold a lost field must be there."""
+    return path[: len(walk(side.description, place, path).steps)]
 
 
 def _wordings(used: OperationUsage) -> Iterator[dict[str, Any]]:
@@ -191,18 +240,18 @@ def _wordings(used: OperationUsage) -> Iterator[dict[str, Any]]:
 def _read_before(
     paths: tuple[str, ...],
     old_side: Side | None,
-    body_of: Callable[[Side], Place | None],
+    location: Location,
     words: dict[str, Any],
     operation: str,
     read: Reader,
 ) -> dict[str, str]:
     """What the same code fails on in the same reply under the old description."""
-    place = body_of(old_side) if old_side is not None else None
+    place = _BODIES[location](old_side) if old_side is not None else None
     if old_side is None or place is None:
         return {}
-    wish = wish_for([p for p in map(segments, paths) if _reaches(old_side, place, p)])
+    wish = wish_for([_reached(old_side, place, p) for p in map(segments, paths)])
     made = instance(old_side.description, place, wish, words=words, request=False)
-    return read(operation, made)
+    return read(operation, made, location)
 
 
 def _concerning(finding: Finding, failures: dict[str, str]) -> str | None:
@@ -223,10 +272,20 @@ def _changed(finding: Finding, made: Any) -> Any:
         return _put(made, path, None)
     if finding.rule == "field-optional":
         return _put(made, path, MISSING)
+    if finding.rule == "field-type":
+        return _of_another_type(finding, made, path)
     if finding.rule == "word-added":
         words = finding.after if isinstance(finding.after, list) else ["a word that nobody knows"]
         return _put(made, path, words[0])
     return made
+
+
+def _of_another_type(finding: Finding, made: Any, path: tuple[str, ...]) -> Any:
+    """The reply with a value of a type that did not come before, if it has none yet."""
+    added = sorted(set(finding.after or ()) - set(finding.before or ()))
+    if not added or any(type_of(v) in added for v in values_at(made, path)):
+        return made
+    return _put(made, path, SAMPLES[added[0]])
 
 
 def _subject(finding: Finding) -> str:
@@ -266,8 +325,6 @@ def _request(
     if ":" in finding.path.partition(".")[0]:
         return _parameter(finding, operation, used, new_side, old_side)
     new_place = request_body(new_side)
-    if new_place is None:
-        return None
     chosen = _refused_word(finding, used)
     built_from = old_side if old_side is not None else new_side
     place = request_body(built_from)
@@ -275,14 +332,17 @@ def _request(
         return None
     for body in _bodies(finding, built_from, place, used, chosen):
         if _shows(body, new_side, new_place, old_side, place):
-            return {"request": {"operation": operation, "body": body}, "result": "refused"}
+            result = "refused" if new_place is not None else "no body is accepted"
+            return {"request": {"operation": operation, "body": body}, "result": result}
     return None
 
 
-def _shows(body: Any, new: Side, new_place: Place, old: Side | None, old_place: Place) -> bool:
+def _shows(body: Any, new: Side, new_place: Place | None, old: Side | None, old_place: Place) -> bool:
     """Whether the old description accepts `body` and the new one refuses it."""
     if old is not None and is_valid(old.description, old_place, body, request=True) is not True:
         return False
+    if new_place is None:
+        return bool(body)
     return is_valid(new.description, new_place, body, request=True) is False
 
 
@@ -292,6 +352,8 @@ def _bodies(
     """Requests that we may send: with everything that usage names, and the smallest one with what
     the finding is about."""
     yield _sent(side, place, used, chosen)
+    # Usage files may leave out what was always required: with it, the request is an ordinary one.
+    yield _whole(side, place, used, chosen)
     words = {p: w[0] for p, w in used.values.items() if w} | chosen
     named = [segments(finding.path)] if finding.path in used.send else []
     yield instance(side.description, place, wish_for(named), words=words, request=True)
@@ -300,11 +362,14 @@ def _bodies(
 def _sent(side: Side, place: Place, used: OperationUsage, chosen: dict[str, Any]) -> Any:
     """The body that we send: every sent path, with the first of its words."""
     paths = [segments(p) for p in used.send if ":" not in p.partition(".")[0]]
-    words = {p: w[0] for p, w in used.values.items() if w}
-    made = instance(
-        side.description, place, wish_for(paths), words={**words, **chosen}, request=True
-    )
-    return _only(made, wish_for(paths))
+    return _only(_whole(side, place, used, chosen), wish_for(paths))
+
+
+def _whole(side: Side, place: Place, used: OperationUsage, chosen: dict[str, Any]) -> Any:
+    """The body that we send, with whatever else is required there."""
+    paths = [segments(p) for p in used.send if ":" not in p.partition(".")[0]]
+    words = {p: w[0] for p, w in used.values.items() if w} | chosen
+    return instance(side.description, place, wish_for(paths), words=words, request=True)
 
 
 def _only(value: Any, wish: Any) -> Any:

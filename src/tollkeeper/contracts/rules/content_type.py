@@ -10,8 +10,9 @@ from tollkeeper.contracts.requests import reply_types, request_types
 def check(bodies: Bodies) -> Iterator[Finding]:
     if bodies.old_side is None:
         return
+    sent: Location = "webhook" if bodies.is_webhook else "request"
     kinds: tuple[tuple[Location, frozenset[str], frozenset[str]], ...] = (
-        ("request", request_types(bodies.old_side), request_types(bodies.new_side)),
+        (sent, request_types(bodies.old_side), request_types(bodies.new_side)),
         ("response", reply_types(bodies.old_side), reply_types(bodies.new_side)),
     )
     for location, before, after in kinds:
@@ -26,7 +27,7 @@ def check(bodies: Bodies) -> Iterator[Finding]:
                 advice=f"the {location} must be {' or '.join(sorted(after))} now",
                 before=sorted(before),
                 after=sorted(after),
-                undecided=location == "response",
+                undecided=location != "request",
                 relied_on_by=bodies.relied_on_by,
             )
 

@@ -13,7 +13,7 @@ def check(question: Question) -> Iterator[Finding]:
     before = {step.path: step for step in old.steps}
     for step in new.steps:
         was = before.get(step.path)
-        if was is None or was.optional or not step.optional:
+        if was is None or was.optional or not step.optional or step.lacking:
             continue
         relied = step.path in question.usage.nonnull
         yield question.finding(

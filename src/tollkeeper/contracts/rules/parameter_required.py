@@ -8,8 +8,9 @@ from tollkeeper.contracts.asking import Bodies, Rule
 from tollkeeper.contracts.description import Description, Place
 from tollkeeper.contracts.finding import Finding
 from tollkeeper.contracts.requests import parameters
-from tollkeeper.contracts.shapes import shapes
+from tollkeeper.contracts.shapes import Shape, shapes
 from tollkeeper.contracts.usage import segments
+from tollkeeper.contracts.walking import is_hidden
 
 MAX_DEPTH = 8
 
@@ -17,6 +18,8 @@ type Tree = dict[str, Tree]
 
 
 def check(bodies: Bodies) -> Iterator[Finding]:
+    if bodies.is_webhook:
+        return  # the provider sends it
     tree: Tree = {}
     for path in bodies.usage.send:
         if ":" not in path.partition(".")[0]:
@@ -50,8 +53,8 @@ def _object(
     objects = [s for s in shapes(description, place, expanded=True) if s.is_object]
     if not objects:
         return
-    best = min(objects, key=lambda s: len(s.required - set(tree)))
-    was = _required(old)
+    best = min(_fitting(bodies, prefix, tree, objects), key=lambda s: len(s.required - set(tree)))
+    was = _required(old, tree)
     for name in sorted(best.required - set(tree)):
         member = best.members.get(name)
         if member is not None and _read_only(description, member):
@@ -82,9 +85,25 @@ def _object(
         yield from _object(bodies, inner, f"{path}.", member, below, depth + 1)
 
 
+def _fitting(bodies: Bodies, prefix: str, tree: Tree, objects: list[Shape]) -> list[Shape]:
+    """The alternatives for what we send: those that accept our words, then most of our members."""
+    accepting = [s for s in objects if not _refuses(bodies, prefix, tree, s)] or objects
+    most = max(len(tree.keys() & s.members.keys()) for s in accepting)
+    return [s for s in accepting if len(tree.keys() & s.members.keys()) == most]
+
+
+def _refuses(bodies: Bodies, prefix: str, tree: Tree, shape: Shape) -> bool:
+    """Whether a member's words are none of those that we send: another branch of a union."""
+    for name in tree.keys() & shape.members.keys():
+        sent = bodies.usage.values.get(f"{prefix}{name}")
+        found = shapes(bodies.new_side.description, shape.members[name]) if sent else []
+        if sent and found and all(s.enum and not set(s.enum) & set(sent) for s in found):
+            return True
+    return False
+
+
 def _read_only(description: Description, member: Place) -> bool:
-    value = description.resolve(member).value
-    return isinstance(value, dict) and value.get("readOnly") is True
+    return is_hidden(description, member, "readOnly")
 
 
 def _items(description: Description, member: Place) -> Place | None:
@@ -94,13 +113,18 @@ def _items(description: Description, member: Place) -> Place | None:
     return None
 
 
-def _required(old: tuple[Description | None, Place | None]) -> frozenset[str] | None:
-    """What the old text required; `None` where it did not have this object."""
+def _required(
+    old: tuple[Description | None, Place | None], tree: Tree
+) -> frozenset[str] | None:
+    """What the old text required of the alternatives that take most of what we send; `None` where
+    it did not have this object."""
     description, place = old
     if description is None or place is None:
         return None
     objects = [s for s in shapes(description, place, expanded=True) if s.is_object]
-    return min((s.required for s in objects), key=len) if objects else None
+    most = max((len(tree.keys() & s.members.keys()) for s in objects), default=0)
+    fitting = [s.required for s in objects if len(tree.keys() & s.members.keys()) == most]
+    return min(fitting, key=len) if fitting else None
 
 
 def _member(
@@ -122,7 +146,7 @@ def _parameters(bodies: Bodies) -> Iterator[Finding]:
     was = parameters(bodies.old_side) if bodies.old_side is not None else None
     for name, parameter in sorted(parameters(bodies.new_side).items()):
         kind = name.partition(":")[0]
-        if not parameter.required or name.lower() in sent or kind not in {"query", "header"}:
+        if not parameter.required or name.lower() in sent:
             continue
         before = was.get(name) if was is not None else None
         standing = was is not None and before is not None and before.required
@@ -138,7 +162,7 @@ def _parameters(bodies: Bodies) -> Iterator[Finding]:
             after="required",
             relied_on_by=bodies.relied_on_by,
         )
-        if not standing and (kind == "query" or names_headers):
+        if not standing and (kind == "query" or (kind == "header" and names_headers)):
             finding = msgspec.structs.replace(finding, severity="breaking")
         yield finding
 
