@@ -120,8 +120,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(gt=0, description="Connections to PostgreSQL that one replica holds.")
     ] = 10
     job_concurrency: Annotated[
-        int, Meta(gt=0, description="Jobs that one replica runs at once.")
-    ] = 16
+        int, Meta(gt=0, description="Jobs that one replica runs at once; they mostly wait.")
+    ] = 64
     watch_seconds: Annotated[
         Seconds, Meta(description="How often providers' descriptions are looked at.")
     ] = 3600.0

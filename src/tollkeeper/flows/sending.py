@@ -1,9 +1,12 @@
 """Sending one attempt: build the request, send it, read the reply; and what is stored of both."""
 
+import asyncio
+from typing import Final
+
 import msgspec
 
 from tollkeeper.contracts.drift import drift_of
-from tollkeeper.flows.ports import Vault, WireResult
+from tollkeeper.flows.ports import Target, Vault, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
@@ -12,6 +15,11 @@ from tollkeeper.payments.judging import judge, not_sent, silence
 from tollkeeper.payments.outcome import Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.rereading import first_agreeing
+
+ASK_SECONDS: Final = 8.0
+"""How long a question may take. A send waits longer, since giving up on it makes a doubt."""
+
+ASK_TRIES: Final = 3
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _REQUEST = msgspec.msgpack.Decoder(WireRequest).decode
@@ -166,8 +174,28 @@ def _opened(world: World, exchange: Exchange, stored: bytes | None) -> bytes | N
 async def ask(
     world: World, integration: Integration, operation: Operation, order: Order
 ) -> Outcome:
-    """Asks a reading question (lookup, find, list_refunds); moves no money."""
-    result = await world.wire.send(integration.request(operation, order), world.target(integration))
+    """Asks a reading question (lookup, find, list_refunds); moves no money, so that silence and
+    errors are met by asking again at once, a few times."""
+    request, target = integration.request(operation, order), world.target(integration)
+    for _ in range(ASK_TRIES - 1):
+        said = await _asked(world, integration, operation, request, target)
+        if said.doubt is None or said.doubt.kind not in {"silence", "status"}:
+            return said
+    return await _asked(world, integration, operation, request, target)
+
+
+async def _asked(
+    world: World,
+    integration: Integration,
+    operation: Operation,
+    request: WireRequest,
+    target: Target,
+) -> Outcome:
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            result = await world.wire.send(request, target)
+    except TimeoutError:
+        return silence("wait", f"no answer within {ASK_SECONDS:g} seconds")
     if result.reply is None:
         failure = result.failure
         assert failure is not None, "a result is a reply or a failure"

@@ -58,6 +58,10 @@ MAX_PAGES: Final = 50
 FIND_MARGIN_S: Final = 300
 """How far the provider's clock may be from ours when charges are listed by creation time."""
 
+NEAR_S: Final = 10
+"""How far from the send a charge is looked for at first: a busy account makes thousands in the
+whole window, and a charge that is there needs no proof that nothing else is."""
+
 REPLAY_PROVES: Final = frozenset({"approved", "pending", "declined"})
 """A refusal of the repetition says nothing about the first request, and a replayed 5xx neither."""
 
@@ -221,36 +225,47 @@ def _is_hint(books: Books) -> bool:
 
 
 async def _find(current: Pass, step: Step) -> None:
-    """Lists the charges made since the first send, all pages, and keeps ours."""
+    """Lists the charges made around the send, all pages, and keeps ours. Where there is none, and
+    it is late enough for that to count, those of the whole window in which it could be."""
     attempt = _subject(step)
+    window_ms = current.world.policy(current.books.payment.integration).window_ms
+    for before_s, after_s in ((NEAR_S, NEAR_S), (FIND_MARGIN_S, window_ms // 1000 + FIND_MARGIN_S)):
+        asked_ms = current.world.store.now_ms()
+        found = await _listed(current, attempt, before_s, after_s)
+        if found is None:
+            current.learn(charge_failed=True)
+            return
+        ours = [c for c in found if c.attempt_id == attempt.id]
+        if ours:
+            await _saw_charge(current, ours[0], asked_ms, "listing")
+            return
+        if asked_ms <= attempt.sent_ms + window_ms:
+            break
+    current.learn(charge=None, charge_asked_ms=asked_ms)
+
+
+async def _listed(
+    current: Pass, attempt: Attempt, before_s: int, after_s: int
+) -> list[Charge] | None:
+    """The payment's charges that were made from `before_s` before its first send to `after_s` after
+    the last one of `attempt`; `None` where the listing was not answered to its end."""
     books = current.books
     first_ms = min(a.first_sent_ms for a in books.attempts)
     order = msgspec.structs.replace(
         _order(current, None),
-        created_from_s=first_ms // 1000 - FIND_MARGIN_S,
-        created_to_s=attempt.sent_ms // 1000
-        + current.world.policy(books.payment.integration).window_ms // 1000
-        + FIND_MARGIN_S,
+        created_from_s=first_ms // 1000 - before_s,
+        created_to_s=attempt.sent_ms // 1000 + after_s,
     )
-    asked_ms = current.world.store.now_ms()
     found: list[Charge] = []
     for _ in range(MAX_PAGES):
         said = await _ask(current, "find", order)
         if said.kind != "approved":
-            current.learn(charge_failed=True)
-            return
+            return None
         found += [c for c in said.charges if c.payment_id == books.payment.id]
         if said.next_cursor is None:
-            break
+            return found
         order = msgspec.structs.replace(order, cursor=said.next_cursor)
-    else:
-        current.learn(charge_failed=True)
-        return
-    ours = [c for c in found if c.attempt_id == attempt.id]
-    if ours:
-        await _saw_charge(current, ours[0], asked_ms, "listing")
-    else:
-        current.learn(charge=None, charge_asked_ms=asked_ms)
+    return None
 
 
 async def _saw_charge(current: Pass, charge: Charge, asked_ms: int, by: str) -> None:
