@@ -251,7 +251,7 @@ async def _run(yard: Yard, times: int, callers: int) -> Report:
             await yard.open()
             tasks = [asyncio.create_task(yard.pay_until_told(n)) for n in range(callers)]
             for count in range(1, times + 1):
-                await asyncio.sleep(0.05 + yard.chance.random() * 0.6)
+                await asyncio.sleep(0.05 + yard.chance.random() * 1.4)
                 number = yard.chance.randrange(len(yard.replicas))
                 await yard.replicas[number].end(signal.SIGKILL)
                 yard.ready_seconds.append(await yard.start(number))
