@@ -9,6 +9,9 @@ from tollkeeper.contracts.shapes import Shape, shapes
 from tollkeeper.contracts.walking import Hidden, is_hidden
 
 MAX_DEPTH: Final = 12
+MAX_VALUES: Final = 2_000
+"""Values made for one instance; what is beyond is null."""
+
 TEXTS: Final = {
     "date-time": "2026-01-02T03:04:05Z",
     "date": "2026-01-02",
@@ -49,9 +52,13 @@ class _Maker:
     ) -> None:
         self._description = description
         self._words = words
+        self._count = 0
         self._hidden: Hidden = "readOnly" if request else "writeOnly"
 
     def make(self, place: Place, wish: Wish, path: str, depth: int) -> Any:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            return None
         found = shapes(self._description, place, expanded=bool(wish))
         shape = self._chosen(found, wish, path)
         if shape is None or depth > MAX_DEPTH:

@@ -142,7 +142,8 @@ def _own(schema: Mapping[str, Any], place: Place) -> Shape:
 def _types(schema: Mapping[str, Any]) -> frozenset[str]:
     said = schema.get("type")
     names = said if isinstance(said, list) else [said] if isinstance(said, str) else []
-    found = frozenset("string" if name == "file" else name for name in names) & ANY
+    told = [name for name in names if isinstance(name, str)]
+    found = frozenset("string" if name == "file" else name for name in told) & ANY
     if found:
         return found | {"integer"} if "number" in found else found
     if isinstance(schema.get("properties"), Mapping) or "additionalProperties" in schema:

@@ -13,6 +13,13 @@ import jsonschema_rs
 from tollkeeper.contracts.description import Description, Place, escaped
 
 MAX_DEPTH: Final = 40
+MAX_VISITS: Final = 20_000
+"""Schemas translated for one instance; beyond that nothing is decided."""
+
+OPENING: Final = frozenset({"additionalProperties", "patternProperties"})
+MAX_NESTING: Final = 9
+"""Levels of a closed body: each doubles what the validator does, and real ones have five."""
+
 KEPT: Final = (
     "type", "enum", "const", "minLength", "maxLength", "pattern", "minimum", "maximum",
     "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
@@ -22,19 +29,36 @@ KEPT: Final = (
 
 def is_valid(description: Description, place: Place, value: Any, *, request: bool) -> bool | None:
     """Whether `value` is valid at `place`; `None` where the schema itself cannot be used."""
-    schema = _Translator(description, request=request).translate(place, value, 0, top=True)
-    try:
-        return bool(jsonschema_rs.Draft202012Validator(schema).is_valid(value))
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+    if request and _nesting(value) > MAX_NESTING:
         return None
+    try:
+        schema = _Translator(description, request=request).translate(place, value, 0, top=True)
+        return bool(jsonschema_rs.Draft202012Validator(schema).is_valid(value))
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError):
+        return None
+
+
+def _nesting(value: Any) -> int:
+    """How deep objects stand in one another, as far as it matters."""
+    level: list[Any] = [value] if isinstance(value, (Mapping, list)) else []
+    deep = 0
+    while level and deep <= MAX_NESTING:
+        inner = [i for v in level for i in (v.values() if isinstance(v, Mapping) else v)]
+        level = [i for i in inner if isinstance(i, (Mapping, list))]
+        deep += 1
+    return deep
 
 
 class _Translator:
     def __init__(self, description: Description, *, request: bool) -> None:
         self._description = description
         self._request = request
+        self._visits = 0
 
     def translate(self, place: Place, value: Any, depth: int, *, top: bool) -> Any:
+        self._visits += 1
+        if self._visits > MAX_VISITS:
+            raise ValueError("too many schemas for one instance")
         place = self._description.resolve(place, schema=True)
         schema = place.value
         if isinstance(schema, bool):
@@ -61,11 +85,9 @@ class _Translator:
             at = Place(schema["not"], f"{place.pointer}/not")
             made["not"] = self.translate(at, value, depth + 1, top=False)
         if self._request and top and isinstance(value, Mapping):
-            described = "properties" in schema or any(
-                w in schema for w in ("allOf", "anyOf", "oneOf")
-            )
-            if described and "additionalProperties" not in schema:
-                made["unevaluatedProperties"] = False
+            combined = any(w in schema for w in ("allOf", "anyOf", "oneOf"))
+            if (combined or "properties" in schema) and not OPENING & set(schema):
+                made["unevaluatedProperties" if combined else "additionalProperties"] = False
         if schema.get("nullable") is True or schema.get("x-nullable") is True:
             return {"anyOf": [{"type": "null"}, made]}
         return made

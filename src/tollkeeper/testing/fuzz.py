@@ -36,6 +36,7 @@ from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimRequest
 from tollkeeper.simulator.webhooks import sign
+from tollkeeper.testing.fuzz_contracts import check_case
 from tollkeeper.testing.ports import EPOCH_MS, SeededChance
 
 KEY: Final = "sk_test_fuzz"
@@ -473,6 +474,11 @@ def _fuzz_request_line(chance: random.Random, corpus: Corpus) -> None:
             continue
 
 
+def _fuzz_contracts(chance: random.Random, corpus: Corpus) -> None:
+    del corpus
+    check_case(chance)
+
+
 TARGETS: Final[dict[str, Callable[[random.Random, Corpus], None]]] = {
     "outcome": _fuzz_outcome,
     "event": _fuzz_event,
@@ -480,6 +486,7 @@ TARGETS: Final[dict[str, Callable[[random.Random, Corpus], None]]] = {
     "settings": _fuzz_settings,
     "body": _fuzz_body,
     "request_line": _fuzz_request_line,
+    "contracts": _fuzz_contracts,
 }
 
 

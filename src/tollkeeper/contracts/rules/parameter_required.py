@@ -97,7 +97,9 @@ def _refuses(bodies: Bodies, prefix: str, tree: Tree, shape: Shape) -> bool:
     for name in tree.keys() & shape.members.keys():
         sent = bodies.usage.values.get(f"{prefix}{name}")
         found = shapes(bodies.new_side.description, shape.members[name]) if sent else []
-        if sent and found and all(s.enum and not set(s.enum) & set(sent) for s in found):
+        if sent and found and all(
+            s.enum and not [word for word in s.enum if word in sent] for s in found
+        ):
             return True
     return False
 

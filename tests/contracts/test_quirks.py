@@ -1,0 +1,151 @@
+"""What real and hostile descriptions do: each of these was once a wrong finding, a miss or worse."""
+
+import random
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from tests.contracts.sample import GET, PAY, USAGE, checked, fresh, schema
+
+from tollkeeper.contracts.description import read_description
+from tollkeeper.contracts.finding import Finding
+from tollkeeper.contracts.patterns import text_for
+from tollkeeper.contracts.reports.plain import as_json
+from tollkeeper.contracts.usage import read_usage
+from tollkeeper.contracts.verdict import check
+from tollkeeper.testing.fuzz_contracts import check_case
+
+
+def _post(document: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = document["paths"]["/v1/payments"]["post"]
+    return found
+
+
+def _worse(new: dict[str, Any], old: dict[str, Any] | None = None) -> list[Finding]:
+    return [f for f in checked(new, old).findings if f.severity != "harmless" and not f.standing]
+
+
+def test_what_stands_beside_the_reference_to_a_reply_is_ignored() -> None:
+    changed = fresh()
+    replies = _post(changed)["responses"]
+    changed["components"]["responses"] = {"Bad": replies["400"]}
+    replies["400"] = {"$ref": "#/components/responses/Bad", "headers": {"X": {}}}
+    assert checked(changed).findings == []
+
+
+def test_a_field_that_is_write_only_does_not_come() -> None:
+    changed = fresh()
+    schema(changed, "Payment")["properties"]["amount"]["writeOnly"] = True
+    (finding,) = _worse(changed)
+    assert (finding.rule, finding.severity, finding.path) == ("field-removed", "breaking", "amount")
+
+
+def test_a_member_that_nothing_is_valid_for_is_gone() -> None:
+    changed = fresh()
+    schema(changed, "Order")["properties"]["note"] = {"not": {}}
+    (finding,) = _worse(changed)
+    assert (finding.rule, finding.severity) == ("parameter-removed", "breaking")
+
+
+def test_a_lost_body_is_one_finding_and_not_one_for_each_field() -> None:
+    changed = fresh()
+    del _post(changed)["requestBody"]
+    (finding,) = _worse(changed)
+    assert (finding.rule, finding.severity, finding.location) == (
+        "body-removed", "breaking", "request",
+    )  # fmt: skip
+
+
+def test_an_operation_that_moved_is_guessed_by_its_identifier() -> None:
+    old, new = fresh(), fresh()
+    old["paths"]["/v1/payments/{id}"]["get"]["operationId"] = "getPayment"
+    new["paths"]["/v2/payments/{id}"] = {
+        "get": {**new["paths"].pop("/v1/payments/{id}")["get"], "operationId": "getPayment"}
+    }
+    (finding,) = _worse(new, old)
+    assert (finding.before, finding.after) == (GET, "GET /v2/payments/{}")
+
+
+def test_a_field_lost_inside_a_list_has_a_reply_with_an_item_as_its_witness() -> None:
+    changed = fresh()
+    del schema(changed, "Charge")["properties"]["id"]
+    schema(changed, "Charge")["required"] = []
+    (finding,) = _worse(changed)
+    assert finding.severity == "breaking"
+    assert finding.witness is not None
+    assert len(finding.witness["reply"]["charges"]) == 1
+
+
+def test_one_scalar_for_another_is_risky_and_an_object_for_a_scalar_breaks() -> None:
+    for new, severity in ({"type": "string"}, "risky"), ({"type": "object"}, "breaking"):
+        changed = fresh()
+        schema(changed, "Payment")["properties"]["amount"] = new
+        assert [f.severity for f in _worse(changed)] == [severity]
+
+
+def test_the_words_of_yaml_are_those_of_json() -> None:
+    text = b"openapi: 3.0.3\npaths: {}\ninfo: {version: 2022-11-15, title: no}\nx: on\n"
+    assert read_description(text).document["info"] == {"version": "2022-11-15", "title": "no"}
+    assert read_description(text).document["x"] == "on"
+
+
+def test_a_query_in_brackets_is_the_path_that_usage_writes() -> None:
+    old = fresh()
+    _post(old)["parameters"] = [
+        {"in": "query", "name": "created[gte]", "schema": {"type": "integer"}}
+    ]
+    new = fresh()
+    used = {**USAGE, "operations": {PAY: {"send": ["query:created.gte"], "read": ["id"]}}}
+    usage = read_usage(msgspec.json.encode(used))
+    before, after = (read_description(msgspec.json.encode(d)) for d in (old, new))
+    assert [f for f in check(usage, before, before).findings if f.rule == "parameter-removed"] == []
+    assert "parameter-removed" in {f.rule for f in check(usage, after, before).findings}
+
+
+def test_a_bound_that_3_1_writes_as_a_number_is_the_one_of_3_0() -> None:
+    old, new = fresh(), fresh()
+    schema(old, "Order")["properties"]["amount"] |= {"maximum": 9, "exclusiveMaximum": True}
+    schema(new, "Order")["properties"]["amount"] |= {"exclusiveMaximum": 9}
+    new["openapi"] = "3.1.0"
+    assert checked(new, old).findings == []
+
+
+def test_a_webhook_s_required_members_are_the_provider_s_duty() -> None:
+    hook = {
+        "post": {
+            "requestBody": {
+                "content": {
+                    "application/json": {
+                        "schema": {"type": "object", "properties": {"id": {"type": "string"}}}
+                    }
+                }
+            }
+        }
+    }
+    old = {"openapi": "3.1.0", "webhooks": {"paid": hook}}
+    new = msgspec.json.decode(msgspec.json.encode(old))
+    body = new["webhooks"]["paid"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    body |= {"required": ["id", "at"]}
+    body["properties"]["at"] = {"type": "string"}
+    usage = read_usage(b'{"name": "x", "operations": {"POST webhook:paid": {"read": ["id"]}}}')
+    result = check(
+        usage, *(read_description(msgspec.json.encode(document)) for document in (new, old))
+    )
+    assert result.findings == []
+
+
+def test_numbers_beyond_64_bits_are_reported() -> None:
+    changed = fresh()
+    schema(changed, "Order")["properties"]["amount"]["maximum"] = 10**30
+    assert msgspec.json.decode(as_json(checked(changed)))["compatible"] is True
+
+
+@pytest.mark.parametrize("pattern", ["^[A-Z]{3}$", r"^\d{4}-(a|b)+$", "^[^a]x?$", r"^\S{30,}$"])
+def test_a_text_is_made_for_a_pattern(pattern: str) -> None:
+    assert re.search(pattern, text_for(pattern)) is not None
+
+
+@pytest.mark.parametrize("case", [135, 749, 2980, 12295, *range(20)])
+def test_generated_descriptions_give_findings_or_are_refused(case: int) -> None:
+    check_case(random.Random(f"1/contracts/{case}"))
