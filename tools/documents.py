@@ -12,6 +12,7 @@ from pathlib import Path
 
 import api_page
 import cli_page
+import contracts_page
 import settings_page
 import simulation_page
 import simulator_page
@@ -110,6 +111,7 @@ def destinations_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/api.md": api_page.page,
     "docs/reference/cli.md": cli_page.page,
+    "docs/reference/contracts.md": contracts_page.page,
     "docs/reference/errors.md": errors_page,
     "docs/reference/planted-bugs.md": simulation_page.page,
     "docs/reference/settings.md": settings_page.page,
@@ -119,6 +121,12 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/wire.md": wire_page,
 }
 """Generated page to what draws it."""
+
+SCHEMAS: dict[str, Callable[[], str]] = {
+    "docs/reference/report.schema.json": contracts_page.report_schema,
+    "docs/reference/usage.schema.json": contracts_page.usage_schema,
+}
+"""Generated JSON Schema to what draws it."""
 
 
 def _yes(answer: bool) -> str:  # noqa: FBT001 - a word for a table's cell
@@ -134,6 +142,9 @@ def stale(root: Path) -> Iterator[str]:
     for name, draw in PAGES.items():
         path = root / name
         if not path.is_file() or path.read_text() != DRAWN + draw():
+            yield f"{name} is not what the code says: run tools/documents.py write"
+    for name, draw in SCHEMAS.items() if root == ROOT else ():
+        if not (root / name).is_file() or (root / name).read_text() != draw():
             yield f"{name} is not what the code says: run tools/documents.py write"
 
 
@@ -203,6 +214,9 @@ def main(arguments: list[str]) -> int:
         case ["write"]:
             for name, draw in PAGES.items():
                 (ROOT / name).write_text(DRAWN + draw())
+                print(name)
+            for name, draw in SCHEMAS.items():
+                (ROOT / name).write_text(draw())
                 print(name)
             return 0
         case ["check"]:
