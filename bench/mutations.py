@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 import cyclopts
 import msgspec
-
 from mutating import neutral, reading, sending, tools, whole
 from mutating.kinds import Kind
 from mutating.places import Site, Spot, body_of, find, members_below, operation_at
+
 from tollkeeper.contracts.description import Description
 from tollkeeper.contracts.finding import ORDER, Finding
 from tollkeeper.contracts.usage import OperationUsage, Usage, read_usage

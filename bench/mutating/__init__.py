@@ -1,1 +1,1 @@
-"""Planted changes of real descriptions, for `bench/mutations.py`: breaking kinds and neutral twins."""
+"""Planted changes of real descriptions for `bench/mutations.py`: breaks and neutral twins."""

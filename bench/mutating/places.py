@@ -51,22 +51,25 @@ def operation_at(document: dict[str, Any], name: str) -> dict[str, Any] | None:
         for section in ("webhooks", "x-webhooks"):
             for path, item in document.get(section, {}).items():
                 if path.lstrip("/") == hook and method.lower() in item:
-                    found: dict[str, Any] = item[method.lower()]
-                    return found
+                    return as_object(item[method.lower()])
         return None
     for path, item in document.get("paths", {}).items():
         if same_path(path, wanted) and method.lower() in item:
-            found = item[method.lower()]
-            return found
+            return as_object(item[method.lower()])
     return None
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """The value, which must be an object."""
+    assert isinstance(value, dict)
+    return value
 
 
 def same_path(path: str, wanted: str) -> bool:
     """Whether both are one path, whatever its parameters are called."""
     one, two = path.split("/"), wanted.split("/")
     return len(one) == len(two) and all(
-        (a.startswith("{") and b.startswith("{")) or a == b
-        for a, b in zip(one, two, strict=True)
+        (a.startswith("{") and b.startswith("{")) or a == b for a, b in zip(one, two, strict=True)
     )
 
 
@@ -113,7 +116,8 @@ def localized(document: dict[str, Any], holder: Any, key: Any) -> Any:
 
 def parts(document: dict[str, Any], schema: Any, *, first: bool = False) -> list[dict[str, Any]]:
     """A schema and everything that its combinators hold, localized."""
-    found, ahead = [], [schema]
+    found: list[dict[str, Any]] = []
+    ahead = [schema]
     while ahead and len(found) < MAX_PARTS:
         item = ahead.pop(0)
         if not isinstance(item, dict):
@@ -132,9 +136,7 @@ def find(document: dict[str, Any], site: Site) -> Spot | None:
     if operation is None:
         return None
     body = body_of(document, operation, site.direction)
-    spot = Spot(
-        document=document, operation=operation, body=body, holders=[], name="", site=site
-    )
+    spot = Spot(document=document, operation=operation, body=body, holders=[], name="", site=site)
     if not site.path:
         return spot
     if body is None:
@@ -144,12 +146,16 @@ def find(document: dict[str, Any], site: Site) -> Spot | None:
     for number, name in enumerate(steps):
         here = [p for schema in current for p in parts(document, schema)]
         if name == "[]":
-            current = [localized(document, p, "items") for p in here if isinstance(p.get("items"), dict)]  # noqa: E501
+            current = [
+                localized(document, p, "items") for p in here if isinstance(p.get("items"), dict)
+            ]
         elif name == "*":
             current = [localized(document, p, "additionalProperties") for p in here
                        if isinstance(p.get("additionalProperties"), dict)]  # fmt: skip
         else:
-            if any("additionalProperties" in p and p["additionalProperties"] is not False for p in here):  # noqa: E501
+            if any(
+                "additionalProperties" in p and p["additionalProperties"] is not False for p in here
+            ):
                 return None  # a map takes any name: nothing can be taken away
             spot.holders = [p for p in here if name in p.get("properties", {})]
             spot.name = name
@@ -177,12 +183,8 @@ def members_below(
             if first and any(p.get("readOnly") for p in parts(document, member)):
                 continue
             yield path
-            yield from members_below(
-                document, member, f"{path}.", depth + 1, first=first
-            )
+            yield from members_below(document, member, f"{path}.", depth + 1, first=first)
             for inner in parts(document, member, first=first):
                 if isinstance(inner.get("items"), dict):
                     items = localized(document, inner, "items")
-                    yield from members_below(
-                        document, items, f"{path}[].", depth + 1, first=first
-                    )
+                    yield from members_below(document, items, f"{path}[].", depth + 1, first=first)

@@ -143,7 +143,9 @@ def null_branch(spot: Spot) -> bool:
         if spot.document["openapi"].startswith("3.1"):
             holder["properties"][spot.name] = {"oneOf": [member, {"type": "null"}]}
         else:
-            holder["properties"][spot.name] = {"anyOf": [member, {"nullable": True, "enum": [None]}]}  # noqa: E501
+            holder["properties"][spot.name] = {
+                "anyOf": [member, {"nullable": True, "enum": [None]}]
+            }
     return True
 
 
@@ -222,8 +224,10 @@ def granted(change: Change) -> Change:
 
 GONE = "what we read is not there: an ordinary reply is not understood"
 TYPE = "nothing that comes has the type that came: an ordinary reply is not understood"
-SCALAR = ("providers often correct a type that was always so, and usage does not say how strictly "
-          "it reads; the real code of an installed version does")
+SCALAR = (
+    "providers often correct a type that was always so, and usage does not say how strictly "
+    "it reads; the real code of an installed version does"
+)
 SOME = "only some replies are like that, and nothing says how many"
 
 BREAKING = table(

@@ -5,7 +5,14 @@ from typing import Any
 from mutating.kinds import Kind, table
 from mutating.places import Spot
 from mutating.reading import (
-    every, move_into, recase, remove, rename, retype, words, wrap_in_array,
+    every,
+    move_into,
+    recase,
+    remove,
+    rename,
+    retype,
+    words,
+    wrap_in_array,
 )  # fmt: skip
 
 
@@ -170,4 +177,3 @@ BREAKING = table(
     Kind(name="constant of another type", at="send", least="risky", why=MAYBE,
          change=typed(retype({"enum": [7]}, "string"))),
 )  # fmt: skip
-

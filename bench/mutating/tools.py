@@ -25,19 +25,26 @@ def commands(folder: Path) -> dict[str, Any]:
     return {
         "openapi-diff": (
             lambda old, new: [bins / "openapi-diff", old, new],
-            lambda done: None if "Error" in done.stderr + done.stdout[:200] and (
-                '"breakingDifferencesFound"' not in done.stdout
-            ) else '"breakingDifferencesFound": true' in done.stdout,
+            lambda done: (
+                None
+                if "Error" in done.stderr + done.stdout[:200]
+                and ('"breakingDifferencesFound"' not in done.stdout)
+                else '"breakingDifferencesFound": true' in done.stdout
+            ),
         ),
         "@redocly/cli diff": (
             lambda old, new: [bins / "redocly", "diff", old, new],
-            lambda done: None if " major, " not in done.stdout + done.stderr
-            and done.returncode else done.returncode == 1,
+            lambda done: (
+                None
+                if " major, " not in done.stdout + done.stderr and done.returncode
+                else done.returncode == 1
+            ),
         ),
         "@useoptic/optic diff": (
             lambda old, new: [bins / "optic", "diff", old, new, "--check"],
-            lambda done: None if "invalid openapi" in done.stdout + done.stderr
-            else done.returncode == 1,
+            lambda done: (
+                None if "invalid openapi" in done.stdout + done.stderr else done.returncode == 1
+            ),
         ),
     }
 

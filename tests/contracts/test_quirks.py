@@ -1,4 +1,4 @@
-"""What real and hostile descriptions do: each of these was once a wrong finding, a miss or worse."""
+"""What real and hostile descriptions do: each was once a wrong finding, a miss or worse."""
 
 import random
 import re
@@ -129,9 +129,8 @@ def test_a_webhook_s_required_members_are_the_provider_s_duty() -> None:
     body |= {"required": ["id", "at"]}
     body["properties"]["at"] = {"type": "string"}
     usage = read_usage(b'{"name": "x", "operations": {"POST webhook:paid": {"read": ["id"]}}}')
-    result = check(
-        usage, *(read_description(msgspec.json.encode(document)) for document in (new, old))
-    )
+    after, before = (read_description(msgspec.json.encode(d)) for d in (new, old))
+    result = check(usage, after, before)
     assert result.findings == []
 
 
@@ -148,4 +147,4 @@ def test_a_text_is_made_for_a_pattern(pattern: str) -> None:
 
 @pytest.mark.parametrize("case", [135, 749, 2980, 12295, *range(20)])
 def test_generated_descriptions_give_findings_or_are_refused(case: int) -> None:
-    check_case(random.Random(f"1/contracts/{case}"))
+    check_case(random.Random(f"1/contracts/{case}"))  # noqa: S311 - seeded on purpose

@@ -5,7 +5,7 @@ Patterns of other dialects than Python's give the plain text; whoever uses it as
 
 import re
 from collections.abc import Iterable
-from re import _parser as parser  # type: ignore[attr-defined]  # the only reader of patterns there is
+from re import _parser as parser  # the only reader of patterns there is
 from typing import Any, Final
 
 PLAIN: Final = "text"
@@ -32,25 +32,26 @@ def text_for(pattern: str, least: int = 0) -> str:
 
 
 def _written(tree: Iterable[tuple[Any, Any]], more: int) -> str:
-    return "".join(_token(str(token), argument, more) for token, argument in tree)
+    return "".join(_token(str(kind), argument, more) for kind, argument in tree)
 
 
-def _token(token: str, argument: Any, more: int) -> str:
-    if token == "LITERAL":
+def _token(kind: str, argument: Any, more: int) -> str:
+    if kind == "LITERAL":
         return chr(argument)
-    if token == "NOT_LITERAL":
+    if kind == "NOT_LITERAL":
         return next(c for c in SPARE if ord(c) != argument)
-    if token == "ANY":
+    if kind == "ANY":
         return "a"
-    if token == "IN":
+    if kind == "IN":
         return _one_of(argument)
-    if token == "BRANCH":
+    if kind == "BRANCH":
         return _written(argument[1][0], more)
-    if token == "SUBPATTERN":
+    if kind == "SUBPATTERN":
         return _written(argument[3], more)
-    if token in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
+    if kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
         least, most, inner = argument
-        return _written(inner, 0) * min(max(least, more), int(most), max(MAX_REPEAT, more))
+        count = min(max(int(least), more), int(most), max(MAX_REPEAT, more))
+        return _written(inner, 0) * count
     return ""
 
 
@@ -63,9 +64,9 @@ def _one_of(members: list[tuple[Any, Any]]) -> str:
 
 
 def _member(member: tuple[Any, Any]) -> str:
-    token, argument = str(member[0]), member[1]
-    if token == "LITERAL":
+    kind, argument = str(member[0]), member[1]
+    if kind == "LITERAL":
         return chr(argument)
-    if token == "RANGE":
+    if kind == "RANGE":
         return chr(argument[0])
-    return CATEGORIES[str(argument)] if token == "CATEGORY" else "a"
+    return CATEGORIES[str(argument)] if kind == "CATEGORY" else "a"

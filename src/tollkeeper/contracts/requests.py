@@ -96,7 +96,9 @@ def parameters(side: Side) -> dict[str, Parameter]:
     found = {}
     for place in _places(side):
         value = place.value
-        if value.get("in") not in ("query", "header", "cookie") or not isinstance(value.get("name"), str):
+        if value.get("in") not in ("query", "header", "cookie") or not isinstance(
+            value.get("name"), str
+        ):
             continue
         schema = place.child("schema") or _first_content(place) or place
         name = f"{value['in']}:{dotted(value['name']).removesuffix('[]')}"

@@ -154,7 +154,7 @@ def _types(schema: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _types_of_words(schema: Mapping[str, Any], words: tuple[Any, ...]) -> frozenset[str]:
-    """The types that the words have, of those that the schema allows: null is a word like others."""
+    """The types that the words have, of those that the schema allows; null is a word too."""
     told, allowed = frozenset(type_of(word) for word in words), _types(schema)
     return told & allowed or told
 

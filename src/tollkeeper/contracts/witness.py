@@ -337,7 +337,9 @@ def _request(
     return None
 
 
-def _shows(body: Any, new: Side, new_place: Place | None, old: Side | None, old_place: Place) -> bool:
+def _shows(
+    body: Any, new: Side, new_place: Place | None, old: Side | None, old_place: Place
+) -> bool:
     """Whether the old description accepts `body` and the new one refuses it."""
     if old is not None and is_valid(old.description, old_place, body, request=True) is not True:
         return False

@@ -8,7 +8,12 @@ from tollkeeper.contracts.shapes import Shape, shapes
 
 
 def check(bodies: Bodies) -> Iterator[Finding]:
-    if bodies.is_webhook or bodies.old_side is None or bodies.old_request is None or bodies.new_request is None:
+    if (
+        bodies.is_webhook
+        or bodies.old_side is None
+        or bodies.old_request is None
+        or bodies.new_request is None
+    ):
         return
     sent = {path.partition(".")[0].removesuffix("[]") for path in bodies.usage.send}
     old_side, new_side = bodies.old_side, bodies.new_side

@@ -1,4 +1,4 @@
-"""A parameter that we send is marked read-only now: refused by some providers, ignored by others."""
+"""A parameter that we send is read-only now: some providers refuse it, others ignore it."""
 
 from collections.abc import Iterator
 

@@ -97,8 +97,10 @@ def _refuses(bodies: Bodies, prefix: str, tree: Tree, shape: Shape) -> bool:
     for name in tree.keys() & shape.members.keys():
         sent = bodies.usage.values.get(f"{prefix}{name}")
         found = shapes(bodies.new_side.description, shape.members[name]) if sent else []
-        if sent and found and all(
-            s.enum and not [word for word in s.enum if word in sent] for s in found
+        if (
+            sent
+            and found
+            and all(s.enum and not [word for word in s.enum if word in sent] for s in found)
         ):
             return True
     return False
@@ -115,9 +117,7 @@ def _items(description: Description, member: Place) -> Place | None:
     return None
 
 
-def _required(
-    old: tuple[Description | None, Place | None], tree: Tree
-) -> frozenset[str] | None:
+def _required(old: tuple[Description | None, Place | None], tree: Tree) -> frozenset[str] | None:
     """What the old text required of the alternatives that take most of what we send; `None` where
     it did not have this object."""
     description, place = old

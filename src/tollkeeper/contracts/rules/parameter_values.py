@@ -14,7 +14,11 @@ def check(question: Question) -> Iterator[Finding]:
     before = old.words() if old is not None and old.reached else None
     sent = question.usage.values.get(question.path)
     if sent is None:
-        if old is not None and old.reached and (before is None or [w for w in before if w not in words]):
+        if (
+            old is not None
+            and old.reached
+            and (before is None or [w for w in before if w not in words])
+        ):
             yield question.finding(
                 "parameter-values",
                 "risky",
