@@ -29,6 +29,8 @@ def site(tmp_path: Path) -> Path:
     (tmp_path / "docs/reference").mkdir(parents=True)
     for name, draw in documents.PAGES.items():
         (tmp_path / name).write_text(documents.DRAWN + draw())
+    for name, draw in documents.SCHEMAS.items():
+        (tmp_path / name).write_text(draw())
     links = "\n".join(f"- [page]({name.removeprefix('docs/')})" for name in documents.PAGES)
     (tmp_path / "docs/index.md").write_text(f"# Index\n\n{links}\n")
     assert documents.problems(tmp_path) == []
