@@ -46,6 +46,7 @@ LOOKS = st.builds(
         lambda state: b.charge(b.doubtful(), state)
     ),
     charge_asked_ms=st.none() | st.integers(b.NOW_MS, LONG_AFTER_MS),
+    charge_near=st.booleans(),
     charge_failed=st.booleans(),
     refunds_asked_ms=st.none() | st.integers(b.NOW_MS, LONG_AFTER_MS),
     refunds_failed=st.booleans(),
@@ -73,6 +74,7 @@ def test_the_laws_of_the_ladder(
         asked = look.refunds_asked_ms if attempt.operation == "refund" else look.charge_asked_ms
         assert asked is not None
         assert asked > attempt.sent_ms + b.POLICY.window_ms
+        assert attempt.operation == "refund" or not look.charge_near
         assert not (look.charge_failed if attempt.operation != "refund" else look.refunds_failed)
     if chosen.kind == "replay":
         assert attempt is not None
@@ -85,7 +87,7 @@ def test_the_laws_of_the_ladder(
         assert look.charge is not None
         assert look.charge.state in {"open", "requires_action"}
     if not books.open_attempts():
-        assert chosen.kind not in {"replay", "not_executed", "reread", "find"}
+        assert chosen.kind not in {"replay", "not_executed", "reread", "find", "search"}
 
 
 @given(st.sampled_from(sorted(SITUATIONS)), LOOKS, st.integers(b.NOW_MS, LONG_AFTER_MS))
@@ -115,6 +117,15 @@ def test_a_stored_reply_is_read_first_then_the_provider_is_asked() -> None:
     hinted = replace(books, attempts=(replace(books.attempts[0], provider_id="pi_1"),))
     assert step(hinted, Look()).kind == "lookup"
     assert step(b.refunding(b.paid())[0], Look()).kind == "list_refunds"
+
+
+def test_a_charge_that_is_not_around_its_send_is_searched_for_before_it_is_given_up() -> None:
+    books = b.doubtful()
+    near = Look(charge_asked_ms=LONG_AFTER_MS, charge_near=True)
+    assert step(books, near).kind == "search"
+    assert step(books, replace(near, charge_near=False)).kind == "not_executed"
+    early = replace(near, charge_asked_ms=books.attempts[0].sent_ms + 1)
+    assert step(books, early).kind == "wait"
 
 
 def test_an_intent_that_could_still_be_confirmed_is_cancelled_and_not_failed() -> None:

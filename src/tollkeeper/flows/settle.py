@@ -50,9 +50,9 @@ from tollkeeper.payments.reservation import open_abandon, sent_by
 from tollkeeper.payments.results import apply_outcome
 
 MAX_STEPS: Final = 10
-"""Steps in one pass: the ladder has seven rungs, and a cancellation is followed by a lookup."""
+"""Steps in one pass: the ladder has eight rungs, and a cancellation is followed by a lookup."""
 
-MAX_PAGES: Final = 50
+MAX_PAGES: Final = 200
 """Pages of one listing; a longer one is taken for unanswered, not for empty."""
 
 FIND_MARGIN_S: Final = 300
@@ -225,23 +225,30 @@ def _is_hint(books: Books) -> bool:
 
 
 async def _find(current: Pass, step: Step) -> None:
-    """Lists the charges made around the send, all pages, and keeps ours. Where there is none, and
-    it is late enough for that to count, those of the whole window in which it could be."""
-    attempt = _subject(step)
+    """Looks for the charge around its send."""
+    await _look_through(current, _subject(step), NEAR_S, NEAR_S)
+    current.learn(charge_near=current.look.charge is None)
+
+
+async def _search(current: Pass, step: Step) -> None:
+    """Looks for the charge wherever it could be: only this proves that there is none."""
     window_ms = current.world.policy(current.books.payment.integration).window_ms
-    for before_s, after_s in ((NEAR_S, NEAR_S), (FIND_MARGIN_S, window_ms // 1000 + FIND_MARGIN_S)):
-        asked_ms = current.world.store.now_ms()
-        found = await _listed(current, attempt, before_s, after_s)
-        if found is None:
-            current.learn(charge_failed=True)
-            return
-        ours = [c for c in found if c.attempt_id == attempt.id]
-        if ours:
-            await _saw_charge(current, ours[0], asked_ms, "listing")
-            return
-        if asked_ms <= attempt.sent_ms + window_ms:
-            break
-    current.learn(charge=None, charge_asked_ms=asked_ms)
+    after_s = window_ms // 1000 + FIND_MARGIN_S
+    await _look_through(current, _subject(step), FIND_MARGIN_S, after_s)
+    current.learn(charge_near=False)
+
+
+async def _look_through(current: Pass, attempt: Attempt, before_s: int, after_s: int) -> None:
+    asked_ms = current.world.store.now_ms()
+    found = await _listed(current, attempt, before_s, after_s)
+    if found is None:
+        current.learn(charge_failed=True)
+        return
+    ours = [c for c in found if c.attempt_id == attempt.id]
+    if ours:
+        await _saw_charge(current, ours[0], asked_ms, "listing")
+    else:
+        current.learn(charge=None, charge_asked_ms=asked_ms)
 
 
 async def _listed(
@@ -429,6 +436,7 @@ _STEPS: Final = {
     "reread": _reread,
     "lookup": _lookup,
     "find": _find,
+    "search": _search,
     "list_refunds": _list_refunds,
     "replay": _replay,
     "cancel": _cancel,

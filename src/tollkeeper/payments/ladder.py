@@ -32,7 +32,16 @@ LOOKS_BEFORE_REPLAY: Final = 1
 MAX_REPLAYS: Final = 3
 
 StepKind = Literal[
-    "reread", "lookup", "find", "list_refunds", "replay", "cancel", "not_executed", "wait", "done"
+    "reread",
+    "lookup",
+    "find",
+    "search",
+    "list_refunds",
+    "replay",
+    "cancel",
+    "not_executed",
+    "wait",
+    "done",
 ]
 
 
@@ -55,11 +64,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What this pass has learned so far. `charge_asked_ms` is when the answered question was put,
-    by the store's clock; `*_failed` that it could not be answered."""
+    by the store's clock; `charge_near` that it was only about the time around the send; `*_failed`
+    that it could not be answered."""
 
     reread: bool = False
     charge: Charge | None = None
     charge_asked_ms: int | None = None
+    charge_near: bool = False
     charge_failed: bool = False
     refunds_asked_ms: int | None = None
     refunds_failed: bool = False
@@ -125,7 +136,9 @@ def _charge_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
         return Step("cancel", attempt) if late_enough and charge.state == "open" else WAIT
     if _may_replay(books.payment, attempt, look, policy, now_ms):
         return Step("replay", attempt)
-    return Step("not_executed", attempt) if late_enough else WAIT
+    if not late_enough:
+        return WAIT
+    return Step("search" if look.charge_near else "not_executed", attempt)
 
 
 def _refund_step(attempt: Attempt, look: Look, policy: Policy, now_ms: int) -> Step:
