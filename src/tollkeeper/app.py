@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tollkeeper.contracts.plays import PLAYS, Play
-from tollkeeper.flows import check, deliver, settle, upkeep
+from tollkeeper.flows import advance, check, crossread, deliver, routing, settle, upkeep
 from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
@@ -251,7 +251,10 @@ class Service:
             alone=alone,
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
+        await routing.refresh(self.world)
         if self._work:
+            follower = asyncio.create_task(routing.follow(self.world))
+            self._stack.push_async_callback(_cancelled, follower)
             if alone:
                 await self.store.wake_orphans(self.store.now_ms())
             await upkeep.plan(self.world)
@@ -287,6 +290,8 @@ def handlers(world: World) -> dict[str, Callable[[Job], Awaitable[None]]]:
         "expire": lambda job: upkeep.expire(world, job),
         "seal_audit": lambda job: upkeep.seal_audit(world, job),
         "watch": lambda job: _watch(world, job),
+        "advance": lambda job: advance.advance(world, job),
+        "cross_read": lambda job: crossread.cross_read(world, job),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
-from tollkeeper.api.requests import CreateEndpoint
+from tollkeeper.api.requests import CreateEndpoint, Reasoned, StartRollout
 from tollkeeper.api.routes import ROUTES, Route
 from tollkeeper.flows.keys import API_VERSIONS, ROLES
 from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH
@@ -21,6 +21,7 @@ PREFIXES: Final = {
     "refund_id": "re",
     "event_id": "evt",
     "endpoint_id": "we",
+    "rollout_id": "ro",
 }
 QUERY: Final[dict[str, Json]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
@@ -142,7 +143,7 @@ def refusals(route: Route) -> list[int]:
     if route.method == "POST":
         found |= set(WITH_BODY)
         found |= {415} if not route.signed else set()
-    if route.money or route.body is CreateEndpoint:
+    if route.money or route.body in {CreateEndpoint, StartRollout, Reasoned}:
         found.add(409)
     return sorted(found)
 

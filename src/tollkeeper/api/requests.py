@@ -58,6 +58,7 @@ class CreatePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     capture_method: Literal["automatic", "manual"] = "automatic"
     multicapture: bool = False
     customer: Name | None = None
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
     reference: Name | None = None
     description: Text | None = None
     return_url: Url | None = None
@@ -94,6 +95,31 @@ class RotateSecret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """With `keep_previous` events are signed with the old secret too, until the next rotation."""
 
     keep_previous: bool = True
+
+
+class StartRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A candidate and how it may earn its traffic. `override`: start without a passing check of
+    it, and why; it is kept."""
+
+    candidate: Annotated[str, Meta(min_length=1, max_length=100, examples=["stripe@2022-11-15"])]
+    steps_percent: Annotated[tuple[float, ...], Meta(max_length=20)] = (1, 5, 25, 50, 100)
+    dwell_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] = 60.0
+    limit_seconds: Annotated[float, Meta(gt=0, le=31_536_000)] = 604_800.0
+    alpha: Annotated[float, Meta(gt=0, le=0.1)] = 0.01
+    pause_at: Annotated[tuple[float, ...], Meta(max_length=20)] = ()
+    floor_percent: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    shadow_payments: Annotated[int, Meta(ge=0, le=10_000)] = 20
+    orphaned: Literal["baseline", "keep"] = "baseline"
+    currency: Currency | None = None
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
+    account: Name | None = None
+    override: Annotated[str, Meta(max_length=500)] = ""
+
+
+class Reasoned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why; it is kept in the rollout's records."""
+
+    reason: Annotated[str, Meta(max_length=500)] = ""
 
 
 def meaning_of_payment(asked: CreatePayment) -> list[Fault]:

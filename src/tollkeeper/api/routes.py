@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tollkeeper.api import events, hooks, payments, requests, shopper, views
+from tollkeeper.api import events, hooks, payments, requests, rollouts, shopper, views
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
 from tollkeeper.flows.keys import Role
@@ -35,6 +35,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PAYMENT: Final = "/v1/payments/{payment_id}"
+ROLLOUT: Final = "/v1/rollouts/{rollout_id}"
 ENDPOINT: Final = "/v1/webhook_endpoints/{endpoint_id}"
 
 ROUTES: Final = (
@@ -203,6 +204,90 @@ ROUTES: Final = (
         summary="List an endpoint's newest deliveries",
         role="operator",
         gives=views.DeliveryList,
+    ),
+    Route(
+        method="POST",
+        path="/v1/rollouts",
+        handler=rollouts.begin,
+        summary="Start a rollout",
+        role="admin",
+        gives=views.RolloutView,
+        body=requests.StartRollout,
+        statuses=(201,),
+    ),
+    Route(
+        method="GET",
+        path="/v1/rollouts",
+        handler=rollouts.listed,
+        summary="List rollouts",
+        role="operator",
+        gives=views.RolloutList,
+    ),
+    Route(
+        method="POST",
+        path="/v1/rollouts/stop",
+        handler=rollouts.stop,
+        summary="Stop every rollout",
+        role="operator",
+        gives=views.RolloutList,
+        body=requests.Reasoned,
+        body_optional=True,
+    ),
+    Route(
+        method="GET",
+        path=ROLLOUT,
+        handler=rollouts.read,
+        summary="Read a rollout",
+        role="operator",
+        gives=views.RolloutView,
+    ),
+    Route(
+        method="GET",
+        path=f"{ROLLOUT}/records",
+        handler=rollouts.records,
+        summary="List the records of a rollout",
+        role="operator",
+        gives=views.RecordList,
+    ),
+    Route(
+        method="POST",
+        path=f"{ROLLOUT}/approve",
+        handler=rollouts.approve,
+        summary="Approve a waiting rollout",
+        role="operator",
+        gives=views.RolloutView,
+        body=requests.Reasoned,
+        body_optional=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{ROLLOUT}/abort",
+        handler=rollouts.abort,
+        summary="Abort a rollout",
+        role="operator",
+        gives=views.RolloutView,
+        body=requests.Reasoned,
+        body_optional=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{ROLLOUT}/promote",
+        handler=rollouts.promote,
+        summary="Promote a rollout without its evidence",
+        role="admin",
+        gives=views.RolloutView,
+        body=requests.Reasoned,
+        body_optional=True,
+    ),
+    Route(
+        method="POST",
+        path=f"{ROLLOUT}/rollback",
+        handler=rollouts.roll_back,
+        summary="Take a candidate out",
+        role="operator",
+        gives=views.RolloutView,
+        body=requests.Reasoned,
+        body_optional=True,
     ),
     Route(
         method="POST",

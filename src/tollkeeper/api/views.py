@@ -9,6 +9,9 @@ from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.payment import Attempt
 from tollkeeper.payments.view import EventView, PaymentView, RefundView
+from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
+from tollkeeper.rollouts.rollout import Record, Rollout
+from tollkeeper.routing.routes import PPM
 
 
 class PaymentPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,4 +184,125 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
         last_status=delivery.last_status,
         last_error=delivery.last_error,
         updated_at=rfc3339(delivery.updated_ms),
+    )
+
+
+class GuardrailView(msgspec.Struct, frozen=True, kw_only=True):
+    """One guardrail's counts, and its part of the evidence; together they are compared with
+    `boundary`."""
+
+    name: str
+    canary_bad: int
+    canary_seen: int
+    baseline_bad: int
+    baseline_seen: int
+    evidence: float
+
+
+class RolloutView(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollout. `share_percent` is in force now, `step_percent` what the step aims at; the
+    candidate is taken out where `evidence` reaches `boundary`, or one cross-read disagrees."""
+
+    object: Literal["rollout"] = "rollout"
+    id: str
+    provider: str
+    candidate: str
+    baseline: str
+    status: str
+    steps_percent: list[float]
+    step_percent: float
+    share_percent: float
+    held_back: bool
+    evidence: float
+    boundary: float
+    guardrails: list[GuardrailView]
+    cross_read_agreed: int
+    cross_read_disagreed: int
+    shadow_computed: int
+    shadow_differing: int
+    next: str
+    reason: str
+    started_by: str
+    override: str
+    alarmed: bool
+    created_at: str
+    updated_at: str
+
+
+class RolloutList(msgspec.Struct, frozen=True, kw_only=True):
+    """Rollouts, newest first."""
+
+    data: list[RolloutView]
+
+
+class RecordView(msgspec.Struct, frozen=True, kw_only=True):
+    """One look of the controller, or one command of an operator, with the numbers that it saw."""
+
+    seq: int
+    at: str
+    actor: str
+    status: str
+    share_percent: float
+    evidence: float
+    decision: str | None
+    reason: str
+
+
+class RecordList(msgspec.Struct, frozen=True, kw_only=True):
+    """All records of a rollout, oldest first."""
+
+    data: list[RecordView]
+
+
+def rollout_view(rollout: Rollout) -> RolloutView:
+    """A rollout for the API."""
+    return RolloutView(
+        id=rollout.id,
+        provider=rollout.provider,
+        candidate=rollout.candidate,
+        baseline=rollout.baseline,
+        status=rollout.status,
+        steps_percent=list(rollout.plan.steps_percent),
+        step_percent=rollout.step_percent,
+        share_percent=rollout.share_ppm / PPM * 100,
+        held_back=rollout.status == "running" and rollout.cautious,
+        evidence=whole_wealth(rollout.evidence),
+        boundary=1 / rollout.plan.alpha,
+        guardrails=[
+            GuardrailView(
+                name=rail.name,
+                canary_bad=seen.canary_bad,
+                canary_seen=seen.canary_bad + seen.canary_ok,
+                baseline_bad=seen.baseline_bad,
+                baseline_seen=seen.baseline_bad + seen.baseline_ok,
+                evidence=rail.part * seen.wealth,
+            )
+            for rail, seen in zip(GUARDRAILS, rollout.evidence, strict=True)
+        ],
+        cross_read_agreed=rollout.crossings.agreed,
+        cross_read_disagreed=rollout.crossings.disagreed,
+        shadow_computed=rollout.shadows.computed,
+        shadow_differing=rollout.shadows.differing,
+        next=rollout.waiting,
+        reason=rollout.reason,
+        started_by=rollout.actor,
+        override=rollout.override,
+        alarmed=rollout.alarmed,
+        created_at=rfc3339(rollout.created_ms),
+        updated_at=rfc3339(rollout.updated_ms),
+    )
+
+
+def record_view(record: Record) -> RecordView:
+    """A record for the API."""
+    decision = record.decision
+    return RecordView(
+        seq=record.seq,
+        at=rfc3339(record.at_ms),
+        actor=record.actor,
+        status=record.status,
+        share_percent=record.share_ppm / PPM * 100,
+        evidence=record.wealth,
+        decision=decision.kind if decision is not None else None,
+        reason=decision.reason if decision is not None else record.detail,
     )

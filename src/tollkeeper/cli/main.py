@@ -25,6 +25,7 @@ for _name, _place in {
     "payments": "payments:app",
     "integrations": "integrations:app",
     "contracts": "contracts:app",
+    "rollout": "rollout:app",
     "keys": "keys:app",
     "doctor": "doctor:doctor",
     "db": "database:app",

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.counting import assignment_of, is_failure, observed_of, shadowed_of
 from tollkeeper.flows.recording import commit_surely, load, record
 from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_reply, stored_request
 from tollkeeper.flows.world import Reply, World
@@ -21,6 +22,7 @@ from tollkeeper.kernel.errors import (
     TollkeeperError,
     Unavailable,
 )
+from tollkeeper.payments.assignment import Observed, Shadowed
 from tollkeeper.payments.change import Answer, Change, Claim, committed
 from tollkeeper.payments.closing import close
 from tollkeeper.payments.commit import Committed, KeyTaken, Stale
@@ -29,7 +31,8 @@ from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
 from tollkeeper.payments.results import apply_outcome
 from tollkeeper.payments.view import encode, payment_view, refund_view
-from tollkeeper.routing.weights import choose, next_version
+from tollkeeper.routing.routes import Facts, Taken
+from tollkeeper.routing.weights import next_version
 
 MAX_VERSIONS_TRIED: Final = 3
 DAY_MS: Final = 86_400_000
@@ -54,6 +57,7 @@ class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
     capture_method: CaptureMethod = "automatic"
     multicapture: bool = False
     customer: str | None = None
+    country: str | None = None
     reference: str | None = None
     description: str | None = None
     return_url: str | None = None
@@ -63,7 +67,16 @@ class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
 async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     """Authorizes (and with `capture_method` automatic captures) a new payment."""
     before_ms = world.store.now_ms()
-    payment = _payment(world, key, asked, before_ms)
+    id_ = world.new_id("pay")
+    facts = Facts(
+        unit=asked.customer or id_,
+        payment_id=id_,
+        currency=asked.currency,
+        account=key.account,
+        country=asked.country,
+    )
+    taken = world.take(facts, before_ms)
+    payment = _payment(world, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(world, payment, before_ms)
     books = Books(payment=payment, attempts=(attempt,))
     prepared = prepare(world, books, attempt)
@@ -74,19 +87,20 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
             change,
             claim=_claim(world, key, payment.id),
             exchanges=(stored_request(world, attempt, prepared),),
+            assignment=assignment_of(taken, id_, before_ms),
         ),
     )
     if isinstance(result, KeyTaken):
         return await _replay(world, key, result)
     assert isinstance(result, Committed), result
-    books = await _authorize(world, key, committed(books, change), attempt, prepared)
+    books = await _authorize(world, key, committed(books, change), attempt, prepared, taken)
     return _payment_reply(books, created=True)
 
 
-def _payment(world: World, key: Key, asked: NewPayment, now_ms: int) -> Payment:
-    id_ = world.new_id("pay")
+def _payment(
+    world: World, key: Key, asked: NewPayment, id_: str, chosen: str, now_ms: int
+) -> Payment:
     settings = world.settings
-    chosen = choose(settings.weights, settings.routing_salt, asked.customer or id_)
     return Payment(
         id=id_,
         account=key.account,
@@ -100,6 +114,7 @@ def _payment(world: World, key: Key, asked: NewPayment, now_ms: int) -> Payment:
         deadline_ms=now_ms + int(settings.shopper_deadline_seconds * 1000),
         multicapture=asked.multicapture,
         customer=asked.customer,
+        country=asked.country,
         reference=asked.reference,
         description=asked.description,
         return_url=asked.return_url,
@@ -121,12 +136,14 @@ def _first_attempt(world: World, payment: Payment, now_ms: int) -> Attempt:
 
 
 async def _authorize(
-    world: World, key: Key, books: Books, attempt: Attempt, prepared: Prepared
+    world: World, key: Key, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken
 ) -> Books:
-    """Sends the attempt, and after proof of no effect the next version's, until one is decided."""
-    for _ in range(MAX_VERSIONS_TRIED):
-        heard = await send(world, books, attempt, prepared)
+    """Sends the attempt, and after proof of no effect the next version's, until one is decided.
+    Only the first counts in a rollout."""
+    for number in range(MAX_VERSIONS_TRIED):
+        heard, latency_ms = await _counted_send(world, books, attempt, prepared, taken, number)
         following = _following(world, books, attempt, heard)
+        counts = number == 0 and taken.canary is not None
         next_prepared = prepare(world, books, following) if following else None
         books = await _record_outcome(
             world,
@@ -137,6 +154,10 @@ async def _authorize(
             prepared.request,
             following=following,
             prepared=next_prepared,
+            observed=observed_of(taken, attempt, heard, latency_ms, world.store.now_ms())
+            if counts
+            else None,
+            shadowed=shadowed_of(world, taken, books, attempt, prepared, heard) if counts else None,
         )
         if following is None or next_prepared is None:
             break
@@ -146,6 +167,26 @@ async def _authorize(
     return books
 
 
+async def _counted_send(
+    world: World, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken, number: int
+) -> tuple[Heard, int]:
+    """Sends, with a canary's payment among those whose result is outstanding meanwhile; gives the
+    milliseconds that it took as well."""
+    began = world.clock.monotonic()
+    if number or not taken.is_canary or taken.canary is None:
+        heard = await send(world, books, attempt, prepared)
+        return heard, int((world.clock.monotonic() - began) * 1000)
+    rollout_id = taken.canary.rollout_id
+    world.canary_sent(rollout_id)
+    failed: bool | None = None
+    try:
+        heard = await send(world, books, attempt, prepared)
+        failed = is_failure(heard)
+    finally:
+        world.canary_heard(rollout_id, failed=failed)
+    return heard, int((world.clock.monotonic() - began) * 1000)
+
+
 def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> Attempt | None:
     """The failover attempt, where the class of the result allows one and a version is left."""
     if not may_send_elsewhere(classify(heard.outcome)):
@@ -153,7 +194,15 @@ def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> At
     tried = [a.integration for a in books.attempts if a.operation == "authorize"]
     if len(tried) >= MAX_VERSIONS_TRIED:
         return None
-    name = next_version(world.settings.weights, tried)
+    payment = books.payment
+    facts = Facts(
+        unit=payment.customer or payment.id,
+        payment_id=payment.id,
+        currency=payment.currency,
+        account=payment.account,
+        country=payment.country,
+    )
+    name = next_version(world.routes.weights_for(facts), tried)
     if name is None:
         return None
     # attempts are told apart in time, so that they are read back in the order of their sending
@@ -167,7 +216,7 @@ def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> At
     )
 
 
-async def _record_outcome(
+async def _record_outcome(  # noqa: PLR0913 - what one commit holds
     world: World,
     key: Key,
     books: Books,
@@ -177,6 +226,8 @@ async def _record_outcome(
     *,
     following: Attempt | None = None,
     prepared: Prepared | None = None,
+    observed: Observed | None = None,
+    shadowed: Shadowed | None = None,
 ) -> Books:
     """Commits what became of `attempt`, with the stored answer when it is the final word."""
 
@@ -193,7 +244,9 @@ async def _record_outcome(
         if following is not None and prepared is not None:
             exchanges = (*exchanges, stored_request(world, following, prepared))
         answer = None if following else _answer(world, key, after, attempt)
-        return msgspec.structs.replace(change, exchanges=exchanges, answer=answer)
+        return msgspec.structs.replace(
+            change, exchanges=exchanges, answer=answer, observed=observed, shadowed=shadowed
+        )
 
     return await record(
         world, books, decide, cause=f"{attempt.operation}.answered", actor=key.actor,

@@ -14,6 +14,8 @@ from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
 from tollkeeper.payments.invariants import Holdings
 from tollkeeper.payments.payment import Books, Payment
+from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
+from tollkeeper.routing.routes import Rule
 
 Stage = Literal["dns", "connect", "tls", "send", "wait", "read"]
 
@@ -141,6 +143,30 @@ class SeenDescription(msgspec.Struct, frozen=True, kw_only=True):
     notes: bytes | None = None
 
 
+class Place(msgspec.Struct, frozen=True):
+    """One unit's place in a rollout and what its first attempt came to, as stored."""
+
+    unit: str
+    payment_id: str
+    canary: bool
+    share_ppm: int
+    decided_ms: int | None
+    failed: bool | None
+    unreadable: bool | None
+    declined: bool | None
+    approved: bool | None
+    latency_ms: int | None
+    assigned_ms: int
+
+
+class RoutingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What every replica acts on. `rules` is `None` until a promotion has stored some."""
+
+    revision: int
+    rules: tuple[Rule, ...] | None
+    rollouts: tuple[Rollout, ...]
+
+
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """What a source gave: `text`, `None` where it has not changed since `etag`, or an error."""
 
@@ -211,6 +237,46 @@ class Store(Protocol):
     async def receive(self, inbound: Inbound) -> "Duplicate | None":
         """Stores a webhook and, when it names a payment, a `refresh` job in the same commit."""
         ...
+
+    async def insert_rollout(self, rollout: Rollout, record: Record, event: OutEvent) -> bool: ...
+
+    async def save_rollout(
+        self,
+        job: Job | None,
+        rollout: Rollout,
+        *,
+        record: Record | None = None,
+        units: tuple[str, ...] = (),
+        crossing: tuple[str, ...] = (),
+        events: tuple[OutEvent, ...] = (),
+        rules: tuple[Rule, ...] | None = None,
+    ) -> bool: ...
+
+    async def load_rollout(self, rollout_id: str) -> Rollout | None: ...
+
+    async def list_rollouts(self, limit: int) -> list[Rollout]: ...
+
+    async def list_records(self, rollout_id: str, after: int, limit: int) -> list[Record]: ...
+
+    async def uncounted(self, rollout_id: str, lost_before_ms: int, limit: int) -> list[Place]: ...
+
+    async def crossings(self, rollout_id: str) -> Crossings: ...
+
+    async def shadows(self, rollout_id: str) -> Shadows: ...
+
+    async def list_shadows(self, rollout_id: str, limit: int) -> list[tuple[str, str]]: ...
+
+    async def place(self, rollout_id: str, unit: str) -> tuple[str, str | None] | None: ...
+
+    async def note_cross_read(self, rollout_id: str, unit: str, verdict: str) -> None: ...
+
+    async def routing(self) -> RoutingRow: ...
+
+    async def routing_revision(self) -> int: ...
+
+    async def save_rules(self, rules: tuple[Rule, ...]) -> None: ...
+
+    async def needed(self, integration: str) -> dict[tuple[str, bool], int]: ...
 
     async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]: ...
 

@@ -35,11 +35,13 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """What one send came to, judged. `by` says which reading told us."""
+    """What one send came to, judged. `by` says which reading told us; `unreadable`: the version
+    that sent it could not read the reply."""
 
     outcome: Outcome
     reply: WireReply | None
     by: str = "reply"
+    unreadable: bool = False
 
 
 def order_for(world: World, payment: Payment, attempt: Attempt) -> Order:
@@ -105,7 +107,10 @@ def hear(
     if drift is not None:
         world.note_drift(integration.name, attempt.operation, drift)
     other = reread(world, books, attempt, reply)
-    return Heard(said, reply) if other is None else Heard(other, reply, "reread")
+    unreadable = said.doubt is not None and said.doubt.kind in {"decode", "contract", "mismatch"}
+    if other is None:
+        return Heard(said, reply, unreadable=unreadable)
+    return Heard(other, reply, "reread", unreadable=unreadable)
 
 
 def reread(world: World, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:

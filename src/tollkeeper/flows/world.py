@@ -16,6 +16,9 @@ from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.kernel.ids import new_id
 from tollkeeper.payments.ladder import Policy
+from tollkeeper.rollouts import tripwire
+from tollkeeper.rollouts.tripwire import Tripwire
+from tollkeeper.routing.routes import Condition, Facts, Routes, Rule, Taken, take
 from tollkeeper.settings import ProviderSettings, Settings
 
 SEND_MARGIN_MS: Final = 2_000
@@ -46,9 +49,61 @@ class World:
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
+    routes: Routes = field(init=False)
+    stirred: bool = False
+    _outstanding: dict[str, int] = field(default_factory=dict)
+    _tripwires: dict[str, Tripwire] = field(default_factory=dict)
     _policies: dict[str, Policy] = field(default_factory=dict)
     _targets: dict[str, Target] = field(default_factory=dict)
     _read: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.routes = Routes(rules=self.settled_rules())
+
+    def settled_rules(self) -> tuple[Rule, ...]:
+        """The routing that the settings ask for, before any promotion."""
+        return (Rule(condition=Condition(), weights=dict(self.settings.weights)),)
+
+    def act_on(self, routes: Routes) -> None:
+        """Takes over what the store says; a tripwire lets go of what was considered since."""
+        self.routes = routes
+        for canary in routes.canaries:
+            wire = self._tripwires.get(canary.rollout_id)
+            if wire is not None:
+                self._tripwires[canary.rollout_id] = tripwire.released(wire, canary.considered_ms)
+        present = {canary.rollout_id for canary in routes.canaries}
+        for gone in self._tripwires.keys() - present:
+            del self._tripwires[gone]
+
+    def take(self, facts: Facts, now_ms: int) -> Taken:
+        """The version for a new payment, and where it counts."""
+        if not self.routes.canaries:
+            return take(self.routes, self.settings.routing_salt, facts, now_ms)
+        withheld = [
+            canary.rollout_id
+            for canary in self.routes.canaries
+            if self._outstanding.get(canary.rollout_id, 0) >= canary.most_outstanding
+            or self.is_tripped(canary.rollout_id)
+        ]
+        return take(self.routes, self.settings.routing_salt, facts, now_ms, withheld)
+
+    def is_tripped(self, rollout_id: str) -> bool:
+        """Whether this replica has paused a canary by itself."""
+        wire = self._tripwires.get(rollout_id)
+        return wire is not None and wire.tripped_ms is not None
+
+    def canary_sent(self, rollout_id: str) -> None:
+        """One more canary payment whose result is outstanding."""
+        self._outstanding[rollout_id] = self._outstanding.get(rollout_id, 0) + 1
+
+    def canary_heard(self, rollout_id: str, *, failed: bool | None) -> None:
+        """One less; `failed` is `None` where nothing can be said."""
+        self._outstanding[rollout_id] -= 1
+        if failed is None:
+            return
+        wire = self._tripwires.get(rollout_id, Tripwire())
+        self._tripwires[rollout_id] = tripwire.heard(wire, self.store.now_ms(), failed=failed)
+        self.stirred = True
 
     @property
     def only_sender(self) -> str | None:

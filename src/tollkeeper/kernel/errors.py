@@ -78,6 +78,14 @@ class Conflict(TollkeeperError):
     advice = "Read the payment; its status does not allow this operation now."
 
 
+class GateClosed(TollkeeperError):
+    """A rollout without a passing check of the candidate."""
+
+    code = "gate_closed"
+    side = "caller"
+    advice = "Check the provider's newest description, or override with a reason, which is kept."
+
+
 class InFlight(TollkeeperError):
     code = "request_in_flight"
     side = "caller"

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
 from tollkeeper.payments.audit import AuditRow, audit_row
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.view import dispute_view, encode, payment_view, refund_view
@@ -31,6 +32,12 @@ EVENT_TYPES: Final[dict[str, str]] = {
     "dispute.lost": "the dispute was closed against us",
     "contract.broken": "a provider's new description breaks an installed integration version",
     "contract.kept": "a provider has a new description, and every installed version fits it",
+    "rollout.started": "a candidate began to earn its traffic",
+    "rollout.advanced": "the evidence allowed the next step, or the step after the shadow",
+    "rollout.promoted": "the candidate took all of its traffic",
+    "rollout.rolled_back": "the candidate was taken out; what is unknown is being settled",
+    "rollout.ended": "an operator ended it, or its time was up with nothing shown",
+    "rollout.alarmed": "a promoted version fails more than it did; it may be an outage",
 }
 """Every outgoing event type and when it is sent."""
 
@@ -111,6 +118,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim | None = None
     answer: Answer | None = None
     inbound: Inbound | None = None
+    assignment: Assignment | None = None
+    observed: Observed | None = None
+    shadowed: Shadowed | None = None
 
 
 def between(

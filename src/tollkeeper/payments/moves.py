@@ -24,6 +24,8 @@ Move = Literal[
     "captured_externally",
     "found_authorized",
     "found_paid",
+    "misread_approval",
+    "misread_capture",
 ]
 
 MOVES: Final[dict[Move, tuple[str, dict[Status, Status]]]] = {
@@ -84,6 +86,14 @@ MOVES: Final[dict[Move, tuple[str, dict[Status, Status]]]] = {
     "captured_externally": (
         "captured at the provider, not by us",
         {"requires_capture": "succeeded"},
+    ),
+    "misread_approval": (
+        "another version saw a refusal where the one that took the payment had read an approval",
+        {"succeeded": "failed", "requires_capture": "failed"},
+    ),
+    "misread_capture": (
+        "another version saw an authorization where the one that took it had read a capture",
+        {"succeeded": "requires_capture"},
     ),
     "found_authorized": (
         "a live authorization turned up after the payment had ended; needs a person",

@@ -43,6 +43,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     customer: str | None = None
     reference: str | None = None
     description: str | None = None
+    country: str | None = None
     metadata: dict[str, str] = {}
     decline_reason: DeclineReason | None = None
     failure_code: str | None = None

@@ -2,13 +2,23 @@
 
 from typing import Protocol
 
-from tollkeeper.flows.ports import ApiKey, Delivery, Endpoint, Job, SeenDescription
+from tollkeeper.flows.ports import (
+    ApiKey,
+    Delivery,
+    Endpoint,
+    Job,
+    Place,
+    RoutingRow,
+    SeenDescription,
+)
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
 from tollkeeper.payments.invariants import Holdings
 from tollkeeper.payments.payment import Books, Payment
-from tollkeeper.store.operations import changes, hooks, keeping, queue, reading, watching
+from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
+from tollkeeper.routing.routes import Rule
+from tollkeeper.store.operations import changes, hooks, keeping, queue, reading, rolling, watching
 from tollkeeper.store.statements import Operation
 
 
@@ -109,6 +119,65 @@ class StoreFacade:
     async def receive(self, inbound: Inbound) -> Duplicate | None:
         result: Duplicate | None = await self.driver.write(hooks.receive(inbound))
         return result
+
+    async def insert_rollout(self, rollout: Rollout, record: Record, event: OutEvent) -> bool:
+        return await self.driver.write(rolling.insert_rollout(rollout, record, event))
+
+    async def save_rollout(
+        self,
+        job: Job | None,
+        rollout: Rollout,
+        *,
+        record: Record | None = None,
+        units: tuple[str, ...] = (),
+        crossing: tuple[str, ...] = (),
+        events: tuple[OutEvent, ...] = (),
+        rules: tuple[Rule, ...] | None = None,
+    ) -> bool:
+        return await self.driver.write(
+            rolling.save_rollout(
+                job, rollout, record, units=units, crossing=crossing, events=events, rules=rules
+            )
+        )
+
+    async def load_rollout(self, rollout_id: str) -> Rollout | None:
+        return await self.driver.read(rolling.load_rollout(rollout_id))
+
+    async def list_rollouts(self, limit: int) -> list[Rollout]:
+        return await self.driver.read(rolling.list_rollouts(limit))
+
+    async def list_records(self, rollout_id: str, after: int, limit: int) -> list[Record]:
+        return await self.driver.read(rolling.list_records(rollout_id, after, limit))
+
+    async def uncounted(self, rollout_id: str, lost_before_ms: int, limit: int) -> list[Place]:
+        return await self.driver.read(rolling.uncounted(rollout_id, lost_before_ms, limit))
+
+    async def crossings(self, rollout_id: str) -> Crossings:
+        return await self.driver.read(rolling.crossings(rollout_id))
+
+    async def shadows(self, rollout_id: str) -> Shadows:
+        return await self.driver.read(rolling.shadows(rollout_id))
+
+    async def list_shadows(self, rollout_id: str, limit: int) -> list[tuple[str, str]]:
+        return await self.driver.read(rolling.list_shadows(rollout_id, limit))
+
+    async def place(self, rollout_id: str, unit: str) -> tuple[str, str | None] | None:
+        return await self.driver.read(rolling.place(rollout_id, unit))
+
+    async def note_cross_read(self, rollout_id: str, unit: str, verdict: str) -> None:
+        await self.driver.write(rolling.note_cross_read(rollout_id, unit, verdict))
+
+    async def routing(self) -> RoutingRow:
+        return await self.driver.read_at_one_moment(rolling.routing())
+
+    async def routing_revision(self) -> int:
+        return await self.driver.read(rolling.routing_revision())
+
+    async def save_rules(self, rules: tuple[Rule, ...]) -> None:
+        await self.driver.write(rolling.save_rules(rules))
+
+    async def needed(self, integration: str) -> dict[tuple[str, bool], int]:
+        return await self.driver.read(rolling.needed(integration))
 
     async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]:
         return await self.driver.write(queue.claim_jobs(now_ms, lease_ms, limit))

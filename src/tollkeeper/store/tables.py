@@ -261,3 +261,75 @@ descriptions: Final = Table(
     Column("notes", LargeBinary),
 )
 Index("descriptions_provider_seen", descriptions.c.provider, descriptions.c.seen_ms)
+
+routing: Final = Table(
+    "routing",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("rules", LargeBinary),
+)
+
+rollouts: Final = Table(
+    "rollouts",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("provider", TEXT, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+rollout_records: Final = Table(
+    "rollout_records",
+    metadata,
+    Column("rollout_id", TEXT, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+assignments: Final = Table(
+    "assignments",
+    metadata,
+    Column("rollout_id", TEXT, primary_key=True),
+    Column("unit", TEXT, primary_key=True),
+    Column("payment_id", TEXT, nullable=False),
+    Column("canary", Boolean, nullable=False),
+    Column("share_ppm", Integer, nullable=False),
+    Column("assigned_ms", BigInteger, nullable=False),
+    Column("decided_ms", BigInteger),
+    Column("failed", Boolean),
+    Column("unreadable", Boolean),
+    Column("declined", Boolean),
+    Column("approved", Boolean),
+    Column("latency_ms", BigInteger),
+    Column("cross_read", TEXT),
+    Column("counted", BigInteger),
+    sqlite_with_rowid=False,
+)
+Index(
+    "assignments_uncounted",
+    assignments.c.rollout_id,
+    assignments.c.assigned_ms,
+    sqlite_where=assignments.c.counted.is_(None),
+    postgresql_where=assignments.c.counted.is_(None),
+)
+Index(
+    "assignments_cross_read",
+    assignments.c.rollout_id,
+    assignments.c.cross_read,
+    sqlite_where=assignments.c.cross_read.is_not(None),
+    postgresql_where=assignments.c.cross_read.is_not(None),
+)
+
+shadow_readings: Final = Table(
+    "shadow_readings",
+    metadata,
+    Column("rollout_id", TEXT, primary_key=True),
+    Column("payment_id", TEXT, primary_key=True),
+    Column("differs", Boolean, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("detail", TEXT, nullable=False),
+)

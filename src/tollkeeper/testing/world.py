@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from tollkeeper.app import handlers
-from tollkeeper.flows import deliver, upkeep
+from tollkeeper.flows import deliver, routing, upkeep
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
@@ -113,6 +113,7 @@ class Replica:
         world = self.world
         while not await self._started():
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
+        self.simulation.loop.start_in(self.process, routing.follow(world))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
         worker = Worker(
@@ -130,6 +131,7 @@ class Replica:
             if world.alone:
                 await world.store.wake_orphans(world.store.now_ms())
             await upkeep.plan(world)
+            await routing.refresh(world)
         except (StoreDoubt, Unavailable):
             return False
         return True

@@ -194,6 +194,41 @@ INSERT_INBOUND: Final = Statement(
 )
 
 
+INSERT_ASSIGNMENT: Final = Statement(
+    "insert_assignment", _insert_all(t.assignments, conflict="nothing"), returns=False
+)
+UPDATE_ASSIGNMENT: Final = Statement(
+    "update_assignment",
+    lambda _: (
+        update(t.assignments)
+        .where(
+            t.assignments.c.rollout_id == bindparam("the_rollout"),
+            t.assignments.c.unit == bindparam("the_unit"),
+            t.assignments.c.payment_id == bindparam("the_payment"),
+            t.assignments.c.decided_ms.is_(None),
+            t.assignments.c.counted.is_(None),
+        )
+        .values(
+            {
+                name: bindparam(name)
+                for name in (
+                    "failed",
+                    "unreadable",
+                    "declined",
+                    "approved",
+                    "latency_ms",
+                    "decided_ms",
+                )
+            }
+        )
+    ),
+    returns=False,
+)
+INSERT_SHADOW: Final = Statement(
+    "insert_shadow", _insert_all(t.shadow_readings, conflict="nothing"), returns=False
+)
+
+
 def commit_change(change: Change) -> Operation[Recorded]:
     """Writes all of `change`, or nothing: `Stale` where the payment has moved on, `KeyTaken` where
     the idempotency key is bound already, `Duplicate` for a webhook that is stored already.
@@ -235,11 +270,47 @@ def _rows(change: Change) -> Iterator[Item]:
     for exchange in change.exchanges:
         yield _exchange(exchange)
     yield INSERT_AUDIT, msgspec.structs.asdict(change.audit)
+    yield from _rollout_rows(change)
     for event in change.events:
         yield from event_statements(event)
     if change.answer is not None:
         yield ANSWER_KEY, _answer_row(change.answer)
     yield _look(change)
+
+
+def _rollout_rows(change: Change) -> Iterator[Item]:
+    """Which arm a new payment fell into, and what its first attempt came to."""
+    assigned, observed = change.assignment, change.observed
+    if assigned is not None:
+        yield (
+            INSERT_ASSIGNMENT,
+            _NOT_DECIDED
+            | {
+                "rollout_id": assigned.rollout_id,
+                "unit": assigned.unit,
+                "payment_id": assigned.payment_id,
+                "canary": assigned.arm == "canary",
+                "share_ppm": assigned.share_ppm,
+                "assigned_ms": assigned.assigned_ms,
+            },
+        )
+    if observed is not None:
+        yield (
+            UPDATE_ASSIGNMENT,
+            {
+                "the_rollout": observed.rollout_id,
+                "the_unit": observed.unit,
+                "the_payment": observed.payment_id,
+                "failed": observed.failed,
+                "unreadable": observed.unreadable,
+                "declined": observed.declined,
+                "approved": observed.approved,
+                "latency_ms": observed.latency_ms,
+                "decided_ms": observed.decided_ms,
+            },
+        )
+    if change.shadowed is not None:
+        yield INSERT_SHADOW, msgspec.structs.asdict(change.shadowed)
 
 
 def event_statements(event: OutEvent) -> Iterator[Item]:
@@ -358,6 +429,18 @@ def _answer_row(answer: Answer) -> dict[str, Any]:
 
 _PAYMENT_COLUMNS: Final = tuple(c.name for c in t.payments.c if c.name != "body")
 _NO_ANSWER: Final[dict[str, Any]] = {"status": None, "body": None, "expires_ms": None}
+_NOT_DECIDED: Final[dict[str, Any]] = dict.fromkeys(
+    (
+        "decided_ms",
+        "failed",
+        "unreadable",
+        "declined",
+        "approved",
+        "latency_ms",
+        "cross_read",
+        "counted",
+    )
+)
 _REFUSE: Final = {
     "insert_key": _key_is_taken,
     "insert_inbound": _is_duplicate,

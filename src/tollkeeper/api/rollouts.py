@@ -1,0 +1,93 @@
+"""Rollouts over HTTP: for operators, and for the programs that they deploy with."""
+
+from collections.abc import Awaitable, Callable
+
+from tollkeeper.api.answers import Answer, json_answer
+from tollkeeper.api.calls import Call
+from tollkeeper.api.requests import Reasoned, StartRollout
+from tollkeeper.api.views import RecordList, RolloutList, record_view, rollout_view
+from tollkeeper.flows import rolling
+from tollkeeper.rollouts.rollout import Plan, Rollout
+from tollkeeper.routing.routes import Condition
+
+SHOWN = 100
+
+
+async def begin(call: Call) -> Answer:
+    asked, _ = call.asked(StartRollout)
+    plan = Plan(
+        steps_percent=tuple(float(step) for step in asked.steps_percent),
+        dwell_seconds=asked.dwell_seconds,
+        limit_seconds=asked.limit_seconds,
+        alpha=asked.alpha,
+        pause_at=tuple(float(step) for step in asked.pause_at),
+        floor_percent=asked.floor_percent,
+        shadow_payments=asked.shadow_payments,
+        orphaned=asked.orphaned,
+    )
+    made = await rolling.begin_rollout(
+        call.world,
+        asked.candidate,
+        plan,
+        condition=Condition(currency=asked.currency, country=asked.country, account=asked.account),
+        override=asked.override,
+        actor=_actor(call),
+    )
+    answer = json_answer(rollout_view(made), 201)
+    answer.headers.append((b"location", f"/v1/rollouts/{made.id}".encode()))
+    return answer
+
+
+async def listed(call: Call) -> Answer:
+    found = await call.world.store.list_rollouts(SHOWN)
+    return json_answer(RolloutList(data=[rollout_view(item) for item in found]))
+
+
+async def read(call: Call) -> Answer:
+    return json_answer(rollout_view(await rolling.load_rollout(call.world, _id(call))))
+
+
+async def records(call: Call) -> Answer:
+    rollout = await rolling.load_rollout(call.world, _id(call))
+    found = await rolling.all_records(call.world, rollout.id)
+    return json_answer(RecordList(data=[record_view(item) for item in found]))
+
+
+async def approve(call: Call) -> Answer:
+    call.asked(Reasoned, optional=True)
+    return json_answer(
+        rollout_view(await rolling.approve(call.world, _id(call), actor=_actor(call)))
+    )
+
+
+async def abort(call: Call) -> Answer:
+    return await _with_reason(call, rolling.abort)
+
+
+async def promote(call: Call) -> Answer:
+    return await _with_reason(call, rolling.promote)
+
+
+async def roll_back(call: Call) -> Answer:
+    return await _with_reason(call, rolling.roll_back)
+
+
+async def stop(call: Call) -> Answer:
+    asked, _ = call.asked(Reasoned, optional=True)
+    stopped = await rolling.stop_all(call.world, reason=asked.reason, actor=_actor(call))
+    return json_answer(RolloutList(data=[rollout_view(item) for item in stopped]))
+
+
+async def _with_reason(call: Call, command: Callable[..., Awaitable[Rollout]]) -> Answer:
+    asked, _ = call.asked(Reasoned, optional=True)
+    changed = await command(call.world, _id(call), reason=asked.reason, actor=_actor(call))
+    return json_answer(rollout_view(changed))
+
+
+def _id(call: Call) -> str:
+    return call.id("rollout_id", "ro")
+
+
+def _actor(call: Call) -> str:
+    assert call.key is not None, "rollouts ask for a key"
+    return call.key.id

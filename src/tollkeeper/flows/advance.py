@@ -1,0 +1,235 @@
+"""The controller of a rollout: gathers what was counted, decides, records, as a durable job.
+
+One process holds the job's lease at a time, and every write shows its fence: a controller that was
+overtaken decides nothing. Rolling back calls nobody: it is one commit, which also makes settling of
+what is unknown due at once.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows import routing
+from tollkeeper.flows.ports import Job, Place
+from tollkeeper.flows.world import World
+from tollkeeper.payments.change import OutEvent
+from tollkeeper.rollouts import deciding
+from tollkeeper.rollouts.deciding import Counted, Seen
+from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
+from tollkeeper.rollouts.rollout import Decision, Record, Rollout, Shadows
+from tollkeeper.routing.routes import PPM, Rule, number_of
+
+LOOK_SECONDS: Final = 5.0
+"""How long one claim of the job goes on looking; well within its lease."""
+
+PAUSE_SECONDS: Final = 0.05
+IDLE_PAUSES: Final = 5
+"""A look comes with the next result on this replica, at the latest after so many pauses."""
+
+VALID_MS: Final = 10_000
+"""How long replicas may act on a share that no controller has renewed."""
+
+BATCH: Final = 2_000
+CONTROLLER: Final = "controller"
+
+EVENTS: Final = {
+    "advance": "rollout.advanced",
+    "promote": "rollout.promoted",
+    "roll_back": "rollout.rolled_back",
+    "inconclusive": "rollout.ended",
+}
+
+
+async def advance(world: World, job: Job) -> None:
+    """Runs one `advance` job: looks again and again, and puts itself off for the next claim."""
+    end = world.clock.monotonic() + LOOK_SECONDS
+    while True:
+        world.stirred = False
+        rollout = await look(world, job)
+        if rollout is None or not rollout.is_active:
+            await world.store.finish_job(job)
+            return
+        if world.clock.monotonic() >= end:
+            break
+        for _ in range(IDLE_PAUSES):
+            await world.clock.sleep(PAUSE_SECONDS)
+            if world.stirred:
+                break
+    await world.store.postpone_job(job, world.store.now_ms())
+
+
+async def look(world: World, job: Job) -> Rollout | None:
+    """Looks once; the rollout as it now is, `None` where there is none."""
+    before = await world.store.load_rollout(job.subject)
+    if before is None or not before.is_active:
+        return before
+    now_ms = world.store.now_ms()
+    lost_before_ms = now_ms - world.policy(before.candidate).send_ms
+    places = await world.store.uncounted(before.id, lost_before_ms, BATCH)
+    counted = Counted(
+        units=tuple(seen_of(place) for place in places),
+        crossings=await world.store.crossings(before.id),
+        shadows=await world.store.shadows(before.id) if before.status == "shadow" else Shadows(),
+    )
+    after, decision = deciding.advance(before, counted, now_ms)
+    after = _watched_long_enough(after, now_ms)
+    if not _is_worth_writing(before, after, decision, places, now_ms):
+        return before
+    return await _write(world, job, before, after, decision, places)
+
+
+async def _write(
+    world: World,
+    job: Job,
+    before: Rollout,
+    after: Rollout,
+    decision: Decision,
+    places: list[Place],
+) -> Rollout:
+    now_ms = world.store.now_ms()
+    records = bool(places) or decision.kind != "hold" or after.crossings != before.crossings
+    rules = await _rules_after(world, after) if decision.kind == "promote" else None
+    after = msgspec.structs.replace(
+        after,
+        revision=before.revision + 1,
+        seq=before.seq + records,
+        updated_ms=now_ms,
+        valid_until_ms=now_ms + VALID_MS,
+        rules_before=await _rules_now(world) if rules is not None else after.rules_before,
+    )
+    units = tuple(seen_of(place) for place in places)
+    saved = await world.store.save_rollout(
+        job,
+        after,
+        record=_record(before, after, decision, units) if records else None,
+        units=tuple(place.unit for place in places),
+        crossing=_to_cross_read(before, places),
+        events=_events(world, before, after, decision),
+        rules=rules,
+    )
+    if not saved:
+        return before  # an operator or another controller was faster; the next look sees it
+    await routing.refresh(world)
+    return after
+
+
+def seen_of(place: Place) -> Seen:
+    """A stored place as evidence reads it; what was never decided, its process lost: a failure."""
+    lost = place.decided_ms is None
+    return Seen(
+        share_ppm=place.share_ppm,
+        canary=bool(place.canary),
+        failed=lost or bool(place.failed),
+        unreadable=bool(place.unreadable),
+        declined=bool(place.declined),
+        latency_ms=place.latency_ms or 0,
+    )
+
+
+def _watched_long_enough(rollout: Rollout, now_ms: int) -> Rollout:
+    if rollout.status != "promoted":
+        return rollout
+    over = now_ms - rollout.step_began_ms >= rollout.plan.watch_seconds * 1000
+    return msgspec.structs.replace(rollout, watch=None) if over else rollout
+
+
+def _is_worth_writing(
+    before: Rollout, after: Rollout, decision: Decision, places: list[Place], now_ms: int
+) -> bool:
+    if places or decision.kind != "hold" or before.valid_until_ms - now_ms < VALID_MS / 2:
+        return True
+    names = ("status", "step", "share_ppm", "cautious", "crossings", "shadows", "watch", "alarmed")
+    return any(getattr(before, name) != getattr(after, name) for name in names)
+
+
+def _record(before: Rollout, after: Rollout, decision: Decision, units: tuple[Seen, ...]) -> Record:
+    return Record(
+        seq=after.seq,
+        at_ms=after.updated_ms,
+        actor=CONTROLLER,
+        cause="evidence",
+        status=after.status,
+        step=after.step,
+        share_ppm=after.share_ppm,
+        tallies=deciding.tallies_of(before, units) if units else (),
+        crossings=after.crossings,
+        wealth=whole_wealth(after.evidence),
+        parts=tuple(
+            rail.part * seen.wealth for rail, seen in zip(GUARDRAILS, after.evidence, strict=True)
+        ),
+        decision=decision,
+    )
+
+
+def _to_cross_read(rollout: Rollout, places: list[Place]) -> tuple[str, ...]:
+    """Approved canary payments to be looked up through the baseline: all in step one."""
+    if rollout.status != "running":
+        return ()
+    percent = 100.0 if rollout.step == 0 else rollout.plan.cross_read_percent
+    limit = percent * PPM / 100
+    return tuple(
+        place.unit
+        for place in places
+        if place.canary
+        and place.approved
+        and number_of(f"cross {rollout.salt}", place.unit) < limit
+    )
+
+
+def _events(
+    world: World, before: Rollout, after: Rollout, decision: Decision
+) -> tuple[OutEvent, ...]:
+    kind = EVENTS.get(decision.kind)
+    if after.alarmed and not before.alarmed:
+        kind = "rollout.alarmed"
+    return () if kind is None else (event_of(world, after, kind, decision.reason),)
+
+
+def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent:
+    """An outgoing event about a rollout, for the operators' account."""
+    data = {
+        "object": "rollout",
+        "id": rollout.id,
+        "provider": rollout.provider,
+        "candidate": rollout.candidate,
+        "baseline": rollout.baseline,
+        "status": rollout.status,
+        "step_percent": rollout.step_percent,
+        "share_percent": rollout.share_ppm / PPM * 100,
+        "reason": reason,
+    }
+    return OutEvent(
+        id=world.new_id("evt"),
+        account=world.settings.watch_account,
+        payment_id="",
+        type=kind,
+        created_ms=world.store.now_ms(),
+        data=msgspec.json.encode(data),
+    )
+
+
+async def _rules_now(world: World) -> tuple[Rule, ...]:
+    row = await world.store.routing()
+    return row.rules or world.settled_rules()
+
+
+async def _rules_after(world: World, rollout: Rollout) -> tuple[Rule, ...]:
+    """The routing rules with the candidate promoted, within the rollout's condition."""
+    return promoted_rules(await _rules_now(world), rollout)
+
+
+def promoted_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...]:
+    """`rules` with all weight of the candidate's provider on the candidate, where the rollout's
+    condition holds; a rollout of everything replaces, one of a slice stands before the rest."""
+    *others, last = rules
+    if rollout.condition == last.condition:
+        return (*others, Rule(condition=last.condition, weights=_moved(last.weights, rollout)))
+    kept = [rule for rule in rules if rule.condition != rollout.condition]
+    return (Rule(condition=rollout.condition, weights=_moved(last.weights, rollout)), *kept)
+
+
+def _moved(weights: dict[str, float], rollout: Rollout) -> dict[str, float]:
+    mine = {n: w for n, w in weights.items() if n.partition("@")[0] == rollout.provider}
+    rest = {n: w for n, w in weights.items() if n not in mine}
+    idle = {name: 0.0 for name in mine if name != rollout.candidate}
+    return rest | {rollout.candidate: sum(mine.values())} | idle

@@ -1,0 +1,77 @@
+"""Cross-reading one canary payment: looked up through the baseline, compared, and corrected where
+the canary has misread it. A disagreement is for the controller, which rolls back at its next look.
+"""
+
+from typing import Final
+
+from tollkeeper.flows.ports import Job
+from tollkeeper.flows.recording import load, record
+from tollkeeper.flows.sending import ask, order_for
+from tollkeeper.flows.world import World
+from tollkeeper.kernel.errors import NotFound
+from tollkeeper.payments.misreading import corrected
+from tollkeeper.payments.outcome import Charge
+from tollkeeper.payments.payment import Books
+from tollkeeper.rollouts.crossing import disagreement
+from tollkeeper.rollouts.rollout import Rollout
+
+MAX_TRIES: Final = 8
+FIRST_PAUSE_MS: Final = 250
+ACTOR: Final = "cross-read"
+
+
+async def cross_read(world: World, job: Job) -> None:
+    """Runs one `cross_read` job, whose subject is `ROLLOUT|UNIT`."""
+    rollout_id, _, unit = job.subject.partition("|")
+    rollout = await world.store.load_rollout(rollout_id)
+    place = await world.store.place(rollout_id, unit)
+    if rollout is None or place is None or place[1] != "asked":
+        await world.store.finish_job(job)
+        return
+    verdict = await _compare(world, rollout, place[0])
+    if verdict is None and job.tries < MAX_TRIES:
+        pause_ms = FIRST_PAUSE_MS * 2**job.tries
+        await world.store.postpone_job(job, world.store.now_ms() + pause_ms)
+        return
+    await world.store.note_cross_read(rollout_id, unit, verdict or "unanswered")
+    world.stirred = True
+    await world.store.finish_job(job)
+
+
+async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | None:
+    """`agreed`, `disagreed`, `unanswered`, or `None` where it must be asked again."""
+    try:
+        books = await load(world, payment_id)
+    except NotFound:
+        return "unanswered"
+    payment = books.payment
+    if payment.provider_id is None or payment.integration != rollout.candidate:
+        return "unanswered"  # settled elsewhere: the canary says nothing about it any more
+    asked_ms = world.store.now_ms()
+    baseline = world.integration(rollout.baseline)
+    order = order_for(world, payment, books.attempts[0])
+    said = await ask(world, baseline, "lookup", order)
+    if said.charge is None or said.kind == "unknown":
+        return None
+    now = await load(world, payment_id)
+    if now.payment.seq != payment.seq or now.open_attempts():
+        return None
+    why = disagreement(payment, said.charge)
+    if why is None:
+        return "agreed"
+    await _correct(world, rollout, books, said.charge, why, asked_ms)
+    return "disagreed"
+
+
+async def _correct(
+    world: World, rollout: Rollout, books: Books, charge: Charge, why: str, asked_ms: int
+) -> None:
+    reader = rollout.baseline
+
+    def decide(current: Books) -> Books:
+        if current.payment.integration == reader:
+            return current
+        now_ms = world.store.now_ms()
+        return corrected(current, charge, reader, why, now_ms, asked_ms=asked_ms)
+
+    await record(world, books, decide, cause="payment.cross_read", actor=ACTOR)

@@ -1,0 +1,306 @@
+"""What operators do with rollouts: start, approve, abort, promote, roll back, stop, explain."""
+
+import itertools
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from tollkeeper.flows import routing
+from tollkeeper.flows.advance import VALID_MS, event_of, promoted_rules
+from tollkeeper.flows.world import World
+from tollkeeper.kernel.errors import Conflict, Fault, GateClosed, Invalid, NotFound, Unavailable
+from tollkeeper.rollouts import deciding
+from tollkeeper.rollouts.evidence import GUARDRAILS, begin, whole_wealth
+from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
+from tollkeeper.routing.routes import Condition, Facts, Rule
+
+TRIES: Final = 8
+PAGE: Final = 500
+ALL_NEEDED: Final = frozenset({"processing", "requires_action", "requires_capture"})
+
+
+async def begin_rollout(
+    world: World,
+    candidate: str,
+    plan: Plan,
+    *,
+    condition: Condition = Condition(),  # noqa: B008 - frozen
+    override: str = "",
+    actor: str,
+) -> Rollout:
+    """Starts a rollout, first in the shadow. Raises `Invalid`, `Conflict`, or `GateClosed` where
+    no passing check of the candidate stands and no reason overrides that."""
+    _check_plan(plan)
+    await routing.refresh(world)
+    baseline = _baseline(world, candidate, condition)
+    await _gate(world, candidate, override)
+    now_ms = world.store.now_ms()
+    rollout = start(
+        Rollout(
+            id=world.new_id("ro"),
+            provider=candidate.partition("@")[0],
+            candidate=candidate,
+            baseline=baseline,
+            salt=world.new_id("salt"),
+            condition=condition,
+            plan=plan,
+            status="shadow",
+            actor=actor,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+            valid_until_ms=now_ms + VALID_MS,
+            override=override,
+            seq=1,
+            waiting="the controller has not looked yet",
+        )
+    )
+    detail = f"{candidate} against {baseline}" + (
+        f"; gate overridden: {override}" if override else ""
+    )
+    record = _record(rollout, actor, "started: " + detail)
+    event = event_of(world, rollout, "rollout.started", detail)
+    if not await world.store.insert_rollout(rollout, record, event):
+        raise Conflict(f"another rollout of {rollout.provider} is running; end it first")
+    await routing.refresh(world)
+    return rollout
+
+
+def _check_plan(plan: Plan) -> None:
+    steps = plan.steps_percent
+    faults = []
+    rising = all(a < b for a, b in itertools.pairwise(steps))
+    if not steps or not rising or not 0 < steps[0] <= 100 or steps[-1] > 100:
+        faults.append(Fault("/steps_percent", "rising numbers above 0, the last at most 100"))
+    elif steps[0] == 100:
+        faults.append(Fault("/steps_percent", "100 at once leaves no baseline to compare with"))
+    if not 0 < plan.alpha <= 0.1:
+        faults.append(Fault("/alpha", "above 0 and at most 0.1"))
+    if wrong := set(plan.pause_at) - set(steps):
+        faults.append(Fault("/pause_at", f"{min(wrong):g} is no step"))
+    if not 0 < plan.floor_percent <= 100:
+        faults.append(Fault("/floor_percent", "above 0 and at most 100"))
+    if plan.dwell_seconds < 0 or plan.limit_seconds <= 0 or plan.shadow_payments < 0:
+        faults.append(Fault("", "no time and no count may be negative"))
+    if faults:
+        raise Invalid(f"{faults[0].pointer}: {faults[0].detail}", faults=tuple(faults))
+
+
+def _baseline(world: World, candidate: str, condition: Condition) -> str:
+    """The heaviest version of the provider where the condition holds; it must not be the candidate
+    itself, nor may that carry traffic already."""
+    if candidate not in world.installed:
+        known = ", ".join(sorted(world.installed))
+        raise Invalid(f"{candidate} is not installed; installed: {known}")
+    facts = Facts(
+        unit="", payment_id="", currency=condition.currency or "",
+        account=condition.account or "", country=condition.country,
+    )  # fmt: skip
+    provider = candidate.partition("@")[0]
+    mine = {
+        name: weight
+        for name, weight in world.routes.weights_for(facts).items()
+        if name.partition("@")[0] == provider and weight > 0
+    }
+    if candidate in mine:
+        raise Conflict(f"{candidate} carries {mine[candidate]:g} % of the traffic already")
+    if not mine:
+        raise Conflict(f"no version of {provider} carries traffic, so there is no baseline")
+    return max(mine, key=lambda name: mine[name])
+
+
+async def _gate(world: World, candidate: str, override: str) -> None:
+    if override:
+        return
+    provider = candidate.partition("@")[0]
+    seen = await world.store.list_descriptions(provider, 1)
+    if not seen:
+        raise GateClosed(f"no description of {provider} was ever checked")
+    verdicts = msgspec.json.decode(seen[0].verdicts, type=dict[str, dict[str, object]])
+    said = verdicts.get(candidate)
+    if said is None:
+        raise GateClosed(f"{candidate} was not checked against {provider}'s newest description")
+    if not said["compatible"]:
+        raise GateClosed(f"{provider}'s newest description breaks {candidate}")
+
+
+async def load_rollout(world: World, rollout_id: str) -> Rollout:
+    """One rollout; `NotFound` where there is none."""
+    found = await world.store.load_rollout(rollout_id)
+    if found is None:
+        raise NotFound(f"no rollout {rollout_id}")
+    return found
+
+
+async def approve(world: World, rollout_id: str, *, actor: str) -> Rollout:
+    """Opens the gate at the present step; the evidence still decides."""
+
+    def change(rollout: Rollout) -> Rollout:
+        _must_be_active(rollout)
+        steps = (*rollout.approved_steps, rollout.step)
+        return replace(rollout, approved_steps=tuple(sorted(set(steps))))
+
+    return await _command(world, rollout_id, change, actor, "approved")
+
+
+async def abort(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
+    """Ends a rollout; the candidate takes nobody any more."""
+
+    def change(rollout: Rollout) -> Rollout:
+        _must_be_active(rollout)
+        return deciding.ended(rollout, "aborted", reason or "aborted by an operator")
+
+    return await _command(world, rollout_id, change, actor, "aborted", event="rollout.ended")
+
+
+async def promote(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
+    """Promotes without waiting for the evidence, on an operator's word."""
+    rows = await world.store.routing()
+    rules = rows.rules or world.settled_rules()
+
+    def change(rollout: Rollout) -> Rollout:
+        _must_be_active(rollout)
+        after = deciding.promoted(rollout, reason, world.store.now_ms())
+        return replace(after, rules_before=rules)
+
+    rollout = await load_rollout(world, rollout_id)
+    return await _command(
+        world, rollout_id, change, actor, f"promoted: {reason}",
+        event="rollout.promoted", rules=promoted_rules(rules, rollout),
+    )  # fmt: skip
+
+
+async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
+    """Takes the candidate out, also after it was promoted: the routes from before stand again."""
+    rollout = await load_rollout(world, rollout_id)
+    rules = rollout.rules_before if rollout.status == "promoted" else None
+    if rollout.status == "promoted":
+        later = [r for r in await world.store.list_rollouts(PAGE) if r.provider == rollout.provider]
+        newest = next((r for r in later if r.status == "promoted"), None)
+        if newest is not None and newest.id != rollout.id:
+            raise Conflict(f"{newest.id} was promoted after it; roll that back first")
+
+    def change(rollout: Rollout) -> Rollout:
+        if rollout.status not in ACTIVE | {"promoted"}:
+            raise Conflict(f"the rollout is {rollout.status}")
+        after = deciding.ended(rollout, "rolled_back", reason or "rolled back by an operator")
+        return replace(after, watch=None)
+
+    return await _command(
+        world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back", rules=rules
+    )
+
+
+async def stop_all(world: World, *, reason: str, actor: str) -> list[Rollout]:
+    """The kill switch: every candidate that is on its way takes nobody any more."""
+    stopped = []
+    for rollout in await world.store.list_rollouts(PAGE):
+        if rollout.status not in ACTIVE:
+            continue
+
+        def change(current: Rollout) -> Rollout:
+            if current.status not in ACTIVE:
+                return current
+            return deciding.ended(current, "stopped", reason or "the kill switch")
+
+        stopped.append(
+            await _command(world, rollout.id, change, actor, "stopped", event="rollout.ended")
+        )
+    return stopped
+
+
+def _must_be_active(rollout: Rollout) -> None:
+    if rollout.status not in ACTIVE:
+        raise Conflict(f"the rollout is {rollout.status}")
+
+
+async def _command(
+    world: World,
+    rollout_id: str,
+    change: Callable[[Rollout], Rollout],
+    actor: str,
+    detail: str,
+    *,
+    event: str = "",
+    rules: tuple[Rule, ...] | None = None,
+) -> Rollout:
+    """Applies an operator's change to the rollout as it is, whatever the controller does beside."""
+    for _ in range(TRIES):
+        before = await load_rollout(world, rollout_id)
+        after = change(before)
+        now_ms = world.store.now_ms()
+        after = replace(after, revision=before.revision + 1, seq=before.seq + 1, updated_ms=now_ms)
+        events = (event_of(world, after, event, after.reason),) if event else ()
+        said = (
+            f"{detail}: {after.reason}" if after.reason and after.reason not in detail else detail
+        )
+        record = _record(after, actor, said)
+        if await world.store.save_rollout(None, after, record=record, events=events, rules=rules):
+            await routing.refresh(world)
+            return after
+    raise Unavailable(f"rollout {rollout_id} is being changed by too many at once")
+
+
+def _record(rollout: Rollout, actor: str, detail: str) -> Record:
+    return Record(
+        seq=rollout.seq,
+        at_ms=rollout.updated_ms,
+        actor=actor,
+        cause="command",
+        status=rollout.status,
+        step=rollout.step,
+        share_ppm=rollout.share_ppm,
+        crossings=rollout.crossings,
+        wealth=whole_wealth(rollout.evidence),
+        detail=detail,
+    )
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollout, its records, and whether the evidence computed again from them is the same."""
+
+    rollout: Rollout
+    records: list[Record]
+    shadows: list[tuple[str, str]]
+    recomputed_wealth: float
+    same: bool
+
+
+async def explain(world: World, rollout_id: str) -> Explained:
+    """Why a rollout is where it is; the evidence is computed again from the stored counts."""
+    rollout = await load_rollout(world, rollout_id)
+    records = await all_records(world, rollout_id)
+    again = replace(start(rollout), status="running", evidence=tuple(begin(r) for r in GUARDRAILS))
+    worth: list[bool] = []
+    for record in records:
+        if record.tallies and record.status != "promoted":
+            again = deciding.count(again, record.tallies)
+            worth.append(whole_wealth(again.evidence) == record.wealth)
+        elif record.tallies and record.decision is not None and record.decision.kind == "promote":
+            again = deciding.count(again, record.tallies)
+    return Explained(
+        rollout=rollout,
+        records=records,
+        shadows=await world.store.list_shadows(rollout_id, PAGE),
+        recomputed_wealth=whole_wealth(again.evidence),
+        same=all(worth) and again.evidence == rollout.evidence,
+    )
+
+
+async def all_records(world: World, rollout_id: str) -> list[Record]:
+    """Every record, oldest first."""
+    found: list[Record] = []
+    while page := await world.store.list_records(rollout_id, found[-1].seq if found else 0, PAGE):
+        found += page
+    return found
+
+
+async def needed_by(world: World, integration: str) -> dict[str, int]:
+    """How many payments still need a version: undecided ones, and open authorizations."""
+    found: dict[str, int] = {}
+    for (status, known), count in sorted((await world.store.needed(integration)).items()):
+        if status in ALL_NEEDED or not known:
+            name = status if known else f"{status}, outcome unknown"
+            found[name] = found.get(name, 0) + count
+    return found

@@ -1,0 +1,50 @@
+"""What this replica acts on: read from the store when it has changed, and kept while it is away."""
+
+from typing import Final
+
+from tollkeeper.flows.world import World
+from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.rollouts.rollout import Rollout
+from tollkeeper.routing.routes import Canary, Routes
+
+POLL_SECONDS: Final = 0.25
+"""A quarter of what a change may take to reach every replica."""
+
+COUNTED_PER_OUTSTANDING: Final = 100
+
+
+async def refresh(world: World) -> None:
+    """Reads the routes anew."""
+    row = await world.store.routing()
+    rules = row.rules or world.settled_rules()
+    canaries = tuple(canary_of(rollout) for rollout in row.rollouts)
+    world.act_on(Routes(rules=rules, canaries=canaries, revision=row.revision))
+
+
+async def follow(world: World) -> None:
+    """Keeps the routes at most a poll behind the store; ends with its task. While the store is
+    away the last ones stand, and a canary's share runs out by itself."""
+    while True:
+        try:
+            if await world.store.routing_revision() != world.routes.revision:
+                await refresh(world)
+        except (StoreDoubt, Unavailable):
+            pass
+        await world.clock.sleep(POLL_SECONDS)
+
+
+def canary_of(rollout: Rollout) -> Canary:
+    """What replicas need to know of a rollout; the more was counted, the more may be open."""
+    more = rollout.canary_seen // COUNTED_PER_OUTSTANDING
+    return Canary(
+        rollout_id=rollout.id,
+        candidate=rollout.candidate,
+        salt=rollout.salt,
+        condition=rollout.condition,
+        share_ppm=rollout.share_ppm,
+        status=rollout.status,
+        valid_until_ms=rollout.valid_until_ms,
+        keep=rollout.plan.orphaned == "keep",
+        most_outstanding=rollout.plan.most_outstanding + more,
+        considered_ms=rollout.updated_ms,
+    )

@@ -1,0 +1,1 @@
+"""Rollouts: a new integration version earns its traffic. Pure: values, tables, decisions."""

@@ -1,0 +1,104 @@
+"""A certificate that the candidate is not worse than the baseline by more than a margin.
+
+The null is now "it is worse by at least `margin`": the chance of a bad unit is p on the baseline
+and at least p + margin on the canary, for a p that may be another for each unit. Seen with its
+arm, one unit has four possible results, and the null's distributions over them are a convex set.
+With an alternative (p1, q1) guessed from earlier units, let p0 be the point that minimises
+
+    share KL(q1 || p0 + margin) + (1 - share) KL(p1 || p0)
+
+Then alternative over (p0, p0 + margin) is an e-value for the whole null: the reverse information
+projection onto a convex set makes one. Their product is a test martingale; at 1/0.05 the null is
+rejected, and by Ville's inequality a bad candidate is certified with probability at most 0.05,
+whenever one looks.
+
+Sources: Gruenwald, de Heide and Koolen, "Safe testing" (2024), for the projection; Turner, Ly and
+Gruenwald, "Generic e-variables for exact sequential k-sample tests" (2024), for two arms.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from tollkeeper.rollouts.tally import Tally
+
+LEVEL: Final = 0.05
+"""The probability with which a candidate that is worse by the margin may be certified, at most."""
+
+HALVINGS: Final = 60
+TINY: Final = 1e-9
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """The evidence that the candidate's excess is below `margin` (a rate, 0.005 is half a
+    point). `log_wealth` is a natural logarithm; 0 is the start."""
+
+    margin: float
+    log_wealth: float = 0.0
+    peak: float = 0.0
+    baseline_ok: int = 0
+    baseline_bad: int = 0
+    canary_ok: int = 0
+    canary_bad: int = 0
+
+    @property
+    def granted(self) -> bool:
+        """Whether it was ever shown; what was shown once stays shown."""
+        return self.peak >= math.log(1 / LEVEL)
+
+
+def attest(
+    certificate: Certificate, tallies: Iterable[Tally], *, prior: float, strength: float
+) -> Certificate:
+    """The certificate after a batch. `prior` and `strength`: the rate believed before anything was
+    seen, and by how many units it is outweighed."""
+    tallies = tuple(tallies)
+    after = certificate
+    believed = (
+        (after.baseline_bad + after.canary_bad + prior * strength)
+        / (after.baseline_bad + after.baseline_ok + after.canary_bad + after.canary_ok + strength)
+    )  # fmt: skip
+    log = certificate.log_wealth
+    for one in tallies:
+        log += _log_factor(believed, certificate.margin, one)
+    return Certificate(
+        margin=certificate.margin,
+        log_wealth=log,
+        peak=max(certificate.peak, log),
+        baseline_ok=after.baseline_ok + sum(t.baseline_ok for t in tallies),
+        baseline_bad=after.baseline_bad + sum(t.baseline_bad for t in tallies),
+        canary_ok=after.canary_ok + sum(t.canary_ok for t in tallies),
+        canary_bad=after.canary_bad + sum(t.canary_bad for t in tallies),
+    )
+
+
+def _log_factor(believed: float, margin: float, one: Tally) -> float:
+    if not one.share_ppm or one.share_ppm >= 1_000_000:
+        return 0.0
+    alternative = min(max(believed, TINY), 1 - margin - TINY)
+    baseline = projected(alternative, alternative, margin, one.share)
+    canary = baseline + margin
+    return (
+        one.canary_bad * math.log(alternative / canary)
+        + one.canary_ok * math.log((1 - alternative) / (1 - canary))
+        + one.baseline_bad * math.log(alternative / baseline)
+        + one.baseline_ok * math.log((1 - alternative) / (1 - baseline))
+    )
+
+
+def projected(baseline: float, canary: float, margin: float, share: float) -> float:
+    """The null's baseline rate nearest to an alternative of (`baseline`, `canary`), found by
+    halving: the derivative of the divergence rises with it."""
+    low, high = 0.0, 1 - margin
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if not TINY < middle < 1 - margin - TINY:
+            break
+        rate = middle + margin
+        slope = share * (rate - canary) / (rate * (1 - rate)) + (1 - share) * (
+            middle - baseline
+        ) / (middle * (1 - middle))
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return max(min((low + high) / 2, 1 - margin - TINY), TINY)

@@ -1,0 +1,311 @@
+"""Deciding: from a rollout and what was newly counted to the rollout after it, as one table.
+
+Law: waiting, for whatever, never switches rollback off; no data decides nothing; an undecided
+rollout is never promoted. The same numbers give the same decision, so that it can be explained.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from tollkeeper.rollouts.afterwards import begin_watch, observe
+from tollkeeper.rollouts.certificate import attest
+from tollkeeper.rollouts.evidence import (
+    GUARDRAILS,
+    LATENCY,
+    Evidence,
+    add,
+    expected_harm,
+    whole_wealth,
+)
+from tollkeeper.rollouts.rollout import Crossings, Decision, Rollout, Shadows, Status, ppm
+from tollkeeper.rollouts.tally import PPM, Tally, tally
+
+SUSPECT: Final = 0.02
+"""Expected excess failures, as a rate, above which the canary's share drops to its floor; it comes
+back below half of it."""
+
+HARMFUL: Final = ("failure", "contract", "decline")
+HISTORY: Final = 200
+"""Baseline latencies that the limits of the latency guardrails are taken from."""
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit whose first attempt has been decided, or was lost with its process."""
+
+    share_ppm: int
+    canary: bool
+    failed: bool
+    unreadable: bool
+    declined: bool
+    latency_ms: int
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """What came since the last look: units, and how all cross-reads and shadow readings stand."""
+
+    units: tuple[Seen, ...] = ()
+    crossings: Crossings = Crossings()
+    shadows: Shadows = Shadows()
+
+
+def tallies_of(rollout: Rollout, units: tuple[Seen, ...]) -> tuple[tuple[Tally, ...], ...]:
+    """The units as tallies, one tuple a guardrail. Latency counts once there are limits."""
+    found = [
+        tally((u.share_ppm, u.canary, u.failed) for u in units),
+        tally((u.share_ppm, u.canary, u.unreadable) for u in units),
+        tally((u.share_ppm, u.canary, u.declined) for u in units),
+    ]
+    for number in range(len(LATENCY)):
+        if number >= len(rollout.limits_ms):
+            found.append(())
+            continue
+        limit = rollout.limits_ms[number]
+        found.append(tally((u.share_ppm, u.canary, u.latency_ms > limit) for u in units))
+    return tuple(found)
+
+
+def count(rollout: Rollout, tallies: tuple[tuple[Tally, ...], ...]) -> Rollout:
+    """The rollout with its evidence and certificates after `tallies`."""
+    if not tallies:
+        return rollout
+    if rollout.status == "promoted" and rollout.watch is not None:
+        bad = sum(t.canary_bad for t in tallies[0])
+        ok = sum(t.canary_ok for t in tallies[0])
+        return replace(rollout, watch=observe(rollout.watch, ok=ok, bad=bad))
+    rail = GUARDRAILS[0]
+    evidence = tuple(
+        add(rail, seen, new)
+        for rail, seen, new in zip(GUARDRAILS, rollout.evidence, tallies, strict=True)
+    )
+    certificates = tuple(
+        attest(one, tallies[0], prior=rail.prior, strength=rail.strength)
+        for one in rollout.certificates
+    )
+    return replace(rollout, evidence=evidence, certificates=certificates)
+
+
+def learned(rollout: Rollout, units: tuple[Seen, ...]) -> Rollout:
+    """The rollout with the baseline's newest latencies in its history; full, it sets the limits."""
+    if rollout.limits_ms:
+        return rollout
+    history = (*rollout.history, *(u.latency_ms for u in units if not u.canary))[:HISTORY]
+    if len(history) < HISTORY:
+        return replace(rollout, history=history)
+    ordered = sorted(history)
+    limits = tuple(ordered[min(math.ceil(q * HISTORY), HISTORY - 1)] for q in LATENCY.values())
+    return replace(rollout, history=(), limits_ms=limits)
+
+
+def advance(rollout: Rollout, counted: Counted, now_ms: int) -> tuple[Rollout, Decision]:
+    """The rollout after one look at what was counted, and the decision that it came to."""
+    tallies = tallies_of(rollout, counted.units)
+    after = count(rollout, tallies if counted.units else ())
+    after = replace(after, crossings=counted.crossings, shadows=counted.shadows)
+    if rollout.status == "running":
+        after = learned(after, counted.units)
+    decision = decide(after, now_ms)
+    return _moved(after, decision, now_ms), decision
+
+
+def decide(rollout: Rollout, now_ms: int) -> Decision:
+    """The first row of the table that has something to say."""
+    for rule in RULES:
+        decision = rule(rollout, now_ms)
+        if decision is not None:
+            return decision
+    raise AssertionError("the last rule always speaks")
+
+
+def _ended(rollout: Rollout, _: int) -> Decision | None:
+    if rollout.status in {"shadow", "running"}:
+        return None
+    return _hold(f"the rollout is {rollout.status}")
+
+
+def _misread(rollout: Rollout, _: int) -> Decision | None:
+    wrong = rollout.crossings.disagreed
+    if not wrong:
+        return None
+    return Decision(
+        kind="roll_back",
+        reason=f"cross-read: the baseline sees {wrong} of the canary's payments otherwise",
+    )
+
+
+def _worse(rollout: Rollout, _: int) -> Decision | None:
+    wealth, boundary = whole_wealth(rollout.evidence), 1 / rollout.plan.alpha
+    if wealth < boundary:
+        return None
+    rail, seen = max(
+        zip(GUARDRAILS, rollout.evidence, strict=True),
+        key=lambda item: item[0].part * item[1].wealth,
+    )
+    return Decision(
+        kind="roll_back",
+        reason=f"{rail.name}: {seen.canary_bad} of {seen.canary_bad + seen.canary_ok} canary "
+        f"payments against {seen.baseline_bad} of {seen.baseline_bad + seen.baseline_ok} of the "
+        f"baseline's; evidence {wealth:.3g}, boundary {boundary:.3g}",
+    )
+
+
+def _time_is_up(rollout: Rollout, now_ms: int) -> Decision | None:
+    limit_s = rollout.plan.limit_seconds
+    if now_ms - rollout.created_ms < limit_s * 1000:
+        return None
+    return Decision(kind="inconclusive", reason=f"nothing was shown within {limit_s:g} s")
+
+
+def _shadowing(rollout: Rollout, now_ms: int) -> Decision | None:
+    if rollout.status != "shadow":
+        return None
+    plan, seen = rollout.plan, rollout.shadows
+    waited = now_ms - rollout.created_ms >= plan.shadow_seconds * 1000
+    if seen.computed < plan.shadow_payments and not waited:
+        return _hold(f"shadow: {seen.computed} of {plan.shadow_payments} replies read again")
+    return Decision(kind="advance", reason=_shadow_says(seen))
+
+
+def _shadow_says(seen: Shadows) -> str:
+    if not seen.computed:
+        return "shadow: nothing could be computed, so nothing is known from it"
+    return f"shadow: {seen.differing} of {seen.computed} replies were read otherwise"
+
+
+def _too_early(rollout: Rollout, now_ms: int) -> Decision | None:
+    left_ms = rollout.step_began_ms + rollout.plan.dwell_seconds * 1000 - now_ms
+    return (
+        _hold(f"step {rollout.step_percent:g} %: {left_ms / 1000:.0f} s to stay")
+        if (left_ms > 0)
+        else None
+    )
+
+
+def _suspicious(rollout: Rollout, _: int) -> Decision | None:
+    if not rollout.cautious:
+        return None
+    return _hold(
+        f"held at {rollout.share_ppm / PPM:.2%} until {harm_of(rollout.evidence):.1%} of expected "
+        f"excess failures falls below {SUSPECT / 2:.1%}"
+    )
+
+
+def _not_cross_read(rollout: Rollout, _: int) -> Decision | None:
+    seen = rollout.crossings
+    if seen.agreed:
+        return None
+    return _hold(f"no canary payment was read through the baseline yet ({seen.asked} asked)")
+
+
+def _not_certified(rollout: Rollout, _: int) -> Decision | None:
+    following = rollout.next_percent
+    if following is None:
+        return _hold(f"the plan ends at {rollout.step_percent:g} %")
+    certificate = rollout.certificates[rollout.step]
+    if certificate.granted:
+        return None
+    shown = math.exp(min(certificate.peak, 50))
+    return _hold(
+        f"for {following:g} % an excess of {certificate.margin:.1%} must be excluded: evidence "
+        f"{shown:.3g} of 20, {rollout.canary_seen} canary payments"
+    )
+
+
+def _gate(rollout: Rollout, _: int) -> Decision | None:
+    if rollout.step_percent not in rollout.plan.pause_at or rollout.step in rollout.approved_steps:
+        return None
+    return _hold(f"waits at {rollout.step_percent:g} % for an operator's approval")
+
+
+def _go(rollout: Rollout, _: int) -> Decision | None:
+    following = rollout.next_percent
+    assert following is not None, "a rollout that goes has a next step"
+    margin = rollout.certificates[rollout.step].margin
+    why = f"an excess of {margin:.1%} is excluded after {rollout.canary_seen} canary payments"
+    if following >= 100:
+        return Decision(kind="promote", reason=why)
+    return Decision(kind="advance", reason=f"to {following:g} %: {why}")
+
+
+RULES: Final[tuple[Callable[[Rollout, int], Decision | None], ...]] = (
+    _ended,
+    _misread,
+    _worse,
+    _time_is_up,
+    _shadowing,
+    _too_early,
+    _suspicious,
+    _not_cross_read,
+    _not_certified,
+    _gate,
+    _go,
+)
+"""In this order; those that take the candidate out stand before those that wait."""
+
+
+def _hold(reason: str) -> Decision:
+    return Decision(kind="hold", reason=reason)
+
+
+def harm_of(evidence: tuple[Evidence, ...]) -> float:
+    """The expected excess failure rate, by the worst of the guardrails that count harm."""
+    return max(
+        expected_harm(rail, seen)
+        for rail, seen in zip(GUARDRAILS, evidence, strict=True)
+        if rail.name in HARMFUL
+    )
+
+
+def _moved(rollout: Rollout, decision: Decision, now_ms: int) -> Rollout:
+    """The rollout after its decision."""
+    if decision.kind == "roll_back":
+        return ended(rollout, "rolled_back", decision.reason)
+    if decision.kind == "inconclusive":
+        return ended(rollout, "inconclusive", decision.reason)
+    if decision.kind == "promote":
+        return promoted(rollout, decision.reason, now_ms)
+    if rollout.status == "promoted":
+        watch = rollout.watch
+        return replace(rollout, alarmed=watch is not None and watch.alarmed)
+    if rollout.status not in {"shadow", "running"}:
+        return rollout
+    if decision.kind == "advance":
+        step = 0 if rollout.status == "shadow" else rollout.step + 1
+        rollout = replace(rollout, status="running", step=step, step_began_ms=now_ms)
+    rollout = replace(rollout, waiting=decision.reason)
+    return in_force(rollout) if rollout.status == "running" else rollout
+
+
+def in_force(rollout: Rollout) -> Rollout:
+    """The rollout with the share that its evidence allows now."""
+    harm = harm_of(rollout.evidence)
+    cautious = harm > (SUSPECT / 2 if rollout.cautious else SUSPECT)
+    percent = rollout.step_percent
+    if cautious:
+        percent = min(percent, rollout.plan.floor_percent)
+    return replace(rollout, cautious=cautious, share_ppm=ppm(percent))
+
+
+def ended(rollout: Rollout, status: Status, reason: str) -> Rollout:
+    """The rollout with the candidate taken out."""
+    return replace(rollout, status=status, share_ppm=0, reason=reason, waiting="")
+
+
+def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
+    """The rollout with the candidate at all of its traffic, and watched from now on."""
+    seen = rollout.evidence[0]
+    bad = seen.baseline_bad + seen.canary_bad
+    whole = bad + seen.baseline_ok + seen.canary_ok
+    return replace(
+        rollout,
+        status="promoted",
+        share_ppm=PPM,
+        step=len(rollout.plan.steps_percent) - 1,
+        step_began_ms=now_ms,
+        reason=reason,
+        waiting="",
+        watch=begin_watch(bad, whole),
+    )

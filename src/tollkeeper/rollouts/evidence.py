@@ -1,0 +1,246 @@
+"""Evidence against a canary that may be looked at after every payment: a randomisation e-process.
+
+The null is "the candidate is no worse, whatever the shared failure rate does". Only the random
+assignment is trusted: a unit became a canary with probability `share`, whatever would come of it.
+
+For each kind of excess failure `d` that a bad candidate might add, with `p` an estimate of the
+baseline's rate made from *earlier* baseline units only, `q = 1 - (1-p)(1-d)` and
+`m = share q + (1 - share) p`, one unit multiplies the stake on that kind by
+
+    canary bad     q/m        canary ok     (1-q)/(1-m)
+    baseline bad   p/m        baseline ok   (1-p)/(1-m)
+
+Given what becomes of a unit and the past, under the null its arm is a coin with probability
+`share`: bad happens with some rate r on either arm, and the factor's mean is
+`r (share q + (1-share) p)/m + (1-r) (share (1-q) + (1-share) (1-p))/(1-m) = 1`, whatever r is; a
+candidate that is better makes it smaller, since q >= p. So `wealth = cash + sum of stakes` is a
+test martingale, and by Ville's inequality P(wealth ever reaches 1/alpha) <= alpha: one may look
+after every unit. Several guardrails hold parts of one wealth (a mean of martingales is one), which
+is never weaker than giving each its part of alpha.
+
+Assumptions: one unit a sticky customer (their payments share a fate); `p`, the shares and what is
+staked depend on the past alone; results that arrive late arrive alike on both arms, or the number
+that is outstanding is capped. Within one tally `p` stands still, as the batch came at once.
+
+Sources: Ville 1939; Shafer, "Testing by betting" (2021); Lindon, Sanden and Shirikian, "Rapid
+regression detection in software deployments through sequential testing" (2022), for the setting;
+Waudby-Smith and Ramdas (2024) for betting with a mixture. The stakes were tuned in
+`bench/canary.py`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from tollkeeper.rollouts.tally import Tally
+
+MAX_RATE: Final = 0.99
+MAX_LOG: Final = 600.0
+"""Above this a stake would overflow; the boundary is passed long before."""
+
+TINY_BELIEF: Final = 1e-12
+FRESH_BELIEF: Final = 0.002
+"""The part of the beliefs that begins anew after a bad canary unit, for faults that start late."""
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """An excess failure that is staked on: `relative` times the baseline's rate plus `absolute`."""
+
+    stake: float
+    relative: float
+    absolute: float
+
+
+class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
+    """What is watched, and how wealth is laid out on it.
+
+    `part`: of the whole wealth, and so of alpha. `prior`: the baseline's rate before anything was
+    seen, believed as `strength` units are. `causes`' stakes and `cash` sum to 1. `restake`: the
+    part of the cash that is staked anew after each bad canary unit, for faults that start late.
+    """
+
+    name: str
+    part: float
+    prior: float
+    strength: float
+    causes: tuple[Cause, ...]
+    cash: float
+    restake: float
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What one guardrail has seen and what its wealth is now, where 1 was the start.
+
+    `beliefs` are probabilities of the causes, the rest is that of no cause: for the throttle alone,
+    whose rule may be any that depends on the past; no decision reads them.
+    """
+
+    cash: float
+    stakes: tuple[float, ...]
+    beliefs: tuple[float, ...]
+    baseline_ok: int = 0
+    baseline_bad: int = 0
+    canary_ok: int = 0
+    canary_bad: int = 0
+    peak: float = 1.0
+
+    @property
+    def wealth(self) -> float:
+        """The evidence against the candidate; under the null its mean never exceeds 1."""
+        return self.cash + math.fsum(self.stakes)
+
+
+_TECHNICAL: Final = (
+    Cause(0.07, 1.0, 0.0),
+    Cause(0.08, 4.0, 0.0),
+    Cause(0.10, 0.0, 0.04),
+    Cause(0.15, 0.0, 0.20),
+    Cause(0.50, 0.0, 0.80),
+)
+_DECLINES: Final = (
+    Cause(0.15, 0.25, 0.0),
+    Cause(0.15, 0.50, 0.0),
+    Cause(0.20, 1.00, 0.0),
+    Cause(0.20, 0.0, 0.20),
+    Cause(0.20, 0.0, 0.80),
+)
+_SLOWNESS: Final = (Cause(0.3, 0.5, 0.0), Cause(0.3, 0.0, 0.4), Cause(0.3, 0.0, 0.9))
+
+GUARDRAILS: Final = (
+    Guardrail(
+        name="failure", part=0.5, prior=0.005, strength=100, causes=_TECHNICAL,
+        cash=0.1, restake=0.02,
+    ),
+    Guardrail(
+        name="contract", part=0.2, prior=1e-5, strength=10_000, causes=_TECHNICAL,
+        cash=0.1, restake=0.02,
+    ),
+    Guardrail(
+        name="decline", part=0.15, prior=0.1, strength=20, causes=_DECLINES,
+        cash=0.1, restake=0.02,
+    ),
+    Guardrail(
+        name="slower_than_p50", part=0.05, prior=0.5, strength=100, causes=_SLOWNESS,
+        cash=0.1, restake=0.01,
+    ),
+    Guardrail(
+        name="slower_than_p80", part=0.05, prior=0.2, strength=100, causes=_SLOWNESS,
+        cash=0.1, restake=0.01,
+    ),
+    Guardrail(
+        name="slower_than_p95", part=0.05, prior=0.05, strength=100, causes=_SLOWNESS,
+        cash=0.1, restake=0.01,
+    ),
+)  # fmt: skip
+"""What every rollout watches; the parts sum to 1. Origin of the figures: `bench/canary.py`."""
+
+LATENCY: Final = {"slower_than_p50": 0.5, "slower_than_p80": 0.8, "slower_than_p95": 0.95}
+"""Guardrails of latency, and the quantile of the baseline's history that each compares with."""
+
+
+def begin(guardrail: Guardrail) -> Evidence:
+    """The wealth before anything was seen."""
+    stakes = tuple(cause.stake for cause in guardrail.causes)
+    return Evidence(cash=guardrail.cash, stakes=stakes, beliefs=stakes)
+
+
+def baseline_rate(guardrail: Guardrail, seen: Evidence) -> float:
+    """The estimate of the baseline's rate from what was seen so far, between 0 and 1."""
+    bad = seen.baseline_bad + guardrail.prior * guardrail.strength
+    return bad / (seen.baseline_ok + seen.baseline_bad + guardrail.strength)
+
+
+def add(guardrail: Guardrail, seen: Evidence, tallies: Iterable[Tally]) -> Evidence:
+    """The evidence after a batch. Tallies of several shares are of the same moment: the estimate
+    of the baseline's rate stands still over all of them."""
+    rate = baseline_rate(guardrail, seen)
+    tallies = tuple(tallies)
+    stakes = [
+        stake * _factor(rate, excess(cause, rate), tallies)
+        for stake, cause in zip(seen.stakes, guardrail.causes, strict=True)
+    ]
+    cash, stakes = _restaked(guardrail, seen.cash, stakes, sum(t.canary_bad for t in tallies))
+    after = Evidence(
+        cash=cash,
+        stakes=tuple(stakes),
+        beliefs=_believed(guardrail, seen, rate, tallies),
+        baseline_ok=seen.baseline_ok + sum(t.baseline_ok for t in tallies),
+        baseline_bad=seen.baseline_bad + sum(t.baseline_bad for t in tallies),
+        canary_ok=seen.canary_ok + sum(t.canary_ok for t in tallies),
+        canary_bad=seen.canary_bad + sum(t.canary_bad for t in tallies),
+    )
+    return msgspec.structs.replace(after, peak=max(seen.peak, after.wealth))
+
+
+def excess(cause: Cause, rate: float) -> float:
+    """The excess failure rate that `cause` stakes on, where the baseline fails at `rate`."""
+    return min(cause.relative * rate + cause.absolute, MAX_RATE)
+
+
+def _factor(rate: float, excess_rate: float, tallies: Sequence[Tally]) -> float:
+    canary = 1 - (1 - rate) * (1 - excess_rate)
+    log = 0.0
+    for one in tallies:
+        if not one.share_ppm:
+            continue  # nobody could become a canary: the arm says nothing
+        mixed = one.share * canary + (1 - one.share) * rate
+        log += one.canary_bad * math.log(canary / mixed)
+        log += one.canary_ok * math.log((1 - canary) / (1 - mixed))
+        log += one.baseline_bad * math.log(rate / mixed)
+        log += one.baseline_ok * math.log((1 - rate) / (1 - mixed))
+    return math.exp(min(log, MAX_LOG))
+
+
+def _restaked(
+    guardrail: Guardrail, cash: float, stakes: list[float], bad: int
+) -> tuple[float, list[float]]:
+    """Some of the cash goes back on the table after bad canary units, for what comes next."""
+    if not bad:
+        return cash, stakes
+    staked = cash * (1 - (1 - guardrail.restake) ** bad)
+    whole = math.fsum(c.stake for c in guardrail.causes)
+    anew = [
+        stake + staked * cause.stake / whole
+        for stake, cause in zip(stakes, guardrail.causes, strict=True)
+    ]
+    return cash - staked, anew
+
+
+def _believed(
+    guardrail: Guardrail, seen: Evidence, rate: float, tallies: Sequence[Tally]
+) -> tuple[float, ...]:
+    """Bayes over the canary's own results. The wealth forgets a cause slowly where nothing fails on
+    either arm, since then the arms say little; the canary's successes say it at once."""
+    bad, ok = sum(t.canary_bad for t in tallies), sum(t.canary_ok for t in tallies)
+    if not bad and not ok:
+        return seen.beliefs
+    none = max(1 - math.fsum(seen.beliefs), TINY_BELIEF)
+    weighed = []
+    for belief, cause in zip(seen.beliefs, guardrail.causes, strict=True):
+        canary = 1 - (1 - rate) * (1 - excess(cause, rate))
+        log = bad * math.log(canary / rate) + ok * math.log((1 - canary) / (1 - rate))
+        weighed.append(max(belief, TINY_BELIEF) * math.exp(min(log, MAX_LOG)))
+    whole = none + math.fsum(weighed)
+    fresh = 1 - (1 - FRESH_BELIEF) ** bad
+    return tuple(
+        (1 - fresh) * one / whole + fresh * cause.stake
+        for one, cause in zip(weighed, guardrail.causes, strict=True)
+    )
+
+
+def expected_harm(guardrail: Guardrail, seen: Evidence) -> float:
+    """The excess failure rate to be expected of the candidate: the smaller one of what the wealth
+    says, taken as a belief, and of the belief from the canary's own results."""
+    rate = baseline_rate(guardrail, seen)
+    rates = [excess(cause, rate) for cause in guardrail.causes]
+    staked = math.fsum(s * r for s, r in zip(seen.stakes, rates, strict=True)) / seen.wealth
+    return min(staked, math.fsum(b * r for b, r in zip(seen.beliefs, rates, strict=True)))
+
+
+def whole_wealth(evidence: Sequence[Evidence]) -> float:
+    """The wealth of all guardrails together, in the order of `GUARDRAILS`."""
+    return math.fsum(
+        rail.part * seen.wealth for rail, seen in zip(GUARDRAILS, evidence, strict=True)
+    )

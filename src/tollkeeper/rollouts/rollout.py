@@ -1,0 +1,196 @@
+"""A rollout: the candidate, its plan, how far it is, and the evidence so far: one value."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from tollkeeper.rollouts.afterwards import Watch
+from tollkeeper.rollouts.certificate import Certificate
+from tollkeeper.rollouts.evidence import GUARDRAILS, Evidence, begin
+from tollkeeper.rollouts.tally import PPM, Tally
+from tollkeeper.routing.routes import Condition, Rule
+
+Status = Literal[
+    "shadow",
+    "running",
+    "promoted",
+    "rolled_back",
+    "aborted",
+    "stopped",
+    "inconclusive",
+]
+
+STATUSES: Final[dict[str, str]] = {
+    "shadow": "the candidate re-reads the baseline's live replies; it sends nothing",
+    "running": "the candidate takes its share, and its evidence is looked at after every payment",
+    "promoted": "the candidate takes everything, and is watched for faults that start late",
+    "rolled_back": "the evidence, or an operator after promotion, took the candidate out",
+    "aborted": "an operator ended it",
+    "stopped": "an operator pulled the kill switch",
+    "inconclusive": "time was up and nothing was shown; the candidate carries nothing",
+}
+"""Every status of a rollout and what it means."""
+
+ACTIVE: Final = frozenset({"shadow", "running"})
+
+HARM: Final = 0.005
+"""Of all payments, the excess failures that the next step may cost: a step up to the share s needs
+a certificate of `HARM / s`; for the whole traffic that is half a point."""
+
+LEAST_MARGIN: Final = 0.005
+MOST_MARGIN: Final = 0.2
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How the candidate may earn its traffic.
+
+    `steps_percent` rise; 100 is promotion and can only be the last. `dwell_seconds`: the least
+    time at each step; `limit_seconds`: after which an undecided rollout ends. `alpha`: the
+    probability of rolling back a candidate that is no worse, over all guardrails and all time.
+    `pause_at`: steps at whose end an operator must approve. `floor_percent`: the share while there
+    is reason to suspect. `most_outstanding`: canary payments without a result that one replica
+    allows, beside one in a hundred of what was counted. `orphaned`: what replicas do when no
+    controller has renewed the share in time. `shadow_payments`: replies that the candidate
+    re-reads before step one. `cross_read_percent`: of approved canary payments after step one.
+    `watch_seconds`: how long a promoted version is watched.
+    """
+
+    steps_percent: tuple[float, ...]
+    dwell_seconds: float = 60.0
+    limit_seconds: float = 604_800.0
+    alpha: float = 0.01
+    pause_at: tuple[float, ...] = ()
+    floor_percent: float = 1.0
+    most_outstanding: int = 3
+    orphaned: Literal["baseline", "keep"] = "baseline"
+    shadow_payments: int = 20
+    shadow_seconds: float = 60.0
+    cross_read_percent: float = 10.0
+    watch_seconds: float = 604_800.0
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided, by whom, and why. `reason` is a sentence with the numbers in it."""
+
+    kind: Literal["advance", "hold", "roll_back", "promote", "inconclusive"]
+    reason: str
+
+
+class Crossings(msgspec.Struct, frozen=True, kw_only=True):
+    """Cross-reads so far: canary payments that were looked up through the baseline."""
+
+    agreed: int = 0
+    disagreed: int = 0
+    unanswered: int = 0
+    asked: int = 0
+
+
+class Shadows(msgspec.Struct, frozen=True, kw_only=True):
+    """What the candidate made of the baseline's live replies, where it could compute anything."""
+
+    computed: int = 0
+    differing: int = 0
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """One candidate's way. `share_ppm` is the share in force, which suspicion may hold below the
+    step; `rules_before` the routing rules that a rollback after promotion restores; `seq` the
+    newest record."""
+
+    id: str
+    provider: str
+    candidate: str
+    baseline: str
+    salt: str
+    condition: Condition
+    plan: Plan
+    status: Status
+    actor: str
+    created_ms: int
+    updated_ms: int
+    valid_until_ms: int
+    step: int = 0
+    step_began_ms: int = 0
+    share_ppm: int = 0
+    cautious: bool = True
+    approved_steps: tuple[int, ...] = ()
+    revision: int = 1
+    seq: int = 0
+    override: str = ""
+    reason: str = ""
+    waiting: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    crossings: Crossings = Crossings()
+    shadows: Shadows = Shadows()
+    history: tuple[int, ...] = ()
+    limits_ms: tuple[int, ...] = ()
+    watch: Watch | None = None
+    alarmed: bool = False
+    rules_before: tuple[Rule, ...] = ()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its payments are counted and its controller looks at them."""
+        return self.status in ACTIVE or (self.status == "promoted" and self.watch is not None)
+
+    @property
+    def step_percent(self) -> float:
+        """The share that the present step aims at, in percent."""
+        return self.plan.steps_percent[self.step]
+
+    @property
+    def next_percent(self) -> float | None:
+        """The next step's share, or `None` at the last one."""
+        following = self.step + 1
+        steps = self.plan.steps_percent
+        return steps[following] if following < len(steps) else None
+
+    @property
+    def canary_seen(self) -> int:
+        """Counted canary units."""
+        return self.evidence[0].canary_ok + self.evidence[0].canary_bad if self.evidence else 0
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a rollout's own history: what was counted, what was decided upon it, by whom.
+
+    `tallies` are by guardrail, in the order of `GUARDRAILS`; from the records alone the evidence
+    can be computed again. `wealth` and `parts` are what the decision saw.
+    """
+
+    seq: int
+    at_ms: int
+    actor: str
+    cause: Literal["evidence", "command"]
+    status: Status
+    step: int
+    share_ppm: int
+    tallies: tuple[tuple[Tally, ...], ...] = ()
+    crossings: Crossings = Crossings()
+    wealth: float = 0.0
+    parts: tuple[float, ...] = ()
+    decision: Decision | None = None
+    detail: str = ""
+
+
+def start(rollout: Rollout) -> Rollout:
+    """A new rollout with its evidence at the start, one certificate a step."""
+    return msgspec.structs.replace(
+        rollout,
+        evidence=tuple(begin(rail) for rail in GUARDRAILS),
+        certificates=tuple(
+            Certificate(margin=margin_for(following))
+            for following in rollout.plan.steps_percent[1:]
+        ),
+    )
+
+
+def margin_for(share_percent: float) -> float:
+    """The excess failure rate that must be excluded before `share_percent` may be taken."""
+    return min(max(HARM / (share_percent / 100), LEAST_MARGIN), MOST_MARGIN)
+
+
+def ppm(percent: float) -> int:
+    """Percent as millionths."""
+    return round(percent * PPM / 100)

@@ -1,0 +1,148 @@
+"""Which version a new payment takes while a rollout runs, and how sure its share was.
+
+Law: a unit (a customer, else a payment) is a canary while the share in force covers its number, so
+that raising the share only adds units; the chance with which a new unit would have become one is
+kept with each assignment, 0 where the canary took nobody.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import msgspec
+
+from tollkeeper.routing.weights import choose
+
+PPM: Final = 1_000_000
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """Which payments are meant; `None` is all."""
+
+    currency: str | None = None
+    country: str | None = None
+    account: str | None = None
+
+    def holds(self, facts: "Facts") -> bool:
+        """Whether a payment of these facts is meant."""
+        return (
+            self.currency in {None, facts.currency}
+            and self.country in {None, facts.country}
+            and self.account in {None, facts.account}
+        )
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What routing may know of a payment. `unit`: the customer, else the payment's id."""
+
+    unit: str
+    payment_id: str
+    currency: str
+    account: str
+    country: str | None = None
+
+    @property
+    def whole_unit(self) -> str:
+        """The unit's name over all accounts."""
+        return f"{self.account}\n{self.unit}"
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights (percent by version, sum 100) for the payments that `condition` holds for."""
+
+    condition: Condition
+    weights: dict[str, float]
+
+
+class Canary(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate's share as every replica acts on it. `valid_until_ms`: after it the baseline
+    takes over, unless `keep`; `considered_ms`: up to when results were looked at."""
+
+    rollout_id: str
+    candidate: str
+    salt: str
+    condition: Condition
+    share_ppm: int
+    status: str
+    valid_until_ms: int
+    keep: bool
+    most_outstanding: int
+    considered_ms: int
+
+
+class Routes(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides a new payment's version. The first rule that holds gives the
+    weights. `revision` counts changes, over all replicas."""
+
+    rules: tuple[Rule, ...]
+    canaries: tuple[Canary, ...] = ()
+    revision: int = 0
+
+    def weights_for(self, facts: Facts) -> Mapping[str, float]:
+        """The weights of versions outside of rollouts."""
+        for rule in self.rules:
+            if rule.condition.holds(facts):
+                return rule.weights
+        raise AssertionError("the last rule holds for everything")
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """The version that a payment takes; `canary` is the rollout it counts in, if any, and
+    `share_ppm` the chance that it had."""
+
+    integration: str
+    canary: Canary | None = None
+    is_canary: bool = False
+    share_ppm: int = 0
+    unit: str = ""
+
+
+def take(
+    routes: Routes, salt: str, facts: Facts, now_ms: int, withheld: Collection[str] = ()
+) -> Taken:
+    """The version for a new payment. `withheld`: rollouts whose canary this replica gives nobody
+    just now."""
+    weights = routes.weights_for(facts)
+    stable = choose(weights, salt, facts.unit)
+    for canary in routes.canaries:
+        if canary.condition.holds(facts) and _same_provider(canary.candidate, stable):
+            return _taken(canary, stable, facts, now_ms, withheld)
+    return Taken(integration=stable)
+
+
+def _same_provider(one: str, other: str) -> bool:
+    return one.partition("@")[0] == other.partition("@")[0]
+
+
+def _taken(
+    canary: Canary, stable: str, facts: Facts, now_ms: int, withheld: Collection[str]
+) -> Taken:
+    if canary.status == "promoted":
+        return Taken(
+            integration=stable,
+            canary=canary,
+            is_canary=stable == canary.candidate,
+            share_ppm=PPM,
+            unit=unit_digest(canary.salt, facts.payment_id),
+        )
+    orphaned = now_ms >= canary.valid_until_ms and not canary.keep
+    share = 0 if orphaned or canary.rollout_id in withheld else canary.share_ppm
+    is_canary = number_of(canary.salt, facts.whole_unit) < share
+    return Taken(
+        integration=canary.candidate if is_canary else stable,
+        canary=canary,
+        is_canary=is_canary,
+        share_ppm=share,
+        unit=unit_digest(canary.salt, facts.whole_unit),
+    )
+
+
+def number_of(salt: str, unit: str) -> int:
+    """A uniform number below a million that depends on `salt` and `unit` alone."""
+    digest = hashlib.blake2b(f"{salt}\n{unit}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % PPM
+
+
+def unit_digest(salt: str, unit: str) -> str:
+    """What stands for a unit in the books of a rollout: 24 hexadecimal digits, no name."""
+    return hashlib.blake2b(f"unit\n{salt}\n{unit}".encode(), digest_size=12).hexdigest()

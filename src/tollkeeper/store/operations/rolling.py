@@ -1,0 +1,406 @@
+"""Rollouts in the store: their rows and records, who fell where, and what replicas act on."""
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, func, literal, or_, select, update
+from sqlalchemy.sql import ClauseElement
+
+from tollkeeper.flows.ports import Job, Place, RoutingRow
+from tollkeeper.payments.change import OutEvent
+from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
+from tollkeeper.routing.routes import Rule
+from tollkeeper.store import tables as t
+from tollkeeper.store.operations.changes import UPSERT_JOB, event_statements, fresh_job
+from tollkeeper.store.statements import Operation, Refused, Statement, insert_for
+
+_encode: Final = msgspec.json.Encoder().encode
+_rollout: Final = msgspec.json.Decoder(Rollout).decode
+_record: Final = msgspec.json.Decoder(Record).decode
+_rules: Final = msgspec.json.Decoder(tuple[Rule, ...]).decode
+
+ONE: Final = 1
+"""The only row of `routing`."""
+
+
+def _insert(table: Any) -> Any:
+    return lambda d: insert_for(d)(table).values({c.name: bindparam(c.name) for c in table.c})
+
+
+def _count_up(dialect: str) -> Any:
+    statement = insert_for(dialect)(t.routing).values(
+        id=literal(ONE), revision=literal(1), rules=bindparam("rules")
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={
+            "revision": t.routing.c.revision + 1,
+            "rules": func.coalesce(statement.excluded.rules, t.routing.c.rules),
+        },
+    )
+
+
+def _uncounted(_: str) -> ClauseElement:
+    a = t.assignments.c
+    return (
+        select(
+            a.unit, a.payment_id, a.canary, a.share_ppm, a.decided_ms, a.failed, a.unreadable,
+            a.declined, a.approved, a.latency_ms, a.assigned_ms,
+        )
+        .where(
+            a.rollout_id == bindparam("rollout_id"),
+            a.counted.is_(None),
+            or_(a.decided_ms.is_not(None), a.assigned_ms <= bindparam("lost_before_ms")),
+        )
+        .order_by(a.assigned_ms, a.unit)
+        .limit(bindparam("limit"))
+    )  # fmt: skip
+
+
+def _wake(dialect: str) -> ClauseElement:
+    """Settling of every payment of the canary that is unknown becomes due now."""
+    mine = select(t.assignments.c.payment_id).where(
+        t.assignments.c.rollout_id == bindparam("rollout_id"), t.assignments.c.canary.is_(True)
+    )
+    doubtful = select(t.payments.c.id).where(
+        t.payments.c.id == t.jobs.c.subject, t.payments.c.outcome_known.is_(False)
+    )
+    return (
+        update(t.jobs)
+        .where(
+            t.jobs.c.kind == literal("settle"),
+            t.jobs.c.subject.in_(mine),
+            doubtful.exists(),
+            t.jobs.c.run_at_ms > bindparam("now_ms"),
+        )
+        .values(run_at_ms=bindparam("now_ms"))
+    )
+
+
+HOLD_FENCE: Final = Statement(
+    "hold_fence",
+    lambda _: (
+        update(t.jobs)
+        .where(
+            t.jobs.c.kind == bindparam("the_kind"),
+            t.jobs.c.subject == bindparam("the_subject"),
+            t.jobs.c.fence == bindparam("the_fence"),
+        )
+        .values(tries=t.jobs.c.tries)
+    ),
+    returns=False,
+)
+INSERT_ROLLOUT: Final = Statement("insert_rollout", _insert(t.rollouts), returns=False)
+UPDATE_ROLLOUT: Final = Statement(
+    "update_rollout",
+    lambda _: (
+        update(t.rollouts)
+        .where(
+            t.rollouts.c.id == bindparam("the_id"),
+            t.rollouts.c.revision == bindparam("expected"),
+        )
+        .values(active=bindparam("active"), revision=bindparam("revision"), body=bindparam("body"))
+    ),
+    returns=False,
+)
+INSERT_RECORD: Final = Statement("insert_record", _insert(t.rollout_records), returns=False)
+COUNT_UP: Final = Statement("count_up", _count_up, returns=False)
+MARK_COUNTED: Final = Statement(
+    "mark_counted",
+    lambda _: (
+        update(t.assignments)
+        .where(
+            t.assignments.c.rollout_id == bindparam("the_rollout"),
+            t.assignments.c.unit == bindparam("the_unit"),
+        )
+        .values(counted=bindparam("counted"))
+    ),
+    returns=False,
+)
+MARK_CROSS_READ: Final = Statement(
+    "mark_cross_read",
+    lambda _: (
+        update(t.assignments)
+        .where(
+            t.assignments.c.rollout_id == bindparam("the_rollout"),
+            t.assignments.c.unit == bindparam("the_unit"),
+        )
+        .values(cross_read=bindparam("cross_read"))
+    ),
+    returns=False,
+)
+SELECT_ROLLOUT: Final = Statement(
+    "select_rollout",
+    lambda _: select(t.rollouts.c.body).where(t.rollouts.c.id == bindparam("id")),
+    returns=True,
+)
+LIST_ROLLOUTS: Final = Statement(
+    "list_rollouts",
+    lambda _: select(t.rollouts.c.body).order_by(t.rollouts.c.id.desc()).limit(bindparam("limit")),
+    returns=True,
+)
+ACTIVE_ROLLOUTS: Final = Statement(
+    "active_rollouts",
+    lambda _: (
+        select(t.rollouts.c.body).where(t.rollouts.c.active.is_(True)).order_by(t.rollouts.c.id)
+    ),
+    returns=True,
+)
+LIST_RECORDS: Final = Statement(
+    "list_records",
+    lambda _: (
+        select(t.rollout_records.c.body)
+        .where(
+            t.rollout_records.c.rollout_id == bindparam("rollout_id"),
+            t.rollout_records.c.seq > bindparam("after"),
+        )
+        .order_by(t.rollout_records.c.seq)
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
+UNCOUNTED: Final = Statement("uncounted", _uncounted, returns=True)
+CROSSINGS: Final = Statement(
+    "crossings",
+    lambda _: (
+        select(t.assignments.c.cross_read, func.count())
+        .where(
+            t.assignments.c.rollout_id == bindparam("rollout_id"),
+            t.assignments.c.cross_read.is_not(None),
+        )
+        .group_by(t.assignments.c.cross_read)
+    ),
+    returns=True,
+)
+SHADOWS: Final = Statement(
+    "shadows",
+    lambda _: (
+        select(t.shadow_readings.c.differs, func.count())
+        .where(t.shadow_readings.c.rollout_id == bindparam("rollout_id"))
+        .group_by(t.shadow_readings.c.differs)
+    ),
+    returns=True,
+)
+LIST_SHADOWS: Final = Statement(
+    "list_shadows",
+    lambda _: (
+        select(t.shadow_readings.c.payment_id, t.shadow_readings.c.detail)
+        .where(
+            t.shadow_readings.c.rollout_id == bindparam("rollout_id"),
+            t.shadow_readings.c.differs.is_(True),
+        )
+        .order_by(t.shadow_readings.c.payment_id)
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
+SELECT_PLACE: Final = Statement(
+    "select_place",
+    lambda _: select(t.assignments.c.payment_id, t.assignments.c.cross_read).where(
+        t.assignments.c.rollout_id == bindparam("rollout_id"),
+        t.assignments.c.unit == bindparam("unit"),
+    ),
+    returns=True,
+)
+SELECT_ROUTING: Final = Statement(
+    "select_routing",
+    lambda _: select(t.routing.c.revision, t.routing.c.rules).where(t.routing.c.id == literal(ONE)),
+    returns=True,
+)
+SELECT_REVISION: Final = Statement(
+    "select_revision",
+    lambda _: select(t.routing.c.revision).where(t.routing.c.id == literal(ONE)),
+    returns=True,
+)
+WAKE_UNKNOWN: Final = Statement("wake_unknown", _wake, returns=False)
+NEEDED: Final = Statement(
+    "needed",
+    lambda _: (
+        select(t.payments.c.status, t.payments.c.outcome_known, func.count())
+        .where(t.payments.c.integration == bindparam("integration"))
+        .group_by(t.payments.c.status, t.payments.c.outcome_known)
+    ),
+    returns=True,
+)
+
+
+def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operation[bool]:
+    """Begins a rollout with its first record, its event and its controller's job; false where the
+    provider has one already."""
+    rows = yield ACTIVE_ROLLOUTS, {}
+    for row in rows:
+        other = _rollout(row[0])
+        if other.provider == rollout.provider and other.status != "promoted":
+            raise Refused(False)  # noqa: FBT003 - the operation's answer
+    yield INSERT_ROLLOUT, {"provider": rollout.provider, **_row(rollout), "id": rollout.id}
+    yield INSERT_RECORD, _record_row(rollout.id, record)
+    yield from event_statements(event)
+    yield (
+        UPSERT_JOB,
+        {"kind": "advance", "subject": rollout.id}
+        | fresh_job(rollout.created_ms, rollout.created_ms),
+    )
+    yield COUNT_UP, {"rules": None}
+    return True
+
+
+def save_rollout(
+    job: Job | None,
+    rollout: Rollout,
+    record: Record | None,
+    *,
+    units: tuple[str, ...],
+    crossing: tuple[str, ...],
+    events: tuple[OutEvent, ...],
+    rules: tuple[Rule, ...] | None,
+) -> Operation[bool]:
+    """Writes a rollout that was decided upon its revision before this one, all or nothing; false
+    where that has moved on, or where `job`, whose holder decides, is another's by now.
+
+    `units` were counted by `record`; `crossing` are units whose payments are to be looked up.
+    """
+    if job is not None:
+        ((held,),) = yield (
+            HOLD_FENCE,
+            {"the_kind": job.kind, "the_subject": job.subject, "the_fence": job.fence},
+        )
+        if not held:
+            raise Refused(False)  # noqa: FBT003 - the operation's answer
+    row = _row(rollout) | {"the_id": rollout.id, "expected": rollout.revision - 1}
+    ((count,),) = yield UPDATE_ROLLOUT, row
+    if not count:
+        raise Refused(False)  # noqa: FBT003 - the operation's answer
+    if record is not None:
+        yield INSERT_RECORD, _record_row(rollout.id, record)
+    for unit in units:
+        values = {"the_rollout": rollout.id, "the_unit": unit, "counted": rollout.seq}
+        yield MARK_COUNTED, values
+    for unit in crossing:
+        yield (
+            MARK_CROSS_READ,
+            {"the_rollout": rollout.id, "the_unit": unit, "cross_read": "asked"},
+        )
+        yield (
+            UPSERT_JOB,
+            {"kind": "cross_read", "subject": f"{rollout.id}|{unit}"}
+            | fresh_job(rollout.updated_ms, rollout.updated_ms),
+        )
+    for event in events:
+        yield from event_statements(event)
+    if not rollout.is_active:
+        yield WAKE_UNKNOWN, {"rollout_id": rollout.id, "now_ms": rollout.updated_ms}
+    encoded = None if rules is None else _encode(rules)
+    yield COUNT_UP, {"rules": encoded}
+    return True
+
+
+def _row(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "active": rollout.is_active,
+        "revision": rollout.revision,
+        "body": _encode(rollout),
+    }
+
+
+def _record_row(rollout_id: str, record: Record) -> dict[str, Any]:
+    return {
+        "rollout_id": rollout_id,
+        "seq": record.seq,
+        "at_ms": record.at_ms,
+        "told": record.decision is not None and record.decision.kind != "hold",
+        "body": _encode(record),
+    }
+
+
+def load_rollout(rollout_id: str) -> Operation[Rollout | None]:
+    """One rollout."""
+    rows = yield SELECT_ROLLOUT, {"id": rollout_id}
+    return _rollout(rows[0][0]) if rows else None
+
+
+def list_rollouts(limit: int) -> Operation[list[Rollout]]:
+    """At most `limit` rollouts, the newest first."""
+    rows = yield LIST_ROLLOUTS, {"limit": limit}
+    return [_rollout(row[0]) for row in rows]
+
+
+def list_records(rollout_id: str, after: int, limit: int) -> Operation[list[Record]]:
+    """Records of a rollout above the number `after`, oldest first."""
+    rows = yield LIST_RECORDS, {"rollout_id": rollout_id, "after": after, "limit": limit}
+    return [_record(row[0]) for row in rows]
+
+
+def uncounted(rollout_id: str, lost_before_ms: int, limit: int) -> Operation[list[Place]]:
+    """Assignments that no record counts yet: decided, or given to somebody before
+    `lost_before_ms` and never decided."""
+    values = {"rollout_id": rollout_id, "lost_before_ms": lost_before_ms, "limit": limit}
+    rows = yield UNCOUNTED, values
+    return [Place(*row) for row in rows]
+
+
+def crossings(rollout_id: str) -> Operation[Crossings]:
+    """How the rollout's cross-reads stand."""
+    rows = yield CROSSINGS, {"rollout_id": rollout_id}
+    by = {str(row[0]): int(row[1]) for row in rows}
+    return Crossings(
+        agreed=by.get("agreed", 0),
+        disagreed=by.get("disagreed", 0),
+        unanswered=by.get("unanswered", 0),
+        asked=sum(by.values()),
+    )
+
+
+def shadows(rollout_id: str) -> Operation[Shadows]:
+    """How many replies the candidate read again, and how many of them otherwise."""
+    rows = yield SHADOWS, {"rollout_id": rollout_id}
+    by = {bool(row[0]): int(row[1]) for row in rows}
+    return Shadows(computed=sum(by.values()), differing=by.get(True, 0))
+
+
+def list_shadows(rollout_id: str, limit: int) -> Operation[list[tuple[str, str]]]:
+    """Payments whose replies the candidate read otherwise, and how."""
+    rows = yield LIST_SHADOWS, {"rollout_id": rollout_id, "limit": limit}
+    return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def place(rollout_id: str, unit: str) -> Operation[tuple[str, str | None] | None]:
+    """The payment of a unit, and how its cross-read stands."""
+    rows = yield SELECT_PLACE, {"rollout_id": rollout_id, "unit": unit}
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+def note_cross_read(rollout_id: str, unit: str, verdict: str) -> Operation[None]:
+    """What the baseline sees of a canary's payment: `agreed`, `disagreed` or `unanswered`."""
+    yield (
+        MARK_CROSS_READ,
+        {"the_rollout": rollout_id, "the_unit": unit, "cross_read": verdict},
+    )
+
+
+def routing() -> Operation[RoutingRow]:
+    """What replicas act on: the stored rules, if any, and every rollout that is watched."""
+    rows = yield SELECT_ROUTING, {}
+    active = yield ACTIVE_ROLLOUTS, {}
+    revision, rules = (rows[0][0], rows[0][1]) if rows else (0, None)
+    return RoutingRow(
+        revision=revision,
+        rules=_rules(rules) if rules else None,
+        rollouts=tuple(_rollout(row[0]) for row in active),
+    )
+
+
+def routing_revision() -> Operation[int]:
+    """Grows with every change of what replicas act on."""
+    rows = yield SELECT_REVISION, {}
+    return int(rows[0][0]) if rows else 0
+
+
+def save_rules(rules: tuple[Rule, ...]) -> Operation[None]:
+    """Replaces the stored rules; empty: the settings' weights count again."""
+    yield COUNT_UP, {"rules": _encode(rules)}
+
+
+def needed(integration: str) -> Operation[dict[tuple[str, bool], int]]:
+    """Payments of one version, by status and whether their outcome is known."""
+    rows = yield NEEDED, {"integration": integration}
+    return {(str(row[0]), bool(row[1])): int(row[2]) for row in rows}
