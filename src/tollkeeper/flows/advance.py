@@ -29,6 +29,8 @@ IDLE_PAUSES: Final = 5
 VALID_MS: Final = 10_000
 """How long replicas may act on a share that no controller has renewed."""
 
+SWEEP_MS: Final = 2_000
+SWEEP_MARGIN_MS: Final = 5_000
 BATCH: Final = 2_000
 CONTROLLER: Final = "controller"
 
@@ -47,7 +49,7 @@ async def advance(world: World, job: Job) -> None:
         world.stirred = False
         rollout = await look(world, job)
         if rollout is None or not rollout.is_active:
-            await world.store.finish_job(job)
+            await _leave(world, job, rollout)
             return
         if world.clock.monotonic() >= end:
             break
@@ -56,6 +58,21 @@ async def advance(world: World, job: Job) -> None:
             if world.stirred:
                 break
     await world.store.postpone_job(job, world.store.now_ms())
+
+
+async def _leave(world: World, job: Job, rollout: Rollout | None) -> None:
+    """After its end the canary's payments are looked up through the baseline, for as long as
+    one that was under way may still come; then the job is done."""
+    now_ms = world.store.now_ms()
+    if rollout is None or rollout.status == "promoted":
+        await world.store.finish_job(job)
+        return
+    await world.store.sweep(rollout.id, now_ms, BATCH)
+    late_ms = world.policy(rollout.candidate).send_ms + SWEEP_MARGIN_MS
+    if now_ms > rollout.updated_ms + late_ms:
+        await world.store.finish_job(job)
+    else:
+        await world.store.postpone_job(job, now_ms + SWEEP_MS)
 
 
 async def look(world: World, job: Job) -> Rollout | None:
@@ -162,7 +179,8 @@ def _record(before: Rollout, after: Rollout, decision: Decision, units: tuple[Se
 
 
 def _to_cross_read(rollout: Rollout, places: list[Place]) -> tuple[str, ...]:
-    """Approved canary payments to be looked up through the baseline: all in step one."""
+    """Canary payments to be looked up through the baseline once they are decided: in step one all
+    but declined ones, which hold no money."""
     if rollout.status != "running":
         return ()
     percent = 100.0 if rollout.step == 0 else rollout.plan.cross_read_percent
@@ -171,7 +189,7 @@ def _to_cross_read(rollout: Rollout, places: list[Place]) -> tuple[str, ...]:
         place.unit
         for place in places
         if place.canary
-        and place.approved
+        and not place.declined
         and number_of(f"cross {rollout.salt}", place.unit) < limit
     )
 

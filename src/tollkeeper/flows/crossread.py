@@ -15,8 +15,12 @@ from tollkeeper.payments.payment import Books
 from tollkeeper.rollouts.crossing import disagreement
 from tollkeeper.rollouts.rollout import Rollout
 
-MAX_TRIES: Final = 8
+MAX_TRIES: Final = 200
 FIRST_PAUSE_MS: Final = 250
+LONGEST_PAUSE_MS: Final = 10_000
+"""Together half an hour: by then a shopper has authenticated or is too late, and a payment in doubt
+is settled, or a person has it."""
+
 ACTOR: Final = "cross-read"
 
 
@@ -30,7 +34,7 @@ async def cross_read(world: World, job: Job) -> None:
         return
     verdict = await _compare(world, rollout, place[0])
     if verdict is None and job.tries < MAX_TRIES:
-        pause_ms = FIRST_PAUSE_MS * 2**job.tries
+        pause_ms = min(FIRST_PAUSE_MS * 2 ** min(job.tries, 10), LONGEST_PAUSE_MS)
         await world.store.postpone_job(job, world.store.now_ms() + pause_ms)
         return
     await world.store.note_cross_read(rollout_id, unit, verdict or "unanswered")
@@ -45,8 +49,13 @@ async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | Non
     except NotFound:
         return "unanswered"
     payment = books.payment
-    if payment.provider_id is None or payment.integration != rollout.candidate:
-        return "unanswered"  # settled elsewhere: the canary says nothing about it any more
+    if payment.integration != rollout.candidate:
+        return "unanswered"  # taken elsewhere: the canary says nothing about it any more
+    undecided = payment.status in {"processing", "requires_action"}
+    if undecided or not payment.outcome_known or books.open_attempts():
+        return None
+    if payment.provider_id is None:
+        return "unanswered"  # known, and nothing at the provider to compare with
     asked_ms = world.store.now_ms()
     baseline = world.integration(rollout.baseline)
     order = order_for(world, payment, books.attempts[0])

@@ -134,7 +134,9 @@ def _check_sends(books: Books) -> Iterator[Violation]:
             detail = f"sent again after {attempt.id} of class {attempt.result_class}"
             yield Violation("I11", payment.id, detail)
     for attempt in books.attempts:
-        if attempt.operation != "authorize" and attempt.integration != payment.integration:
+        before_move = attempt.first_sent_ms <= (payment.moved_ms or 0)
+        owner = payment.moved_from if before_move else payment.integration
+        if attempt.operation != "authorize" and attempt.integration != owner:
             detail = f"{attempt.operation} went to {attempt.integration}"
             yield Violation("I6", payment.id, detail)
 

@@ -18,7 +18,13 @@ def corrected(
 ) -> Books:
     """The books after the version `reader` has seen `charge`, which disagrees with them for the
     reason `why`. Its follow-ups go to `reader`, which is the audited move that this needs."""
-    payment = replace(books.payment, integration=reader, updated_ms=now_ms)
+    payment = replace(
+        books.payment,
+        integration=reader,
+        moved_from=books.payment.integration,
+        moved_ms=now_ms,
+        updated_ms=now_ms,
+    )
     books = replace(books, payment=payment)
     if charge_mismatch(payment, charge) is not None:
         return replace(books, payment=_for_a_person(payment, why))

@@ -18,7 +18,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     """One payment. `seq` counts its changes; `audit_head` is the hash of its last audit row.
 
     `reserved_minor` is what captures and refunds in flight hold: it was taken under the payment's
-    lock before anything was sent. `integration` is the version that follow-ups are pinned to.
+    lock before anything was sent. `integration` is the version that follow-ups are pinned to,
+    since `moved_ms` where it had misread the payment as `moved_from`.
     """
 
     id: str
@@ -51,6 +52,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     multicapture: bool = False
     disputed: bool = False
     attention: str | None = None
+    moved_from: str | None = None
+    moved_ms: int | None = None
     seq: int = 0
     audit_head: str = ""
 

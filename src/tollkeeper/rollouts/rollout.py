@@ -135,6 +135,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in ACTIVE or (self.status == "promoted" and self.watch is not None)
 
     @property
+    def promoted_once(self) -> bool:
+        """Whether it ever carried everything."""
+        return self.status == "promoted" or bool(self.rules_before)
+
+    @property
     def step_percent(self) -> float:
         """The share that the present step aims at, in percent."""
         return self.plan.steps_percent[self.step]

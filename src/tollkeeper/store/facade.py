@@ -167,6 +167,9 @@ class StoreFacade:
     async def note_cross_read(self, rollout_id: str, unit: str, verdict: str) -> None:
         await self.driver.write(rolling.note_cross_read(rollout_id, unit, verdict))
 
+    async def sweep(self, rollout_id: str, now_ms: int, limit: int) -> int:
+        return await self.driver.write(rolling.sweep(rollout_id, now_ms, limit))
+
     async def routing(self) -> RoutingRow:
         return await self.driver.read_at_one_moment(rolling.routing())
 

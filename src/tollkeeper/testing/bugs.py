@@ -11,17 +11,29 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, delete, select, update
 
-from tollkeeper.flows import pay, receive, recording, sending, settle, world
+from tollkeeper.flows import (
+    advance,
+    crossread,
+    pay,
+    receive,
+    recording,
+    routing,
+    sending,
+    settle,
+    world,
+)
 from tollkeeper.integrations.stripe import v2022_08_01, v2022_11_15, v2026_03_25_dahlia
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.payments import change, ladder, reservation, results
 from tollkeeper.payments.commit import Committed
 from tollkeeper.payments.ladder import Step
 from tollkeeper.payments.outcome import Decline, Outcome, Refusal
+from tollkeeper.rollouts import deciding, rollout
+from tollkeeper.routing import routes
 from tollkeeper.store import tables
-from tollkeeper.store.operations import changes, hooks
+from tollkeeper.store.operations import changes, hooks, rolling
 from tollkeeper.store.statements import Statement, Together
 
 VERSIONS: Final = (v2022_08_01, v2022_11_15, v2026_03_25_dahlia)
@@ -398,3 +410,143 @@ def audit_chain_not_linked() -> list[Patch]:
 @_bug("Money in flight is not reserved.")
 def nothing_reserved() -> list[Patch]:
     return [(results, "HOLDS_MONEY", ())]
+
+
+@_bug("A replica acts on a canary's share for ever, though no controller renews it.")
+def share_without_end() -> list[Patch]:
+    real = routing.canary_of
+
+    def canary_of(one: Any) -> Any:
+        return msgspec.structs.replace(real(one), keep=True)
+
+    return [(routing, "canary_of", canary_of)]
+
+
+@_bug("A replica never notices that the routes have changed, and shares do not run out.")
+def routes_never_read_again() -> list[Patch]:
+    real = routing.canary_of
+    seen: dict[str, Any] = {}
+
+    def canary_of(one: Any) -> Any:
+        kept = seen.setdefault(one.id, real(one)) if one.share_ppm else real(one)
+        return msgspec.structs.replace(kept, keep=True)
+
+    async def follow(world_: Any) -> None:
+        await world_.clock.sleep(1e9)
+
+    async def refresh(world_: Any) -> None:
+        row = await world_.store.routing()
+        if any(one.share_ppm for one in row.rollouts) or not world_.routes.canaries:
+            canaries = tuple(canary_of(one) for one in row.rollouts)
+            world_.act_on(
+                routes.Routes(
+                    rules=row.rules or world_.settled_rules(),
+                    canaries=canaries,
+                    revision=row.revision,
+                )
+            )
+
+    return [(routing, "follow", follow), (routing, "refresh", refresh)]
+
+
+@_bug("What was counted is not marked, and is counted again at the next look.")
+def counted_again() -> list[Patch]:
+    real = rolling.save_rollout
+
+    def save(*values: Any, **named: Any) -> Any:
+        return real(*values, **(named | {"units": ()}))
+
+    return [(rolling, "save_rollout", save)]
+
+
+@_bug("Every payment of a customer counts, not the first.")
+def every_retry_counts() -> list[Patch]:
+    real = routes.take
+
+    def take(*values: Any, **named: Any) -> Any:
+        taken = real(*values, **named)
+        facts = values[2]
+        unit = routes.unit_digest("payment", facts.payment_id)
+        return msgspec.structs.replace(taken, unit=unit)
+
+    return [(world, "take", take)]
+
+
+@_bug("A cross-read believes whatever the canary said.")
+def cross_read_believes() -> list[Patch]:
+    return [(crossread, "disagreement", lambda *_: None)]
+
+
+@_bug("A cross-read that disagrees leaves the books as the canary had misread them.")
+def misreading_not_corrected() -> list[Patch]:
+    async def correct(*_: Any) -> None:
+        return None
+
+    return [(crossread, "_correct", correct)]
+
+
+@_bug("Only approvals that were heard at once are looked up after a rollback.")
+def no_sweep_after_rollback() -> list[Patch]:
+    async def leave(world_: Any, job: Any, _: Any) -> None:
+        await world_.store.finish_job(job)
+
+    return [(advance, "_leave", leave)]
+
+
+@_bug("All results are counted at the share of the step, not at the one in force when assigned.")
+def share_of_the_step() -> list[Patch]:
+    real = advance.seen_of
+
+    def seen_of(place: Any) -> Any:
+        return msgspec.structs.replace(real(place), share_ppm=500_000)
+
+    return [(advance, "seen_of", seen_of)]
+
+
+@_bug("Waiting at a gate switches the rollback off.")
+def gate_before_rollback() -> list[Patch]:
+    ended, *rest = deciding.RULES
+    gate = next(rule for rule in rest if rule.__name__ == "_gate")
+    rules = (ended, gate, *[rule for rule in rest if rule is not gate])
+    return [(deciding, "RULES", rules)]
+
+
+@_bug("A step is taken without its certificate.")
+def promoted_unproved() -> list[Patch]:
+    unproved = {"_not_certified", "_not_cross_read", "_suspicious"}
+    rules = tuple(rule for rule in deciding.RULES if rule.__name__ not in unproved)
+    return [(deciding, "RULES", rules)]
+
+
+@_bug("A rollback takes the settling jobs of the canary's payments away with it.")
+def rollback_strands() -> list[Patch]:
+    stranding = Statement(
+        "wake_unknown",
+        lambda _: delete(tables.jobs).where(
+            tables.jobs.c.kind == "settle",
+            tables.jobs.c.subject.in_(
+                select(tables.assignments.c.payment_id).where(
+                    tables.assignments.c.rollout_id == bindparam("rollout_id"),
+                    tables.assignments.c.canary.is_(True),
+                )
+            ),
+        ),
+        returns=False,
+    )
+    return [(rolling, "WAKE_UNKNOWN", stranding)]
+
+
+@_bug("A canary's place is not written with its payment.")
+def assignment_forgotten() -> list[Patch]:
+    return [(changes, "commit_change", _without("insert_assignment"))]
+
+
+@_bug("A rolled back candidate keeps its share.")
+def rollback_in_name_only() -> list[Patch]:
+    def ended(one: Any, status: Any, reason: str) -> Any:
+        return msgspec.structs.replace(one, status=status, reason=reason)
+
+    return [
+        (deciding, "ended", ended),
+        (rollout.Rollout, "is_active", property(lambda one: one.share_ppm > 0)),
+    ]

@@ -25,8 +25,10 @@ EVENTS: Final = ("failover.taken", "failover.refused", "store.lost_acknowledgeme
                  "store.unavailable", "effect.after_timeout", "recovery.interrupted",
                  "webhook.lost", "webhook.twice", "key.replayed", "key.in_flight",
                  "dashboard.refund", "dispute", "refund.failed_late", "authorization.expired",
-                 "replica.takeover")  # fmt: skip
+                 "replica.takeover", "rollout.started")  # fmt: skip
 
+ROLLOUTS: Final = ("rolled_back", "aborted", "stopped", "inconclusive", "running")
+"""How simulated rollouts end; a promotion by evidence alone takes more payments than a seed has."""
 
 OFTEN: Final = 25
 """How often a pair of events must have come before its other order must have come, too."""
@@ -77,6 +79,7 @@ class Coverage:
         wanted += [(kind, o) for kind in NETWORK for o in NETWORK_OPERATIONS]
         wanted += [("crash", name) for name in CRASH_POINTS]
         wanted += [(name, "") for name in EVENTS]
+        wanted += [("rollout", status) for status in ROLLOUTS]
         return [" ".join(part for part in pair if part) for pair in wanted if not self.counts[pair]]
 
     def unordered(self) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 from rich.console import Console
 
 from tollkeeper.payments.invariants import Violation
-from tollkeeper.testing import bugs, chaos
+from tollkeeper.testing import bugs, chaos, rollouts
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import Stuck, TooLong
 from tollkeeper.testing.shoppers import Caller
@@ -60,6 +60,8 @@ def run_seed(seed: int, coverage: Coverage | None = None) -> Result:
 async def _life(simulation: Simulation) -> None:
     await simulation.set_up()
     simulation.loop.outside(simulation.core.run())
+    if simulation.temper.candidate:
+        rollouts.attach(simulation)
     for number in range(simulation.temper.shoppers):
         simulation.loop.outside(Caller(simulation, number).shop())
     await chaos.stir(simulation, CHAOS_SECONDS)

@@ -7,6 +7,7 @@ The provider is the simulator's own core. Only time, chance and the network are 
 import asyncio
 import hashlib
 import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -32,6 +33,7 @@ from tollkeeper.store.operations import keeping, reading
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
+from tollkeeper.testing.misread import misreading
 from tollkeeper.testing.network import SimulatedHook, SimulatedWire, Weather
 from tollkeeper.testing.ports import GlassVault, SeededChance, VirtualClock
 from tollkeeper.testing.storage import Disk, SimulatedDriver, WatchedStore, new_database
@@ -66,6 +68,8 @@ class Temper(msgspec.Struct):
     chaos: float
     shoppers: int
     skew_ms: int
+    candidate: str = ""
+    misreads: bool = False
 
 
 class Found(Exception):
@@ -164,8 +168,10 @@ class Simulation:
         self.temper = _temper(self.loop)
         self.clock = VirtualClock(self.loop)
         self.calm = False
-        self.settings = SETTINGS
+        self.settings = _routed(SETTINGS, self.temper.candidate)
         self.violation: Violation | None = None
+        self.commit_checks: list[Callable[[Change], Iterator[Violation]]] = []
+        self.quiet_checks: list[Callable[[Mapping[str, Books]], Iterator[Violation]]] = []
         self.given: list[Given] = []
         self.ledger_of: dict[str, dict[str, Any]] = {}
         self.webhooks_seen: dict[str, list[str]] = {}
@@ -177,6 +183,8 @@ class Simulation:
         self.wire = SimulatedWire(self.loop, self.core, self.weather, coverage)
         self.hook = SimulatedHook(self.loop)
         self.installed = _installed(retention=self.temper.idempotency)
+        if self.temper.misreads:
+            self.installed = misreading(self.installed, self.temper.candidate)
         self.replicas = [Replica(self, n) for n in range(self.temper.replicas)]
 
     def _provider(self) -> SimulatorCore:
@@ -264,7 +272,7 @@ class Simulation:
         reply = await self.provider_api("/v1/webhook_endpoints", fields)
         secret: str = msgspec.json.decode(reply.body)["secret"]
         mine = msgspec.structs.replace(SETTINGS.providers["stripe"], webhook_secrets=(secret,))
-        self.settings = msgspec.structs.replace(SETTINGS, providers={"stripe": mine})
+        self.settings = msgspec.structs.replace(self.settings, providers={"stripe": mine})
 
     async def provider_api(self, path: str, fields: list[tuple[str, str]]) -> SimReply:
         """A POST to the provider by hand, as from its dashboard."""
@@ -285,6 +293,8 @@ class Simulation:
     def on_commit(self, change: Change) -> None:
         """Every commit is checked in the step in which it became durable."""
         payment = change.payment
+        for check in self.commit_checks:
+            self._first(check(change))
         self.coverage.count("status", payment.status)
         for attempt in change.attempts:
             if attempt.outcome is not None:
@@ -355,6 +365,8 @@ class Simulation:
         holdings = self.driver.now(reading.holdings())
         self._first(invariants.check_answers(self.given, holdings, payments))
         self._first(invariants.check_holdings(holdings, now_ms, slack_ms=15_000))
+        for check in self.quiet_checks:
+            self._first(check(payments))
 
     def all_books(self) -> dict[str, Books]:
         """Every payment in the store, by id."""
@@ -367,7 +379,27 @@ class Simulation:
         return found
 
 
+def _routed(settings: Settings, candidate: str) -> Settings:
+    """The settings with no weight on the candidate, which a rollout is to bring in."""
+    if not candidate:
+        return settings
+    left = {name: weight for name, weight in settings.weights.items() if name != candidate}
+    whole = sum(left.values())
+    weights = {name: weight * 100 / whole for name, weight in left.items()}
+    return msgspec.structs.replace(settings, weights=weights)
+
+
 def _temper(loop: VirtualLoop) -> Temper:
+    temper = _weather_of(loop)
+    chance = loop.chance
+    if chance.random() < 0.5:
+        temper.candidate = chance.choice(sorted(SETTINGS.weights))
+        temper.misreads = chance.random() < 0.4
+        temper.shoppers += chance.randrange(2, 8)
+    return temper
+
+
+def _weather_of(loop: VirtualLoop) -> Temper:
     chance = loop.chance
     return Temper(
         replicas=chance.choice((1, 1, 2)),

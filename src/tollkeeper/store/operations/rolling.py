@@ -212,6 +212,20 @@ SELECT_REVISION: Final = Statement(
     lambda _: select(t.routing.c.revision).where(t.routing.c.id == literal(ONE)),
     returns=True,
 )
+UNREAD: Final = Statement(
+    "unread",
+    lambda _: (
+        select(t.assignments.c.unit)
+        .where(
+            t.assignments.c.rollout_id == bindparam("rollout_id"),
+            t.assignments.c.canary.is_(True),
+            t.assignments.c.cross_read.is_(None),
+        )
+        .order_by(t.assignments.c.unit)
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
 WAKE_UNKNOWN: Final = Statement("wake_unknown", _wake, returns=False)
 NEEDED: Final = Statement(
     "needed",
@@ -275,16 +289,7 @@ def save_rollout(
     for unit in units:
         values = {"the_rollout": rollout.id, "the_unit": unit, "counted": rollout.seq}
         yield MARK_COUNTED, values
-    for unit in crossing:
-        yield (
-            MARK_CROSS_READ,
-            {"the_rollout": rollout.id, "the_unit": unit, "cross_read": "asked"},
-        )
-        yield (
-            UPSERT_JOB,
-            {"kind": "cross_read", "subject": f"{rollout.id}|{unit}"}
-            | fresh_job(rollout.updated_ms, rollout.updated_ms),
-        )
+    yield from _ask_about(rollout.id, crossing, rollout.updated_ms)
     for event in events:
         yield from event_statements(event)
     if not rollout.is_active:
@@ -292,6 +297,26 @@ def save_rollout(
     encoded = None if rules is None else _encode(rules)
     yield COUNT_UP, {"rules": encoded}
     return True
+
+
+def _ask_about(rollout_id: str, units: tuple[str, ...], now_ms: int) -> Operation[None]:
+    """Lookups of units' payments through the baseline, as jobs."""
+    for unit in units:
+        yield (
+            MARK_CROSS_READ,
+            {"the_rollout": rollout_id, "the_unit": unit, "cross_read": "asked"},
+        )
+        name = {"kind": "cross_read", "subject": f"{rollout_id}|{unit}"}
+        yield UPSERT_JOB, name | fresh_job(now_ms, now_ms)
+
+
+def sweep(rollout_id: str, now_ms: int, limit: int) -> Operation[int]:
+    """Asks about every canary payment that nobody has looked up yet, and makes settling of unknown
+    ones due; gives how many were asked about."""
+    rows = yield UNREAD, {"rollout_id": rollout_id, "limit": limit}
+    yield from _ask_about(rollout_id, tuple(str(row[0]) for row in rows), now_ms)
+    yield WAKE_UNKNOWN, {"rollout_id": rollout_id, "now_ms": now_ms}
+    return len(rows)
 
 
 def _row(rollout: Rollout) -> dict[str, Any]:

@@ -1,0 +1,187 @@
+"""Rollouts in the simulated world: somebody starts one, interferes with it, and all is checked.
+
+The checks read the store and the records as an auditor would: they share no code with the
+controller but the evidence's own function.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from tollkeeper.flows import rolling
+from tollkeeper.kernel.errors import TollkeeperError
+from tollkeeper.payments.change import Change
+from tollkeeper.payments.invariants import Violation
+from tollkeeper.payments.payment import Books
+from tollkeeper.rollouts import deciding
+from tollkeeper.rollouts.evidence import whole_wealth
+from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
+from tollkeeper.routing.routes import unit_digest
+from tollkeeper.store.operations import rolling as stored
+from tollkeeper.testing.world import Simulation
+
+NOTICE_MS: Final = 1_000
+"""By when every replica must act on a change."""
+
+STEPS: Final = ((30.0, 60.0, 100.0), (50.0, 100.0), (80.0,))
+
+
+def attach(simulation: Simulation) -> None:
+    """Adds the checks of rollouts to a world's own, and its operator."""
+    simulation.commit_checks.append(lambda change: check_assignment(simulation, change))
+    simulation.quiet_checks.append(lambda payments: check_quiet(simulation, payments))
+    simulation.loop.outside(operate(simulation))
+
+
+async def operate(simulation: Simulation) -> None:
+    """An operator: starts the rollout, and on some days does more."""
+    chance, candidate = simulation.loop.chance, simulation.temper.candidate
+    await asyncio.sleep(0.5 + chance.random() * 3)
+    steps = chance.choice(STEPS)
+    plan = Plan(
+        steps_percent=steps,
+        dwell_seconds=1.0,
+        limit_seconds=chance.choice((50.0, 10_000.0)),
+        alpha=0.1,
+        pause_at=chance.choice(((), (), steps[:1])),
+        floor_percent=chance.choice((30.0, 80.0)),
+        shadow_payments=1,
+        shadow_seconds=2.0,
+        cross_read_percent=100.0,
+        watch_seconds=60.0,
+    )
+    for _ in range(40):
+        world = simulation.replicas[0].world
+        try:
+            await rolling.begin_rollout(
+                world, candidate, plan, override="simulation", actor="operator"
+            )
+            break
+        except TollkeeperError:
+            await asyncio.sleep(0.5)
+            if simulation.driver.now(stored.list_rollouts(1)):
+                break  # it began, and its acknowledgement was lost
+    simulation.coverage.count("rollout.started")
+    await _interfere(simulation)
+
+
+async def _interfere(simulation: Simulation) -> None:
+    chance = simulation.loop.chance
+    await asyncio.sleep(chance.random() * 40)
+    found = simulation.driver.now(stored.list_rollouts(1))
+    if chance.random() < 0.5 or not found:
+        return
+    world, id_ = simulation.replicas[-1].world, found[0].id
+    act = chance.choice(("abort", "stop", "promote", "roll back", "approve"))
+    try:
+        if act == "abort":
+            await rolling.abort(world, id_, reason="seed", actor="operator")
+        elif act == "stop":
+            await rolling.stop_all(world, reason="seed", actor="operator")
+        elif act == "approve":
+            await rolling.approve(world, id_, actor="operator")
+        else:
+            if act == "promote" and not simulation.temper.misreads:
+                await rolling.promote(world, id_, reason="seed", actor="operator")
+                await asyncio.sleep(chance.random() * 10)
+            await rolling.roll_back(world, id_, reason="seed", actor="operator")
+    except TollkeeperError:
+        return
+    simulation.coverage.count("rollout.operated", act)
+
+
+def check_assignment(simulation: Simulation, change: Change) -> Iterator[Violation]:
+    """At the commit of a new payment: it is where the share in force may have put it."""
+    placed, payment = change.assignment, change.payment
+    if placed is None or change.expected_seq is not None:
+        return
+    rollout = simulation.driver.now(stored.load_rollout(placed.rollout_id))
+    assert rollout is not None, "an assignment belongs to a rollout"
+    unit = unit_digest(rollout.salt, f"{payment.account}\n{payment.customer or payment.id}")
+    if not rollout.promoted_once and placed.unit != unit:
+        yield Violation("I12", payment.id, "counted as another unit than its customer")
+    if placed.arm != "canary" or rollout.status == "promoted":
+        return
+    at_ms = placed.assigned_ms
+    if rollout.status not in ACTIVE and at_ms > rollout.updated_ms + NOTICE_MS:
+        yield Violation("I12", payment.id, f"a canary after its rollout was {rollout.status}")
+    if rollout.status not in ACTIVE:
+        return
+    if at_ms >= rollout.valid_until_ms and rollout.plan.orphaned == "baseline":
+        yield Violation("I12", payment.id, "a canary on a share that nobody had renewed")
+
+
+def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterator[Violation]:
+    """Once nothing moves any more."""
+    for rollout in simulation.driver.now(stored.list_rollouts(10)):
+        simulation.coverage.count("rollout", rollout.status)
+        records = simulation.driver.now(stored.list_records(rollout.id, 0, 10_000))
+        yield from _check_story(rollout, records)
+        yield from _check_counts(simulation, rollout, records)
+        yield from _check_evidence(rollout, records)
+        yield from _check_payments(simulation, rollout, payments)
+
+
+def _check_story(rollout: Rollout, records: list[Record]) -> Iterator[Violation]:
+    numbers = [record.seq for record in records]
+    if numbers != list(range(1, len(records) + 1)):
+        yield Violation("I12", rollout.id, f"its records are numbered {numbers}")
+    if rollout.status in ACTIVE and rollout.crossings.disagreed:
+        yield Violation("I12", rollout.id, "the baseline disagrees and the canary goes on")
+    decided = [record.decision.kind for record in records if record.decision is not None]
+    if "promote" in decided and not rollout.certificates[-1].granted:
+        yield Violation("I12", rollout.id, "promoted without a certificate")
+    if rollout.status not in {*ACTIVE, "promoted"} and rollout.share_ppm:
+        yield Violation("I12", rollout.id, f"{rollout.status} with a share in force")
+
+
+def _check_counts(
+    simulation: Simulation, rollout: Rollout, records: list[Record]
+) -> Iterator[Violation]:
+    """Every unit that was counted was counted once, at the share that it had."""
+    rows = simulation.connection.execute(
+        "SELECT share_ppm, canary, coalesce(failed, decided_ms IS NULL), count(*) FROM assignments "
+        "WHERE rollout_id = ? AND counted IS NOT NULL GROUP BY 1, 2, 3",
+        (rollout.id,),
+    ).fetchall()
+    real = Counter({(share, bool(canary), bool(bad)): n for share, canary, bad, n in rows})
+    told: Counter[tuple[int, bool, bool]] = Counter()
+    for record in records:
+        for one in record.tallies[0] if record.tallies else ():
+            told[one.share_ppm, False, False] += one.baseline_ok
+            told[one.share_ppm, False, True] += one.baseline_bad
+            told[one.share_ppm, True, False] += one.canary_ok
+            told[one.share_ppm, True, True] += one.canary_bad
+    if +told != +real:
+        yield Violation("I12", rollout.id, f"counted {dict(+told)}, the books say {dict(+real)}")
+
+
+def _check_evidence(rollout: Rollout, records: list[Record]) -> Iterator[Violation]:
+    again, running = start(rollout), True
+    for record in records:
+        if record.tallies and running:
+            again = deciding.count(again, record.tallies)
+        running = running and record.status != "promoted"
+    if whole_wealth(again.evidence) != whole_wealth(rollout.evidence):
+        yield Violation("I12", rollout.id, "its evidence cannot be computed again from its records")
+
+
+def _check_payments(
+    simulation: Simulation, rollout: Rollout, payments: Mapping[str, Books]
+) -> Iterator[Violation]:
+    """Whoever was charged through the candidate has a place in its rollout."""
+    if rollout.promoted_once:
+        return  # its payments after that are no canaries
+    units = {
+        row[0]
+        for row in simulation.connection.execute(
+            "SELECT unit FROM assignments WHERE rollout_id = ?", (rollout.id,)
+        )
+    }
+    for books in payments.values():
+        payment, first = books.payment, books.attempts[0]
+        if first.integration != rollout.candidate or first.operation != "authorize":
+            continue
+        if unit_digest(rollout.salt, f"{payment.account}\n{payment.customer}") not in units:
+            yield Violation("I12", payment.id, "went through a candidate and counts nowhere")
