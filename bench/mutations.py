@@ -83,6 +83,7 @@ def bases(seed: int) -> dict[str, tuple[str, str]]:
     found = {}
     for name, (series, usages) in FAMILIES.items():
         texts = sorted((HISTORY / "descriptions" / series).glob("*.json"))
+        texts = [t for t in texts if b'"openapi"' in t.read_bytes()]  # kinds are of OpenAPI 3
         chosen = f"{series}/{chance.choice(texts).name.removesuffix('.json')}"
         found[name] = (chosen, chance.choice(usages))
     return found

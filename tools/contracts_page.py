@@ -19,6 +19,7 @@ EXAMPLES = {
     "field-optional": ("risky", "a field that usage takes for granted is not required any more"),
     "field-removed": ("breaking", "`charges` is gone, `latest_charge` is its likeliest heir"),
     "field-type": ("breaking", "a text is an object now; one scalar for another is risky"),
+    "operation-moved": ("breaking", "servers answer below `/gateway` now; another edition: risky"),
     "operation-removed": ("breaking", "the path is gone, or its `operationId` is elsewhere"),
     "parameter-limits": ("risky", "`maxLength` is below what we send; breaking if all is refused"),
     "parameter-read-only": ("risky", "`readOnly` on a parameter that we send"),

@@ -133,6 +133,11 @@ MIRRORS: dict[str, tuple[str, Change, Change]] = {
         lambda d: d["paths"].pop("/v1/payments/{id}"),
         lambda d: d["paths"].update({"/v1/payments/{other}": d["paths"].pop("/v1/payments/{id}")}),
     ),
+    "operation-moved": (
+        "breaking",
+        lambda d: d.update(servers=[{"url": "https://api.example.com/gateway"}]),
+        lambda d: d.update(servers=[{"url": "https://other.example.com/"}, {"url": "/test"}]),
+    ),
     "dangling-reference": (
         "risky",
         lambda d: d["components"]["schemas"].pop("Charge"),

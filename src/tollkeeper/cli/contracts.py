@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import cyclopts
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from tollkeeper.contracts.check import Checked
 from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import Description, read_description
+from tollkeeper.contracts.neighbors import Load
 from tollkeeper.contracts.reports.machines import as_junit, as_sarif
 from tollkeeper.contracts.reports.plain import as_json, as_markdown, as_text
 from tollkeeper.contracts.usage import Usage, read_usage
@@ -18,6 +19,9 @@ from tollkeeper.contracts.verdict import check as verdict_on
 from tollkeeper.contracts.witness import Reader
 from tollkeeper.integrations.catalogue import find
 from tollkeeper.kernel.errors import Invalid
+
+MAX_BYTES: Final = 64_000_000
+"""The largest text read; the largest description known has 8 MB."""
 
 Format = Literal["text", "json", "markdown", "sarif", "junit"]
 
@@ -95,13 +99,28 @@ def contract_usage(integration: str | None, usage: Path | None) -> tuple[Usage, 
 
 def _description(path: Path) -> Description:
     try:
-        return read_description(_bytes(path))
+        return read_description(_bytes(path), _neighbors_of(path), path.name)
     except Invalid as error:
         raise Invalid(f"{path}: {error.detail}", faults=error.faults) from error
 
 
+def _neighbors_of(path: Path) -> Load:
+    """Reads the files beside a description and below: nothing that a link leads out of there."""
+    folder = path.resolve().parent
+
+    def load(name: str) -> bytes | None:
+        beside = (folder / name).resolve()
+        inside = beside.is_relative_to(folder) and beside.is_file()
+        return _bytes(beside) if inside and beside.stat().st_size <= MAX_BYTES else None
+
+    return load
+
+
 def _bytes(path: Path) -> bytes:
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Invalid(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; no description is")
         return path.read_bytes()
-    except OSError as error:
-        raise Invalid(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Invalid(f"{path} cannot be read: {why}") from error

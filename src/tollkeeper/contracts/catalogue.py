@@ -12,6 +12,7 @@ from tollkeeper.contracts.rules import (
     field_optional,
     field_removed,
     field_type,
+    operation_moved,
     parameter_limits,
     parameter_read_only,
     parameter_removed,
@@ -23,6 +24,7 @@ from tollkeeper.contracts.rules import (
 )
 
 RULES: Final[tuple[Rule, ...]] = (
+    operation_moved.RULE,
     body_removed.RULE,
     field_removed.RULE,
     branch_added.RULE,

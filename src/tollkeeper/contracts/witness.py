@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from tollkeeper.contracts.asking import Side
+from tollkeeper.contracts.asking import Side, both
 from tollkeeper.contracts.description import Description, Place
 from tollkeeper.contracts.finding import Finding, Location
 from tollkeeper.contracts.instances import instance, wish_for
@@ -158,11 +158,10 @@ def _witness(
         used = usage.operations[operation]
         if finding.rule == "operation-removed":
             return _gone(operation, used, new, old)
-        found = new.find(operation)
+        found, was = both(operation, new, old)
         if found is None:
             continue
         new_side = Side(description=new, operation=found)
-        was = old.find(operation) if old is not None else None
         old_side = Side(description=old, operation=was) if old is not None and was else None
         if finding.location == "request":
             witness = _request(finding, operation, used, new_side, old_side)
@@ -176,8 +175,8 @@ def _witness(
 def _gone(
     operation: str, used: OperationUsage, new: Description, old: Description | None
 ) -> dict[str, Any] | None:
-    was = old.find(operation) if old is not None else None
-    if new.find(operation) is not None:
+    found, was = both(operation, new, old)
+    if found is not None:
         return None
     body = None
     if old is not None and was is not None:
@@ -320,6 +319,10 @@ def _request(
     new_side: Side,
     old_side: Side | None,
 ) -> dict[str, Any] | None:
+    if finding.rule == "operation-moved":
+        known = old_side.operation.addresses() if old_side is not None else ()
+        asked = {"operation": operation, "address": next(iter(known), None)}
+        return {"request": asked, "result": "no such address"}
     if finding.rule == "content-type":
         return _content_type(operation, new_side, old_side)
     if ":" in finding.path.partition(".")[0]:
