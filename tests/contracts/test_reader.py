@@ -16,6 +16,7 @@ from tollkeeper.contracts.finding import Finding
 from tollkeeper.contracts.neighbors import relative
 from tollkeeper.contracts.usage import read_usage
 from tollkeeper.contracts.verdict import check
+from tollkeeper.kernel.errors import Invalid
 
 
 def _worse(result: Checked) -> list[tuple[str, str]]:
@@ -161,7 +162,8 @@ def test_the_same_reply_under_another_status_is_nothing() -> None:
     replies = _post(changed)["responses"]
     replies |= {"201": _content("Payment"), "202": {"description": "no body"}}
     assert checked(changed).findings == []
-    del replies["200"]
+    del replies["201"]
+    replies["201"] = replies.pop("200")
     assert checked(changed).findings == []
 
 
@@ -245,3 +247,88 @@ def test_swagger_2_s_base_path_moves_operations_too() -> None:
     usage = read_usage(b'{"name": "x", "operations": {"POST /pay": {}}}')
     assert _worse(check(usage, texts[1], texts[0])) == [("operation-moved", "breaking")]
     assert check(usage, texts[0], texts[0]).findings == []
+
+
+# Texts that cannot be read, and names as people write them
+
+
+def test_a_text_that_breaks_off_is_a_finding_and_a_file_of_another_kind_a_mistake(
+    tmp_path: Path,
+) -> None:
+    whole, torn, other = (tmp_path / name for name in ("whole.json", "torn.json", "other.json"))
+    whole.write_bytes(msgspec.json.encode(fresh()))
+    torn.write_bytes(msgspec.json.encode(fresh())[:-20])
+    other.write_bytes(b"\x89PNG\r\n\x1a\n\x00")
+    for new, old in ((torn, whole), (whole, torn)):
+        result = _asked(tmp_path, new, old)
+        assert [(f.rule, f.undecided) for f in result.findings] == [("unreadable-text", True)]
+        assert not result.compatible
+    with pytest.raises(Invalid, match=r"other\.json: the description is neither JSON nor YAML"):
+        _asked(tmp_path, other, whole)
+
+
+def test_a_path_parameter_may_have_its_name_in_a_usage() -> None:
+    usage = read_usage(b'{"name": "x", "operations": {"GET /v1/payments/{id}": {"read": ["id"]}}}')
+    description = read_description(msgspec.json.encode(fresh()))
+    assert check(usage, description, description).findings == []
+
+
+# Discriminators and scopes
+
+
+def _ways_to_pay(document: dict[str, Any]) -> dict[str, Any]:
+    """A union told apart by `kind`, whose words stand in the mapping alone."""
+    schemas = document["components"]["schemas"]
+    for name in ("Card", "Bank"):
+        schemas[name] = {"type": "object", "properties": {"kind": {"type": "string"}, name: {}}}
+    mapping = {"card": "#/components/schemas/Card", "bank": "Bank"}
+    way = {
+        "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Card", "Bank")],
+        "discriminator": {"propertyName": "kind", "mapping": mapping},
+    }
+    schema(document, "Order")["properties"]["way"] = way
+    schema(document, "Payment")["properties"]["way"] = copy.deepcopy(way)
+    return document
+
+
+def _asked_of_ways(new: dict[str, Any]) -> list[tuple[str, str]]:
+    used = {
+        "send": ["amount", "currency", "way.kind"],
+        "read": ["way.kind"],
+        "values": {"way.kind": ["card"]},
+        "exhaustive": {"way.kind": "all"},
+    }
+    usage = read_usage(msgspec.json.encode({"name": "x", "operations": {PAY: used}}))
+    texts = [read_description(msgspec.json.encode(d)) for d in (new, _ways_to_pay(fresh()))]
+    return _worse(check(usage, texts[0], texts[1]))
+
+
+def test_a_word_of_a_discriminator_s_mapping_is_a_word_of_the_field() -> None:
+    changed = _ways_to_pay(fresh())
+    for name in ("Order", "Payment"):
+        mapping = schema(changed, name)["properties"]["way"]["discriminator"]["mapping"]
+        mapping["debit"] = mapping.pop("card")
+    assert _asked_of_ways(changed) == [("parameter-values", "risky"), ("word-added", "risky")]
+
+
+def test_a_mapping_in_another_order_or_with_a_word_that_we_do_not_send_is_nothing() -> None:
+    changed = _ways_to_pay(fresh())
+    for name in ("Order", "Payment"):
+        way = schema(changed, name)["properties"]["way"]
+        way["oneOf"].reverse()
+        way["discriminator"]["mapping"] = dict(reversed(way["discriminator"]["mapping"].items()))
+    schema(changed, "Order")["properties"]["way"]["discriminator"]["mapping"]["debit"] = "Card"
+    assert _asked_of_ways(changed) == []
+
+
+def _scoped(*scopes: str) -> dict[str, Any]:
+    document = fresh()
+    document["components"]["securitySchemes"]["key"] = {"type": "oauth2", "flows": {}}
+    _post(document)["security"] = [{"key": list(scopes)}]
+    return document
+
+
+def test_a_scope_more_is_risky_and_a_scope_less_is_nothing() -> None:
+    more, less = _scoped("pay", "read"), _scoped("pay")
+    assert _worse(checked(more, less)) == [("security-changed", "risky")]
+    assert checked(less, more).findings == []

@@ -138,6 +138,16 @@ MIRRORS: dict[str, tuple[str, Change, Change]] = {
         lambda d: d.update(servers=[{"url": "https://api.example.com/gateway"}]),
         lambda d: d.update(servers=[{"url": "https://other.example.com/"}, {"url": "/test"}]),
     ),
+    "header-removed": (
+        "breaking",
+        lambda d: _post(d)["responses"]["200"]["headers"].pop("Request-Id"),
+        lambda d: _post(d)["responses"]["200"].update(headers={"request-id": {}, "X-More": {}}),
+    ),
+    "deprecated": (
+        "harmless",
+        lambda d: _post(d).update({"deprecated": True, "x-sunset": "2027-01-01"}),
+        lambda d: d["paths"]["/v1/unused"]["get"].update(deprecated=True),
+    ),
     "dangling-reference": (
         "risky",
         lambda d: d["components"]["schemas"].pop("Charge"),

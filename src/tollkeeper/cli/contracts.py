@@ -10,12 +10,13 @@ import msgspec
 
 from tollkeeper.contracts.check import Checked
 from tollkeeper.contracts.deriving import reader_through, usage_of
-from tollkeeper.contracts.description import Description, read_description
+from tollkeeper.contracts.description import Description, Unreadable, read_description
 from tollkeeper.contracts.neighbors import Load
 from tollkeeper.contracts.reports.machines import as_junit, as_sarif
 from tollkeeper.contracts.reports.plain import as_json, as_markdown, as_text
 from tollkeeper.contracts.usage import Usage, read_usage
 from tollkeeper.contracts.verdict import check as verdict_on
+from tollkeeper.contracts.verdict import unreadable
 from tollkeeper.contracts.witness import Reader
 from tollkeeper.integrations.catalogue import find
 from tollkeeper.kernel.errors import Invalid
@@ -83,8 +84,13 @@ def contract_verdict(
     if (integration is None) == (usage is None):
         raise Invalid("name either an integration or a usage file")
     used, reader = contract_usage(integration, usage)
-    before = _description(old) if old is not None else None
-    return verdict_on(used, _description(new), before, reader)
+    try:
+        before = _description(old) if old is not None else None
+        after = _description(new)
+    except Unreadable as error:
+        name, _, why = error.detail.partition(": ")
+        return unreadable(used, name, why)
+    return verdict_on(used, after, before, reader)
 
 
 def contract_usage(integration: str | None, usage: Path | None) -> tuple[Usage, Reader | None]:
@@ -98,10 +104,11 @@ def contract_usage(integration: str | None, usage: Path | None) -> tuple[Usage, 
 
 
 def _description(path: Path) -> Description:
+    text = _bytes(path)
     try:
-        return read_description(_bytes(path), _neighbors_of(path), path.name)
+        return read_description(text, _neighbors_of(path), path.name)
     except Invalid as error:
-        raise Invalid(f"{path}: {error.detail}", faults=error.faults) from error
+        raise type(error)(f"{path}: {error.detail}", faults=error.faults) from error
 
 
 def _neighbors_of(path: Path) -> Load:

@@ -153,7 +153,8 @@ def _read(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
     location: Location = "webhook" if bodies.is_webhook else "response"
     body_of = request_body if bodies.is_webhook else reply_body
     used = bodies.usage
-    paths = tuple(dict.fromkeys((*used.read, *used.exhaustive, *used.nonnull)))
+    named = dict.fromkeys((*used.read, *used.exhaustive, *used.nonnull))
+    paths = tuple(path for path in named if not path.startswith("header:"))
     yield from _paths(usage, bodies, paths, location, body_of)
     yield from _paths(usage, bodies, bodies.usage.errors, "error", error_body)
 

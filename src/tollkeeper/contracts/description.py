@@ -15,10 +15,17 @@ from tollkeeper.contracts.servers import server_bases, swagger_bases
 from tollkeeper.kernel.errors import Invalid
 
 Dialect = Literal["swagger2", "openapi3.0", "openapi3.1"]
+BEGINNING: Final = 4_000
+"""Bytes in which a description says what it is."""
+
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 MAX_HOPS: Final = 32
 PARAMETER: Final = re.compile(r"\{[^}]*\}")
 BOOLEAN: Final = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
+
+
+class Unreadable(Invalid):
+    """A text that is a description by its first words, and cannot be parsed."""
 
 
 class Place(NamedTuple):
@@ -119,6 +126,7 @@ class Description:
     def find(self, operation: str, *, like: Found | None = None) -> Found | None:
         """The operation that a usage calls `POST /v1/things/{}` or `POST webhook:NAME`; where it is
         not, the one that answers at an address of `like`, the same operation in another text."""
+        operation = operation if "webhook:" in operation else PARAMETER.sub("{}", operation)
         found = self._known().get(operation)
         if found is None and like is not None and "webhook:" not in operation:
             method = operation.partition(" ")[0]
@@ -213,7 +221,13 @@ def read_description(text: bytes, load: Load | None = None, name: str = "") -> D
     `load` reads the files beside it that references name, and `name` is its own among them; without
     it such references lead nowhere.
     """
-    document = _parsed(text)
+    try:
+        document = _parsed(text)
+    except Invalid as error:
+        begins = text[:BEGINNING]
+        if b"openapi" in begins or b"swagger" in begins:
+            raise Unreadable(error.detail) from error
+        raise
     if not isinstance(document, Mapping):
         raise Invalid("the description is not an object")
     if not {"openapi", "swagger"} & set(document):

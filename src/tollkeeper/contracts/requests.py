@@ -91,6 +91,21 @@ def _reply_at(side: Side, responses: Place, status: Any) -> Place | None:
     return _content(response)
 
 
+def reply_headers(side: Side) -> frozenset[str]:
+    """The headers of replies that succeed, in lower case."""
+    responses = side.operation.operation.child("responses")
+    if responses is None or not isinstance(responses.value, Mapping):
+        return frozenset()
+    found: set[str] = set()
+    for status in responses.value:
+        if str(status).startswith("2") or status == "default":
+            place = Place(responses.value[status], f"{responses.pointer}/{escaped(str(status))}")
+            headers = side.description.resolve(place).child("headers")
+            if headers is not None and isinstance(headers.value, Mapping):
+                found |= {str(name).lower() for name in headers.value}
+    return frozenset(found)
+
+
 def _content(holder: Place) -> Place | None:
     content = holder.child("content")
     if content is None or not isinstance(content.value, Mapping):

@@ -2,8 +2,27 @@
 
 from tollkeeper.contracts.check import Checked, findings_of
 from tollkeeper.contracts.description import Description
+from tollkeeper.contracts.finding import Finding
 from tollkeeper.contracts.usage import Usage
 from tollkeeper.contracts.witness import Reader, witnessed
+
+
+def unreadable(usage: Usage, name: str, why: str) -> Checked:
+    """The verdict where the provider's own text, of the file `name`, cannot be parsed: nothing
+    shows that the code fits."""
+    finding = Finding(
+        rule="unreadable-text",
+        severity="risky",
+        operations=tuple(sorted(usage.operations)),
+        location="response",
+        path="",
+        pointer="",
+        advice=f"ask the provider for a text that can be read: {name}: {why}",
+        undecided=True,
+        relied_on_by=usage.name,
+    )
+    asked = {"usage": usage.name, "operations": 0, "read": 0, "sent": 0, "compared": False}
+    return Checked(compatible=False, findings=[finding], checked={**asked, "dialect": None})
 
 
 def check(

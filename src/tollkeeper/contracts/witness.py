@@ -61,7 +61,8 @@ def reader_of(usage: Usage, old: Description | None = None) -> Reader:
     def read(operation: str, reply: Any, location: Location = "response", /) -> dict[str, str]:
         used = usage.operations[operation]
         failures: dict[str, str] = {}
-        paths = used.errors if location == "error" else (*used.nonnull, *used.read)
+        named = used.errors if location == "error" else (*used.nonnull, *used.read)
+        paths = [path for path in named if not path.startswith("header:")]
         for path in paths:
             key = (operation, location, path)
             if key not in known:
@@ -197,13 +198,16 @@ def _reply(
     old_side: Side | None,
     read: Reader,
 ) -> dict[str, Any] | None:
+    if finding.rule == "header-removed":
+        return {"reply": {"headers": {}}, "result": f"`{finding.path}` is not there"}
     body_of = _BODIES[finding.location]
     place = body_of(new_side)
     if place is None:
         failures = read(operation, {}, finding.location)
         told = next(iter(failures.values()), None)
         return {"reply": None, "result": told} if told is not None else None
-    paths = used.errors if finding.location == "error" else used.read
+    named = used.errors if finding.location == "error" else used.read
+    paths = tuple(path for path in named if not path.startswith("header:"))
     for words in _wordings(used):
         wish = wish_for([_reached(new_side, place, p) for p in map(segments, paths)])
         made = instance(new_side.description, place, wish, words=words, request=False)

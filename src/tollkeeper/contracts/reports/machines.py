@@ -19,11 +19,15 @@ OTHER_RULES: Final = {
     "dangling-reference": "A reference in the description leads nowhere.",
 }
 
+UNREADABLE: Final = "unreadable-text"
+"""No rule finds it: there is nothing that a rule could be asked about."""
+
 
 def summaries() -> dict[str, str]:
     """Every rule's name and its first sentence."""
     found = {rule.name: rule.summary.strip().partition("\n")[0] for rule in RULES}
-    return dict(sorted((found | OTHER_RULES).items()))
+    more = OTHER_RULES | {UNREADABLE: "The provider's text is neither JSON nor YAML."}
+    return dict(sorted((found | more).items()))
 
 
 def as_sarif(checked: Checked, description: str) -> str:
