@@ -20,7 +20,15 @@ import cyclopts
 import msgspec
 from mutating import neutral, reading, sending, tools, whole
 from mutating.kinds import Kind
-from mutating.places import Site, Spot, body_of, find, members_below, operation_at
+from mutating.places import (
+    Site,
+    Spot,
+    body_of,
+    find,
+    members_below,
+    operation_at,
+    required_below,
+)
 
 from tollkeeper.contracts.description import Description
 from tollkeeper.contracts.finding import ORDER, Finding
@@ -127,7 +135,8 @@ def _drawn(document: Any, seed: int) -> dict[str, OperationUsage]:
             below = members_below(document, body, first=direction == "send") if body else ()
             listed = list(dict.fromkeys(below))
             paths[direction] = tuple(listed[::step][:25])
-        required = [p for p in (body or {}).get("required", []) if p not in paths["send"]]
+        # A request that lacks what is required anywhere in it is not an ordinary one.
+        required = list(required_below(document, body or {}, paths["send"]))
         found[name] = OperationUsage(
             read=paths["read"], send=tuple(dict.fromkeys((*paths["send"], *required)))
         )

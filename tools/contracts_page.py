@@ -29,6 +29,7 @@ EXAMPLES = {
     "parameter-required": ("breaking", "a parameter that we do not send is required"),
     "parameter-type": ("breaking", "an integer that we send must be a text now"),
     "parameter-values": ("breaking", "every word that we send is refused; of some: risky"),
+    "request-refused": ("risky", "`if` our words, `then` a member that we do not send"),
     "security-changed": ("risky", "the key is not accepted any more, another scheme is"),
     "unreadable-text": ("risky", "the text breaks off in the middle: never compatible, exit 1"),
     "word-added": ("risky", "`status` may be `held`; breaking if no known word is left"),

@@ -148,6 +148,11 @@ MIRRORS: dict[str, tuple[str, Change, Change]] = {
         lambda d: _post(d).update({"deprecated": True, "x-sunset": "2027-01-01"}),
         lambda d: d["paths"]["/v1/unused"]["get"].update(deprecated=True),
     ),
+    "request-refused": (
+        "risky",
+        lambda d: _order(d).update(dependentRequired={"amount": ["token"]}),
+        lambda d: _order(d).update(dependentRequired={"amount": ["currency"]}),
+    ),
     "dangling-reference": (
         "risky",
         lambda d: d["components"]["schemas"].pop("Charge"),

@@ -3,6 +3,7 @@
 from tollkeeper.contracts.check import Checked, findings_of
 from tollkeeper.contracts.description import Description
 from tollkeeper.contracts.finding import Finding
+from tollkeeper.contracts.proving import refused
 from tollkeeper.contracts.usage import Usage
 from tollkeeper.contracts.witness import Reader, witnessed
 
@@ -33,6 +34,7 @@ def check(
     `reader` is the real code, where there is one; else a reader made from the usage stands for it.
     """
     findings = witnessed(findings_of(usage, new, old), usage, new, old, reader)
+    findings += refused(usage, new, old, findings)
     findings.sort(key=lambda f: f.order())
     breaking = [f for f in findings if f.severity == "breaking" and not f.standing]
     return Checked(

@@ -368,6 +368,11 @@ def _bodies(
     yield instance(side.description, place, wish_for(named), words=words, request=True)
 
 
+def body_sent(side: Side, place: Place, used: OperationUsage) -> Any:
+    """The body that we send in an ordinary request, as its schema at `place` has it."""
+    return _sent(side, place, used, {})
+
+
 def _sent(side: Side, place: Place, used: OperationUsage, chosen: dict[str, Any]) -> Any:
     """The body that we send: every sent path, with the first of its words."""
     paths = [segments(p) for p in used.send if ":" not in p.partition(".")[0]]

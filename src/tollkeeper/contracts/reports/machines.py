@@ -15,6 +15,7 @@ SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NOT_URI: Final = re.compile(r"[^A-Za-z0-9._~/-]")
 OTHER_RULES: Final = {
+    "request-refused": "The request that we send is refused as a whole.",
     "operation-removed": "An operation that we use is gone.",
     "dangling-reference": "A reference in the description leads nowhere.",
 }
