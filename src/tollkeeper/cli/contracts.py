@@ -28,10 +28,24 @@ Format = Literal["text", "json", "markdown", "sarif", "junit"]
 
 app = cyclopts.App(name="contracts", help="Check a provider's update against what we use.")
 # by name: a check of two files needs nothing of the service
-app.command("tollkeeper.cli.rehearsing:rehearse", name="rehearse")
-app.command("tollkeeper.cli.rehearsing:replay", name="replay")
-app.command("tollkeeper.cli.rehearsing:skew", name="skew")
-app.command("tollkeeper.cli.rehearsing:watch", name="watch")
+app.command(
+    "tollkeeper.cli.rehearsing:rehearse",
+    name="rehearse",
+    help="Play the playbooks against a live endpoint.",
+)
+app.command(
+    "tollkeeper.cli.rehearsing:replay",
+    name="replay",
+    help="Let a version read again what others received.",
+)
+app.command(
+    "tollkeeper.cli.rehearsing:skew",
+    name="skew",
+    help="Ask the provider whether its versions fit ours.",
+)
+app.command(
+    "tollkeeper.cli.rehearsing:watch", name="watch", help="Look at the watched descriptions now."
+)
 
 
 @app.command
