@@ -183,7 +183,9 @@ def _sites(text: bytes, usage: Usage) -> dict[str, list[Site]]:
             at = "send" if direction == "send" else "read"
             sites[at] += _used(text, name, direction, paths, used.nonnull)
             if direction == reads or (direction == "send" and "webhook:" not in name):
-                sites[at] += _unused(document, name, direction, (*paths, *used.nonnull))
+                sites[at] += _unused(
+                    document, name, direction, (*paths, *used.nonnull, *used.exhaustive)
+                )
     others = [n for n in _names(document) if n not in usage.operations]
     known = {operation_id(document, n) for n in usage.operations}
     sites["operation"] += [

@@ -1,4 +1,4 @@
-"""What a person may type at the contract commands: a clear word and exit code 2, never a traceback."""
+"""What a person may type at the contract commands: a clear word and exit code 2, no traceback."""
 
 import subprocess
 import sys

@@ -14,7 +14,7 @@ from tollkeeper.contracts.catalogue import RULES
 from tollkeeper.contracts.description import Description, Found, Place
 from tollkeeper.contracts.finding import Finding, Location, merged
 from tollkeeper.contracts.requests import (
-    bodies_of,
+    alike,
     error_body,
     parameters,
     reply_body,
@@ -170,8 +170,9 @@ def _paths(
         return  # nothing can be said, or the body as a whole is a finding of its own
     old_body = body_of(old_side) if old_side is not None else None
     pairs = [(new_body, old_body)]
-    if location == "error":
-        pairs += _failures(bodies.new_side, old_side)
+    if location != "webhook" and old_side is not None:
+        same = alike(bodies.new_side, old_side, success=location == "response")
+        pairs += [(now, before) for _, now, before in same]
     hidden: Hidden | None = None if location == "webhook" else "writeOnly"
     for path in paths:
         names = segments(path)
@@ -183,20 +184,10 @@ def _paths(
                 else None
             )
             if number and (old is None or not old.reached):
-                continue  # this kind of failure never had it
+                continue  # this kind of reply never had it
             question = _question(usage, bodies, path, location, new, old)
             for rule in READ:
                 yield from rule.check(question)
-
-
-def _failures(new: Side, old: Side | None) -> list[tuple[Place, Place | None]]:
-    """Bodies of failures that both texts describe for one status, where there are several."""
-    if old is None:
-        return []
-    now, before = bodies_of(new, success=False), bodies_of(old, success=False)
-    if len(now) + len(before) <= 2:  # one in each: asked already
-        return []
-    return [(now[status], before[status]) for status in now if status in before]
 
 
 def _question(

@@ -69,6 +69,15 @@ def bodies_of(side: Side, *, success: bool) -> dict[str, Place]:
     return found
 
 
+def alike(new: Side, old: Side, *, success: bool) -> list[tuple[str, Place, Place]]:
+    """Status, new body and old body for each status that both texts describe, where there are
+    several: one that breaks is not made good by another that does not."""
+    now, before = bodies_of(new, success=success), bodies_of(old, success=success)
+    if len(now) + len(before) <= 2:  # one in each: they are what a reply may be
+        return []
+    return [(status, now[status], before[status]) for status in now if status in before]
+
+
 def _distinct(side: Side, responses: Place, names: list[Any]) -> dict[str, Place]:
     found: dict[str, Place] = {}
     seen: set[str] = set()

@@ -15,6 +15,7 @@ from tollkeeper.contracts.description import Description, Place
 from tollkeeper.contracts.finding import Finding, Location
 from tollkeeper.contracts.instances import instance, wish_for
 from tollkeeper.contracts.requests import (
+    alike,
     error_body,
     parameters,
     reply_body,
@@ -206,6 +207,27 @@ def _reply(
         failures = read(operation, {}, finding.location)
         told = next(iter(failures.values()), None)
         return {"reply": None, "result": told} if told is not None else None
+    pairs = [(place, body_of(old_side) if old_side is not None else None)]
+    if old_side is not None and finding.location != "webhook":
+        same = alike(new_side, old_side, success=finding.location == "response")
+        pairs += [(now, was) for _, now, was in same]
+    for now, was in pairs:
+        witness = _reply_of(finding, operation, used, (new_side, now), (old_side, was), read)
+        if witness is not None:
+            return witness
+    return None
+
+
+def _reply_of(
+    finding: Finding,
+    operation: str,
+    used: OperationUsage,
+    new: tuple[Side, Place],
+    old: tuple[Side | None, Place | None],
+    read: Reader,
+) -> dict[str, Any] | None:
+    """A reply of one body that shows the finding."""
+    new_side, place = new
     named = used.errors if finding.location == "error" else used.read
     paths = tuple(path for path in named if not path.startswith("header:"))
     for words in _wordings(used):
@@ -218,7 +240,7 @@ def _reply(
         ):
             continue
         failures = read(operation, made, finding.location)
-        before = _read_before(paths, old_side, finding.location, words, operation, read)
+        before = _read_before(paths, old, finding.location, words, operation, read)
         fresh = {p: text for p, text in failures.items() if p not in before}
         told = _concerning(finding, fresh)
         if told is not None:
@@ -242,14 +264,14 @@ def _wordings(used: OperationUsage) -> Iterator[dict[str, Any]]:
 
 def _read_before(
     paths: tuple[str, ...],
-    old_side: Side | None,
+    old: tuple[Side | None, Place | None],
     location: Location,
     words: dict[str, Any],
     operation: str,
     read: Reader,
 ) -> dict[str, str]:
     """What the same code fails on in the same reply under the old description."""
-    place = _BODIES[location](old_side) if old_side is not None else None
+    old_side, place = old
     if old_side is None or place is None:
         return {}
     wish = wish_for([_reached(old_side, place, p) for p in map(segments, paths)])
