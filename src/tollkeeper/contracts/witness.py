@@ -234,10 +234,12 @@ def _reply_of(
         wish = wish_for([_reached(new_side, place, p) for p in map(segments, paths)])
         made = instance(new_side.description, place, wish, words=words, request=False)
         made = _changed(finding, made)
-        if (
-            made is MISSING
-            or is_valid(new_side.description, place, made, request=False) is not True
-        ):
+        if made is MISSING:
+            continue
+        valid = is_valid(new_side.description, place, made, request=False)
+        if valid is None:
+            return None  # the schema itself cannot be used: other words do not help
+        if not valid:
             continue
         failures = read(operation, made, finding.location)
         before = _read_before(paths, old, finding.location, words, operation, read)
