@@ -3,7 +3,8 @@
 `./dev bench mutations` plants breaking changes and neutral twins into real descriptions
 (TOLLKEEPER_DATA, else ../shared/data beside the repository), at places that a usage names and at
 places that it does not, and counts what the checker says. `--tools FOLDER` puts other tools,
-installed there with npm, beside it.
+installed there with npm, beside it. `--seed N` is a held-out run: it draws other texts, usages and
+places than those that the checker was developed with.
 """
 
 import json
@@ -19,7 +20,15 @@ import cyclopts
 import msgspec
 from mutating import neutral, reading, sending, tools, whole
 from mutating.kinds import Kind
-from mutating.places import Site, Spot, body_of, find, members_below, operation_at
+from mutating.places import (
+    Site,
+    Spot,
+    body_of,
+    find,
+    members_below,
+    operation_at,
+    required_below,
+)
 
 from tollkeeper.contracts.description import Description
 from tollkeeper.contracts.finding import ORDER, Finding
@@ -39,6 +48,18 @@ BASES = {
     "paddle": ("paddle/v1@2025-02-03", ""),
 }
 """Each provider's text and the usage file that is asked; without one, a usage is drawn."""
+
+FAMILIES = {
+    "stripe": ("stripe-spec", ("stripe.card-basic", "stripe.charges-reader",
+                               "stripe.strict-enums", "stripe.card-basic-pre2022")),
+    "adyen": ("adyen-checkout", ("adyen.card", "adyen.sessions", "")),
+    "adyen webhooks": ("adyen-webhooks", ("adyen.webhooks", "")),
+    "square": ("square", ("square.card", "")),
+    "paypal": ("paypal-orders", ("paypal.checkout", "")),
+    "paypal payments": ("paypal-payments", ("",)),
+    "paddle": ("paddle", ("",)),
+}  # fmt: skip
+"""Where a held-out run draws each text and its usage from; an empty usage is drawn as well."""
 
 BREAKING = reading.BREAKING | sending.BREAKING | whole.BREAKING
 
@@ -62,38 +83,49 @@ class Mutant(msgspec.Struct, frozen=True):
     document: dict[str, Any]
 
 
-def read_base(name: str) -> Base:
+def bases(seed: int) -> dict[str, tuple[str, str]]:
+    """The texts and usages of a run: the usual ones, or those that a seed draws."""
+    if not seed:
+        return BASES
+    chance = random.Random(seed)
+    found = {}
+    for name, (series, usages) in FAMILIES.items():
+        texts = sorted((HISTORY / "descriptions" / series).glob("*.json"))
+        texts = [t for t in texts if b'"openapi"' in t.read_bytes()]  # kinds are of OpenAPI 3
+        chosen = f"{series}/{chance.choice(texts).name.removesuffix('.json')}"
+        found[name] = (chosen, chance.choice(usages))
+    return found
+
+
+def read_base(name: str, path: str, usage_name: str, seed: int) -> Base:
     """The base with its usage made sharper: words, duties and failures from the text itself."""
-    path, usage_name = BASES[name]
     text = (HISTORY / "descriptions" / f"{path}.json").read_bytes()
     document = msgspec.json.decode(text)
     if usage_name:
         given = read_usage((HISTORY / "usage" / f"{usage_name}.json").read_bytes())
-        present = {n: o for n, o in given.operations.items() if n in _names(document)}
-        stripped = {n.removeprefix(_prefix(document)) if n not in present else n: o
-                    for n, o in given.operations.items()}  # fmt: skip
-        present |= {n: o for n, o in stripped.items() if operation_at(document, n) is not None}
+        present = {
+            n: o for n, o in given.operations.items() if operation_at(document, n) is not None
+        }
         usage = msgspec.structs.replace(given, operations=present)
     else:
-        usage = Usage(name=name, operations=_drawn(document), provider=name)
+        usage = Usage(name=name, operations=_drawn(document, seed), provider=name)
     sharper = {n: _sharper(document, n, o) for n, o in usage.operations.items()}
     usage = msgspec.structs.replace(usage, operations=sharper)
     return Base(name, text, usage, _sites(text, usage))
-
-
-def _prefix(document: Any) -> str:
-    del document
-    return ""
 
 
 def _names(document: Any) -> list[str]:
     return Description(document).operations()
 
 
-def _drawn(document: Any) -> dict[str, OperationUsage]:
-    """A usage of the first operations: every third member is read, every fourth is sent."""
+def _drawn(document: Any, seed: int) -> dict[str, OperationUsage]:
+    """A usage of five operations (the first, or those that a seed draws): every third member is
+    read, every fourth is sent."""
     found = {}
-    for name in _names(document)[:5]:
+    names = [n for n in _names(document) if operation_at(document, n) is not None]
+    if seed:
+        random.Random(seed).shuffle(names)
+    for name in names[:5]:
         operation = operation_at(document, name)
         if operation is None:
             continue
@@ -103,7 +135,8 @@ def _drawn(document: Any) -> dict[str, OperationUsage]:
             below = members_below(document, body, first=direction == "send") if body else ()
             listed = list(dict.fromkeys(below))
             paths[direction] = tuple(listed[::step][:25])
-        required = [p for p in (body or {}).get("required", []) if p not in paths["send"]]
+        # A request that lacks what is required anywhere in it is not an ordinary one.
+        required = list(required_below(document, body or {}, paths["send"]))
         found[name] = OperationUsage(
             read=paths["read"], send=tuple(dict.fromkeys((*paths["send"], *required)))
         )
@@ -150,7 +183,9 @@ def _sites(text: bytes, usage: Usage) -> dict[str, list[Site]]:
             at = "send" if direction == "send" else "read"
             sites[at] += _used(text, name, direction, paths, used.nonnull)
             if direction == reads or (direction == "send" and "webhook:" not in name):
-                sites[at] += _unused(document, name, direction, (*paths, *used.nonnull))
+                sites[at] += _unused(
+                    document, name, direction, (*paths, *used.nonnull, *used.exhaustive)
+                )
     others = [n for n in _names(document) if n not in usage.operations]
     known = {operation_id(document, n) for n in usage.operations}
     sites["operation"] += [
@@ -194,9 +229,9 @@ def _related(one: str, two: str) -> bool:
     return any(a == b or b.startswith((f"{a}.", f"{a}[")) for a, b in ((one, two), (two, one)))
 
 
-def mutants(base: Base, kind: Kind, count: int, *, used: bool) -> list[Mutant]:
+def mutants(base: Base, kind: Kind, count: int, seed: int, *, used: bool) -> list[Mutant]:
     """Up to `count` mutants of one kind, at sites drawn evenly by a seed of their own."""
-    chance = random.Random(f"{base.name}/{kind.name}/{used}")
+    chance = random.Random(f"{base.name}/{kind.name}/{used}" + (f"/{seed}" if seed else ""))
     at = "operation" if kind.unused == "operation" and not used else kind.at
     sites = [s for s in base.sites[at] if s.used is used]
     chance.shuffle(sites)
@@ -245,7 +280,7 @@ def _beside(one: str, two: str) -> bool:
     return _related(one, two) or one.rpartition(".")[0] == two.rpartition(".")[0]
 
 
-def measure(count: int, only: str) -> dict[str, Any]:
+def measure(count: int, only: str, seed: int) -> dict[str, Any]:
     """Every kind at every base."""
     counts: Counter[str] = Counter()
     by_base: Counter[str] = Counter()
@@ -253,15 +288,15 @@ def measure(count: int, only: str) -> dict[str, Any]:
     wrong: list[dict[str, Any]] = []
     sample: list[tuple[Base, Mutant]] = []
     began = time.perf_counter()
-    for name in BASES:
-        base = read_base(name)
+    for name, (path, usage_name) in bases(seed).items():
+        base = read_base(name, path, usage_name, seed)
         for kind in (*BREAKING.values(), *neutral.NEUTRAL.values()):
             if only and only not in kind.name:
                 continue
             for used in (True, False):
                 if not used and (kind.unused == "nowhere" or kind.least == "neutral"):
                     continue
-                made = mutants(base, kind, count, used=used)
+                made = mutants(base, kind, count, seed, used=used)
                 for number, mutant in enumerate(made):
                     said, found = verdict(base, mutant)
                     group = _group(kind, used=used)
@@ -272,7 +307,8 @@ def measure(count: int, only: str) -> dict[str, Any]:
                         sample.append((base, mutant))
                     if said != "right":
                         wrong.append(_told(mutant, said, found))
-        print(f"  {name}: {by_base[name]} mutants", file=sys.stderr)
+        told = f"{path}, {usage_name or 'a drawn usage'}"
+        print(f"  {name} ({told}): {by_base[name]} mutants", file=sys.stderr)
     return {
         "kinds": {"breaking": len(BREAKING), "neutral": len(neutral.NEUTRAL)},
         "planted": {k: sum(v.values()) for k, v in kinds.items()},
@@ -309,6 +345,7 @@ def main(
     json_: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
     count: int = 8,
     only: str = "",
+    seed: int = 0,
     show: int = 12,
     tools_: Annotated[Path | None, cyclopts.Parameter(name="--tools")] = None,
     sample: int = 60,
@@ -317,7 +354,7 @@ def main(
     if not HISTORY.exists():
         print(f"no provider history at {HISTORY}; TOLLKEEPER_DATA names it", file=sys.stderr)
         return 2
-    result = measure(count, only)
+    result = measure(count, only, seed)
     picked = result.pop("sample")
     if tools_ is not None:
         result["tools"] = tools.compare(tools_, _sampled(picked, sample), HOME)

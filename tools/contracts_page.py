@@ -15,10 +15,13 @@ EXAMPLES = {
     "content-type": ("breaking", "JSON was accepted, a form is wanted now; of replies: risky"),
     "dangling-reference": ("risky", "`$ref` to a component that the text does not hold"),
     "default-changed": ("risky", "`capture_method` is left out, and its default is another"),
+    "deprecated": ("harmless", "`deprecated: true` on an operation, with its `x-sunset`"),
     "field-nullable": ("breaking", "a field that usage takes for granted may be null; else milder"),
     "field-optional": ("risky", "a field that usage takes for granted is not required any more"),
     "field-removed": ("breaking", "`charges` is gone, `latest_charge` is its likeliest heir"),
     "field-type": ("breaking", "a text is an object now; one scalar for another is risky"),
+    "header-removed": ("breaking", "usage reads `header:Request-Id`, and replies have none now"),
+    "operation-moved": ("breaking", "servers answer below `/gateway` now; another edition: risky"),
     "operation-removed": ("breaking", "the path is gone, or its `operationId` is elsewhere"),
     "parameter-limits": ("risky", "`maxLength` is below what we send; breaking if all is refused"),
     "parameter-read-only": ("risky", "`readOnly` on a parameter that we send"),
@@ -26,7 +29,9 @@ EXAMPLES = {
     "parameter-required": ("breaking", "a parameter that we do not send is required"),
     "parameter-type": ("breaking", "an integer that we send must be a text now"),
     "parameter-values": ("breaking", "every word that we send is refused; of some: risky"),
+    "request-refused": ("risky", "`if` our words, `then` a member that we do not send"),
     "security-changed": ("risky", "the key is not accepted any more, another scheme is"),
+    "unreadable-text": ("risky", "the text breaks off in the middle: never compatible, exit 1"),
     "word-added": ("risky", "`status` may be `held`; breaking if no known word is left"),
 }
 """Rule to its worst severity and an example."""

@@ -293,7 +293,9 @@ def security_too(spot: Spot) -> bool:
     known = spot.operation.get("security", spot.document.get("security"))
     if not known:
         return False
-    spot.document["components"].setdefault("securitySchemes", {})["m"] = {"type": "mutualTLS"}
+    spot.document.setdefault("components", {}).setdefault("securitySchemes", {})["m"] = {
+        "type": "mutualTLS"
+    }
     spot.operation["security"] = [*known, {"m": []}]
     return True
 

@@ -110,7 +110,10 @@ def localized(document: dict[str, Any], holder: Any, key: Any) -> Any:
         target: Any = document
         for token in value["$ref"].split("/")[1:]:
             target = target[token.replace("~1", "/").replace("~0", "~")]
+        beside = {k: v for k, v in value.items() if k in {"readOnly", "writeOnly", "nullable"}}
         holder[key] = copy.deepcopy(target)
+        if beside and isinstance(holder[key], dict):
+            holder[key] |= beside
     return {}
 
 
@@ -188,3 +191,27 @@ def members_below(
                 if isinstance(inner.get("items"), dict):
                     items = localized(document, inner, "items")
                     yield from members_below(document, items, f"{path}[].", depth + 1, first=first)
+
+
+def required_below(
+    document: dict[str, Any], schema: Any, sent: tuple[str, ...], prefix: str = "", depth: int = 0
+) -> Iterator[str]:
+    """Paths of the members that a body must have once it has `sent`, at every level, as far as the
+    first alternative of each union says."""
+    for part in parts(document, schema, first=True) if depth <= 4 else ():
+        required = part.get("required", [])
+        for name in part.get("properties", {}):
+            path = f"{prefix}{name}"
+            below = any(s == path or s.startswith((f"{path}.", f"{path}[")) for s in sent)
+            if not below and name not in required:
+                continue
+            member = localized(document, part["properties"], name)
+            if any(p.get("readOnly") for p in parts(document, member, first=True)):
+                continue
+            if path not in sent:
+                yield path
+            yield from required_below(document, member, sent, f"{path}.", depth + 1)
+            for inner in parts(document, member, first=True):
+                if isinstance(inner.get("items"), dict):
+                    items = localized(document, inner, "items")
+                    yield from required_below(document, items, sent, f"{path}[].", depth + 1)

@@ -4,6 +4,7 @@ of their own. None of them knows what is used; the one that does wants contracts
 
 import json
 import os
+import re
 import resource
 import subprocess
 import tempfile
@@ -20,33 +21,43 @@ WHOLE = ("stripe-2022-08-01.json", "stripe-2022-11-15.json")
 
 
 def commands(folder: Path) -> dict[str, Any]:
-    """Each tool's way to compare two files, and how its answer is read: breaking, or `None`."""
+    """Each tool's way to compare two files, and how its answer is read."""
     bins = folder / "node_modules" / ".bin"
     return {
-        "openapi-diff": (
-            lambda old, new: [bins / "openapi-diff", old, new],
-            lambda done: (
-                None
-                if "Error" in done.stderr + done.stdout[:200]
-                and ('"breakingDifferencesFound"' not in done.stdout)
-                else '"breakingDifferencesFound": true' in done.stdout
-            ),
-        ),
-        "@redocly/cli diff": (
-            lambda old, new: [bins / "redocly", "diff", old, new],
-            lambda done: (
-                None
-                if " major, " not in done.stdout + done.stderr and done.returncode
-                else done.returncode == 1
-            ),
-        ),
+        "openapi-diff": (lambda old, new: [bins / "openapi-diff", old, new], openapi_diff),
+        "@redocly/cli diff": (lambda old, new: [bins / "redocly", "diff", old, new], redocly),
         "@useoptic/optic diff": (
             lambda old, new: [bins / "optic", "diff", old, new, "--check"],
-            lambda done: (
-                None if "invalid openapi" in done.stdout + done.stderr else done.returncode == 1
-            ),
+            optic,
         ),
     }
+
+
+type Done = subprocess.CompletedProcess[str]
+
+
+def openapi_diff(done: Done) -> bool | None:
+    """Exit 0 without and 1 with breaking differences, which it also says; 1 for trouble, too."""
+    if '"breakingDifferencesFound": true' in done.stdout:
+        return True
+    fine = done.returncode == 0
+    said = "No changes found" in done.stdout or '"breakingDifferencesFound": false' in done.stdout
+    return False if fine and said else None
+
+
+def redocly(done: Done) -> bool | None:
+    """It ends with how many changes want a major version: `1 major, 0 minor, 2 patch.`"""
+    found = re.search(r"^(\d+) major, \d+ minor, \d+ patch", done.stdout, re.MULTILINE)
+    return int(found[1]) > 0 if found is not None else None
+
+
+def optic(done: Done) -> bool | None:
+    """It counts its checks (`x  Checks: 0/6 passed`), or says that nothing changed."""
+    text = done.stdout + done.stderr
+    found = re.search(r"Checks: (\d+)/(\d+) passed", text)
+    if found is not None:
+        return found[1] != found[2]
+    return False if "No operations changed" in text else None
 
 
 def compare(folder: Path, sample: list[Planted], home: Path) -> dict[str, Any]:

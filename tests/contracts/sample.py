@@ -29,9 +29,10 @@ DESCRIPTION: dict[str, Any] = {
                 },
                 "responses": {
                     "200": {
+                        "headers": {"Request-Id": {"schema": {"type": "string"}}},
                         "content": {
                             "application/json": {"schema": {"$ref": "#/components/schemas/Payment"}}
-                        }
+                        },
                     },
                     "400": {
                         "content": {
@@ -103,7 +104,7 @@ USAGE: dict[str, Any] = {
     "operations": {
         PAY: {
             "send": ["amount", "currency", "method", "note", "address.city", "query:dry"],
-            "read": READ,
+            "read": [*READ, "header:Request-Id"],
             "values": {"method": ["card"], "currency": ["EUR", "USD"]},
             "exhaustive": {"status": ["open", "paid"]},
             "nonnull": ["id", "status", "amount", "charges"],

@@ -133,6 +133,26 @@ MIRRORS: dict[str, tuple[str, Change, Change]] = {
         lambda d: d["paths"].pop("/v1/payments/{id}"),
         lambda d: d["paths"].update({"/v1/payments/{other}": d["paths"].pop("/v1/payments/{id}")}),
     ),
+    "operation-moved": (
+        "breaking",
+        lambda d: d.update(servers=[{"url": "https://api.example.com/gateway"}]),
+        lambda d: d.update(servers=[{"url": "https://other.example.com/"}, {"url": "/test"}]),
+    ),
+    "header-removed": (
+        "breaking",
+        lambda d: _post(d)["responses"]["200"]["headers"].pop("Request-Id"),
+        lambda d: _post(d)["responses"]["200"].update(headers={"request-id": {}, "X-More": {}}),
+    ),
+    "deprecated": (
+        "harmless",
+        lambda d: _post(d).update({"deprecated": True, "x-sunset": "2027-01-01"}),
+        lambda d: d["paths"]["/v1/unused"]["get"].update(deprecated=True),
+    ),
+    "request-refused": (
+        "risky",
+        lambda d: _order(d).update(dependentRequired={"amount": ["token"]}),
+        lambda d: _order(d).update(dependentRequired={"amount": ["currency"]}),
+    ),
     "dangling-reference": (
         "risky",
         lambda d: d["components"]["schemas"].pop("Charge"),

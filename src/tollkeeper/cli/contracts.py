@@ -3,30 +3,49 @@
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import cyclopts
 import msgspec
 
 from tollkeeper.contracts.check import Checked
 from tollkeeper.contracts.deriving import reader_through, usage_of
-from tollkeeper.contracts.description import Description, read_description
+from tollkeeper.contracts.description import Description, Unreadable, read_description
+from tollkeeper.contracts.neighbors import Load
 from tollkeeper.contracts.reports.machines import as_junit, as_sarif
 from tollkeeper.contracts.reports.plain import as_json, as_markdown, as_text
 from tollkeeper.contracts.usage import Usage, read_usage
 from tollkeeper.contracts.verdict import check as verdict_on
+from tollkeeper.contracts.verdict import unreadable
 from tollkeeper.contracts.witness import Reader
 from tollkeeper.integrations.catalogue import find
 from tollkeeper.kernel.errors import Invalid
+
+MAX_BYTES: Final = 64_000_000
+"""The largest text read; the largest description known has 8 MB."""
 
 Format = Literal["text", "json", "markdown", "sarif", "junit"]
 
 app = cyclopts.App(name="contracts", help="Check a provider's update against what we use.")
 # by name: a check of two files needs nothing of the service
-app.command("tollkeeper.cli.rehearsing:rehearse", name="rehearse")
-app.command("tollkeeper.cli.rehearsing:replay", name="replay")
-app.command("tollkeeper.cli.rehearsing:skew", name="skew")
-app.command("tollkeeper.cli.rehearsing:watch", name="watch")
+app.command(
+    "tollkeeper.cli.rehearsing:rehearse",
+    name="rehearse",
+    help="Play the playbooks against a live endpoint.",
+)
+app.command(
+    "tollkeeper.cli.rehearsing:replay",
+    name="replay",
+    help="Let a version read again what others received.",
+)
+app.command(
+    "tollkeeper.cli.rehearsing:skew",
+    name="skew",
+    help="Ask the provider whether its versions fit ours.",
+)
+app.command(
+    "tollkeeper.cli.rehearsing:watch", name="watch", help="Look at the watched descriptions now."
+)
 
 
 @app.command
@@ -79,8 +98,13 @@ def contract_verdict(
     if (integration is None) == (usage is None):
         raise Invalid("name either an integration or a usage file")
     used, reader = contract_usage(integration, usage)
-    before = _description(old) if old is not None else None
-    return verdict_on(used, _description(new), before, reader)
+    try:
+        before = _description(old) if old is not None else None
+        after = _description(new)
+    except Unreadable as error:
+        name, _, why = error.detail.partition(": ")
+        return unreadable(used, name, why)
+    return verdict_on(used, after, before, reader)
 
 
 def contract_usage(integration: str | None, usage: Path | None) -> tuple[Usage, Reader | None]:
@@ -94,14 +118,30 @@ def contract_usage(integration: str | None, usage: Path | None) -> tuple[Usage, 
 
 
 def _description(path: Path) -> Description:
+    text = _bytes(path)
     try:
-        return read_description(_bytes(path))
+        return read_description(text, _neighbors_of(path), path.name)
     except Invalid as error:
-        raise Invalid(f"{path}: {error.detail}", faults=error.faults) from error
+        raise type(error)(f"{path}: {error.detail}", faults=error.faults) from error
+
+
+def _neighbors_of(path: Path) -> Load:
+    """Reads the files beside a description and below: nothing that a link leads out of there."""
+    folder = path.resolve().parent
+
+    def load(name: str) -> bytes | None:
+        beside = (folder / name).resolve()
+        inside = beside.is_relative_to(folder) and beside.is_file()
+        return _bytes(beside) if inside and beside.stat().st_size <= MAX_BYTES else None
+
+    return load
 
 
 def _bytes(path: Path) -> bytes:
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Invalid(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; no description is")
         return path.read_bytes()
-    except OSError as error:
-        raise Invalid(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Invalid(f"{path} cannot be read: {why}") from error

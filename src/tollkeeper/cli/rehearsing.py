@@ -1,6 +1,7 @@
 """`tollkeeper contracts rehearse` and `replay`: a version against what is alive or was stored."""
 
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import cyclopts
 import msgspec
@@ -14,6 +15,11 @@ from tollkeeper.flows.watch import Watched, look
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import find
 from tollkeeper.kernel.errors import Invalid, Misconfigured
+
+NOT_SENT: Final = "failed not_sent"
+"""How a play tells that its request never left."""
+
+MAX_DAYS: Final = 36_500
 
 
 def rehearse(
@@ -35,6 +41,8 @@ def rehearse(
     """
     if not key.startswith("sk_test_") and "_test_" not in key:
         raise Invalid("the key is not a test key, and a rehearsal charges cards")
+    if not _is_address(endpoint):
+        raise Invalid(f"{endpoint!r} is not the address of an endpoint; http://127.0.0.1:12111 is")
     found = root.rehearse(
         endpoint, key, find(integration), find(baseline) if baseline is not None else None
     )
@@ -45,9 +53,19 @@ def rehearse(
         console.print(f"✗ {difference.play} ({difference.operation}): {difference.seen}")
     for difference in found.shared:
         console.print(f"! {difference.play}: wrong for {found.baseline} as well: {difference.seen}")
+    if found.differences and all(NOT_SENT in difference.seen for difference in found.differences):
+        console.print(f"nothing could be sent: is {endpoint} reachable?")
     good = found.plays - len(found.differences) - len(found.shared)
     console.print(f"{found.version}: {good} of {found.plays} plays went as they must")
     return 0 if found.passed else 1
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address = urlsplit(text)
+    except ValueError:
+        return False
+    return address.scheme in {"http", "https"} and bool(address.hostname)
 
 
 def replay(
@@ -63,6 +81,8 @@ def replay(
 
     Example: `tollkeeper contracts replay stripe@2026-03-25.dahlia --days 30`
     """
+    if not 0 < days <= MAX_DAYS:
+        raise Invalid(f"{days:g} days cannot be read; 0 to {MAX_DAYS} can")
     candidate = find(integration)
 
     async def read_again(world: World) -> Replay:

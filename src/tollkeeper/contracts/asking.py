@@ -18,6 +18,14 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     operation: Found
 
 
+def both(name: str, new: Description, old: Description | None) -> tuple[Found | None, Found | None]:
+    """The operation in both texts; one that answers at the same address is the same, however its
+    path is divided between servers and paths."""
+    new_found = new.find(name)
+    old_found = old.find(name, like=new_found) if old is not None else None
+    return new_found or new.find(name, like=old_found), old_found
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A used path. `old` is `None` without an old text, or where its operation was not there."""
 

@@ -8,10 +8,13 @@ from tollkeeper.contracts.rules import (
     branch_added,
     content_type,
     default_changed,
+    deprecated,
     field_nullable,
     field_optional,
     field_removed,
     field_type,
+    header_removed,
+    operation_moved,
     parameter_limits,
     parameter_read_only,
     parameter_removed,
@@ -23,8 +26,10 @@ from tollkeeper.contracts.rules import (
 )
 
 RULES: Final[tuple[Rule, ...]] = (
+    operation_moved.RULE,
     body_removed.RULE,
     field_removed.RULE,
+    header_removed.RULE,
     branch_added.RULE,
     field_nullable.RULE,
     field_optional.RULE,
@@ -39,4 +44,5 @@ RULES: Final[tuple[Rule, ...]] = (
     default_changed.RULE,
     content_type.RULE,
     security_changed.RULE,
+    deprecated.RULE,
 )

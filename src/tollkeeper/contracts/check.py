@@ -9,11 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.contracts.asking import Bodies, Question, Side
+from tollkeeper.contracts.asking import Bodies, Question, Side, both
 from tollkeeper.contracts.catalogue import RULES
 from tollkeeper.contracts.description import Description, Found, Place
 from tollkeeper.contracts.finding import Finding, Location, merged
-from tollkeeper.contracts.requests import error_body, parameters, reply_body, request_body
+from tollkeeper.contracts.requests import (
+    alike,
+    error_body,
+    parameters,
+    reply_body,
+    request_body,
+)
 from tollkeeper.contracts.usage import OperationUsage, Usage, segments
 from tollkeeper.contracts.walking import Hidden, Walk, walk
 
@@ -42,8 +48,7 @@ def findings_of(usage: Usage, new: Description, old: Description | None) -> list
 def _operation(
     usage: Usage, name: str, operation: OperationUsage, new: Description, old: Description | None
 ) -> Iterator[Finding]:
-    new_found = new.find(name)
-    old_found = old.find(name) if old is not None else None
+    new_found, old_found = both(name, new, old)
     if new_found is None:
         yield _gone(name, new, old_found, compared=old is not None)
         return
@@ -68,14 +73,18 @@ def _gone(name: str, new: Description, old: Found | None, *, compared: bool) -> 
     known = old is not None
     standing = compared and not known
     heir = _heir(new, old)
+    lost = new.lost(name)
     advice = "the operation is not described any more"
-    if standing:
+    if lost:
+        advice = "the reference at the operation's path leads nowhere: nothing can be known of it"
+    elif standing:
         advice = "the operation was not described before either"
     elif heir is not None:
         advice += f"; it may be `{heir}` now"
     return Finding(
         rule="operation-removed",
-        severity="risky" if standing else "breaking",
+        severity="risky" if standing or lost else "breaking",
+        undecided=lost,
         operations=(name,),
         location="webhook" if "webhook:" in name else "request",
         path=name,
@@ -144,7 +153,8 @@ def _read(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
     location: Location = "webhook" if bodies.is_webhook else "response"
     body_of = request_body if bodies.is_webhook else reply_body
     used = bodies.usage
-    paths = tuple(dict.fromkeys((*used.read, *used.exhaustive, *used.nonnull)))
+    named = dict.fromkeys((*used.read, *used.exhaustive, *used.nonnull))
+    paths = tuple(path for path in named if not path.startswith("header:"))
     yield from _paths(usage, bodies, paths, location, body_of)
     yield from _paths(usage, bodies, bodies.usage.errors, "error", error_body)
 
@@ -154,23 +164,30 @@ def _paths(
 ) -> Iterator[Finding]:
     if not paths:
         return
-    new_side, old_side = bodies.new_side, bodies.old_side
-    new_body = body_of(new_side)
-    old_body = body_of(old_side) if old_side is not None else None
+    old_side = bodies.old_side
+    new_body = body_of(bodies.new_side)
     if new_body is None:
         return  # nothing can be said, or the body as a whole is a finding of its own
+    old_body = body_of(old_side) if old_side is not None else None
+    pairs = [(new_body, old_body)]
+    if location != "webhook" and old_side is not None:
+        same = alike(bodies.new_side, old_side, success=location == "response")
+        pairs += [(now, before) for _, now, before in same]
     hidden: Hidden | None = None if location == "webhook" else "writeOnly"
     for path in paths:
         names = segments(path)
-        new = walk(new_side.description, new_body, names, hidden=hidden)
-        old = (
-            walk(old_side.description, old_body, names, hidden=hidden)
-            if old_side is not None and old_body is not None
-            else None
-        )
-        question = _question(usage, bodies, path, location, new, old)
-        for rule in READ:
-            yield from rule.check(question)
+        for number, (now, before) in enumerate(pairs):
+            new = walk(bodies.new_side.description, now, names, hidden=hidden)
+            old = (
+                walk(old_side.description, before, names, hidden=hidden)
+                if old_side is not None and before is not None
+                else None
+            )
+            if number and (old is None or not old.reached):
+                continue  # this kind of reply never had it
+            question = _question(usage, bodies, path, location, new, old)
+            for rule in READ:
+                yield from rule.check(question)
 
 
 def _question(

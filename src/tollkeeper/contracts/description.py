@@ -10,13 +10,22 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 import yaml
 
+from tollkeeper.contracts.neighbors import Load, Neighbors, relative
+from tollkeeper.contracts.servers import server_bases, swagger_bases
 from tollkeeper.kernel.errors import Invalid
 
 Dialect = Literal["swagger2", "openapi3.0", "openapi3.1"]
+BEGINNING: Final = 4_000
+"""Bytes in which a description says what it is."""
+
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 MAX_HOPS: Final = 32
 PARAMETER: Final = re.compile(r"\{[^}]*\}")
 BOOLEAN: Final = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
+
+
+class Unreadable(Invalid):
+    """A text that is a description by its first words, and cannot be parsed."""
 
 
 class Place(NamedTuple):
@@ -36,11 +45,17 @@ class Place(NamedTuple):
 
 
 class Found(NamedTuple):
-    """An operation: its place, its path as written, and the place of the path's item."""
+    """An operation: its place, its path as written, the place of the path's item, and the base
+    paths of its servers, if any are named."""
 
     operation: Place
     path: str
     item: Place
+    bases: tuple[str, ...] = ()
+
+    def addresses(self) -> tuple[str, ...]:
+        """The whole paths at which it answers; empty where no server is named."""
+        return tuple(f"{base}{PARAMETER.sub('{}', self.path)}" for base in self.bases)
 
 
 def escaped(name: str) -> str:
@@ -51,8 +66,13 @@ def escaped(name: str) -> str:
 class Description:
     """The parsed text. `dangling` collects the references that lead nowhere."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(
+        self, document: Mapping[str, Any], load: Load | None = None, name: str = ""
+    ) -> None:
+        """`load` reads files beside the description, whose own name is `name`."""
         self.document = document
+        self._neighbors = Neighbors(load, _parsed, name)
+        self._lost: dict[str, tuple[str, str]] = {}
         self.dialect = _dialect(document)
         self.dangling: dict[str, str] = {}
         self._operations: dict[str, Found] | None = None
@@ -80,10 +100,17 @@ class Description:
         found = self._schemas.get(reference)
         if found is not None:
             return found
-        if not reference.startswith("#"):
+        name = relative(reference)
+        fragment = reference.partition("#")[2]
+        if name is None or (fragment and not fragment.startswith("/")):
             return None
-        place = Place(self.document, "")
-        for token in reference[1:].split("/")[1:]:
+        if not name or self._neighbors.is_own(name):
+            place = Place(self.document, "")
+        else:
+            place = Place(self._neighbors.document(name), f"{name}#")
+            if place.value is None:
+                return None
+        for token in fragment.split("/")[1:]:
             name = _unquoted(token).replace("~1", "/").replace("~0", "~")
             value = place.value
             if isinstance(value, list) and name.isdigit() and int(name) < len(value):
@@ -96,68 +123,81 @@ class Description:
         self._schemas[reference] = place
         return place
 
-    def find(self, operation: str) -> Found | None:
-        """The operation that a usage calls `POST /v1/things/{}` or `POST webhook:NAME`."""
-        if self._operations is None:
-            self._operations = dict(self._index())
-        return self._operations.get(operation)
+    def find(self, operation: str, *, like: Found | None = None) -> Found | None:
+        """The operation that a usage calls `POST /v1/things/{}` or `POST webhook:NAME`; where it is
+        not, the one that answers at an address of `like`, the same operation in another text."""
+        operation = operation if "webhook:" in operation else PARAMETER.sub("{}", operation)
+        found = self._known().get(operation)
+        if found is None and like is not None and "webhook:" not in operation:
+            method = operation.partition(" ")[0]
+            names = [f"{method} {address}" for address in like.addresses()]
+            found = next((f for n in names if (f := self._known().get(n)) is not None), None)
+        return found
+
+    def lost(self, operation: str) -> bool:
+        """Whether the operation may stand behind a path's reference that leads nowhere, which is
+        noted as dangling then."""
+        self._known()
+        found = self._lost.get(operation.partition(" ")[2])
+        if found is not None:
+            self.dangling.setdefault(*found)
+        return found is not None
 
     def operations(self) -> list[str]:
         """Every operation's name, as usages call them."""
+        return sorted(self._known())
+
+    def _known(self) -> dict[str, Found]:
         if self._operations is None:
-            self._operations = dict(self._index())
-        return sorted(self._operations)
+            self._operations = self._index()
+        return self._operations
 
-    def _index(self) -> Iterator[tuple[str, Found]]:
+    def _index(self) -> dict[str, Found]:
         root = Place(self.document, "")
-        prefixes = self._prefixes()
-        paths = root.child("paths") or Place({}, "/paths")
-        for path, item, method, operation in self._items(paths):
+        named: dict[str, Found] = {}
+        based: dict[str, Found] = {}
+        for path, item, method, operation in self._items(root.child("paths"), ""):
+            bases = self._bases(operation, item)
+            found = Found(operation, path, item, bases)
             name = PARAMETER.sub("{}", path)
-            for prefix in (*prefixes, ""):  # the path as written wins over one with a prefix
-                yield f"{method.upper()} {prefix}{name}", Found(operation, path, item)
+            named[f"{method.upper()} {name}"] = found
+            based |= {f"{method.upper()} {base}{name}": found for base in bases}
         for section in ("webhooks", "x-webhooks"):
-            hooks = root.child(section) or Place({}, f"/{section}")
-            for path, item, method, operation in self._items(hooks):
+            hooks = self._items(root.child(section), "webhook:")
+            for path, item, method, operation in hooks:
                 found = Found(operation, path, item)
-                yield f"{method.upper()} webhook:{path.lstrip('/')}", found
+                named[f"{method.upper()} webhook:{path.lstrip('/')}"] = found
+        return based | named  # the path as written wins over one with a base path
 
-    def _items(self, paths: Place) -> Iterator[tuple[str, Place, str, Place]]:
-        if not isinstance(paths.value, Mapping):
+    def _bases(self, operation: Place, item: Place) -> tuple[str, ...]:
+        if self.dialect == "swagger2":
+            return swagger_bases(self.document)
+        return server_bases(operation.value, item.value, self.document)
+
+    def _items(self, paths: Place | None, prefix: str) -> Iterator[tuple[str, Place, str, Place]]:
+        if paths is None or not isinstance(paths.value, Mapping):
             return
         for path in paths.value:
-            if not isinstance(path, str):
+            child = paths.child(path) if isinstance(path, str) else None
+            if child is None:
                 continue
-            child = paths.child(path)
-            item = self.resolve(child) if child is not None else None
-            if item is None or not isinstance(item.value, Mapping):
+            known = len(self.dangling)
+            item = self.resolve(child)
+            if len(self.dangling) > known:  # noted once usage asks for it
+                name = path.lstrip("/") if prefix else PARAMETER.sub("{}", path)
+                self._lost[f"{prefix}{name}"] = self.dangling.popitem()
+            if not isinstance(item.value, Mapping):
                 continue
             for method in METHODS:
                 operation = item.child(method)
                 if operation is not None and isinstance(operation.value, Mapping):
                     yield path, item, method, operation
 
-    def _prefixes(self) -> list[str]:
-        """Path prefixes that `servers` or `basePath` add to every path."""
-        if self.dialect == "swagger2":
-            base = self.document.get("basePath")
-            return [base.rstrip("/")] if isinstance(base, str) and base.strip("/") else []
-        found = []
-        servers = self.document.get("servers")
-        for server in servers if isinstance(servers, list) else ():
-            url = server.get("url") if isinstance(server, Mapping) else None
-            if not isinstance(url, str):
-                continue
-            path = "/" + url.partition("://")[2].partition("/")[2] if "://" in url else url
-            if path.strip("/"):
-                found.append(path.rstrip("/"))
-        return sorted(set(found))
-
 
 def _dialect(document: Mapping[str, Any]) -> Dialect:
     if str(document.get("swagger", "")).startswith("2"):
         return "swagger2"
-    return "openapi3.1" if str(document.get("openapi", "")).startswith("3.1") else "openapi3.0"
+    return "openapi3.0" if str(document.get("openapi", "3.0")).startswith("3.0") else "openapi3.1"
 
 
 def _with_siblings(value: Mapping[str, Any], target: Place, place: Place) -> Place:
@@ -175,14 +215,24 @@ def _unquoted(token: str) -> str:
     return unquote(token)
 
 
-def read_description(text: bytes) -> Description:
-    """A description's text, JSON or YAML. Raises `Invalid` with the place of the mistake."""
-    document = _parsed(text)
+def read_description(text: bytes, load: Load | None = None, name: str = "") -> Description:
+    """A description's text, JSON or YAML. Raises `Invalid` with the place of the mistake.
+
+    `load` reads the files beside it that references name, and `name` is its own among them; without
+    it such references lead nowhere.
+    """
+    try:
+        document = _parsed(text)
+    except Invalid as error:
+        begins = text[:BEGINNING]
+        if b"openapi" in begins or b"swagger" in begins:
+            raise Unreadable(error.detail) from error
+        raise
     if not isinstance(document, Mapping):
         raise Invalid("the description is not an object")
     if not {"openapi", "swagger"} & set(document):
         raise Invalid("the description says neither `openapi` nor `swagger`")
-    return Description(document)
+    return Description(document, load, name)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from tollkeeper.contracts.asking import Side
-from tollkeeper.contracts.description import Place
+from tollkeeper.contracts.description import Place, escaped
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -27,7 +27,7 @@ def request_body(side: Side) -> Place | None:
     body = side.operation.operation.child("requestBody")
     if body is None:
         return None
-    return _content(side, side.description.resolve(body))
+    return _content(side.description.resolve(body))
 
 
 def reply_body(side: Side) -> Place | None:
@@ -41,35 +41,97 @@ def error_body(side: Side) -> Place | None:
 
 
 def _reply(side: Side, *, success: bool) -> Place | None:
+    """What a reply may be: any of the bodies that differ."""
+    found = list(bodies_of(side, success=success).values())
+    if len(found) < 2:
+        return found[0] if found else None
+    listed = [{"$ref": _reference(place)} for place in found]
+    return Place({"anyOf": listed}, f"{side.operation.operation.pointer}/responses")
+
+
+def _reference(place: Place) -> str:
+    inside = place.pointer.startswith("/")
+    return ("#" if inside else "") + place.pointer.replace("%", "%25")
+
+
+def bodies_of(side: Side, *, success: bool) -> dict[str, Place]:
+    """The schemas of replies by status, each schema once: of the first status that has it."""
     responses = side.operation.operation.child("responses")
     if responses is None or not isinstance(responses.value, Mapping):
-        return None
-    for status in sorted(responses.value, key=str):
-        fits = str(status).startswith("2") if success else str(status)[:1] in {"4", "5"}
-        found = _reply_at(side, responses, status) if fits else None
-        if found is not None:
-            return found
-    return _reply_at(side, responses, "default") if "default" in responses.value else None
+        return {}
+    first = ("2",) if success else ("4", "5")
+    names = [n for n in sorted(responses.value, key=str) if str(n).startswith(first)]
+    found = _distinct(side, responses, names)
+    if "default" in responses.value and not (success and found):
+        own = {} if success else bodies_of(side, success=True)
+        if success or "default" not in own:
+            found = _distinct(side, responses, [*names, "default"])
+    return found
+
+
+def alike(new: Side, old: Side, *, success: bool) -> list[tuple[str, Place, Place]]:
+    """Status, new body and old body for each status that both texts describe, where there are
+    several: one that breaks is not made good by another that does not."""
+    now, before = bodies_of(new, success=success), bodies_of(old, success=success)
+    if len(now) + len(before) <= 2:  # one in each: they are what a reply may be
+        return []
+    return [(status, now[status], before[status]) for status in now if status in before]
+
+
+def _distinct(side: Side, responses: Place, names: list[Any]) -> dict[str, Place]:
+    found: dict[str, Place] = {}
+    seen: set[str] = set()
+    for name in names:
+        place = _reply_at(side, responses, name)
+        if place is None:
+            continue
+        pointer = side.description.resolve(place, schema=True).pointer
+        if pointer not in seen:
+            seen.add(pointer)
+            found[str(name)] = place
+    return found
 
 
 def _reply_at(side: Side, responses: Place, status: Any) -> Place | None:
-    place = Place(responses.value[status], f"{responses.pointer}/{status}")
+    place = Place(responses.value[status], f"{responses.pointer}/{escaped(str(status))}")
     response = side.description.resolve(place)
     if side.description.dialect == "swagger2":
         return response.child("schema")
-    return _content(side, response)
+    return _content(response)
 
 
-def _content(side: Side, holder: Place) -> Place | None:
+def reply_headers(side: Side) -> frozenset[str]:
+    """The headers of replies that succeed, in lower case."""
+    responses = side.operation.operation.child("responses")
+    if responses is None or not isinstance(responses.value, Mapping):
+        return frozenset()
+    found: set[str] = set()
+    for status in responses.value:
+        if str(status).startswith("2") or status == "default":
+            place = Place(responses.value[status], f"{responses.pointer}/{escaped(str(status))}")
+            headers = side.description.resolve(place).child("headers")
+            if headers is not None and isinstance(headers.value, Mapping):
+                found |= {str(name).lower() for name in headers.value}
+    return frozenset(found)
+
+
+def _content(holder: Place) -> Place | None:
     content = holder.child("content")
     if content is None or not isinstance(content.value, Mapping):
         return None
-    names = [n for n in PREFERRED if n in content.value] or sorted(map(str, content.value))
-    for name in names:
+    for name in sorted(map(str, content.value), key=_preference):
         schema = content.child(name, "schema")
         if schema is not None:
             return schema
     return None
+
+
+def _preference(media: str) -> tuple[int, str]:
+    """JSON first, in whatever flavor, then forms."""
+    name = media.partition(";")[0].strip().lower()
+    if name in PREFERRED:
+        return PREFERRED.index(name) * 2, media
+    return (1 if name.endswith("json") else len(PREFERRED) * 2), media
 
 
 def _swagger_body(side: Side) -> Place | None:

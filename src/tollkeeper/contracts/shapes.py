@@ -90,22 +90,66 @@ def _shapes(
         if not isinstance(parts, list) or not parts:
             continue
         spread = [
-            _shapes(
-                description, Place(part, f"{place.pointer}/{word}/{number}"), seen, visits,
-                expanded=expanded,
-            )
+            _shapes(description, Place(part, f"{place.pointer}/{word}/{number}"), seen, visits,
+                    expanded=expanded)
             for number, part in enumerate(parts)
         ]  # fmt: skip
-        if word == "allOf":
-            for part in spread:
-                found = _joined(found, part)
-        else:
-            found = _joined(found, [shape for part in spread for shape in part])
+        found = _combined(description, place, word, found, spread)
     if "x-expansionResources" in schema:
         found = _expansion(found, expanded=expanded)
     if _nullable(schema) and not any("null" in s.types for s in found):
         found.append(Shape(types=frozenset({"null"}), pointer=place.pointer))
     return found
+
+
+def _combined(
+    description: Description, place: Place, word: str, found: list[Shape], spread: list[list[Shape]]
+) -> list[Shape]:
+    """What was found with the parts of one combinator: all of them, or any of them."""
+    if word == "allOf":
+        for part in spread:
+            found = _joined(found, part)
+        return found
+    named = discriminated(description, place, place.value[word], spread)
+    return _joined(found, [shape for part in named for shape in part])
+
+
+def discriminated(
+    description: Description, place: Place, parts: list[Any], spread: list[list[Shape]]
+) -> list[list[Shape]]:
+    """The alternatives of a union, each with the words by which its discriminator names it, where
+    the alternative itself does not list any."""
+    said = place.value.get("discriminator")
+    mapping = said.get("mapping") if isinstance(said, Mapping) else None
+    name = said.get("propertyName") if isinstance(said, Mapping) else None
+    if not isinstance(mapping, Mapping) or not isinstance(name, str):
+        return spread
+    found = []
+    for part, alternatives in zip(parts, spread, strict=True):
+        reference = part.get("$ref") if isinstance(part, Mapping) else None
+        words = [w for w, target in mapping.items() if _means(target, reference)]
+        named = [_named_by(description, place, s, name, words) for s in alternatives]
+        found.append(named if words else alternatives)
+    return found
+
+
+def _means(target: Any, reference: Any) -> bool:
+    """Whether a mapping's target is the referenced schema, by address or by its bare name."""
+    return isinstance(reference, str) and target in (reference, reference.rpartition("/")[2])
+
+
+def _named_by(
+    description: Description, place: Place, shape: Shape, name: str, words: list[str]
+) -> Shape:
+    member = shape.members.get(name)
+    resolved = description.resolve(member, schema=True).value if member is not None else None
+    if not isinstance(resolved, Mapping) or not words:
+        return shape
+    if {"enum", "const", "allOf", "anyOf", "oneOf"} & set(resolved):
+        return shape  # it has words of its own, or may have
+    at = f"{place.pointer}/discriminator/mapping/{escaped(str(words[0]))}"
+    told = Place({**resolved, "enum": words}, at)
+    return msgspec.structs.replace(shape, members={**shape.members, name: told})
 
 
 def _own(schema: Mapping[str, Any], place: Place) -> Shape:

@@ -20,10 +20,11 @@ OPENING: Final = frozenset({"additionalProperties", "patternProperties"})
 MAX_NESTING: Final = 9
 """Levels of a closed body: each doubles what the validator does, and real ones have five."""
 
+CONDITIONS: Final = ("not", "if", "then", "else")
 KEPT: Final = (
     "type", "enum", "const", "minLength", "maxLength", "pattern", "minimum", "maximum",
     "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
-    "minProperties", "maxProperties",
+    "minProperties", "maxProperties", "dependentRequired",
 )  # fmt: skip
 
 
@@ -81,9 +82,7 @@ class _Translator:
                 ]
                 # Alternatives of real descriptions overlap: `oneOf` is asked as `anyOf`.
                 made["allOf"] += branches if word == "allOf" else [{"anyOf": branches}]
-        if "not" in schema:
-            at = Place(schema["not"], f"{place.pointer}/not")
-            made["not"] = self.translate(at, value, depth + 1, top=False)
+        self._conditions(made, place, schema, value, depth)
         if self._request and top and isinstance(value, Mapping):
             combined = any(w in schema for w in ("allOf", "anyOf", "oneOf"))
             if (combined or "properties" in schema) and not OPENING & set(schema):
@@ -91,6 +90,14 @@ class _Translator:
         if schema.get("nullable") is True or schema.get("x-nullable") is True:
             return {"anyOf": [{"type": "null"}, made]}
         return made
+
+    def _conditions(
+        self, made: dict[str, Any], place: Place, schema: Mapping[str, Any], value: Any, depth: int
+    ) -> None:
+        for word in CONDITIONS:
+            if word in schema:
+                at = Place(schema[word], f"{place.pointer}/{word}")
+                made[word] = self.translate(at, value, depth + 1, top=False)
 
     def _members(
         self, made: dict[str, Any], place: Place, schema: Mapping[str, Any], value: Any, depth: int

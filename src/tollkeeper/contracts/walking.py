@@ -6,7 +6,7 @@ request) that the schema allows, not of one of them.
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -25,6 +25,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     lacking: bool = False
     read_only: bool = False
 
+
+MAX_PARTS: Final = 32
+"""Parts of one member in which a word is looked for."""
 
 type Hidden = Literal["readOnly", "writeOnly"]
 """The word by which a member is not for this direction."""
@@ -174,8 +177,18 @@ def is_hidden(description: Description, place: Place, hidden: Hidden | None) -> 
     """Whether a member carries the word by which it is not for this direction."""
     if hidden is None:
         return False
-    value = description.resolve(place, schema=True).value
-    return isinstance(value, Mapping) and value.get(hidden) is True
+    ahead, looked = [place], 0
+    while ahead and looked < MAX_PARTS:
+        here = description.resolve(ahead.pop(), schema=True)
+        looked += 1
+        if not isinstance(here.value, Mapping):
+            continue
+        if here.value.get(hidden) is True:
+            return True
+        parts = here.value.get("allOf")
+        for number, part in enumerate(parts if isinstance(parts, list) else ()):
+            ahead.append(Place(part, f"{here.pointer}/allOf/{number}"))
+    return False
 
 
 def _named(shape: Shape, name: str, *, closed: bool) -> Place | None:

@@ -10,11 +10,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from tollkeeper.contracts.asking import Side
+from tollkeeper.contracts.asking import Side, both
 from tollkeeper.contracts.description import Description, Place
 from tollkeeper.contracts.finding import Finding, Location
 from tollkeeper.contracts.instances import instance, wish_for
 from tollkeeper.contracts.requests import (
+    alike,
     error_body,
     parameters,
     reply_body,
@@ -61,7 +62,8 @@ def reader_of(usage: Usage, old: Description | None = None) -> Reader:
     def read(operation: str, reply: Any, location: Location = "response", /) -> dict[str, str]:
         used = usage.operations[operation]
         failures: dict[str, str] = {}
-        paths = used.errors if location == "error" else (*used.nonnull, *used.read)
+        named = used.errors if location == "error" else (*used.nonnull, *used.read)
+        paths = [path for path in named if not path.startswith("header:")]
         for path in paths:
             key = (operation, location, path)
             if key not in known:
@@ -158,11 +160,10 @@ def _witness(
         used = usage.operations[operation]
         if finding.rule == "operation-removed":
             return _gone(operation, used, new, old)
-        found = new.find(operation)
+        found, was = both(operation, new, old)
         if found is None:
             continue
         new_side = Side(description=new, operation=found)
-        was = old.find(operation) if old is not None else None
         old_side = Side(description=old, operation=was) if old is not None and was else None
         if finding.location == "request":
             witness = _request(finding, operation, used, new_side, old_side)
@@ -176,8 +177,8 @@ def _witness(
 def _gone(
     operation: str, used: OperationUsage, new: Description, old: Description | None
 ) -> dict[str, Any] | None:
-    was = old.find(operation) if old is not None else None
-    if new.find(operation) is not None:
+    found, was = both(operation, new, old)
+    if found is not None:
         return None
     body = None
     if old is not None and was is not None:
@@ -198,24 +199,50 @@ def _reply(
     old_side: Side | None,
     read: Reader,
 ) -> dict[str, Any] | None:
+    if finding.rule == "header-removed":
+        return {"reply": {"headers": {}}, "result": f"`{finding.path}` is not there"}
     body_of = _BODIES[finding.location]
     place = body_of(new_side)
     if place is None:
         failures = read(operation, {}, finding.location)
         told = next(iter(failures.values()), None)
         return {"reply": None, "result": told} if told is not None else None
-    paths = used.errors if finding.location == "error" else used.read
+    pairs = [(place, body_of(old_side) if old_side is not None else None)]
+    if old_side is not None and finding.location != "webhook":
+        same = alike(new_side, old_side, success=finding.location == "response")
+        pairs += [(now, was) for _, now, was in same]
+    for now, was in pairs:
+        witness = _reply_of(finding, operation, used, (new_side, now), (old_side, was), read)
+        if witness is not None:
+            return witness
+    return None
+
+
+def _reply_of(
+    finding: Finding,
+    operation: str,
+    used: OperationUsage,
+    new: tuple[Side, Place],
+    old: tuple[Side | None, Place | None],
+    read: Reader,
+) -> dict[str, Any] | None:
+    """A reply of one body that shows the finding."""
+    new_side, place = new
+    named = used.errors if finding.location == "error" else used.read
+    paths = tuple(path for path in named if not path.startswith("header:"))
     for words in _wordings(used):
         wish = wish_for([_reached(new_side, place, p) for p in map(segments, paths)])
         made = instance(new_side.description, place, wish, words=words, request=False)
         made = _changed(finding, made)
-        if (
-            made is MISSING
-            or is_valid(new_side.description, place, made, request=False) is not True
-        ):
+        if made is MISSING:
+            continue
+        valid = is_valid(new_side.description, place, made, request=False)
+        if valid is None:
+            return None  # the schema itself cannot be used: other words do not help
+        if not valid:
             continue
         failures = read(operation, made, finding.location)
-        before = _read_before(paths, old_side, finding.location, words, operation, read)
+        before = _read_before(paths, old, finding.location, words, operation, read)
         fresh = {p: text for p, text in failures.items() if p not in before}
         told = _concerning(finding, fresh)
         if told is not None:
@@ -239,14 +266,14 @@ def _wordings(used: OperationUsage) -> Iterator[dict[str, Any]]:
 
 def _read_before(
     paths: tuple[str, ...],
-    old_side: Side | None,
+    old: tuple[Side | None, Place | None],
     location: Location,
     words: dict[str, Any],
     operation: str,
     read: Reader,
 ) -> dict[str, str]:
     """What the same code fails on in the same reply under the old description."""
-    place = _BODIES[location](old_side) if old_side is not None else None
+    old_side, place = old
     if old_side is None or place is None:
         return {}
     wish = wish_for([_reached(old_side, place, p) for p in map(segments, paths)])
@@ -320,6 +347,10 @@ def _request(
     new_side: Side,
     old_side: Side | None,
 ) -> dict[str, Any] | None:
+    if finding.rule == "operation-moved":
+        known = old_side.operation.addresses() if old_side is not None else ()
+        asked = {"operation": operation, "address": next(iter(known), None)}
+        return {"request": asked, "result": "no such address"}
     if finding.rule == "content-type":
         return _content_type(operation, new_side, old_side)
     if ":" in finding.path.partition(".")[0]:
@@ -359,6 +390,11 @@ def _bodies(
     words = {p: w[0] for p, w in used.values.items() if w} | chosen
     named = [segments(finding.path)] if finding.path in used.send else []
     yield instance(side.description, place, wish_for(named), words=words, request=True)
+
+
+def body_sent(side: Side, place: Place, used: OperationUsage) -> Any:
+    """The body that we send in an ordinary request, as its schema at `place` has it."""
+    return _sent(side, place, used, {})
 
 
 def _sent(side: Side, place: Place, used: OperationUsage, chosen: dict[str, Any]) -> Any:

@@ -5,7 +5,9 @@ are checked, not only the absence of exceptions. A failure prints the command th
 """
 
 import asyncio
+import contextlib
 import json
+import math
 import random
 import re
 import tempfile
@@ -36,8 +38,9 @@ from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimRequest
 from tollkeeper.simulator.webhooks import sign
-from tollkeeper.testing.fuzz_contracts import check_case
+from tollkeeper.testing.fuzz_contracts import MAX_SECONDS, check_case
 from tollkeeper.testing.ports import EPOCH_MS, SeededChance
+from tollkeeper.testing.watchdog import Failed, watched
 
 KEY: Final = "sk_test_fuzz"
 WEBHOOK_SECRET: Final = "whsec_fuzz"  # noqa: S105 - of a provider in memory
@@ -490,6 +493,11 @@ TARGETS: Final[dict[str, Callable[[random.Random, Corpus], None]]] = {
 }
 
 
+MAX_CASES: Final = 10**9
+MAX_FAILURES: Final = 5
+TELL_SECONDS: Final = 5.0
+
+
 def run_case(target: str, seed: int, case: int, corpus: Corpus) -> None:
     """One case, the same for the same numbers. Raises what it finds."""
     TARGETS[target](random.Random(f"{seed}/{target}/{case}"), corpus)
@@ -502,10 +510,13 @@ def fuzz(
     seed: Annotated[int, cyclopts.Parameter(help="where the draws begin")] = 1,
     target: Annotated[str, cyclopts.Parameter(help=f"one of {', '.join(TARGETS)}")] = "",
     case: Annotated[int, cyclopts.Parameter(help="run this case alone")] = -1,
+    cases: Annotated[int, cyclopts.Parameter(help="how many, instead of how long")] = 0,
 ) -> int:
-    """Fuzzes until the time is over.
+    """Fuzzes until the time is over, or so many cases of each target; a case that hangs for five
+    seconds or kills its process is a failure like any other.
 
-    Examples: `./dev fuzz --seconds 60`; `./dev fuzz --target outcome --seed 1 --case 42`.
+    Examples: `./dev fuzz --seconds 60`; `./dev fuzz --target contracts --cases 100000`;
+    `./dev fuzz --target outcome --seed 1 --case 42`.
     """
     if target and target not in TARGETS:
         console.print(f"no target {target!r}; there are: {', '.join(TARGETS)}")
@@ -516,26 +527,30 @@ def fuzz(
         run_case(targets[0], seed, case, corpus)
         console.print(f"{targets[0]} {case}: fine")
         return 0
-    failures = sum(_run(name, seed, seconds / len(targets), corpus) for name in targets)
+    limit = seconds / len(targets) if not cases else math.inf
+    failures = sum(_run(name, seed, limit, cases or MAX_CASES, corpus) for name in targets)
     return 1 if failures else 0
 
 
-def _run(target: str, seed: int, seconds: float, corpus: Corpus) -> int:
+def _run(target: str, seed: int, seconds: float, cases: int, corpus: Corpus) -> int:
     ends = time.monotonic() + seconds
-    told = time.monotonic() + 5
-    case = failures = 0
-    while time.monotonic() < ends and failures < 5:
-        try:
-            run_case(target, seed, case, corpus)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-            failures += 1
-            console.print(f"[red]{target}[/red] {type(error).__name__}: {str(error)[:200]!r}")
-            console.print(f"  ./dev fuzz --target {target} --seed {seed} --case {case}")
-        case += 1
-        if time.monotonic() > told:
-            told += 5
-            console.print(f"{target}: {case} cases, {max(0, ends - told + 5):.0f} s to go")
-    console.print(f"{target}: {case} cases, {failures} failures")
+    told = time.monotonic() + TELL_SECONDS
+    failures = done = 0
+    watch = watched(lambda case: run_case(target, seed, case, corpus), 0, cases, MAX_SECONDS)
+    with contextlib.closing(watch):
+        for seen in watch:
+            if isinstance(seen, Failed):
+                failures += 1
+                console.print(f"[red]{target}[/red] {seen.kind}: {seen.text!r}")
+                console.print(f"  ./dev fuzz --target {target} --seed {seed} --case {seen.case}")
+            else:
+                done = seen.cases
+            if time.monotonic() > told:
+                told += TELL_SECONDS
+                console.print(f"{target}: {done} cases, {failures} failures yet")
+            if time.monotonic() > ends or failures >= MAX_FAILURES:
+                break
+    console.print(f"{target}: {done} cases, {failures} failures")
     return failures
 
 

@@ -4,6 +4,7 @@ Laws: what is read gives findings or `Invalid`, within five seconds, in every fo
 finding has a witness; the same input gives the same bytes.
 """
 
+import copy
 import json
 import random
 import time
@@ -185,11 +186,11 @@ def _tear(chance: random.Random, document: Any) -> None:
     elif kind < 0.5 and isinstance(holder, dict):
         holder[chance.choice((f"{key}_2", *WORDS))] = holder.pop(key)
     elif kind < 0.7 and isinstance(holder, dict):
-        holder[chance.choice(WORDS)] = chance.choice(ODD)
+        holder[chance.choice(WORDS)] = copy.deepcopy(chance.choice(ODD))
     elif kind < 0.85:
         holder[key] = _schema(chance, 2)
     else:
-        holder[key] = chance.choice(ODD)
+        holder[key] = copy.deepcopy(chance.choice(ODD))
 
 
 def _places(document: Any) -> Any:

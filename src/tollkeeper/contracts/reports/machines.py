@@ -1,5 +1,6 @@
 """Findings for machines: SARIF 2.1.0 for code scanning, JUnit for test reports."""
 
+import re
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -11,16 +12,23 @@ from tollkeeper.contracts.finding import Finding
 
 LEVELS: Final = {"breaking": "error", "risky": "warning", "harmless": "note"}
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_URI: Final = re.compile(r"[^A-Za-z0-9._~/-]")
 OTHER_RULES: Final = {
+    "request-refused": "The request that we send is refused as a whole.",
     "operation-removed": "An operation that we use is gone.",
     "dangling-reference": "A reference in the description leads nowhere.",
 }
+
+UNREADABLE: Final = "unreadable-text"
+"""No rule finds it: there is nothing that a rule could be asked about."""
 
 
 def summaries() -> dict[str, str]:
     """Every rule's name and its first sentence."""
     found = {rule.name: rule.summary.strip().partition("\n")[0] for rule in RULES}
-    return dict(sorted((found | OTHER_RULES).items()))
+    more = OTHER_RULES | {UNREADABLE: "The provider's text is neither JSON nor YAML."}
+    return dict(sorted((found | more).items()))
 
 
 def as_sarif(checked: Checked, description: str) -> str:
@@ -48,7 +56,7 @@ def _result(finding: Finding, description: str) -> dict[str, Any]:
         "baselineState": "unchanged" if finding.standing else "new",
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": description}},
+                "physicalLocation": {"artifactLocation": {"uri": _uri(description)}},
                 "logicalLocations": [{"fullyQualifiedName": finding.pointer, "kind": "member"}],
             }
         ],
@@ -61,6 +69,11 @@ def _result(finding: Finding, description: str) -> dict[str, Any]:
     }
 
 
+def _uri(name: str) -> str:
+    """A file's name as a relative reference: what may not stand in one is quoted."""
+    return NOT_URI.sub(lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), name)
+
+
 def as_junit(checked: Checked) -> str:
     """JUnit: a test case for each rule; it fails on a breaking finding that is not standing."""
     cases = []
@@ -69,13 +82,13 @@ def as_junit(checked: Checked) -> str:
         found = [f for f in checked.findings if f.rule == name]
         bad = [f for f in found if f.severity == "breaking" and not f.standing]
         failed += bool(bad)
-        opened = (
-            f"  <testcase classname={quoteattr(checked.checked['usage'])} name={quoteattr(name)}"
-        )
+        usage = NOT_XML.sub("?", checked.checked["usage"])
+        opened = f"  <testcase classname={quoteattr(usage)} name={quoteattr(name)}"
         if not found:
             cases.append(f"{opened}/>")
             continue
-        text = escape("\n".join(f"{f.severity}: {f.advice} [{f.pointer}]" for f in found))
+        text = "\n".join(f"{f.severity}: {f.advice} [{f.pointer}]" for f in found)
+        text = escape(NOT_XML.sub("?", text))
         inner = f"<failure>{text}</failure>" if bad else f"<system-out>{text}</system-out>"
         cases.append(f"{opened}>{inner}</testcase>")
     head = f'<testsuite name="contracts" tests="{len(cases)}" failures="{failed}">'

@@ -25,19 +25,55 @@ def check(bodies: Bodies) -> Iterator[Finding]:
             undecided=True,
             relied_on_by=bodies.relied_on_by,
         )
+    elif (wanted := _more_scopes(bodies.old_side, bodies.new_side)) is not None:
+        yield Finding(
+            rule="security-changed",
+            severity="risky",
+            operations=(bodies.operation,),
+            location="request",
+            path="header:Authorization",
+            pointer=bodies.new_side.operation.operation.pointer,
+            advice=f"the token must have {' and '.join(f'`{scope}`' for scope in wanted)} as well",
+            after=list(wanted),
+            undecided=True,
+            relied_on_by=bodies.relied_on_by,
+        )
+
+
+def _more_scopes(old: Side, new: Side) -> tuple[str, ...] | None:
+    """The scopes that are wanted beyond those of before, whichever way is taken; else `None`."""
+    before, after = _scopes(old), _scopes(new)
+    if not before or not after:
+        return None
+    missing = [_fewest([now - was for was in before]) for now in after]
+    return tuple(sorted(_fewest(missing))) if all(missing) else None
+
+
+def _fewest(sets: list[frozenset[str]]) -> frozenset[str]:
+    return min(sets, key=lambda scopes: (len(scopes), sorted(scopes)))
+
+
+def _scopes(side: Side) -> list[frozenset[str]]:
+    """The scopes of each way to authenticate."""
+    return [
+        frozenset(str(s) for scopes in way.values() if isinstance(scopes, list) for s in scopes)
+        for way in _ways(side)
+    ]
+
+
+def _ways(side: Side) -> list[dict[str, Any]]:
+    said: Any = side.operation.operation.value.get(
+        "security", side.description.document.get("security")
+    )
+    return [way for way in said if isinstance(way, dict)] if isinstance(said, list) else []
 
 
 def _schemes(side: Side) -> frozenset[str]:
     """Each way to authenticate as the kinds of its schemes, since names are the provider's own."""
-    said: Any = side.operation.operation.value.get(
-        "security", side.description.document.get("security")
-    )
     kinds = _kinds(side.description.document)
-    found = set()
-    for way in said if isinstance(said, list) else ():
-        if isinstance(way, dict):
-            found.add("+".join(sorted(kinds.get(name, str(name)) for name in way)))
-    return frozenset(found)
+    return frozenset(
+        "+".join(sorted(kinds.get(name, str(name)) for name in way)) for way in _ways(side)
+    )
 
 
 def _kinds(document: Any) -> dict[str, str]:
