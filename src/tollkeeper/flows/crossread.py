@@ -9,7 +9,7 @@ from tollkeeper.flows.recording import load, record
 from tollkeeper.flows.sending import ask, order_for
 from tollkeeper.flows.world import World
 from tollkeeper.kernel.errors import NotFound
-from tollkeeper.payments.misreading import corrected
+from tollkeeper.payments.misreading import corrected, handed_over
 from tollkeeper.payments.outcome import Charge
 from tollkeeper.payments.payment import Books
 from tollkeeper.rollouts.crossing import disagreement
@@ -49,10 +49,12 @@ async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | Non
     except NotFound:
         return "unanswered"
     payment = books.payment
-    if payment.integration != rollout.candidate:
+    if rollout.candidate not in {payment.integration, payment.moved_from}:
         return "unanswered"  # taken elsewhere: the canary says nothing about it any more
     undecided = payment.status in {"processing", "requires_action"}
     if undecided or not payment.outcome_known or books.open_attempts():
+        if _is_over(rollout):
+            await _hand_over(world, rollout, books)  # the baseline settles it
         return None
     if payment.provider_id is None:
         return "unanswered"  # known, and nothing at the provider to compare with
@@ -66,10 +68,32 @@ async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | Non
     if now.payment.seq != payment.seq or now.open_attempts():
         return None
     why = disagreement(payment, said.charge)
-    if why is None:
-        return "agreed"
-    await _correct(world, rollout, books, said.charge, why, asked_ms)
-    return "disagreed"
+    if why is not None:
+        again = await ask(world, baseline, "lookup", order)
+        if again.charge is None or disagreement(payment, again.charge) != why:
+            return None  # one of the two readings was not of this charge
+        await _correct(world, rollout, books, said.charge, why, asked_ms)
+        return "disagreed"
+    if _is_over(rollout):
+        await _hand_over(world, rollout, books)
+    return "agreed"
+
+
+def _is_over(rollout: Rollout) -> bool:
+    return not rollout.is_active and rollout.status != "promoted"
+
+
+async def _hand_over(world: World, rollout: Rollout, books: Books) -> None:
+    """A candidate that was taken out takes no follow-up any more: its payments go back to the
+    version that carried them before, as an audited move."""
+
+    def decide(current: Books) -> Books:
+        sending = any(attempt.outcome is None for attempt in current.attempts)
+        if current.payment.integration != rollout.candidate or sending:
+            return current
+        return handed_over(current, rollout.baseline, world.store.now_ms())
+
+    await record(world, books, decide, cause="payment.handed_over", actor=ACTOR)
 
 
 async def _correct(
@@ -78,8 +102,8 @@ async def _correct(
     reader = rollout.baseline
 
     def decide(current: Books) -> Books:
-        if current.payment.integration == reader:
-            return current
+        if current.payment.seq != books.payment.seq:
+            return current  # it has moved on: the comparison was of what is no more
         now_ms = world.store.now_ms()
         return corrected(current, charge, reader, why, now_ms, asked_ms=asked_ms)
 

@@ -165,6 +165,7 @@ class RoutingRow(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     rules: tuple[Rule, ...] | None
     rollouts: tuple[Rollout, ...]
+    unproved: frozenset[str] = frozenset()
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

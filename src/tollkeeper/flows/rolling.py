@@ -107,7 +107,12 @@ def _baseline(world: World, candidate: str, condition: Condition) -> str:
         raise Conflict(f"{candidate} carries {mine[candidate]:g} % of the traffic already")
     if not mine:
         raise Conflict(f"no version of {provider} carries traffic, so there is no baseline")
-    return max(mine, key=lambda name: mine[name])
+    baseline = max(mine, key=lambda name: mine[name])
+    if candidate not in world.integration(baseline).handles:
+        raise Conflict(
+            f"{baseline} cannot look up payments of {candidate}: nothing could be checked"
+        )
+    return baseline
 
 
 async def _gate(world: World, candidate: str, override: str) -> None:

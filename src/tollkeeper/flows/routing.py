@@ -18,7 +18,15 @@ async def refresh(world: World) -> None:
     row = await world.store.routing()
     rules = row.rules or world.settled_rules()
     canaries = tuple(canary_of(rollout) for rollout in row.rollouts)
-    world.act_on(Routes(rules=rules, canaries=canaries, revision=row.revision))
+    named = {name for rule in rules for name, weight in rule.weights.items() if weight > 0}
+    world.act_on(
+        Routes(
+            rules=rules,
+            canaries=canaries,
+            unproved=row.unproved - named,
+            revision=row.revision,
+        )
+    )
 
 
 async def follow(world: World) -> None:

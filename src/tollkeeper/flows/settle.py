@@ -30,6 +30,7 @@ from tollkeeper.flows.world import World
 from tollkeeper.integrations.values import Integration, Order, WireRequest
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.change import Change, Exchange
+from tollkeeper.payments.judging import charge_mismatch
 from tollkeeper.payments.ladder import (
     DONE,
     Look,
@@ -276,6 +277,10 @@ async def _listed(
 
 
 async def _saw_charge(current: Pass, charge: Charge, asked_ms: int, by: str) -> None:
+    if charge_mismatch(current.books.payment, charge) is not None:
+        # a reading that cannot be of our charge proves nothing, and absence least of all
+        current.learn(charge_failed=True)
+        return
     current.learn(charge=charge, charge_asked_ms=asked_ms)
     now_ms = current.world.store.now_ms()
     await current.record(
@@ -304,6 +309,9 @@ async def _list_refunds(current: Pass, step: Step) -> None:
     else:
         current.learn(refunds_failed=True)
         return
+    if any(_is_misshown(current.books, item) for item in seen):
+        current.learn(refunds_failed=True)
+        return
     current.learn(refunds_asked_ms=asked_ms)
     new_ids = tuple(current.world.new_id("re") for _ in seen)
     now_ms = current.world.store.now_ms()
@@ -311,6 +319,16 @@ async def _list_refunds(current: Pass, step: Step) -> None:
         lambda books: reconcile_refunds(books, tuple(seen), new_ids, now_ms, by="listing"),
         "settling.refunds",
     )
+
+
+def _is_misshown(books: Books, seen: RefundSeen) -> bool:
+    """Whether `seen` is by its reference a refund of ours in doubt, and otherwise is not: then the
+    listing proves nothing about it."""
+    mine = next((a for a in books.open_attempts() if a.id == seen.attempt_id), None)
+    if mine is None:
+        return False
+    same = (seen.amount_minor, seen.currency) == (mine.amount_minor, books.payment.currency)
+    return not same
 
 
 async def _replay(current: Pass, step: Step) -> None:

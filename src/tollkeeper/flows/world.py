@@ -133,12 +133,15 @@ class World:
         return found
 
     def siblings(self, name: str) -> list[Integration]:
-        """The other installed versions of the same provider, newest first."""
+        """The other installed versions of the same provider, newest first, without candidates that
+        have not been proved."""
         provider = name.partition("@")[0]
         return [
             self.installed[other]
             for other in sorted(self.installed, reverse=True)
-            if other != name and self.installed[other].provider == provider
+            if other != name
+            and self.installed[other].provider == provider
+            and other not in self.routes.unproved
         ]
 
     def provider(self, name: str) -> ProviderSettings:

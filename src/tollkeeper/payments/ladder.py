@@ -136,7 +136,12 @@ def _charge_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
         return Step("cancel", attempt) if late_enough and charge.state == "open" else WAIT
     if _may_replay(books.payment, attempt, look, policy, now_ms):
         return Step("replay", attempt)
-    if not late_enough:
+    moved_otherwise = (
+        attempt.operation == "capture"
+        and charge is not None
+        and charge.captured_minor != books.payment.captured_minor
+    )
+    if not late_enough or moved_otherwise:
         return WAIT
     return Step("search" if look.charge_near else "not_executed", attempt)
 

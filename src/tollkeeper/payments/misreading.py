@@ -18,14 +18,8 @@ def corrected(
 ) -> Books:
     """The books after the version `reader` has seen `charge`, which disagrees with them for the
     reason `why`. Its follow-ups go to `reader`, which is the audited move that this needs."""
-    payment = replace(
-        books.payment,
-        integration=reader,
-        moved_from=books.payment.integration,
-        moved_ms=now_ms,
-        updated_ms=now_ms,
-    )
-    books = replace(books, payment=payment)
+    books = handed_over(books, reader, now_ms)
+    payment = books.payment
     if charge_mismatch(payment, charge) is not None:
         return replace(books, payment=_for_a_person(payment, why))
     if payment.status in {"succeeded", "requires_capture"} and charge.state == "declined":
@@ -53,6 +47,23 @@ def corrected(
     if after is books:
         return replace(books, payment=_for_a_person(payment, why))
     return after
+
+
+def handed_over(books: Books, reader: str, now_ms: int) -> Books:
+    """The books with their follow-ups moved to the version `reader`, as an audited move."""
+    payment = books.payment
+    if payment.integration == reader:
+        return books
+    return replace(
+        books,
+        payment=replace(
+            payment,
+            integration=reader,
+            moved_from=payment.integration,
+            moved_ms=now_ms,
+            updated_ms=now_ms,
+        ),
+    )
 
 
 def _for_a_person(payment: Payment, why: str) -> Payment:

@@ -72,10 +72,12 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides a new payment's version. The first rule that holds gives the
-    weights. `revision` counts changes, over all replicas."""
+    weights. `unproved`: candidates whose newest rollout was not promoted; they read nobody's
+    payments but their own. `revision` counts changes, over all replicas."""
 
     rules: tuple[Rule, ...]
     canaries: tuple[Canary, ...] = ()
+    unproved: frozenset[str] = frozenset()
     revision: int = 0
 
     def weights_for(self, facts: Facts) -> Mapping[str, float]:

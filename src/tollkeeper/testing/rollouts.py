@@ -27,17 +27,16 @@ NOTICE_MS: Final = 1_000
 STEPS: Final = ((30.0, 60.0, 100.0), (50.0, 100.0), (80.0,))
 
 
-def attach(simulation: Simulation) -> None:
-    """Adds the checks of rollouts to a world's own, and its operator."""
+async def attach(simulation: Simulation) -> None:
+    """Adds the checks of rollouts to a world's own, starts one, and lets an operator at it."""
     simulation.commit_checks.append(lambda change: check_assignment(simulation, change))
     simulation.quiet_checks.append(lambda payments: check_quiet(simulation, payments))
-    simulation.loop.outside(operate(simulation))
+    await _begin(simulation)
+    simulation.loop.outside(_interfere(simulation))
 
 
-async def operate(simulation: Simulation) -> None:
-    """An operator: starts the rollout, and on some days does more."""
-    chance, candidate = simulation.loop.chance, simulation.temper.candidate
-    await asyncio.sleep(0.5 + chance.random() * 3)
+async def _begin(simulation: Simulation) -> None:
+    chance = simulation.loop.chance
     steps = chance.choice(STEPS)
     plan = Plan(
         steps_percent=steps,
@@ -51,19 +50,11 @@ async def operate(simulation: Simulation) -> None:
         cross_read_percent=100.0,
         watch_seconds=60.0,
     )
-    for _ in range(40):
-        world = simulation.replicas[0].world
-        try:
-            await rolling.begin_rollout(
-                world, candidate, plan, override="simulation", actor="operator"
-            )
-            break
-        except TollkeeperError:
-            await asyncio.sleep(0.5)
-            if simulation.driver.now(stored.list_rollouts(1)):
-                break  # it began, and its acknowledgement was lost
+    await rolling.begin_rollout(
+        simulation.replicas[0].world, simulation.temper.candidate, plan,
+        override="simulation", actor="operator",
+    )  # fmt: skip
     simulation.coverage.count("rollout.started")
-    await _interfere(simulation)
 
 
 async def _interfere(simulation: Simulation) -> None:

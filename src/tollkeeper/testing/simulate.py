@@ -61,7 +61,7 @@ async def _life(simulation: Simulation) -> None:
     await simulation.set_up()
     simulation.loop.outside(simulation.core.run())
     if simulation.temper.candidate:
-        rollouts.attach(simulation)
+        await rollouts.attach(simulation)
     for number in range(simulation.temper.shoppers):
         simulation.loop.outside(Caller(simulation, number).shop())
     await chaos.stir(simulation, CHAOS_SECONDS)

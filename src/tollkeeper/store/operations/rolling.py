@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, func, literal, or_, select, update
+from sqlalchemy import bindparam, func, literal, null, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import Job, Place, RoutingRow
@@ -21,6 +21,9 @@ _rules: Final = msgspec.json.Decoder(tuple[Rule, ...]).decode
 
 ONE: Final = 1
 """The only row of `routing`."""
+
+NEWEST: Final = 200
+"""Rollouts that are looked back at; an older candidate's is forgotten."""
 
 
 def _insert(table: Any) -> Any:
@@ -212,6 +215,19 @@ SELECT_REVISION: Final = Statement(
     lambda _: select(t.routing.c.revision).where(t.routing.c.id == literal(ONE)),
     returns=True,
 )
+READ_AGAIN: Final = Statement(
+    "read_again",
+    lambda _: (
+        update(t.assignments)
+        .where(
+            t.assignments.c.rollout_id == bindparam("rollout_id"),
+            t.assignments.c.canary.is_(True),
+            t.assignments.c.cross_read == literal("agreed"),
+        )
+        .values(cross_read=null())
+    ),
+    returns=False,
+)
 UNREAD: Final = Statement(
     "unread",
     lambda _: (
@@ -294,6 +310,8 @@ def save_rollout(
         yield from event_statements(event)
     if not rollout.is_active:
         yield WAKE_UNKNOWN, {"rollout_id": rollout.id, "now_ms": rollout.updated_ms}
+        # what came after an agreement may have been misread, and all go back to the baseline
+        yield READ_AGAIN, {"rollout_id": rollout.id}
     encoded = None if rules is None else _encode(rules)
     yield COUNT_UP, {"rules": encoded}
     return True
@@ -405,12 +423,18 @@ def note_cross_read(rollout_id: str, unit: str, verdict: str) -> Operation[None]
 def routing() -> Operation[RoutingRow]:
     """What replicas act on: the stored rules, if any, and every rollout that is watched."""
     rows = yield SELECT_ROUTING, {}
+    found = yield LIST_ROLLOUTS, {"limit": NEWEST}
+    newest: dict[str, Rollout] = {}
+    for row in reversed(found):
+        one = _rollout(row[0])
+        newest[one.candidate] = one
     active = yield ACTIVE_ROLLOUTS, {}
     revision, rules = (rows[0][0], rows[0][1]) if rows else (0, None)
     return RoutingRow(
         revision=revision,
         rules=_rules(rules) if rules else None,
         rollouts=tuple(_rollout(row[0]) for row in active),
+        unproved=frozenset(n for n, one in newest.items() if one.status != "promoted"),
     )
 
 
