@@ -30,6 +30,7 @@ for _name, _place in {
     "doctor": "doctor:doctor",
     "db": "database:app",
     "simulator": "serving:simulator",
+    "drill": "serving:drill",
 }.items():
     # by name, so that a command loads what it needs and nothing else
     app.command(f"tollkeeper.cli.{_place}", name=_name)

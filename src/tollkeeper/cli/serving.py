@@ -28,11 +28,9 @@ SERVER: Final = "tollkeeper.api.server"
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
 DEMO_API_VERSION: Final = "2022-11-15"
-DEMO_WEIGHTS: Final = {
-    "stripe@2022-08-01": 20,
-    "stripe@2022-11-15": 60,
-    "stripe@2026-03-25.dahlia": 20,
-}
+DEMO_WEIGHTS: Final = {"stripe@2022-08-01": 70, "stripe@2026-03-25.dahlia": 30}
+"""Two versions side by side; stripe@2022-11-15 is left for the first rollout."""
+
 DEMO_PROVIDER_KEY: Final = "sk_test_tollkeeper"
 """The simulator's own default key; no provider knows it."""
 
@@ -53,6 +51,15 @@ def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen
     Example: `tollkeeper simulator fault add reset --url http://127.0.0.1:12111 --count 3`
     """
     command = [sys.executable, "-m", "tollkeeper.simulator", *arguments]
+    return subprocess.call(command)  # noqa: S603 - our own program
+
+
+def drill(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:
+    """Replay incidents against a service, a simulator and shoppers of their own.
+
+    Example: `tollkeeper drill original` replays the incident that this project began with.
+    """
+    command = [sys.executable, "-m", "tollkeeper.testing.drill", *arguments]
     return subprocess.call(command)  # noqa: S603 - our own program
 
 

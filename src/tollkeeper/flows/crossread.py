@@ -58,25 +58,33 @@ async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | Non
         return None
     if payment.provider_id is None:
         return "unanswered"  # known, and nothing at the provider to compare with
+    verdict = await _look(world, rollout, books)
+    if verdict == "agreed" and _is_over(rollout):
+        await _hand_over(world, rollout, books)
+    return verdict
+
+
+async def _look(world: World, rollout: Rollout, books: Books) -> str | None:
+    """Looks a decided payment up through the baseline, twice where it disagrees: a single reading
+    may not be of this charge."""
+    payment = books.payment
     asked_ms = world.store.now_ms()
     baseline = world.integration(rollout.baseline)
     order = order_for(world, payment, books.attempts[0])
     said = await ask(world, baseline, "lookup", order)
     if said.charge is None or said.kind == "unknown":
         return None
-    now = await load(world, payment_id)
+    now = await load(world, payment.id)
     if now.payment.seq != payment.seq or now.open_attempts():
         return None
     why = disagreement(payment, said.charge)
-    if why is not None:
-        again = await ask(world, baseline, "lookup", order)
-        if again.charge is None or disagreement(payment, again.charge) != why:
-            return None  # one of the two readings was not of this charge
-        await _correct(world, rollout, books, said.charge, why, asked_ms)
-        return "disagreed"
-    if _is_over(rollout):
-        await _hand_over(world, rollout, books)
-    return "agreed"
+    if why is None:
+        return "agreed"
+    again = await ask(world, baseline, "lookup", order)
+    if again.charge is None or disagreement(payment, again.charge) != why:
+        return None
+    await _correct(world, rollout, books, said.charge, why, asked_ms)
+    return "disagreed"
 
 
 def _is_over(rollout: Rollout) -> bool:

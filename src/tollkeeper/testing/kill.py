@@ -12,7 +12,9 @@ import tempfile
 import time
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import aiohttp
@@ -40,6 +42,12 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"effect": "drop", "when": "after", "probability": 0.01},
 )
 """The provider has bad days, too, while we are killed."""
+
+WEIGHTS: Final = {
+    "stripe@2022-08-01": 30.0,
+    "stripe@2022-11-15": 40.0,
+    "stripe@2026-03-25.dahlia": 30.0,
+}
 
 MEANINGS: Final = {
     "I1": "double",
@@ -83,6 +91,9 @@ class Program:
 class Yard:
     """Everything that runs: a simulator, one or two replicas, callers."""
 
+    faults: tuple[dict[str, Any], ...] = FAULTS
+    weights: Mapping[str, float] = MappingProxyType(WEIGHTS)
+
     def __init__(self, folder: Path, database: str, replicas: int, seed: int) -> None:
         self.folder = folder
         self.database = database
@@ -106,7 +117,7 @@ class Yard:
         self.simulator = Program(arguments, self.folder / "simulator.log")
         await self.simulator.start()
         await self._until(f"{self.provider}/_control/health")
-        for fault in FAULTS:
+        for fault in self.faults:
             body = msgspec.json.encode({**fault, "operation": "payment_intents.*"})
             async with self.session.post(f"{self.provider}/_control/faults", data=body) as reply:
                 assert reply.status == 200, await reply.text()
@@ -124,6 +135,7 @@ class Yard:
 
     def _settings(self, port: int) -> str:
         key = b64encode(b"\x07" * 32).decode()
+        weights = "\n".join(f'"{name}" = {weight}' for name, weight in self.weights.items())
         return f"""
 database = {msgspec.json.encode(self.database).decode()}
 port = {port}
@@ -137,9 +149,7 @@ in_flight_window_seconds = {WINDOW_SECONDS}
 [timeouts]
 total_seconds = {TOTAL_SECONDS}
 [weights]
-"stripe@2022-08-01" = 30
-"stripe@2022-11-15" = 40
-"stripe@2026-03-25.dahlia" = 30
+{weights}
 """
 
     async def start(self, number: int) -> float:

@@ -1,0 +1,206 @@
+"""Rollouts in the store: nothing is decided or counted twice, and all replicas see it."""
+
+from msgspec.structs import replace
+from tests.store import stage
+from tests.store.backends import EPOCH_MS, Backend
+
+from tollkeeper.flows.ports import Store
+from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
+from tollkeeper.payments.change import OutEvent
+from tollkeeper.rollouts.rollout import Crossings, Decision, Plan, Record, Rollout, Shadows, start
+from tollkeeper.routing.routes import Condition, Rule
+
+OLD, NEW = "stripe@2022-08-01", "stripe@2022-11-15"
+
+
+def rollout(id_: str = "ro_1", **fields: object) -> Rollout:
+    made = Rollout(
+        id=id_, provider="stripe", candidate=NEW, baseline=OLD, salt="s", condition=Condition(),
+        plan=Plan(steps_percent=(5, 100)), status="running", actor="test", created_ms=EPOCH_MS,
+        updated_ms=EPOCH_MS, valid_until_ms=EPOCH_MS + 10_000, seq=1, share_ppm=50_000,
+    )  # fmt: skip
+    return replace(start(made), **fields)
+
+
+def record(of: Rollout) -> Record:
+    return Record(
+        seq=of.seq, at_ms=of.updated_ms, actor="test", cause="evidence", status=of.status,
+        step=of.step, share_ppm=of.share_ppm, decision=Decision(kind="hold", reason="test"),
+    )  # fmt: skip
+
+
+def event() -> OutEvent:
+    return OutEvent(
+        id=stage.identifier("evt"), account="acc_1", payment_id="", type="rollout.started",
+        created_ms=EPOCH_MS, data=b"{}",
+    )  # fmt: skip
+
+
+def later(of: Rollout, **fields: object) -> Rollout:
+    return replace(of, revision=of.revision + 1, seq=of.seq + 1, **fields)
+
+
+async def pay(store: Store, number: int, *, canary: bool, decided: bool = True) -> None:
+    books = stage.fresh_books(customer=f"c{number}")
+    placed = Assignment(
+        rollout_id="ro_1", unit=f"unit-{number}", payment_id=books.payment.id,
+        arm="canary" if canary else "baseline", share_ppm=50_000, assigned_ms=EPOCH_MS + number,
+    )  # fmt: skip
+    await store.commit(stage.opening(books, assignment=placed))
+    if not decided:
+        return
+    seen = Observed(
+        rollout_id="ro_1", unit=f"unit-{number}", payment_id=books.payment.id, failed=canary,
+        unreadable=False, declined=False, approved=not canary, latency_ms=12, decided_ms=EPOCH_MS,
+    )  # fmt: skip
+    held = await store.load_books(books.payment.id)
+    assert held is not None
+    after = replace(held, payment=replace(held.payment, updated_ms=EPOCH_MS + 1))
+    await store.commit(stage.change(held, after, observed=seen))
+
+
+async def test_one_rollout_of_a_provider_at_a_time(backend: Backend) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        assert await store.insert_rollout(first, record(first), event())
+        other = rollout("ro_2")
+        assert not await store.insert_rollout(other, record(other), event())
+        assert [found.id for found in await store.list_rollouts(10)] == ["ro_1"]
+        assert await store.load_rollout("ro_1") == first
+        (job,) = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        assert (job.kind, job.subject) == ("advance", "ro_1")
+
+
+async def test_a_decision_upon_what_has_moved_on_is_refused(backend: Backend) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        (job,) = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        second = later(first, share_ppm=10_000)
+        assert await store.save_rollout(job, second, record=record(second))
+        stale = later(first, share_ppm=990_000)
+        assert not await store.save_rollout(job, stale, record=record(stale))
+        found = await store.load_rollout("ro_1")
+        assert found is not None
+        assert found.share_ppm == 10_000
+
+
+async def test_a_controller_that_lost_its_lease_decides_nothing(backend: Backend) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        (lost,) = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        (held,) = await store.claim_jobs(EPOCH_MS + 1_000, 1_000, 10)
+        second = later(first)
+        assert not await store.save_rollout(lost, second, record=record(second))
+        assert await store.save_rollout(held, second, record=record(second))
+        assert [found.seq for found in await store.list_records("ro_1", 0, 10)] == [1, 2]
+
+
+async def test_a_unit_is_counted_once_and_only_its_first_payment(backend: Backend) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        await pay(store, 1, canary=True)
+        await pay(store, 2, canary=False)
+        await pay(store, 1, canary=False)  # the same unit again: not an arm of its own
+        places = await store.uncounted("ro_1", 0, 10)
+        assert [(p.unit, p.canary, p.failed) for p in places] == [
+            ("unit-1", True, True),
+            ("unit-2", False, False),
+        ]
+        second = later(first)
+        await store.save_rollout(None, second, record=record(second), units=("unit-1",))
+        assert [p.unit for p in await store.uncounted("ro_1", 0, 10)] == ["unit-2"]
+
+
+async def test_a_result_that_never_came_is_given_after_its_time(backend: Backend) -> None:
+    async with backend.store() as store:
+        await pay(store, 5, canary=True, decided=False)
+        assert await store.uncounted("ro_1", EPOCH_MS + 4, 10) == []
+        (place,) = await store.uncounted("ro_1", EPOCH_MS + 5, 10)
+        assert place.decided_ms is None
+
+
+async def test_cross_reads_are_asked_once_and_swept_at_the_end(backend: Backend) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        for number in (1, 2):
+            await pay(store, number, canary=True)
+        await pay(store, 3, canary=False)
+        second = later(first)
+        await store.save_rollout(None, second, record=record(second), crossing=("unit-1",))
+        assert await store.crossings("ro_1") == Crossings(asked=1)
+        await store.note_cross_read("ro_1", "unit-1", "agreed")
+        assert await store.crossings("ro_1") == Crossings(agreed=1, asked=1)
+        placed = await store.place("ro_1", "unit-1")
+        assert placed is not None
+        assert placed[1] == "agreed"
+        ended = later(second, status="rolled_back", share_ppm=0)
+        assert await store.save_rollout(None, ended, record=record(ended))
+        assert await store.sweep("ro_1", EPOCH_MS, 10) == 2
+        assert await store.sweep("ro_1", EPOCH_MS, 10) == 0
+        jobs = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        asked = sorted(job.subject for job in jobs if job.kind == "cross_read")
+        assert asked == ["ro_1|unit-1", "ro_1|unit-2"]
+
+
+async def test_the_end_of_a_rollout_makes_settling_of_its_unknown_payments_due(
+    backend: Backend,
+) -> None:
+    async with backend.store() as store:
+        books = stage.fresh_books()
+        doubtful = replace(books, payment=replace(books.payment, outcome_known=False))
+        placed = Assignment(
+            rollout_id="ro_1", unit="unit-1", payment_id=books.payment.id, arm="canary",
+            share_ppm=1, assigned_ms=EPOCH_MS,
+        )  # fmt: skip
+        await store.commit(
+            replace(stage.opening(doubtful, assignment=placed), look_at_ms=EPOCH_MS + 60_000)
+        )
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        ended = later(first, status="rolled_back", share_ppm=0)
+        await store.save_rollout(None, ended, record=record(ended))
+        due = {job.kind for job in await store.claim_jobs(EPOCH_MS, 1_000, 10)}
+        assert "settle" in due
+
+
+async def test_every_change_of_the_routes_is_a_new_revision(backend: Backend) -> None:
+    async with backend.store() as store:
+        assert await store.routing_revision() == 0
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        assert await store.routing_revision() == 1
+        row = await store.routing()
+        assert (row.rules, [r.id for r in row.rollouts], row.unproved) == (
+            None, ["ro_1"], frozenset({NEW}),
+        )  # fmt: skip
+        rules = (Rule(condition=Condition(), weights={NEW: 100.0, OLD: 0.0}),)
+        promoted = later(first, status="promoted", share_ppm=1_000_000)
+        await store.save_rollout(None, promoted, record=record(promoted), rules=rules)
+        row = await store.routing()
+        assert (row.revision, row.rules, row.unproved) == (2, rules, frozenset())
+        renewed = later(promoted)
+        await store.save_rollout(None, renewed)
+        assert (await store.routing()).rules == rules
+
+
+async def test_shadow_readings_are_counted_and_listed(backend: Backend) -> None:
+    async with backend.store() as store:
+        for number, differs in enumerate((True, False, False)):
+            read = Shadowed(
+                rollout_id="ro_1", payment_id=f"pay_{number}", differs=differs, at_ms=EPOCH_MS,
+                detail="reply: unknown" if differs else "",
+            )  # fmt: skip
+            await store.commit(stage.opening(stage.fresh_books(), shadowed=read))
+        assert await store.shadows("ro_1") == Shadows(computed=3, differing=1)
+        assert await store.list_shadows("ro_1", 10) == [("pay_0", "reply: unknown")]
+
+
+async def test_payments_that_need_a_version_are_counted(backend: Backend) -> None:
+    async with backend.store() as store:
+        await store.commit(stage.opening(stage.fresh_books(integration=NEW)))
+        assert await store.needed(NEW) == {("processing", True): 1}
+        assert await store.needed(OLD) == {}
