@@ -195,6 +195,7 @@ webhooks_to_loopback = true
 base_url = "{self.provider}"
 secret_key = "{DEMO_PROVIDER_KEY}"
 webhook_secrets = ["{webhook_secret}"]
+description = "{self.provider}/_control/openapi.json"
 
 [weights]
 {weights}

@@ -86,13 +86,20 @@ async def look(world: World, job: Job) -> Rollout | None:
     counted = Counted(
         units=tuple(seen_of(place) for place in places),
         crossings=await world.store.crossings(before.id),
-        shadows=await world.store.shadows(before.id) if before.status == "shadow" else Shadows(),
+        shadows=await _shadows(world, before),
     )
     after, decision = deciding.advance(before, counted, now_ms)
     after = _watched_long_enough(after, now_ms)
     if not _is_worth_writing(before, after, decision, places, now_ms):
         return before
     return await _write(world, job, before, after, decision, places)
+
+
+async def _shadows(world: World, rollout: Rollout) -> Shadows:
+    """What the shadow has read; once it is over that stays as it was."""
+    if rollout.status != "shadow":
+        return rollout.shadows
+    return await world.store.shadows(rollout.id)
 
 
 async def _write(

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.simulator import charging, disputes, intents, refunding
+from tollkeeper.simulator.describing import description
 from tollkeeper.simulator.faults import FaultRule, Faults
 from tollkeeper.simulator.issuer import IssuerModel
 from tollkeeper.simulator.messages import SimReply, SimRequest
@@ -98,6 +99,11 @@ def health(control: Control, target: str, body: bytes) -> Any:
 def ledger(control: Control, target: str, body: bytes) -> Any:
     """The books; the schema is `ledger.Ledger`."""
     return control.world.ledger()
+
+
+def openapi(control: Control, target: str, body: bytes) -> Any:
+    """The provider's published description (OpenAPI), at its newest version."""
+    return description()
 
 
 def list_faults(control: Control, target: str, body: bytes) -> Any:
@@ -248,6 +254,7 @@ def _json(status: int, document: Any) -> SimReply:
 ROUTES: Final[dict[tuple[str, str], Callable[[Control, str, bytes], Any]]] = {
     ("GET", "/_control/health"): health,
     ("GET", "/_control/ledger"): ledger,
+    ("GET", "/_control/openapi.json"): openapi,
     ("GET", "/_control/faults"): list_faults,
     ("POST", "/_control/faults"): add_fault,
     ("DELETE", "/_control/faults"): clear_faults,

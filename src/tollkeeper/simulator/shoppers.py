@@ -68,7 +68,7 @@ class Shopper:
             "currency": currency,
             "payment_method": _drawn(self._chance, METHODS),
             "capture_method": "manual" if self._chance.uniform() < 0.4 else "automatic",
-            "customer": f"shopper-{self._chance.bits(9)}",
+            "customer": f"shopper-{self._chance.bits(20)}",
             "reference": f"order-{number}-{self._chance.bits(32):08x}",
             "return_url": self._plan.return_url,
         }

@@ -326,7 +326,7 @@ def original(
     *,
     rate: Annotated[float, cyclopts.Parameter(help="Shoppers a second.")] = 20.0,
     share: Annotated[float, cyclopts.Parameter(help="The canary's percent.")] = 5.0,
-    fault: Annotated[str, cyclopts.Parameter(help="What the provider does.")] = "other_form",
+    fault: Annotated[str, cyclopts.Parameter(help="What the provider does.")] = "renamed_field",
     store: Annotated[str, cyclopts.Parameter(help="sqlite or postgresql.")] = "sqlite",
     replicas: Annotated[int, cyclopts.Parameter(help="Replicas on one database.")] = 1,
     minute: Annotated[float, cyclopts.Parameter(help="Seconds that stand for a minute.")] = 0.25,
