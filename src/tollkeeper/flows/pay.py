@@ -15,7 +15,9 @@ from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_repl
 from tollkeeper.flows.world import Reply, World
 from tollkeeper.integrations.values import WireRequest
 from tollkeeper.kernel.errors import (
+    Fault,
     InFlight,
+    Invalid,
     KeyReused,
     NotSent,
     ProviderRefused,
@@ -75,6 +77,9 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
         account=key.account,
         country=asked.country,
     )
+    fault = world.unacceptable(facts, asked.amount_minor)
+    if fault is not None:
+        return await _refused(world, key, fault)
     taken = world.take(facts, before_ms)
     payment = _payment(world, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(world, payment, before_ms)
@@ -95,6 +100,14 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     assert isinstance(result, Committed), result
     books = await _authorize(world, key, committed(books, change), attempt, prepared, taken)
     return _payment_reply(books, created=True)
+
+
+async def _refused(world: World, key: Key, fault: Fault) -> Reply:
+    """Raises `Invalid`; the replay of a payment that was taken before keeps its answer."""
+    known = await world.store.load_key(key.account, key.key)
+    if known is not None:
+        return await _replay(world, key, known)
+    raise Invalid(fault.detail, faults=(fault,))
 
 
 def _payment(
@@ -356,6 +369,7 @@ async def _open(
         after = sent_by(start(books, attempt_id, now_ms), attempt_id, world.sender)
         attempt = after.attempt(attempt_id)
         assert attempt is not None, "a follow-up starts an attempt"
+        _check_amount(world, after, attempt)
         prepared = prepare(world, after, attempt, reason=reason)
         change = _closed(world, books, after, f"{attempt.operation}.started", key.actor, now_ms)
         change = msgspec.structs.replace(
@@ -368,6 +382,16 @@ async def _open(
             return committed(after, change), attempt, prepared
         books = await load(world, books.payment.id)
     raise Unavailable(f"payment {books.payment.id} is being changed by too many at once")
+
+
+def _check_amount(world: World, books: Books, attempt: Attempt) -> None:
+    """Raises `Invalid` for a part that the payment's provider is known to refuse."""
+    if attempt.operation == "void":
+        return
+    version = world.integration(attempt.integration)
+    fault = version.unacceptable(attempt.amount_minor, books.payment.currency)
+    if fault is not None and fault.pointer == "/amount_minor":
+        raise Invalid(fault.detail, faults=(fault,))
 
 
 def _closed(
