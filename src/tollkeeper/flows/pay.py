@@ -85,12 +85,12 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     attempt = _first_attempt(world, payment, before_ms)
     books = Books(payment=payment, attempts=(attempt,))
     prepared = prepare(world, books, attempt)
-    change = _closed(world, None, books, "created", key.actor, before_ms)
+    claim = _claim(world, key, payment.id)
+    change = _closed(world, key, None, books, cause="created", now_ms=before_ms, claim=claim)
     result = await commit_surely(
         world,
         msgspec.structs.replace(
             change,
-            claim=_claim(world, key, payment.id),
             exchanges=(stored_request(world, attempt, prepared),),
             assignment=assignment_of(taken, id_, before_ms),
         ),
@@ -371,10 +371,10 @@ async def _open(
         assert attempt is not None, "a follow-up starts an attempt"
         _check_amount(world, after, attempt)
         prepared = prepare(world, after, attempt, reason=reason)
-        change = _closed(world, books, after, f"{attempt.operation}.started", key.actor, now_ms)
-        change = msgspec.structs.replace(
-            change, claim=claim, exchanges=(stored_request(world, attempt, prepared),)
-        )
+        cause = f"{attempt.operation}.started"
+        change = _closed(world, key, books, after, cause=cause, now_ms=now_ms, claim=claim)
+        exchange = stored_request(world, attempt, prepared)
+        change = msgspec.structs.replace(change, exchanges=(exchange,))
         result = await commit_surely(world, change)
         if isinstance(result, KeyTaken):
             return result
@@ -395,16 +395,24 @@ def _check_amount(world: World, books: Books, attempt: Attempt) -> None:
 
 
 def _closed(
-    world: World, before: Books | None, after: Books, cause: str, actor: str, now_ms: int
+    world: World,
+    key: Key,
+    before: Books | None,
+    after: Books,
+    *,
+    cause: str,
+    now_ms: int,
+    claim: Claim,
 ) -> Change:
     return close(
         before,
         after,
         world.policy(after.payment.integration),
         cause=cause,
-        actor=actor,
+        actor=key.actor,
         now_ms=now_ms,
         event_ids=world.event_ids(),
+        claim=claim,
     )
 
 

@@ -29,7 +29,7 @@ from tollkeeper.settings import ProviderSettings, Settings, Timeouts
 from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.store.operations import keeping, reading
+from tollkeeper.store.operations import examining, keeping, reading
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
@@ -362,7 +362,7 @@ class Simulation:
         for books in payments.values():
             self._first(invariants.check_quiet(books, ledger, now_ms))
         self._first(invariants.check_orphans(payments, ledger))
-        holdings = self.driver.now(reading.holdings())
+        holdings = self.driver.now(examining.holdings())
         self._first(invariants.check_answers(self.given, holdings, payments))
         self._first(invariants.check_holdings(holdings, now_ms, slack_ms=15_000))
         for check in self.quiet_checks:
