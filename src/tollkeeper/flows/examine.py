@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tollkeeper.flows.ports import Store
+from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.payments import invariants
 from tollkeeper.payments.invariants import Audited, Given, Ledger, SealCheck, Violation
 from tollkeeper.payments.payment import Books
 
 PAGE = 500
+HANDLES = {name: version.handles for name, version in INSTALLED.items()}
+"""Which version may follow up which one's payments."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +92,7 @@ class _Seen:
         if books is None:
             return
         self.payments[id_] = books
-        self.found += invariants.check_books(books, audited.audit)
+        self.found += invariants.check_books(books, audited.audit, HANDLES)
         if self.parts is None:
             return
         part = self.parts.get(id_, Ledger(charges=[], intents=[]))

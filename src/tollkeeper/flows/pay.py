@@ -21,6 +21,7 @@ from tollkeeper.kernel.errors import (
     KeyReused,
     NotSent,
     ProviderRefused,
+    RefusedForNow,
     TollkeeperError,
     Unavailable,
 )
@@ -218,12 +219,31 @@ def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> At
     name = next_version(world.routes.weights_for(facts), tried)
     if name is None:
         return None
-    # attempts are told apart in time, so that they are read back in the order of their sending
+    return _again(world, attempt, name)
+
+
+def _following_up(world: World, books: Books, attempt: Attempt, heard: Heard) -> Attempt | None:
+    """The second attempt at a follow-up, through another version that handles the payment's: only
+    on proof that the first had no effect, and not where the provider asks for patience."""
+    pinned = books.payment.integration
+    refusal = heard.outcome.refusal
+    patience = refusal is not None and refusal.later
+    if attempt.integration != pinned or patience:
+        return None
+    able = [v for v in world.siblings(pinned) if pinned in v.handles]
+    if not able or not may_send_elsewhere(classify(heard.outcome)):
+        return None
+    return _again(world, attempt, able[0].name)
+
+
+def _again(world: World, attempt: Attempt, integration: str) -> Attempt:
+    """The same through another version. Attempts are told apart in time, so that they are read back
+    in the order of their sending."""
     now_ms = max(world.store.now_ms(), attempt.first_sent_ms + 1)
     return msgspec.structs.replace(
         attempt,
         id=world.new_id("att"),
-        integration=name,
+        integration=integration,
         first_sent_ms=now_ms,
         sent_ms=now_ms,
     )
@@ -248,15 +268,20 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
         mine = current.attempt(attempt.id)
         if mine is None or mine.outcome not in {None, "unknown"}:
             return current  # settled by somebody else while we were waiting
+        # somebody may have ended or moved the payment meanwhile: then nothing is tried again
+        was, now = books.payment, current.payment
+        same = (was.status, was.integration) == (now.status, now.integration)
+        again = following if same else None
         return apply_outcome(
-            current, mine, heard.outcome, world.store.now_ms(), by=heard.by, next_attempt=following
+            current, mine, heard.outcome, world.store.now_ms(), by=heard.by, next_attempt=again
         )
 
     def complete(change: Change, after: Books) -> Change:
         exchanges = stored_reply(world, attempt, heard, request)
-        if following is not None and prepared is not None:
-            exchanges = (*exchanges, stored_request(world, following, prepared))
-        answer = None if following else _answer(world, key, after, attempt)
+        again = after.attempt(following.id) if following is not None else None
+        if again is not None and prepared is not None:
+            exchanges = (*exchanges, stored_request(world, again, prepared))
+        answer = None if again else _answer(world, key, after, attempt)
         return msgspec.structs.replace(
             change, exchanges=exchanges, answer=answer, observed=observed, shadowed=shadowed
         )
@@ -288,14 +313,16 @@ def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | 
 
 
 def refusal_of(attempt: Attempt) -> TollkeeperError | None:
-    """The error that a capture or void without effect is answered with. A payment or a refund is a
-    resource that says by itself what became of it."""
-    if attempt.operation not in {"capture", "void"} or attempt.outcome not in {
-        "failed",
-        "declined",
-    }:
+    """The error that a follow-up without effect is answered with. A payment is a resource that says
+    by itself what became of it; and so is a refund, unless it may be taken another time."""
+    may_repeat = attempt.result_class == "A" or attempt.later
+    if attempt.operation == "authorize" or (attempt.operation == "refund" and not may_repeat):
         return None
-    kind = NotSent if attempt.result_class == "A" else ProviderRefused
+    if attempt.outcome not in {"failed", "declined"}:
+        return None
+    kind: type[TollkeeperError] = ProviderRefused
+    if may_repeat:
+        kind = NotSent if attempt.result_class == "A" else RefusedForNow
     return kind(f"the {attempt.operation} had no effect: {attempt.detail}")
 
 
@@ -348,8 +375,17 @@ async def _follow_up(
     if isinstance(opened, KeyTaken):
         return await _replay(world, key, opened)
     books, attempt, prepared = opened
-    heard = await send(world, books, attempt, prepared)
-    books = await _record_outcome(world, key, books, attempt, heard, prepared.request)
+    following: Attempt | None = attempt
+    while following is not None:
+        attempt = following
+        heard = await send(world, books, attempt, prepared)
+        following = _following_up(world, books, attempt, heard)
+        after = prepare(world, books, following, reason=reason) if following else None
+        books = await _record_outcome(
+            world, key, books, attempt, heard, prepared.request, following=following, prepared=after
+        )
+        if following is not None and after is not None:
+            following, prepared = books.attempt(following.id), after
     if heard.outcome.kind in {"failed", "declined"} and attempt.operation != "refund":
         await world.store.enqueue_job("refresh", payment_id, world.store.now_ms())
     return _follow_up_reply(books, attempt.id)
@@ -464,7 +500,7 @@ def _stored(world: World, taken: KeyTaken) -> Reply | None:
 def stored_error(body: bytes) -> TollkeeperError:
     """The error that was stored as an answer."""
     stored = msgspec.json.decode(body, type=dict[str, str])
-    kinds = {kind.code: kind for kind in (NotSent, ProviderRefused)}
+    kinds = {kind.code: kind for kind in (NotSent, ProviderRefused, RefusedForNow)}
     return kinds[stored["code"]](stored["detail"])
 
 

@@ -157,6 +157,16 @@ class ProviderRefused(TollkeeperError):
     advice = "Nothing was executed. Read the payment; if it still allows this, use a fresh key."
 
 
+class RefusedForNow(TollkeeperError):
+    """The provider refused it for now: too many requests, or a key of ours that is off."""
+
+    code = "provider_refused_for_now"
+    side = "provider"
+    retryable = True
+    retry_after_seconds = 5
+    advice = "Nothing was executed; send it again after Retry-After seconds, with a fresh key."
+
+
 class NotSent(TollkeeperError):
     """The provider could not be reached, so nothing can have happened."""
 

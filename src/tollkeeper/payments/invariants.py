@@ -5,8 +5,9 @@ numbers are those of INVARIANTS in the documentation. Values in, violations out.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -27,6 +28,7 @@ from tollkeeper.payments.results import HOLDS_MONEY
 PAYMENT_KEY: Final = "tollkeeper_payment"
 LIVE: Final = frozenset({"requires_capture", "succeeded"})
 _MOVES: Final = reachable()
+_NONE: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -147,8 +149,11 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     delivery_jobs: frozenset[str] = frozenset()
 
 
-def check_books(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
-    """What one payment's rows must satisfy by themselves, at every commit."""
+def check_books(
+    books: Books, audit: list[AuditRow], handles: Mapping[str, Collection[str]] = _NONE
+) -> Iterator[Violation]:
+    """What one payment's rows must satisfy by themselves, at every commit. `handles`: the versions
+    whose payments each version declares that it can follow up."""
     payment = books.payment
     held = sum(a.amount_minor for a in books.open_attempts() if a.operation in HOLDS_MONEY)
     if payment.reserved_minor != held:
@@ -160,7 +165,7 @@ def check_books(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
     if not 0 <= payment.refunded_minor <= payment.captured_minor <= payment.amount_minor:
         yield Violation("I2", payment.id, "not refunded <= captured <= authorized in our books")
     yield from _check_chain(books, audit)
-    yield from _check_sends(books)
+    yield from _check_sends(books, handles)
 
 
 def _check_chain(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
@@ -208,7 +213,7 @@ def _check_digests(books: Books, last: AuditRow, bodies: list[AuditBody]) -> Ite
         yield Violation("I7", payment.id, f"no audit row says {id_}")
 
 
-def _check_sends(books: Books) -> Iterator[Violation]:
+def _check_sends(books: Books, handles: Mapping[str, Collection[str]]) -> Iterator[Violation]:
     payment = books.payment
     sent = [a for a in books.attempts if a.operation == "authorize"]
     for attempt in sent[:-1]:
@@ -218,9 +223,23 @@ def _check_sends(books: Books) -> Iterator[Violation]:
     for attempt in books.attempts:
         before_move = attempt.first_sent_ms <= (payment.moved_ms or 0)
         owner = payment.moved_from if before_move else payment.integration
-        if attempt.operation != "authorize" and attempt.integration != owner:
+        if attempt.operation == "authorize" or attempt.integration == owner:
+            continue
+        able = owner in handles.get(attempt.integration, ())
+        if not able or not _had_no_effect_before(books, attempt, owner):
             detail = f"{attempt.operation} went to {attempt.integration}"
             yield Violation("I6", payment.id, detail)
+
+
+def _had_no_effect_before(books: Books, attempt: Attempt, owner: str | None) -> bool:
+    """Whether the same was tried through the payment's own version, proved to be without effect."""
+    return any(
+        tried.integration == owner
+        and (tried.operation, tried.refund_id) == (attempt.operation, attempt.refund_id)
+        and tried.first_sent_ms < attempt.first_sent_ms
+        and tried.result_class in {"A", "B1"}
+        for tried in books.attempts
+    )
 
 
 def check_effects(books: Books, ledger: Ledger) -> Iterator[Violation]:

@@ -201,6 +201,7 @@ DECLINE_WORDS: Final[dict[DeclineReason, str]] = {
 }
 DECLINE_REASONS: Final = {w: reason for reason, ws in DECLINE_WORDS.items() for w in words(ws)}
 REFUSED_STATUSES: Final = frozenset({401, 403, 404, 405, 410, 415, 429})
+LATER_STATUSES: Final = frozenset({401, 429})
 REFUSED_CODES: Final = words(
     """
     amount_too_large amount_too_small api_key_expired charge_already_captured
@@ -507,7 +508,8 @@ def _refusal(reply: WireReply) -> Outcome:
         return Outcome(kind="declined", decline=_decline(error), charge=charge)
     if reply.status in REFUSED_STATUSES:
         code = error.code if error is not None and error.code else f"http_{reply.status}"
-        return Outcome(kind="failed", refusal=Refusal(code, f"status {reply.status}"))
+        later = reply.status in LATER_STATUSES
+        return Outcome(kind="failed", refusal=Refusal(code, f"status {reply.status}", later))
     if reply.status == 400 and error is not None and error.code in REFUSED_CODES:
         return Outcome(kind="failed", refusal=Refusal(error.code or "", error.type))
     word = f"{error.type} {error.code}" if error is not None else reply.body[:60]
