@@ -336,6 +336,11 @@ class Store(Protocol):
         """Removes bodies of idempotency keys past their time, and payloads of old webhooks."""
         ...
 
+    async def forget(self, *, exchanges_before_ms: int, events_before_ms: int) -> int:
+        """Removes masked exchanges of attempts made before the first moment; and from before the
+        second one events that nothing is owed of, deliveries that ended, and webhooks' rows."""
+        ...
+
     async def seal_audit(self, now_ms: int, limit: int) -> tuple[str, int]:
         """Seals at most `limit` audit heads that no seal covers; gives the seal's hash and how many
         it covers."""

@@ -29,9 +29,13 @@ async def plan(world: World) -> None:
 
 
 async def expire(world: World, job: Job) -> None:
-    """Removes stored answers and webhook payloads past their time."""
-    keep_ms = int(world.settings.inbound_days * DAY_MS)
-    await world.store.expire(world.store.now_ms(), keep_ms)
+    """Removes stored answers, payloads, exchanges and events past their time."""
+    settings, now_ms = world.settings, world.store.now_ms()
+    await world.store.expire(now_ms, int(settings.inbound_days * DAY_MS))
+    await world.store.forget(
+        exchanges_before_ms=now_ms - int(settings.exchange_days * DAY_MS),
+        events_before_ms=now_ms - int(settings.event_days * DAY_MS),
+    )
     await world.store.postpone_job(job, world.store.now_ms() + HOUR_MS)
 
 

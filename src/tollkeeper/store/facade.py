@@ -257,5 +257,8 @@ class StoreFacade:
     async def expire(self, now_ms: int, keep_inbound_ms: int) -> int:
         return await self.driver.write_long(keeping.expire(now_ms, keep_inbound_ms))
 
+    async def forget(self, *, exchanges_before_ms: int, events_before_ms: int) -> int:
+        return await self.driver.write_long(keeping.forget(exchanges_before_ms, events_before_ms))
+
     async def seal_audit(self, now_ms: int, limit: int) -> tuple[str, int]:
         return await self.driver.write_long(keeping.seal_audit(now_ms, limit))

@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, exists, func, literal, null, select, update
+from sqlalchemy import bindparam, delete, exists, false, func, literal, null, select, update
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import ApiKey
+from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.audit import SealDigest
 from tollkeeper.store import tables as t
 from tollkeeper.store.statements import Item, Operation, Statement, Together, insert_for
@@ -77,6 +78,37 @@ EXPIRE_INBOUND: Final = Statement(
             t.inbound_events.c.payload != literal(b""),
         )
         .values(payload=b"")
+    ),
+    returns=False,
+)
+
+
+FORGET_EXCHANGES: Final = Statement(
+    "forget_exchanges",
+    lambda _: delete(t.exchanges).where(
+        t.exchanges.c.attempt_id < bindparam("before"), t.exchanges.c.sealed.is_(false())
+    ),
+    returns=False,
+)
+FORGET_DELIVERIES: Final = Statement(
+    "forget_deliveries",
+    lambda _: delete(t.deliveries).where(
+        t.deliveries.c.event_id < bindparam("before"), t.deliveries.c.state != literal("pending")
+    ),
+    returns=False,
+)
+FORGET_EVENTS: Final = Statement(
+    "forget_events",
+    lambda _: delete(t.events).where(
+        t.events.c.id < bindparam("before"),
+        ~exists().where(t.deliveries.c.event_id == t.events.c.id),
+    ),
+    returns=False,
+)
+FORGET_INBOUND: Final = Statement(
+    "forget_inbound",
+    lambda _: delete(t.inbound_events).where(
+        t.inbound_events.c.received_ms < bindparam("before_ms")
     ),
     returns=False,
 )
@@ -159,6 +191,20 @@ def expire(now_ms: int, keep_inbound_ms: int) -> Operation[int]:
     ((keys,),) = yield EXPIRE_KEYS, {"now_ms": now_ms}
     ((hooks,),) = yield EXPIRE_INBOUND, {"before_ms": now_ms - keep_inbound_ms}
     return int(keys + hooks)
+
+
+def forget(exchanges_before_ms: int, events_before_ms: int) -> Operation[int]:
+    """Removes what is past its time; gives how many rows. An id says when it was made."""
+    count = 0
+    for statement, values in (
+        (FORGET_EXCHANGES, {"before": first_id("att", exchanges_before_ms)}),
+        (FORGET_DELIVERIES, {"before": first_id("evt", events_before_ms)}),
+        (FORGET_EVENTS, {"before": first_id("evt", events_before_ms)}),
+        (FORGET_INBOUND, {"before_ms": events_before_ms}),
+    ):
+        ((removed,),) = yield statement, values
+        count += int(removed)
+    return count
 
 
 def seal_audit(now_ms: int, limit: int) -> Operation[tuple[str, int]]:
