@@ -81,6 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "version with 0 takes none but may take over after proof that another had no effect."
         ),
     ] = msgspec.field(default_factory=lambda: {"stripe@2022-11-15": 100.0})
+    accept_payments: Annotated[
+        bool,
+        Meta(
+            description="False: everything that moves money is answered 503, and what is under way "
+            "is settled; for the time after a restore."
+        ),
+    ] = True
     routing_salt: Annotated[
         str, Meta(description="Makes the assignment of customers to versions your own.")
     ] = "tollkeeper"

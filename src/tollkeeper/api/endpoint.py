@@ -27,6 +27,7 @@ from tollkeeper.api.routes import Route
 from tollkeeper.flows.keys import API_VERSIONS, allows
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.kernel.errors import (
+    Closed,
     Fault,
     Forbidden,
     Malformed,
@@ -99,6 +100,8 @@ async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, reques
         call.only(())
     if route.money:
         call.idempotency_key = idempotency_key(scope)
+        if not world.settings.accept_payments:
+            raise Closed("payments are closed for now")
     if route.method == "POST":
         limit = MAX_INBOUND_BYTES if route.signed else world.settings.max_body_bytes
         call.body = await read_body(

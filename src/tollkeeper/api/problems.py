@@ -34,6 +34,7 @@ STATUSES: Final[dict[type[TollkeeperError], tuple[int, str]]] = {
     errors.RateLimited: (429, "Too many requests"),
     errors.Misconfigured: (500, "Misconfigured"),
     errors.Overloaded: (503, "Overloaded"),
+    errors.Closed: (503, "Closed for payments"),
     errors.RefusedForNow: (503, "Refused by the provider for now"),
     errors.NotSent: (503, "Provider unreachable"),
     errors.Unavailable: (503, "Store unavailable"),

@@ -47,6 +47,7 @@ def serve(*, config: Config = None) -> int:
     Example: `tollkeeper serve --config production.toml`
     """
     settings = app.read_settings(config)
+    app.require_keys(settings)
     app.configure_logging(settings)
     return 0 if importlib.import_module(SERVER).run(settings) else 1
 

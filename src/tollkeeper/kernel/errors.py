@@ -142,6 +142,15 @@ class Overloaded(TollkeeperError):
     advice = "Nothing was done; retry with the same key after Retry-After seconds."
 
 
+class Closed(TollkeeperError):
+    """`accept_payments` is false."""
+
+    code = "closed_for_payments"
+    retryable = True
+    retry_after_seconds = 30
+    advice = "Nothing was done; retry with the same key after Retry-After seconds."
+
+
 class RateLimited(TollkeeperError):
     code = "rate_limited"
     side = "caller"
