@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.rooms.plays import ORDER, intent, refund, reply
+from tests.rooms.plays import ORDER, PLAYED, intent, refund, reply
 
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.values import Integration
 from tollkeeper.kernel.money import EXPONENTS
 from tollkeeper.payments.outcome import Operation
 
-NAMES = sorted(INSTALLED)
+NAMES = PLAYED
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 COUNTED = [

@@ -21,6 +21,7 @@ from tollkeeper.api.incoming import (
     query_of,
     read_body,
     require_json,
+    require_plain,
 )
 from tollkeeper.api.metrics import OPERATIONS, Metrics
 from tollkeeper.api.routes import Route
@@ -103,6 +104,7 @@ async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, reques
         if not world.settings.accept_payments:
             raise Closed("payments are closed for now")
     if route.method == "POST":
+        require_plain(scope)
         limit = MAX_INBOUND_BYTES if route.signed else world.settings.max_body_bytes
         call.body = await read_body(
             scope, receive, max_bytes=limit, receive_seconds=world.settings.receive_seconds

@@ -26,6 +26,7 @@ STATUSES: Final[dict[type[TollkeeperError], tuple[int, str]]] = {
     errors.InFlight: (409, "The first request is still running"),
     errors.ProviderRefused: (409, "Refused by the provider"),
     errors.TooLarge: (413, "Too large"),
+    errors.HeadersTooLarge: (431, "Headers too large"),
     errors.Unsupported: (415, "Unsupported media type"),
     errors.Invalid: (422, "Invalid request"),
     errors.KeyReused: (422, "Idempotency key reused for another request"),

@@ -53,7 +53,9 @@ def serve(*, config: Config = None) -> int:
 
 
 def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:
-    """Run or command a payment provider that can be broken; `tollkeeper simulator --help`.
+    """Run or command a payment provider that can be broken: serve, fault, ledger, shoppers.
+
+    Each command has its own help: `tollkeeper simulator fault -h`.
 
     Example: `tollkeeper simulator fault add reset --url http://127.0.0.1:12111 --count 3`
     """

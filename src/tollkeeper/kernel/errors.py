@@ -99,6 +99,12 @@ class TooLarge(TollkeeperError):
     advice = "Send a smaller body."
 
 
+class HeadersTooLarge(TollkeeperError):
+    code = "headers_too_large"
+    side = "caller"
+    advice = "Send fewer or shorter headers; together they may have 32 kilobytes."
+
+
 class Unsupported(TollkeeperError):
     code = "unsupported_media_type"
     side = "caller"
