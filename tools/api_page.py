@@ -19,8 +19,9 @@ people.
 - Bodies are JSON objects in UTF-8. A name twice in one object, NaN, or half a surrogate pair is
   `malformed_request`; a field that nobody knows is `invalid_request`, with the nearest name.
 - Operations that move money need `Idempotency-Key`: at most {key_length} printable ASCII
-  characters, bare or in double quotes. The key is bound to its account, method, path and values for
-  ever; a replay carries `Idempotency-Replayed: true`. The first answer is kept {answer_days:g}
+  characters, bare or in double quotes. The key is bound to its account, method, path and values
+  (as sent: a default that is written out makes another request) for ever; a replay
+  carries `Idempotency-Replayed: true`. The first answer is kept {answer_days:g}
   days; after that a replay gets the payment as it then is.
 - 201 is made. 202 is accepted while nobody knows the outcome yet: read `Location` after
   `Retry-After`, wait for the event, or repeat the request with its key, which never pays twice.

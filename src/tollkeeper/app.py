@@ -187,6 +187,18 @@ def _overlay(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
             raw.setdefault("providers", {}).setdefault(name, {})["secret_key"] = value
 
 
+def require_keys(settings: Settings) -> None:
+    """Raises `Misconfigured` where a provider that is given payments cannot be authenticated at."""
+    for name, weight_percent in settings.weights.items():
+        provider = name.partition("@")[0]
+        mine = settings.providers.get(provider)
+        if weight_percent > 0 and (mine is None or not mine.secret_key):
+            raise Misconfigured(
+                f"weights send payments to {name}, and provider {provider} has no secret_key: set "
+                f"TOLLKEEPER_{provider.upper()}_SECRET_KEY, or secret_key in [providers.{provider}]"
+            )
+
+
 def vault_of(settings: Settings) -> AesVault:
     """The vault that `settings.vault_key` opens. Without a key nothing may be stored."""
     if not settings.vault_key:

@@ -81,6 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "version with 0 takes none but may take over after proof that another had no effect."
         ),
     ] = msgspec.field(default_factory=lambda: {"stripe@2022-11-15": 100.0})
+    accept_payments: Annotated[
+        bool,
+        Meta(
+            description="False: everything that moves money is answered 503, and what is under way "
+            "is settled; for the time after a restore."
+        ),
+    ] = True
     routing_salt: Annotated[
         str, Meta(description="Makes the assignment of customers to versions your own.")
     ] = "tollkeeper"
@@ -103,6 +110,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     inbound_days: Annotated[
         float, Meta(gt=0, description="How long the text of a provider's webhook is kept.")
     ] = 30.0
+    exchange_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How long the masked exchange of a known outcome is kept: what "
+            "`contracts replay` reads.",
+        ),
+    ] = 30.0
+    event_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How long events, their deliveries that ended, and the ids of a provider's "
+            "webhooks are kept.",
+        ),
+    ] = 90.0
     max_body_bytes: Annotated[int, Meta(gt=0, description="The largest request body.")] = 65_536
     receive_seconds: Annotated[
         Seconds, Meta(description="How long a request may take to arrive whole.")

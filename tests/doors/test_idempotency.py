@@ -93,9 +93,10 @@ async def test_a_refused_capture_is_refused_again_without_asking_again(tmp_path:
         )
         path = f"/v1/payments/{held['id']}/capture"
         first = await it.post(path, {}, key="a")
-        assert (first.status, first.body["code"]) == (409, "provider_refused")
+        assert (first.status, first.body["code"]) == (503, "provider_refused_for_now")
+        assert (first.headers["retry-after"], first.body["retryable"]) == ("5", True)
         again = await it.post(path, {}, key="a")
-        assert (again.status, again.body["code"]) == (409, "provider_refused")
+        assert (again.status, again.body["code"]) == (503, "provider_refused_for_now")
         fresh = await it.post(path, {}, key="b")
         assert (fresh.status, fresh.body["status"]) == (200, "succeeded")
 

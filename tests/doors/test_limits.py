@@ -84,13 +84,41 @@ async def _drip(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_headers_are_bounded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [b"", b"\r\nHost: a\r\n\r\n"], ids=["open", "whole"])
+@pytest.mark.parametrize("size", [40_000, 100_000])
+async def test_headers_are_bounded(tmp_path: Path, size: int, end: bytes) -> None:
     async with stage(tmp_path) as it:
         reader, writer = await _connect(it)
-        writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
-        status, _ = await _answer(reader)
-        assert status == 431
+        writer.write(b"GET /v1/payments HTTP/1.1\r\nX: " + b"x" * size + end)
+        status, body = await _answer(reader)
+        problem = json.loads(body)
+        assert (status, problem["code"]) == (431, "headers_too_large")
+        assert problem["request_id"].startswith("req_")
         writer.close()
+
+
+async def test_a_large_body_is_no_header_wherever_the_reads_part(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it:
+        body = b" " * 50_000
+        head = (
+            b"POST /v1/payments HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 50000"
+            b"\r\nAuthorization: Bearer tk_none\r\n\r"
+        )
+        reader, writer = await _connect(it)
+        writer.write(head)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"\n" + body)
+        status, _ = await _answer(reader)
+        assert status == 401
+        writer.close()
+
+
+async def test_a_compressed_body_is_refused(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it:
+        reply = await it.post("/v1/payments", PAYMENT, headers={"Content-Encoding": "gzip"})
+        assert (reply.status, reply.body["code"]) == (415, "unsupported_media_type")
+        assert reply.body["errors"][0]["pointer"] == "content-encoding"
 
 
 @pytest.mark.parametrize(

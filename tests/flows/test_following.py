@@ -143,7 +143,7 @@ async def test_an_authorization_runs_out(tmp_path: Path) -> None:
 async def test_a_void_that_is_not_answered_is_settled(tmp_path: Path, lever: str) -> None:
     async with stage(tmp_path) as s:
         held = await s.held()
-        s.wire.pull("/cancel", lever)
+        s.wire.pull("/cancel", *[lever] * (2 if lever == "refuse" else 1))
         try:
             voided = await s.void(held["id"])
             assert voided["_doubtful"]

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests.flows.stage import BOTH, MIDDLE, OLD, WINDOW_S, key_of, stage, version_of
+from tests.flows.stage import BOTH, MIDDLE, NEW, OLD, WINDOW_S, key_of, stage, version_of
 
 from tollkeeper.integrations.values import WireReply
-from tollkeeper.kernel.errors import InFlight, KeyReused, NotSent, ProviderRefused
+from tollkeeper.kernel.errors import InFlight, KeyReused, NotSent, ProviderRefused, RefusedForNow
 
 CREATE = "POST /v1/payment_intents"
 
@@ -230,14 +230,93 @@ async def test_a_capture_without_effect_is_an_error_that_its_key_repeats(
     async with stage(tmp_path) as s:
         held = await s.held()
         if lever == "sunset":
-            s.fault("sunset", operation="payment_intents.capture", count=1)
+            s.fault("sunset", operation="payment_intents.capture", count=2)
         else:
-            s.wire.pull("/capture", lever)
+            s.wire.pull("/capture", lever, lever)
         key = s.key("capture")
         for _ in range(2):
             with pytest.raises(error):
                 await pay.capture(s.world, key, held["id"], amount_minor=None, final=True)
         assert (await s.books(held["id"])).payment.reserved_minor == 0
         assert (await s.capture(held["id"]))["status"] == "succeeded"
+        await s.work(60)
+        await s.agreed()
+
+
+@pytest.mark.parametrize("operation", ["capture", "void", "refund"])
+async def test_a_follow_up_of_a_sunset_version_goes_through_one_that_handles_it(
+    tmp_path: Path, operation: str
+) -> None:
+    async with stage(tmp_path) as s:
+        made = await (s.create() if operation == "refund" else s.held())
+        s.fault("sunset", api_version=MIDDLE[7:], status=410)
+        done = await getattr(s, operation)(made["id"])
+        assert done["status"] == {"void": "canceled"}.get(operation, "succeeded")
+        books = await s.books(made["id"])
+        first, second = [a for a in books.attempts if a.operation != "authorize"]
+        assert (first.integration, first.result_class) == (MIDDLE, "B1")
+        assert (second.integration, second.outcome) == (NEW, "approved")
+        assert books.payment.integration == MIDDLE  # the pin stays
+        assert len({key_of(request) for request in s.wire.posts()}) == 3
+        await s.work(60)
+        await s.agreed()
+
+
+async def test_a_refund_whose_second_attempt_is_in_doubt_is_settled(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        made = await s.create()
+        s.fault("sunset", api_version=MIDDLE[7:], operation="refunds.create", status=410)
+        s.wire.pull("/refunds", "", "deaf")
+        assert (await s.refund(made["id"]))["_doubtful"]
+        await s.work(60)
+        assert (await s.books(made["id"])).payment.refunded_minor == 1_000
+        await s.agreed()
+
+
+async def test_a_follow_up_in_doubt_never_goes_elsewhere(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        held = await s.held()
+        s.wire.pull("/capture", "deaf")
+        assert (await s.capture(held["id"]))["outcome"] == "unknown"
+        assert len((await s.books(held["id"])).attempts) == 2
+        await s.work(60)
+        await s.agreed()
+
+
+async def test_an_intent_of_a_sunset_version_is_cancelled_through_another(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        made = await s.create(payment_method="pm_card_threeDSecure2Required")
+        assert made["status"] == "requires_action"
+        s.fault("sunset", api_version=MIDDLE[7:], status=410)
+        await s.work(3_600)
+        payment = (await s.books(made["id"])).payment
+        assert (payment.status, payment.failure_code) == ("failed", "not_completed")
+        await s.agreed()
+
+
+@pytest.mark.parametrize("effect", ["rate_limit", "revoked"])
+@pytest.mark.parametrize("operation", ["capture", "void", "refund"])
+async def test_a_follow_up_refused_for_now_may_be_made_again(
+    tmp_path: Path, operation: str, effect: str
+) -> None:
+    async with stage(tmp_path) as s:
+        made = await (s.create() if operation == "refund" else s.held())
+        good = s.world.settings
+        if effect == "revoked":
+            stripe = replace(good.providers["stripe"], secret_key="sk_test_revoked")
+            s.world.settings = replace(good, providers={"stripe": stripe})
+        else:
+            s.fault("rate_limited", count=1)
+        s.world._targets.clear()
+        with pytest.raises(RefusedForNow) as refused:
+            await getattr(s, operation)(made["id"])
+        assert (refused.value.retryable, refused.value.retry_after_seconds) == (True, 5)
+        books = await s.books(made["id"])
+        assert len(books.attempts) == 2  # no other version is asked
+        assert [r.failure_code for r in books.refunds] == ["try_again"] * len(books.refunds)
+        s.world.settings = good
+        s.world._targets.clear()
+        done = await getattr(s, operation)(made["id"])
+        assert done["status"] == {"void": "canceled"}.get(operation, "succeeded")
         await s.work(60)
         await s.agreed()

@@ -8,9 +8,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.values import Order, WireReply
 
 OLD = "stripe@2022-08-01"
+PLAYED = sorted(name for name, item in INSTALLED.items() if item.provider == "stripe")
+"""The versions whose replies are written here; another provider's need a play of their own."""
+
 PAYMENT, ATTEMPT = "pay_1", "att_1"
 METADATA = {"tollkeeper_payment": PAYMENT, "tollkeeper_attempt": ATTEMPT}
 ORDER = Order(

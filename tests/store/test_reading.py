@@ -101,17 +101,24 @@ async def test_keys_are_found_by_digest_and_changed(backend: Backend) -> None:
 
 async def test_seals_chain_over_every_head(backend: Backend) -> None:
     async with backend.store() as store:
-        empty = await store.seal_audit(EPOCH_MS)
+        empty, _ = await store.seal_audit(EPOCH_MS, 10)
         books = [stage.fresh_books() for _ in range(3)]
         heads = []
         for item in books:
             change = stage.opening(item)
             await store.commit(change)
             heads.append((item.payment.id, change.payment.audit_head))
-        second = await store.seal_audit(EPOCH_MS + 1)
-        assert second == seal_hash(empty, heads)
+        second, count = await store.seal_audit(EPOCH_MS + 1, 10)
+        assert (second, count) == (seal_hash(empty, heads), 3)
+        third, count = await store.seal_audit(EPOCH_MS + 2, 10)  # nothing has changed since
+        assert (third, count) == (seal_hash(second, []), 0)
         rows = await backend.sql("SELECT seq, heads, previous, hash FROM audit_seals ORDER BY seq")
-        assert rows == [(1, 0, "", empty), (2, 3, empty, second)]
+        assert rows == [(1, 0, "", empty), (2, 3, empty, second), (3, 0, second, third)]
+        sealed = await store.page_sealed(("", 0), 10)
+        assert [(s.payment_id, s.head) for s in sealed] == heads
+        assert {(s.audit_seq, s.seal, s.found == s.head) for s in sealed} == {(1, 2, True)}
+        first = (sealed[0].payment_id, sealed[0].audit_seq)
+        assert await store.page_sealed(first, 1) == sealed[1:2]
 
 
 async def test_holdings_show_what_is_bound_and_waiting(backend: Backend) -> None:
@@ -135,7 +142,7 @@ async def test_an_examined_payment_is_seen_at_one_moment(backend: Backend) -> No
         async def write() -> None:
             nonlocal current, writing
             for n in range(60):
-                after = replace(current, payment=replace(current.payment, reference=f"{n}"))
+                after = replace(current, payment=replace(current.payment, attention=f"{n}"))
                 change = stage.change(current, after)
                 await store.commit(change)
                 current = stage.as_stored(after, change)
@@ -145,7 +152,9 @@ async def test_an_examined_payment_is_seen_at_one_moment(backend: Backend) -> No
             while writing:
                 found = await store.load_audited(books.payment.id)
                 assert found is not None
-                assert list(check_books(*found)) == []
+                assert found.books is not None
+                assert found.faults == ()
+                assert list(check_books(found.books, found.audit)) == []
                 await asyncio.sleep(0)
 
         await asyncio.gather(write(), examine(), examine())

@@ -171,6 +171,7 @@ async def test_a_silent_receiver_is_given_up_on() -> None:
         "http://hooks.test/", "ftp://hooks.test/", "//hooks.test/", "hooks.test", "", "https://",
         "https://user:secret@hooks.test/", "https://hooks.test:99999/", "https://hooks.test:0/",
         "https://hooks.test/ ", "https://hooks.test/\r\nX: y", "https://①②⑦.0.0.1/", "https://[::1",
+        "https://10.0.0.1/", "https://[::1]/", "https://169.254.169.254/", "https://[64:ff9b::7f00:1]/",
         "https://hooks.test/" + "x" * 2048, "javascript:alert(1)", "file:///etc/passwd",
     ],
 )  # fmt: skip

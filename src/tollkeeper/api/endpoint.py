@@ -21,12 +21,14 @@ from tollkeeper.api.incoming import (
     query_of,
     read_body,
     require_json,
+    require_plain,
 )
 from tollkeeper.api.metrics import OPERATIONS, Metrics
 from tollkeeper.api.routes import Route
 from tollkeeper.flows.keys import API_VERSIONS, allows
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.kernel.errors import (
+    Closed,
     Fault,
     Forbidden,
     Malformed,
@@ -99,7 +101,10 @@ async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, reques
         call.only(())
     if route.money:
         call.idempotency_key = idempotency_key(scope)
+        if not world.settings.accept_payments:
+            raise Closed("payments are closed for now")
     if route.method == "POST":
+        require_plain(scope)
         limit = MAX_INBOUND_BYTES if route.signed else world.settings.max_body_bytes
         call.body = await read_body(
             scope, receive, max_bytes=limit, receive_seconds=world.settings.receive_seconds

@@ -115,6 +115,15 @@ def header(scope: Scope, name: bytes) -> str | None:
     return found[0].decode("latin-1").strip() if found else None
 
 
+def require_plain(scope: Scope) -> None:
+    """Raises `Unsupported` for a body that is compressed: it is read as it comes."""
+    coding = header(scope, b"content-encoding")
+    if coding is not None and coding.strip().lower() not in {"", "identity"}:
+        raise Unsupported(
+            "the body must not be encoded", faults=(Fault("content-encoding", "identity"),)
+        )
+
+
 def require_json(scope: Scope) -> None:
     """Raises `Unsupported` unless the body is declared as JSON in UTF-8."""
     declared = header(scope, b"content-type")

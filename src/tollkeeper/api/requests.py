@@ -92,7 +92,8 @@ class CreateEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RotateSecret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """With `keep_previous` events are signed with the old secret too, until the next rotation."""
+    """With `keep_previous` (true unless told) events are signed with the old secret too, until the
+    next rotation."""
 
     keep_previous: bool = True
 

@@ -16,7 +16,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from tollkeeper.api.application import application_for
 from tollkeeper.api.problems import MEDIA_TYPE, problem
-from tollkeeper.kernel.errors import Malformed, RequestTimeout, TollkeeperError, TooLarge
+from tollkeeper.app import SystemChance, SystemClock
+from tollkeeper.kernel.errors import (
+    HeadersTooLarge,
+    Malformed,
+    RequestTimeout,
+    TollkeeperError,
+)
+from tollkeeper.kernel.ids import new_id
 from tollkeeper.settings import Settings
 
 KEEP_ALIVE_SECONDS: Final = 75
@@ -34,6 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _watch: asyncio.TimerHandle | None = None
     _header_bytes = 0
     _in_headers = True
+    _tail = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,10 +55,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._idle():
             self._await_headers()
         if self._in_headers:
-            self._header_bytes += len(data)
+            self._header_bytes += self._of_headers(data)
+            if self._header_bytes > MAX_HEADER_BYTES:
+                self._refuse(431, HeadersTooLarge(f"headers may have {MAX_HEADER_BYTES} bytes"))
+                return
         super().data_received(data)
-        if self._in_headers and self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(431, TooLarge(f"headers may have {MAX_HEADER_BYTES} bytes"))
+
+    def _of_headers(self, data: bytes) -> int:
+        """How many bytes of `data` belong to the headers, whose end may lie between two reads."""
+        tail, self._tail = self._tail, (self._tail + data)[-3:]
+        end = (tail + data).find(b"\r\n\r\n")
+        return len(data) if end < 0 else max(0, end - len(tail))
 
     def on_headers_complete(self) -> None:
         self._headers_came()
@@ -65,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._watch is None and (cycle is None or cycle.response_complete)
 
     def _await_headers(self) -> None:
-        self._in_headers, self._header_bytes = True, 0
+        self._in_headers, self._header_bytes, self._tail = True, 0, b""
         self._watch = self.loop.call_later(self.header_seconds, self._too_slow)
 
     def _headers_came(self) -> None:
@@ -86,10 +101,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._headers_came()
         if self.transport.is_closing():
             return
-        body = msgspec.json.encode(msgspec.structs.replace(problem(error, ""), status=status))
+        request_id = new_id("req", SystemClock().now_ms(), SystemChance())
+        told = msgspec.structs.replace(problem(error, request_id), status=status)
+        body = msgspec.json.encode(told)
         head = (
             f"HTTP/1.1 {status} {REASONS[status]}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(body)}\r\nrequest-id: {request_id}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

@@ -66,13 +66,14 @@ def new(
     /,
     *,
     like: Annotated[
-        str | None, cyclopts.Parameter(help="The installed version to begin as a copy of.")
+        str | None,
+        cyclopts.Parameter(help="The installed version to copy; else the provider's newest."),
     ] = None,
     folder: Annotated[
         Path | None, cyclopts.Parameter(help="The package's sources, where not the installed ones.")
     ] = None,
 ) -> int:
-    """Begin a new integration version, as a copy of another or as a skeleton.
+    """Begin a new integration version, as a copy of another; of a new provider, as a skeleton.
 
     Example: `tollkeeper integrations new stripe@2027-01-31.elm --like stripe@2026-03-25.dahlia`
     """
@@ -84,6 +85,7 @@ def new(
     if path.exists():
         raise Conflict(f"{path} exists already")
     source = ""
+    like = like or newest_of(provider)
     if like is not None:
         model = find(like)
         source = (folder / module_path(model.provider, model.version)).read_text("utf-8")
@@ -95,6 +97,12 @@ def new(
     console.print("enter it in integrations/catalogue.py:")
     console.print(catalogue_entry(provider, version))
     return 0
+
+
+def newest_of(provider: str) -> str | None:
+    """The newest installed version of `provider`, or `None` where it is a new one."""
+    mine = [name for name, item in INSTALLED.items() if item.provider == provider]
+    return max(mine, default=None)
 
 
 @app.command

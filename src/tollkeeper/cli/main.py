@@ -28,6 +28,7 @@ for _name, _place in {
     "rollout": "rollout:app",
     "keys": "keys:app",
     "doctor": "doctor:doctor",
+    "reconcile": "reconcile:reconcile",
     "db": "database:app",
     "simulator": "serving:simulator",
     "drill": "serving:drill",

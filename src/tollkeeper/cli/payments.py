@@ -1,6 +1,6 @@
 """`tollkeeper payments`: what the store holds."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import cyclopts
 import msgspec
@@ -8,11 +8,12 @@ import msgspec
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
 from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.clock import rfc3339
-from tollkeeper.kernel.errors import NotFound
+from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.money import display
-from tollkeeper.payments.payment import Books, Payment
+from tollkeeper.payments.payment import Books, Payment, Status
 from tollkeeper.payments.view import payment_view
 
+MAX_LIMIT = 10_000
 LAST_ID = "pay_~"
 """Above every payment's id."""
 
@@ -34,6 +35,12 @@ def list_(
 
     Example: `tollkeeper payments list --status requires_capture --limit 5`
     """
+    if status is not None and status not in get_args(Status):
+        detail = f"{status!r} is not one of {', '.join(get_args(Status))}"
+        raise Invalid(detail, faults=(Fault("--status", detail),))
+    if not 1 <= limit <= MAX_LIMIT:
+        detail = f"{limit} is not from 1 to {MAX_LIMIT}"
+        raise Invalid(detail, faults=(Fault("--limit", detail),))
     wanted = {"status": status, "customer": customer, "reference": reference}
     filters = {name: value for name, value in wanted.items() if value is not None}
 

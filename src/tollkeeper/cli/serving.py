@@ -1,5 +1,6 @@
 """`tollkeeper serve`, `up` and `simulator`: programs that run until they are stopped."""
 
+import fcntl
 import importlib
 import json
 import os
@@ -25,6 +26,11 @@ from tollkeeper.kernel.errors import Misconfigured, Unavailable
 SERVER: Final = "tollkeeper.api.server"
 """Started by its name: doors do not know each other."""
 
+SERVICE_PORT: Final = 8080
+SIMULATOR_PORT: Final = 12111
+CALLED_AS_VARIABLE: Final = "TOLLKEEPER_CALLED_AS"
+"""How the person at the terminal calls us, where that is not by our name."""
+
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 40.0
 DEMO_API_VERSION: Final = "2022-11-15"
@@ -41,12 +47,15 @@ def serve(*, config: Config = None) -> int:
     Example: `tollkeeper serve --config production.toml`
     """
     settings = app.read_settings(config)
+    app.require_keys(settings)
     app.configure_logging(settings)
     return 0 if importlib.import_module(SERVER).run(settings) else 1
 
 
 def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:
-    """Run or command a payment provider that can be broken; `tollkeeper simulator --help`.
+    """Run or command a payment provider that can be broken: serve, fault, ledger, shoppers.
+
+    Each command has its own help: `tollkeeper simulator fault -h`.
 
     Example: `tollkeeper simulator fault add reset --url http://127.0.0.1:12111 --count 3`
     """
@@ -68,12 +77,18 @@ def up(
     folder: Annotated[
         Path, cyclopts.Parameter(help="Where settings, database and logs go.")
     ] = Path("tollkeeper-demo"),
-    port: Annotated[int, cyclopts.Parameter(help="The service's port.")] = 8080,
-    simulator_port: Annotated[int, cyclopts.Parameter(help="The simulator's port.")] = 12111,
+    port: Annotated[
+        int | None, cyclopts.Parameter(help="The service's port; unnamed: 8080, or a free one.")
+    ] = None,
+    simulator_port: Annotated[
+        int | None, cyclopts.Parameter(help="The simulator's port; unnamed: 12111, or a free one.")
+    ] = None,
     rate: Annotated[float, cyclopts.Parameter(help="Demo payments a second; 0 for none.")] = 0.5,
     seconds: Annotated[float, cyclopts.Parameter(help="Stop after this long; 0: on Ctrl-C.")] = 0,
 ) -> int:
     """Run the service, a simulator and demo shoppers on one SQLite file, to try things out.
+
+    The file is made anew at each start, as the simulator's books are. One demo runs in a folder.
 
     Example: `tollkeeper up --rate 2`
     """
@@ -89,10 +104,11 @@ def up(
 class Demo:
     """Three programs and a folder. The database is new each time, as the simulator's books are."""
 
-    def __init__(self, folder: Path, port: int, simulator_port: int) -> None:
+    def __init__(self, folder: Path, port: int | None, simulator_port: int | None) -> None:
         self.folder = folder
-        self.port = _free(port)
-        self.simulator_port = _free(simulator_port)
+        self.port = _free(port, SERVICE_PORT)
+        self.simulator_port = _free(simulator_port, SIMULATOR_PORT)
+        self._lock: int | None = None
         self.programs: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     @property
@@ -110,6 +126,7 @@ class Demo:
     def start(self, rate: float) -> None:
         """Starts everything, each program when the one before is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = locked(self.folder)
         for old in self.folder.glob("demo.sqlite3*"):
             old.unlink()
         self._program(
@@ -117,7 +134,7 @@ class Demo:
             ["-m", "tollkeeper.simulator", "serve", "--port", str(self.simulator_port)],
         )
         _until(lambda: _get(f"{self.provider}/_control/health") == 200, "the simulator", self)
-        self.config.write_text(self._settings(self._register_webhooks()), encoding="utf-8")
+        write_secret(self.config, self._settings(self._register_webhooks()))
         settings = app.read_settings(self.config)
         app.upgrade_database(settings)
         secret = with_world(self.config, lambda w: keys.create_key(w, "default", "admin", "demo"))[
@@ -151,6 +168,8 @@ class Demo:
             except subprocess.TimeoutExpired:
                 console.print(f"the {name} did not stop; killing it")
                 program.kill()
+        if self._lock is not None:
+            os.close(self._lock)
 
     def _program(self, name: str, arguments: list[str]) -> None:
         with (self.folder / f"{name}.log").open("wb") as out:
@@ -208,8 +227,9 @@ description = "{self.provider}/_control/openapi.json"
         console.print(f"settings   {self.config}   (database and logs beside it)")
         console.print()
         console.print(f"export TOLLKEEPER_CONFIG={self.config} TK={self.api} KEY={secret}")
+        command = os.environ.get(CALLED_AS_VARIABLE, "tollkeeper")
         console.print(
-            "tollkeeper payments list      shows what the demo shoppers buy; Ctrl-C stops"
+            f"{command} payments list      shows what the demo shoppers buy; Ctrl-C stops"
         )
         sys.stdout.flush()
 
@@ -218,13 +238,35 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _free(port: int) -> int:
-    """`port` where nobody listens on it, else another that is free."""
+def locked(folder: Path) -> int:
+    """A file descriptor that locks `folder` while it is open; `Misconfigured` where one does."""
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        detail = f"a demo runs in {folder}; stop it, or name another --folder"
+        raise Misconfigured(detail) from error
+    return lock
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Writes what nobody else on this machine may read."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
+def _free(named: int | None, usual: int) -> int:
+    """The port `named`, which must be free; unnamed: the usual one, or another that is free."""
+    port = usual if named is None else named
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
+        except OSError as error:
+            if named is not None:
+                raise Misconfigured(f"port {port} is taken; name another one") from error
             probe.bind(("127.0.0.1", 0))
             console.print(f"port {port} is taken")
         return int(probe.getsockname()[1])

@@ -81,10 +81,10 @@ async def _look(world: World, rollout: Rollout, books: Books) -> str | None:
     if why is None:
         return "agreed"
     again = await ask(world, baseline, "lookup", order)
-    if again.charge is None or disagreement(payment, again.charge) != why:
-        return None
-    await _correct(world, rollout, books, said.charge, why, asked_ms)
-    return "disagreed"
+    # otherwise one of the two readings was not of this charge
+    same = again.charge is not None and disagreement(payment, again.charge) == why
+    done = same and await _correct(world, rollout, books, said.charge, why, asked_ms)
+    return "disagreed" if done else None
 
 
 def _is_over(rollout: Rollout) -> bool:
@@ -106,7 +106,9 @@ async def _hand_over(world: World, rollout: Rollout, books: Books) -> None:
 
 async def _correct(
     world: World, rollout: Rollout, books: Books, charge: Charge, why: str, asked_ms: int
-) -> None:
+) -> bool:
+    """Whether the books were corrected: a change in between, as a follow-up that was begun, leaves
+    them as they are, and the reading must be made again."""
     reader = rollout.baseline
 
     def decide(current: Books) -> Books:
@@ -115,4 +117,5 @@ async def _correct(
         now_ms = world.store.now_ms()
         return corrected(current, charge, reader, why, now_ms, asked_ms=asked_ms)
 
-    await record(world, books, decide, cause="payment.cross_read", actor=ACTOR)
+    after = await record(world, books, decide, cause="payment.cross_read", actor=ACTOR)
+    return after.payment.seq == books.payment.seq + 1 and after.payment.moved_from is not None

@@ -4,17 +4,21 @@ Only reads. On a live service the ledger must be read before the store is, so th
 was caused by something that is committed by then; sums are compared only where asked (`quiet`).
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 import msgspec
 
 from tollkeeper.flows.ports import Store
+from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.payments import invariants
-from tollkeeper.payments.audit import AuditRow
-from tollkeeper.payments.invariants import Given, Ledger, Violation
+from tollkeeper.payments.invariants import Audited, Given, Ledger, SealCheck, Violation
 from tollkeeper.payments.payment import Books
 
 PAGE = 500
+HANDLES = {name: version.handles for name, version in INSTALLED.items()}
+"""Which version may follow up which one's payments."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,37 +46,62 @@ async def examine(
     slack_ms: int = 120_000,
 ) -> Report:
     """Checks every payment; with `quiet` also what must hold once nothing is under way."""
-    found: list[Violation] = []
-    payments: dict[str, Books] = {}
-    statuses: dict[str, int] = {}
-    parts = _by_payment(ledger) if ledger is not None else {}
+    # bound before the payments are read: every key's payment is among them
+    keys = (await store.holdings()).keys
+    seen = _Seen(parts=_by_payment(ledger) if ledger is not None else None, quiet=quiet)
     now_ms = store.now_ms()
-    async for books, audit in _all(store):
-        payment = books.payment
-        payments[payment.id] = books
-        statuses[payment.status] = statuses.get(payment.status, 0) + 1
-        found += invariants.check_books(books, audit)
-        if ledger is not None:
-            part = parts.get(payment.id, Ledger(charges=[], intents=[]))
-            found += invariants.check_effects(books, part)
-            if quiet:
-                found += invariants.check_quiet(books, part, now_ms)
+    async for audited in _all(store):
+        seen.look(audited, now_ms)
+    found = seen.found
     if ledger is not None:
-        found += invariants.check_orphans(payments, ledger)
+        found += invariants.check_orphans(seen.payments, ledger)
     holdings = await store.holdings()
-    found += invariants.check_answers(given, holdings, payments)
+    found += invariants.check_answers(given, holdings, seen.payments)
+    found += invariants.check_keys(keys, seen.claims, seen.accounts)
+    found += invariants.check_claims(holdings.keys, seen.claims)
+    found += invariants.check_orphaned(holdings)
     found += invariants.check_holdings(holdings, store.now_ms(), slack_ms)
+    found += [violation async for violation in _seals(store)]
+    payments = seen.payments.values()
     return Report(
-        payments=len(payments),
+        payments=len(seen.accounts),
         charges=len(ledger.charges) if ledger is not None else 0,
-        open_attempts=sum(len(b.open_attempts()) for b in payments.values()),
-        attention=sum(b.payment.attention is not None for b in payments.values()),
-        statuses=dict(sorted(statuses.items())),
+        open_attempts=sum(len(b.open_attempts()) for b in payments),
+        attention=sum(b.payment.attention is not None for b in payments),
+        statuses=dict(sorted(Counter(b.payment.status for b in payments).items())),
         violations=found,
     )
 
 
-async def _all(store: Store) -> AsyncIterator[tuple[Books, list[AuditRow]]]:
+@dataclass(kw_only=True)
+class _Seen:
+    """What was gathered from the payments so far. An unreadable one has no books."""
+
+    parts: dict[str, Ledger] | None
+    quiet: bool
+    found: list[Violation] = field(default_factory=list)
+    payments: dict[str, Books] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, str | None] = field(default_factory=dict)
+
+    def look(self, audited: Audited, now_ms: int) -> None:
+        id_, books = audited.payment_id, audited.books
+        self.claims |= dict.fromkeys(invariants.claims_of(audited.audit), id_)
+        self.found += [Violation("I7", id_, detail) for detail in audited.faults]
+        self.accounts[id_] = books.payment.account if books is not None else None
+        if books is None:
+            return
+        self.payments[id_] = books
+        self.found += invariants.check_books(books, audited.audit, HANDLES)
+        if self.parts is None:
+            return
+        part = self.parts.get(id_, Ledger(charges=[], intents=[]))
+        self.found += invariants.check_effects(books, part)
+        if self.quiet:
+            self.found += invariants.check_quiet(books, part, now_ms)
+
+
+async def _all(store: Store) -> AsyncIterator[Audited]:
     after = ""
     while ids := await store.page_ids(after, PAGE):
         for id_ in ids:
@@ -80,6 +109,19 @@ async def _all(store: Store) -> AsyncIterator[tuple[Books, list[AuditRow]]]:
             if found is not None:
                 yield found
         after = ids[-1]
+
+
+async def _seals(store: Store) -> AsyncIterator[Violation]:
+    """Every seal still covers what it covered."""
+    check = SealCheck(await store.seals())
+    after = ("", 0)
+    while heads := await store.page_sealed(after, PAGE):
+        for head in heads:
+            for violation in check.look(head):
+                yield violation
+        after = (heads[-1].payment_id, heads[-1].audit_seq)
+    for violation in check.finish([seal.seq for seal in await store.seals()]):
+        yield violation
 
 
 def _by_payment(ledger: Ledger) -> dict[str, Ledger]:

@@ -15,10 +15,13 @@ from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_repl
 from tollkeeper.flows.world import Reply, World
 from tollkeeper.integrations.values import WireRequest
 from tollkeeper.kernel.errors import (
+    Fault,
     InFlight,
+    Invalid,
     KeyReused,
     NotSent,
     ProviderRefused,
+    RefusedForNow,
     TollkeeperError,
     Unavailable,
 )
@@ -75,17 +78,20 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
         account=key.account,
         country=asked.country,
     )
+    fault = world.unacceptable(facts, asked.amount_minor)
+    if fault is not None:
+        return await _refused(world, key, fault)
     taken = world.take(facts, before_ms)
     payment = _payment(world, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(world, payment, before_ms)
     books = Books(payment=payment, attempts=(attempt,))
     prepared = prepare(world, books, attempt)
-    change = _closed(world, None, books, "created", key.actor, before_ms)
+    claim = _claim(world, key, payment.id)
+    change = _closed(world, key, None, books, cause="created", now_ms=before_ms, claim=claim)
     result = await commit_surely(
         world,
         msgspec.structs.replace(
             change,
-            claim=_claim(world, key, payment.id),
             exchanges=(stored_request(world, attempt, prepared),),
             assignment=assignment_of(taken, id_, before_ms),
         ),
@@ -95,6 +101,14 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     assert isinstance(result, Committed), result
     books = await _authorize(world, key, committed(books, change), attempt, prepared, taken)
     return _payment_reply(books, created=True)
+
+
+async def _refused(world: World, key: Key, fault: Fault) -> Reply:
+    """Raises `Invalid`; the replay of a payment that was taken before keeps its answer."""
+    known = await world.store.load_key(key.account, key.key)
+    if known is not None:
+        return await _replay(world, key, known)
+    raise Invalid(fault.detail, faults=(fault,))
 
 
 def _payment(
@@ -205,12 +219,31 @@ def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> At
     name = next_version(world.routes.weights_for(facts), tried)
     if name is None:
         return None
-    # attempts are told apart in time, so that they are read back in the order of their sending
+    return _again(world, attempt, name)
+
+
+def _following_up(world: World, books: Books, attempt: Attempt, heard: Heard) -> Attempt | None:
+    """The second attempt at a follow-up, through another version that handles the payment's: only
+    on proof that the first had no effect, and not where the provider asks for patience."""
+    pinned = books.payment.integration
+    refusal = heard.outcome.refusal
+    patience = refusal is not None and refusal.later
+    if attempt.integration != pinned or patience:
+        return None
+    able = [v for v in world.siblings(pinned) if pinned in v.handles]
+    if not able or not may_send_elsewhere(classify(heard.outcome)):
+        return None
+    return _again(world, attempt, able[0].name)
+
+
+def _again(world: World, attempt: Attempt, integration: str) -> Attempt:
+    """The same through another version. Attempts are told apart in time, so that they are read back
+    in the order of their sending."""
     now_ms = max(world.store.now_ms(), attempt.first_sent_ms + 1)
     return msgspec.structs.replace(
         attempt,
         id=world.new_id("att"),
-        integration=name,
+        integration=integration,
         first_sent_ms=now_ms,
         sent_ms=now_ms,
     )
@@ -235,15 +268,20 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
         mine = current.attempt(attempt.id)
         if mine is None or mine.outcome not in {None, "unknown"}:
             return current  # settled by somebody else while we were waiting
+        # somebody may have ended or moved the payment meanwhile: then nothing is tried again
+        was, now = books.payment, current.payment
+        same = (was.status, was.integration) == (now.status, now.integration)
+        again = following if same else None
         return apply_outcome(
-            current, mine, heard.outcome, world.store.now_ms(), by=heard.by, next_attempt=following
+            current, mine, heard.outcome, world.store.now_ms(), by=heard.by, next_attempt=again
         )
 
     def complete(change: Change, after: Books) -> Change:
         exchanges = stored_reply(world, attempt, heard, request)
-        if following is not None and prepared is not None:
-            exchanges = (*exchanges, stored_request(world, following, prepared))
-        answer = None if following else _answer(world, key, after, attempt)
+        again = after.attempt(following.id) if following is not None else None
+        if again is not None and prepared is not None:
+            exchanges = (*exchanges, stored_request(world, again, prepared))
+        answer = None if again else _answer(world, key, after, attempt)
         return msgspec.structs.replace(
             change, exchanges=exchanges, answer=answer, observed=observed, shadowed=shadowed
         )
@@ -275,14 +313,16 @@ def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | 
 
 
 def refusal_of(attempt: Attempt) -> TollkeeperError | None:
-    """The error that a capture or void without effect is answered with. A payment or a refund is a
-    resource that says by itself what became of it."""
-    if attempt.operation not in {"capture", "void"} or attempt.outcome not in {
-        "failed",
-        "declined",
-    }:
+    """The error that a follow-up without effect is answered with. A payment is a resource that says
+    by itself what became of it; and so is a refund, unless it may be taken another time."""
+    may_repeat = attempt.result_class == "A" or attempt.later
+    if attempt.operation == "authorize" or (attempt.operation == "refund" and not may_repeat):
         return None
-    kind = NotSent if attempt.result_class == "A" else ProviderRefused
+    if attempt.outcome not in {"failed", "declined"}:
+        return None
+    kind: type[TollkeeperError] = ProviderRefused
+    if may_repeat:
+        kind = NotSent if attempt.result_class == "A" else RefusedForNow
     return kind(f"the {attempt.operation} had no effect: {attempt.detail}")
 
 
@@ -335,8 +375,17 @@ async def _follow_up(
     if isinstance(opened, KeyTaken):
         return await _replay(world, key, opened)
     books, attempt, prepared = opened
-    heard = await send(world, books, attempt, prepared)
-    books = await _record_outcome(world, key, books, attempt, heard, prepared.request)
+    following: Attempt | None = attempt
+    while following is not None:
+        attempt = following
+        heard = await send(world, books, attempt, prepared)
+        following = _following_up(world, books, attempt, heard)
+        after = prepare(world, books, following, reason=reason) if following else None
+        books = await _record_outcome(
+            world, key, books, attempt, heard, prepared.request, following=following, prepared=after
+        )
+        if following is not None and after is not None:
+            following, prepared = books.attempt(following.id), after
     if heard.outcome.kind in {"failed", "declined"} and attempt.operation != "refund":
         await world.store.enqueue_job("refresh", payment_id, world.store.now_ms())
     return _follow_up_reply(books, attempt.id)
@@ -356,11 +405,12 @@ async def _open(
         after = sent_by(start(books, attempt_id, now_ms), attempt_id, world.sender)
         attempt = after.attempt(attempt_id)
         assert attempt is not None, "a follow-up starts an attempt"
+        _check_amount(world, after, attempt)
         prepared = prepare(world, after, attempt, reason=reason)
-        change = _closed(world, books, after, f"{attempt.operation}.started", key.actor, now_ms)
-        change = msgspec.structs.replace(
-            change, claim=claim, exchanges=(stored_request(world, attempt, prepared),)
-        )
+        cause = f"{attempt.operation}.started"
+        change = _closed(world, key, books, after, cause=cause, now_ms=now_ms, claim=claim)
+        exchange = stored_request(world, attempt, prepared)
+        change = msgspec.structs.replace(change, exchanges=(exchange,))
         result = await commit_surely(world, change)
         if isinstance(result, KeyTaken):
             return result
@@ -370,17 +420,35 @@ async def _open(
     raise Unavailable(f"payment {books.payment.id} is being changed by too many at once")
 
 
+def _check_amount(world: World, books: Books, attempt: Attempt) -> None:
+    """Raises `Invalid` for a part that the payment's provider is known to refuse."""
+    if attempt.operation == "void":
+        return
+    version = world.integration(attempt.integration)
+    fault = version.unacceptable(attempt.amount_minor, books.payment.currency)
+    if fault is not None and fault.pointer == "/amount_minor":
+        raise Invalid(fault.detail, faults=(fault,))
+
+
 def _closed(
-    world: World, before: Books | None, after: Books, cause: str, actor: str, now_ms: int
+    world: World,
+    key: Key,
+    before: Books | None,
+    after: Books,
+    *,
+    cause: str,
+    now_ms: int,
+    claim: Claim,
 ) -> Change:
     return close(
         before,
         after,
         world.policy(after.payment.integration),
         cause=cause,
-        actor=actor,
+        actor=key.actor,
         now_ms=now_ms,
         event_ids=world.event_ids(),
+        claim=claim,
     )
 
 
@@ -432,7 +500,7 @@ def _stored(world: World, taken: KeyTaken) -> Reply | None:
 def stored_error(body: bytes) -> TollkeeperError:
     """The error that was stored as an answer."""
     stored = msgspec.json.decode(body, type=dict[str, str])
-    kinds = {kind.code: kind for kind in (NotSent, ProviderRefused)}
+    kinds = {kind.code: kind for kind in (NotSent, ProviderRefused, RefusedForNow)}
     return kinds[stored["code"]](stored["detail"])
 
 

@@ -12,7 +12,7 @@ from tollkeeper.integrations.values import WireReply, WireRequest
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
-from tollkeeper.payments.invariants import Holdings
+from tollkeeper.payments.invariants import Audited, Holdings, Seal, SealedHead
 from tollkeeper.payments.payment import Books, Payment
 from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
 from tollkeeper.routing.routes import Rule
@@ -225,8 +225,14 @@ class Store(Protocol):
 
     async def load_audit(self, payment_id: str) -> list[AuditRow]: ...
 
-    async def load_audited(self, payment_id: str) -> tuple[Books, list[AuditRow]] | None:
+    async def load_audited(self, payment_id: str) -> Audited | None:
         """Books and audit rows as they were at one moment."""
+        ...
+
+    async def seals(self) -> list[Seal]: ...
+
+    async def page_sealed(self, after: tuple[str, int], limit: int) -> list[SealedHead]:
+        """Sealed heads above `after` (payment id, audit row), in that order."""
         ...
 
     async def load_key(self, account: str, key: str) -> KeyTaken | None: ...
@@ -330,6 +336,12 @@ class Store(Protocol):
         """Removes bodies of idempotency keys past their time, and payloads of old webhooks."""
         ...
 
-    async def seal_audit(self, now_ms: int) -> str:
-        """Seals every payment's audit head together; gives the seal's hash."""
+    async def forget(self, *, exchanges_before_ms: int, events_before_ms: int) -> int:
+        """Removes masked exchanges of attempts made before the first moment; and from before the
+        second one events that nothing is owed of, deliveries that ended, and webhooks' rows."""
+        ...
+
+    async def seal_audit(self, now_ms: int, limit: int) -> tuple[str, int]:
+        """Seals at most `limit` audit heads that no seal covers; gives the seal's hash and how many
+        it covers."""
         ...

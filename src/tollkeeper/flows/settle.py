@@ -30,7 +30,7 @@ from tollkeeper.flows.world import World
 from tollkeeper.integrations.values import Integration, Order, WireRequest
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.change import Change, Exchange
-from tollkeeper.payments.judging import charge_mismatch
+from tollkeeper.payments.judging import charge_mismatch, may_send_elsewhere
 from tollkeeper.payments.ladder import (
     DONE,
     Look,
@@ -47,7 +47,7 @@ from tollkeeper.payments.ladder import (
 from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen
 from tollkeeper.payments.payment import Attempt, Books, is_open
 from tollkeeper.payments.reconcile import is_overtaken, reconcile_charge, reconcile_refunds
-from tollkeeper.payments.reservation import open_abandon, sent_by
+from tollkeeper.payments.reservation import open_abandon, sent_by, sent_through
 from tollkeeper.payments.results import apply_outcome
 
 MAX_STEPS: Final = 10
@@ -371,6 +371,7 @@ async def _cancel(current: Pass, step: Step) -> None:
         if not undecided or any(a.operation == "void" for a in books.open_attempts()):
             return books
         opened = open_abandon(books, attempt_id, charge.provider_id, world.store.now_ms())
+        opened = sent_through(opened, attempt_id, _canceller(world, books))
         return sent_by(opened, attempt_id, world.sender)
 
     def complete(change: Change, after: Books) -> Change:
@@ -385,6 +386,15 @@ async def _cancel(current: Pass, step: Step) -> None:
     if attempt is not None and prepared:
         heard = await send(world, current.books, attempt, prepared[-1])
         await _apply(current, attempt, heard, prepared[-1].request)
+
+
+def _canceller(world: World, books: Books) -> str:
+    """The payment's version; after it refused to cancel, one that handles it."""
+    pinned = books.payment.integration
+    before = [a for a in books.attempts if a.operation == "void" and a.integration == pinned]
+    able = _able(world, pinned)
+    refused = bool(before) and may_send_elsewhere(before[-1].result_class) and not before[-1].later
+    return able[0].name if refused and able else pinned
 
 
 async def _not_executed(current: Pass, step: Step) -> None:
@@ -425,13 +435,18 @@ async def _ask(current: Pass, operation: Operation, order: Order) -> Outcome:
     world = current.world
     name = current.books.payment.integration
     said = await ask(world, world.integration(name), operation, order)
-    if said.doubt is None or said.doubt.kind == "silence":
+    if not _is_gone(said) and (said.doubt is None or said.doubt.kind == "silence"):
         return said
     for other in _able(world, name):
         answer = await ask(world, other, operation, order)
-        if answer.kind != "unknown":
+        if answer.kind != "unknown" and not _is_gone(answer):
             return answer
     return said
+
+
+def _is_gone(said: Outcome) -> bool:
+    """Whether a status alone refused it, as a version's that is no more: another one may ask."""
+    return said.refusal is not None and said.refusal.code.startswith("http_")
 
 
 def _able(world: World, name: str) -> list[Integration]:

@@ -13,7 +13,7 @@ from tollkeeper.integrations.masking import fields_read
 from tollkeeper.integrations.values import Integration
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
-from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.kernel.errors import Fault, Misconfigured
 from tollkeeper.kernel.ids import new_id
 from tollkeeper.payments.ladder import Policy
 from tollkeeper.rollouts import tripwire
@@ -86,6 +86,15 @@ class World:
             or self.is_tripped(canary.rollout_id)
         ]
         return take(self.routes, self.settings.routing_salt, facts, now_ms, withheld)
+
+    def unacceptable(self, facts: Facts, amount_minor: int) -> Fault | None:
+        """What one of the versions that could be given such a payment is known to refuse about its
+        amount: whichever is chosen, and whichever comes after it, the answer is the same."""
+        weights = self.routes.weights_for(facts)
+        names = [name for name, weight_percent in weights.items() if weight_percent > 0]
+        names += [c.candidate for c in self.routes.canaries if c.condition.holds(facts)]
+        faults = (self.integration(n).unacceptable(amount_minor, facts.currency) for n in names)
+        return next((fault for fault in faults if fault is not None), None)
 
     def is_tripped(self, rollout_id: str) -> bool:
         """Whether this replica has paused a canary by itself."""

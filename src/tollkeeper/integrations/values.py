@@ -12,6 +12,7 @@ from urllib.parse import quote_plus
 
 import msgspec
 
+from tollkeeper.kernel.errors import Fault
 from tollkeeper.payments.outcome import Event, Operation, Outcome
 
 Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -87,6 +88,45 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a provider counts one currency: `theirs` of its units are `ours` of the ISO 4217 minor
+    units that we count in. It takes only amounts that are whole multiples of `step_minor`."""
+
+    theirs: int = 1
+    ours: int = 1
+    step_minor: int = 1
+
+
+def sent_amount(units: Mapping[str, Unit], currency: str, amount_minor: int) -> int:
+    """`amount_minor` of ours in the provider's units; raises ValueError where there is no whole
+    number of them."""
+    unit = units.get(currency)
+    if unit is None:
+        return amount_minor
+    return _whole(amount_minor * unit.theirs, unit.ours, currency)
+
+
+def read_amount(units: Mapping[str, Unit], currency: str, amount: int) -> int:
+    """An `amount` of the provider's in our minor units; raises ValueError where it is none."""
+    unit = units.get(currency)
+    if unit is None:
+        return amount
+    return _whole(amount * unit.ours, unit.theirs, currency)
+
+
+def _whole(product: int, divisor: int, currency: str) -> int:
+    whole, rest = divmod(product, divisor)
+    if rest:
+        raise ValueError(f"no whole number of minor units of {currency[:10]}")
+    return whole
+
+
+def units_of(plain: str, special: Mapping[str, Unit]) -> dict[str, Unit]:
+    """The currencies that a version takes: those of `plain` (written with blanks) are counted as
+    ISO 4217 does, those of `special` otherwise."""
+    return {code: Unit() for code in sorted(words(plain))} | dict(special)
+
+
 def words(text: str) -> frozenset[str]:
     """The words of a table entry, written with blanks between them."""
     return frozenset(text.split())
@@ -122,9 +162,12 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     `in_flight_window_s`: the longest a request that we gave up on may still take effect.
     `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
     `handles`: versions whose payments this one can follow up; `authorization_s`: how long an
-    authorization lives; `events_request`, `events` and `signed` fetch webhooks' bodies and sign
-    them as the provider would, for rehearsals; `surroundings_request` and `surroundings` ask for
-    what else the provider holds of the account, where versions could differ from ours.
+    authorization lives; `units`: the currencies it takes, by upper-case code, and how the provider
+    counts each (empty: any, as ISO 4217 counts).
+
+    `events_request`, `events` and `signed` fetch webhooks' bodies and sign them as the provider
+    would, for rehearsals; `surroundings_request` and `surroundings` ask for what else the provider
+    holds of the account, where versions could differ from ours.
 
     The contract checker reads the rest: `reads`, the wire type of each operation's reply (and
     `error`, `event`); `nested`, the type inside a raw part, by `Type.field`; `words`, the words
@@ -142,6 +185,7 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     retention_s: int
     authorization_s: int
     handles: frozenset[str] = frozenset()
+    units: Mapping[str, Unit] = {}
     signed: Callable[[bytes, str, int], Mapping[str, str]] | None = None
     events_request: Callable[[], WireRequest] | None = None
     events: Callable[[WireReply], tuple[bytes, ...]] | None = None
@@ -155,3 +199,17 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """`provider@version`, as written in weights, payments and logs."""
         return f"{self.provider}@{self.version}"
+
+    def unacceptable(self, amount_minor: int, currency: str) -> Fault | None:
+        """What the provider is known to refuse about an amount, or `None`. Callers are told before
+        anything is sent."""
+        unit = self.units.get(currency)
+        if unit is None:
+            taken = not self.units
+            return (
+                None if taken else Fault("/currency", f"{self.provider} does not take {currency}")
+            )
+        if amount_minor % unit.step_minor == 0:
+            return None
+        detail = f"{self.provider} takes {currency} in multiples of {unit.step_minor} only"
+        return Fault("/amount_minor", detail)

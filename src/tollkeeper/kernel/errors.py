@@ -99,6 +99,12 @@ class TooLarge(TollkeeperError):
     advice = "Send a smaller body."
 
 
+class HeadersTooLarge(TollkeeperError):
+    code = "headers_too_large"
+    side = "caller"
+    advice = "Send fewer or shorter headers; together they may have 32 kilobytes."
+
+
 class Unsupported(TollkeeperError):
     code = "unsupported_media_type"
     side = "caller"
@@ -142,6 +148,15 @@ class Overloaded(TollkeeperError):
     advice = "Nothing was done; retry with the same key after Retry-After seconds."
 
 
+class Closed(TollkeeperError):
+    """`accept_payments` is false."""
+
+    code = "closed_for_payments"
+    retryable = True
+    retry_after_seconds = 30
+    advice = "Nothing was done; retry with the same key after Retry-After seconds."
+
+
 class RateLimited(TollkeeperError):
     code = "rate_limited"
     side = "caller"
@@ -155,6 +170,16 @@ class ProviderRefused(TollkeeperError):
     code = "provider_refused"
     side = "provider"
     advice = "Nothing was executed. Read the payment; if it still allows this, use a fresh key."
+
+
+class RefusedForNow(TollkeeperError):
+    """The provider refused it for now: too many requests, or a key of ours that is off."""
+
+    code = "provider_refused_for_now"
+    side = "provider"
+    retryable = True
+    retry_after_seconds = 5
+    advice = "Nothing was executed; send it again after Retry-After seconds, with a fresh key."
 
 
 class NotSent(TollkeeperError):

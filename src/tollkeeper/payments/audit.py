@@ -1,7 +1,9 @@
 """The audit chain: one row a change, each with the hash of the one before, per payment.
 
-A global chain would serialize every commit; instead the heads of all payments are sealed together
-from time to time, each seal with the hash of the one before.
+A global chain would serialize every commit; instead the heads that have changed are sealed together
+from time to time, each seal with the hash of the one before. What a seal covers is kept, so that a
+sealed payment that is gone, or whose chain was written anew, is found by whoever trusts the newest
+seal.
 """
 
 import hashlib
@@ -29,7 +31,7 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
-def audit_row(
+def audit_row(  # noqa: PLR0913 - what one row says
     payment: Payment,
     attempts: tuple[Attempt, ...],
     refunds: tuple[Refund, ...],
@@ -39,13 +41,14 @@ def audit_row(
     actor: str,
     at_ms: int,
     previous: str,
+    claim: str | None = None,
 ) -> AuditRow:
     """The row for a change that led to `payment` (its `seq` is the row's).
 
-    `digest` covers every row that the change writes: so no two changes share a hash, and an
-    alteration of what the body does not show is seen as well.
+    Every row that the change writes has its digest here, so that no two changes share a hash, and
+    an alteration of what the body does not show is seen as well. `claim` is the digest of the
+    idempotency key that the change bound, if any.
     """
-    rows = _ENCODER.encode((payment, attempts, refunds, disputes))
     body = _ENCODER.encode(
         {
             "cause": cause,
@@ -54,10 +57,13 @@ def audit_row(
             "captured": payment.captured_minor,
             "refunded": payment.refunded_minor,
             "reserved": payment.reserved_minor,
-            "attempts": [[a.id, a.operation, a.integration, a.outcome] for a in attempts],
-            "refunds": [[r.id, r.status, r.amount_minor] for r in refunds],
-            "disputes": [[d.id, d.state, d.amount_minor] for d in disputes],
-            "digest": hashlib.sha256(rows).hexdigest(),
+            "attempts": [
+                (a.id, a.operation, a.integration, a.outcome, row_digest(a)) for a in attempts
+            ],
+            "refunds": [(r.id, r.status, r.amount_minor, row_digest(r)) for r in refunds],
+            "disputes": [(d.id, d.state, d.amount_minor, row_digest(d)) for d in disputes],
+            "digest": row_digest(payment),
+            "key": claim,
         }
     )
     return AuditRow(
@@ -69,6 +75,54 @@ def audit_row(
         previous=previous,
         hash=row_hash(previous, payment.id, payment.seq, at_ms, actor, body),
     )
+
+
+def row_digest(row: Attempt | Dispute | Payment | Refund) -> str:
+    """128 bits over a whole row, in hex. A payment's is taken before its new head is known."""
+    return _digest(_ENCODER.encode(row))
+
+
+def key_digest(account: str, key: str, fingerprint: str, refund_id: str | None) -> str:
+    """128 bits over what an idempotency key is and what it is bound to, in hex."""
+    return _digest(_ENCODER.encode((account, key, fingerprint, refund_id)))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+class AttemptEntry(msgspec.Struct, frozen=True, array_like=True):
+    """What a row says of an attempt; `digest` is that of the attempt as the change wrote it."""
+
+    id: str
+    operation: str
+    integration: str
+    outcome: str | None
+    digest: str
+
+
+class MoneyEntry(msgspec.Struct, frozen=True, array_like=True):
+    """What a row says of a refund or a dispute."""
+
+    id: str
+    status: str
+    amount_minor: int
+    digest: str
+
+
+class AuditBody(msgspec.Struct, frozen=True):
+    """What doctors read of a row's body."""
+
+    status: str
+    digest: str
+    attempts: list[AttemptEntry]
+    refunds: list[MoneyEntry]
+    disputes: list[MoneyEntry]
+    key: str | None = None
+
+
+read_body = msgspec.json.Decoder(AuditBody).decode
+"""Raises msgspec.MsgspecError for what `audit_row` did not write."""
 
 
 def row_hash(previous: str, payment_id: str, seq: int, at_ms: int, actor: str, body: bytes) -> str:
@@ -91,9 +145,24 @@ def broken_link(rows: Iterable[AuditRow]) -> str | None:
     return None
 
 
+class SealDigest:
+    """The hash of one seal: over the seal before it and every (payment id, head) that it seals, in
+    order of payment id."""
+
+    def __init__(self, previous: str) -> None:
+        self._running = hashlib.sha256(previous.encode())
+
+    def add(self, payment_id: str, head: str) -> None:
+        self._running.update(f"\n{payment_id} {head}".encode())
+
+    @property
+    def hash(self) -> str:
+        return self._running.hexdigest()
+
+
 def seal_hash(previous: str, heads: Iterable[tuple[str, str]]) -> str:
-    """The hash over `previous` and every (payment id, head), in order of payment id."""
-    digest = hashlib.sha256(previous.encode())
+    """The hash of the seal after `previous` over `heads`."""
+    digest = SealDigest(previous)
     for payment_id, head in heads:
-        digest.update(f"\n{payment_id} {head}".encode())
-    return digest.hexdigest()
+        digest.add(payment_id, head)
+    return digest.hash

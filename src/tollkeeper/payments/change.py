@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
-from tollkeeper.payments.audit import AuditRow, audit_row
+from tollkeeper.payments.audit import AuditRow, audit_row, key_digest
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.view import dispute_view, encode, payment_view, refund_view
 
@@ -132,8 +132,10 @@ def between(
     now_ms: int,
     look_at_ms: int | None,
     event_ids: Iterator[str],
+    claim: Claim | None = None,
 ) -> Change:
-    """The change from `before` to `after`. `event_ids` yields a fresh id for each event."""
+    """The change from `before` to `after`. `event_ids` yields a fresh id for each event; `claim` is
+    the key that the change binds."""
     seq = before.payment.seq if before else 0
     attempts = _new(before.attempts if before else (), after.attempts)
     refunds = _new(before.refunds if before else (), after.refunds)
@@ -148,6 +150,7 @@ def between(
         actor=actor,
         at_ms=now_ms,
         previous=before.payment.audit_head if before else "",
+        claim=_digest_of(claim) if claim is not None else None,
     )
     events = tuple(
         OutEvent(
@@ -169,7 +172,12 @@ def between(
         disputes=disputes,
         events=events,
         look_at_ms=look_at_ms,
+        claim=claim,
     )
+
+
+def _digest_of(claim: Claim) -> str:
+    return key_digest(claim.account, claim.key, claim.fingerprint, claim.refund_id)
 
 
 def committed(books: Books, change: Change) -> Books:

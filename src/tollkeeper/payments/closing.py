@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from tollkeeper.payments.change import Change, between
+from tollkeeper.payments.change import Change, Claim, between
 from tollkeeper.payments.ladder import Policy, look_at_ms
 from tollkeeper.payments.payment import Books
 
@@ -18,6 +18,7 @@ def close(
     actor: str,
     now_ms: int,
     event_ids: Iterator[str],
+    claim: Claim | None = None,
 ) -> Change:
     """The Change from `before` to `after`, with the authorization's expiry, the end of attention
     that is no longer needed, and the time of the next look."""
@@ -32,6 +33,7 @@ def close(
         now_ms=now_ms,
         look_at_ms=look_at_ms(after, policy, now_ms),
         event_ids=event_ids,
+        claim=claim,
     )
 
 

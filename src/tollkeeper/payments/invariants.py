@@ -5,20 +5,30 @@ numbers are those of INVARIANTS in the documentation. Values in, violations out.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from tollkeeper.payments.audit import AuditRow, broken_link
+from tollkeeper.payments.audit import (
+    AuditBody,
+    AuditRow,
+    SealDigest,
+    broken_link,
+    key_digest,
+    read_body,
+    row_digest,
+)
 from tollkeeper.payments.moves import reachable
-from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.payments.payment import Attempt, Books, Dispute, Refund
 from tollkeeper.payments.results import HOLDS_MONEY
 
 PAYMENT_KEY: Final = "tollkeeper_payment"
 LIVE: Final = frozenset({"requires_capture", "succeeded"})
 _MOVES: Final = reachable()
+_NONE: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -86,19 +96,64 @@ class Given(msgspec.Struct, frozen=True):
     payment_id: str
 
 
+class BoundKey(msgspec.Struct, frozen=True):
+    """An idempotency key and what it is bound to."""
+
+    account: str
+    key: str
+    fingerprint: str
+    payment_id: str
+    refund_id: str | None
+
+
+class Audited(msgspec.Struct, frozen=True):
+    """One payment as a doctor reads it; `faults`: what the store finds wrong with its rows. Without
+    books where a row cannot be read."""
+
+    payment_id: str
+    books: Books | None
+    audit: list[AuditRow]
+    faults: tuple[str, ...] = ()
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """One seal as stored; `heads`: how many it covers."""
+
+    seq: int
+    heads: int
+    previous: str
+    hash: str
+
+
+class SealedHead(msgspec.Struct, frozen=True):
+    """A head that seal number `seal` covers; `found`: the hash that this audit row has now."""
+
+    payment_id: str
+    audit_seq: int
+    seal: int
+    head: str
+    found: str | None
+
+
 class Holdings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds besides books: `bound` maps a caller's key to its payment; `waiting`
-    the jobs by kind with when the earliest is due; `told` and `owed` the deliveries that are
-    pending and the jobs that will make them."""
+    """What the store holds besides books: `bound` maps a caller's key to its payment and `keys` are
+    the same rows whole; `orphans`: payments that have an audit and no row; `waiting` the jobs by
+    kind with when the earliest is due; then the deliveries that are pending and the jobs that will
+    make them."""
 
     bound: Mapping[str, str]
     waiting: Mapping[str, tuple[int, int]]
+    keys: tuple[BoundKey, ...] = ()
+    orphans: frozenset[str] = frozenset()
     pending_deliveries: frozenset[str] = frozenset()
     delivery_jobs: frozenset[str] = frozenset()
 
 
-def check_books(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
-    """What one payment's rows must satisfy by themselves, at every commit."""
+def check_books(
+    books: Books, audit: list[AuditRow], handles: Mapping[str, Collection[str]] = _NONE
+) -> Iterator[Violation]:
+    """What one payment's rows must satisfy by themselves, at every commit. `handles`: the versions
+    whose payments each version declares that it can follow up."""
     payment = books.payment
     held = sum(a.amount_minor for a in books.open_attempts() if a.operation in HOLDS_MONEY)
     if payment.reserved_minor != held:
@@ -110,23 +165,55 @@ def check_books(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
     if not 0 <= payment.refunded_minor <= payment.captured_minor <= payment.amount_minor:
         yield Violation("I2", payment.id, "not refunded <= captured <= authorized in our books")
     yield from _check_chain(books, audit)
-    yield from _check_sends(books)
+    yield from _check_sends(books, handles)
 
 
 def _check_chain(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
     payment = books.payment
     broken = broken_link(audit)
+    whole = False
     if broken is not None:
         yield Violation("I7", payment.id, f"audit chain: {broken}")
     elif not audit or (audit[-1].seq, audit[-1].hash) != (payment.seq, payment.audit_head):
         yield Violation("I7", payment.id, f"{len(audit)} audit rows for {payment.seq} changes")
-    statuses = [str(msgspec.json.decode(row.body)["status"]) for row in audit]
-    for old, new in pairwise(statuses):
+    else:
+        whole = True
+    try:
+        bodies = [read_body(row.body) for row in audit]
+    except msgspec.MsgspecError as error:
+        yield Violation("I7", payment.id, f"audit row unreadable: {error}")
+        return
+    for old, new in pairwise(body.status for body in bodies):
         if old != new and (old, new) not in _MOVES:
             yield Violation("I5", payment.id, f"moved from {old} to {new}")
+    if whole:
+        yield from _check_digests(books, audit[-1], bodies)
 
 
-def _check_sends(books: Books) -> Iterator[Violation]:
+def _check_digests(books: Books, last: AuditRow, bodies: list[AuditBody]) -> Iterator[Violation]:
+    """Every row is what its last change wrote, and none is gone."""
+    payment = books.payment
+    as_audited = msgspec.structs.replace(payment, audit_head=last.previous)
+    if row_digest(as_audited) != bodies[-1].digest:
+        yield Violation("I7", payment.id, "the payment is not what its last audit row says")
+    rows: dict[str, Attempt | Refund | Dispute] = {a.id: a for a in books.attempts}
+    rows |= {r.id: r for r in books.refunds}
+    rows |= {d.id: d for d in books.disputes}
+    told: dict[str, str] = {}
+    for body in bodies:
+        told |= {entry.id: entry.digest for entry in body.attempts}
+        told |= {entry.id: entry.digest for entry in (*body.refunds, *body.disputes)}
+    for id_, digest in told.items():
+        row = rows.pop(id_, None)
+        if row is None:
+            yield Violation("I7", payment.id, f"{id_} is gone")
+        elif row_digest(row) != digest:
+            yield Violation("I7", payment.id, f"{id_} is not what the audit says")
+    for id_ in rows:
+        yield Violation("I7", payment.id, f"no audit row says {id_}")
+
+
+def _check_sends(books: Books, handles: Mapping[str, Collection[str]]) -> Iterator[Violation]:
     payment = books.payment
     sent = [a for a in books.attempts if a.operation == "authorize"]
     for attempt in sent[:-1]:
@@ -136,9 +223,23 @@ def _check_sends(books: Books) -> Iterator[Violation]:
     for attempt in books.attempts:
         before_move = attempt.first_sent_ms <= (payment.moved_ms or 0)
         owner = payment.moved_from if before_move else payment.integration
-        if attempt.operation != "authorize" and attempt.integration != owner:
+        if attempt.operation == "authorize" or attempt.integration == owner:
+            continue
+        able = owner in handles.get(attempt.integration, ())
+        if not able or not _had_no_effect_before(books, attempt, owner):
             detail = f"{attempt.operation} went to {attempt.integration}"
             yield Violation("I6", payment.id, detail)
+
+
+def _had_no_effect_before(books: Books, attempt: Attempt, owner: str | None) -> bool:
+    """Whether the same was tried through the payment's own version, proved to be without effect."""
+    return any(
+        tried.integration == owner
+        and (tried.operation, tried.refund_id) == (attempt.operation, attempt.refund_id)
+        and tried.first_sent_ms < attempt.first_sent_ms
+        and tried.result_class in {"A", "B1"}
+        for tried in books.attempts
+    )
 
 
 def check_effects(books: Books, ledger: Ledger) -> Iterator[Violation]:
@@ -263,6 +364,81 @@ def check_answers(
             yield Violation("I3", answer.key, f"bound to {holdings.bound.get(answer.key)}")
         if named.setdefault(answer.key, answer.payment_id) != answer.payment_id:
             yield Violation("I8", answer.key, "answered with two payments")
+
+
+def claims_of(audit: Iterable[AuditRow]) -> list[str]:
+    """The digests of the idempotency keys that a payment's changes bound; none of what is
+    unreadable, which the check of the chain reports."""
+    try:
+        return [key for row in audit if (key := read_body(row.body).key) is not None]
+    except msgspec.MsgspecError:
+        return []
+
+
+def check_keys(
+    keys: Iterable[BoundKey], claims: Mapping[str, str], accounts: Mapping[str, str | None]
+) -> Iterator[Violation]:
+    """Every key is bound to the payment whose audit says so (`claims`: digest to payment id), of
+    its own account (`accounts`: payment id to account, `None` where it cannot be read)."""
+    for bound in keys:
+        digest = key_digest(bound.account, bound.key, bound.fingerprint, bound.refund_id)
+        if bound.payment_id not in accounts:
+            yield Violation("I3", bound.key, f"bound to {bound.payment_id}, which is not there")
+        elif accounts[bound.payment_id] not in {None, bound.account}:
+            yield Violation("I10", bound.key, f"bound to {bound.payment_id} of another account")
+        elif claims.get(digest) != bound.payment_id:
+            detail = f"bound to {bound.payment_id}, whose audit does not say so"
+            yield Violation("I8", bound.key, detail)
+
+
+def check_claims(keys: Iterable[BoundKey], claims: Mapping[str, str]) -> Iterator[Violation]:
+    """No key that a payment's audit speaks of is gone: it would execute a second time."""
+    held = {key_digest(k.account, k.key, k.fingerprint, k.refund_id) for k in keys}
+    for digest, payment_id in claims.items():
+        if digest not in held:
+            yield Violation("I8", payment_id, "an idempotency key of its audit is gone")
+
+
+class SealCheck:
+    """Recomputes every seal while the sealed heads go by in order of payment and audit row."""
+
+    def __init__(self, seals: list[Seal]) -> None:
+        self._seals = {seal.seq: seal for seal in seals}
+        self._digests = {seal.seq: SealDigest(seal.previous) for seal in seals}
+        self._counts: Counter[int] = Counter()
+        self._newest = 0
+
+    def look(self, head: SealedHead) -> Iterator[Violation]:
+        """One sealed head; those of seals made since the seals were read are passed over."""
+        self._newest = max(self._newest, head.seal)
+        if head.seal not in self._seals:
+            return
+        self._digests[head.seal].add(head.payment_id, head.head)
+        self._counts[head.seal] += 1
+        if head.found is None:
+            detail = f"audit row {head.audit_seq}, which seal {head.seal} covers, is gone"
+            yield Violation("I7", head.payment_id, detail)
+        elif head.found != head.head:
+            detail = f"audit row {head.audit_seq} is not the one that seal {head.seal} covers"
+            yield Violation("I7", head.payment_id, detail)
+
+    def finish(self, present: Iterable[int]) -> Iterator[Violation]:
+        """What all heads together say about the seals. `present`: the seals that there are now."""
+        previous, expected = "", 1
+        if self._newest > max(present, default=0):
+            yield Violation("I7", f"seal {self._newest}", "is gone, and what it covers is there")
+        for seq, seal in sorted(self._seals.items()):
+            if seq != expected or seal.previous != previous:
+                yield Violation("I7", f"seal {seq}", "does not follow the seal before it")
+            if (self._counts[seq], self._digests[seq].hash) != (seal.heads, seal.hash):
+                yield Violation("I7", f"seal {seq}", "does not seal the heads that it covers")
+            previous, expected = seal.hash, seq + 1
+
+
+def check_orphaned(holdings: Holdings) -> Iterator[Violation]:
+    """No payment is gone whose audit is there."""
+    for payment_id in sorted(holdings.orphans):
+        yield Violation("I7", payment_id, "has an audit, and the payment is gone")
 
 
 def check_holdings(holdings: Holdings, now_ms: int, slack_ms: int) -> Iterator[Violation]:

@@ -51,10 +51,12 @@ class Decline(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Proof that nothing was executed. `code` is the provider's word or `http_<status>`."""
+    """Proof that nothing was executed. `code` is the provider's word or `http_<status>`; `later`:
+    the same may be taken later, of whichever version (too many requests, a key that is off)."""
 
     code: str
     detail: str = ""
+    later: bool = False
 
 
 class Doubt(msgspec.Struct, frozen=True):

@@ -65,7 +65,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     being sent. `purpose` is `abandon` where settling cancels an intent that nobody will complete;
     `final` is false for a capture that leaves the rest of the authorization open. `sent_ms` is
     the last send, `first_sent_ms` the first; `replays` counts repeated sends of the same bytes,
-    `looks` the passes of the settling ladder; `sender` is the process that sends it.
+    `looks` the passes of the settling ladder; `sender` is the process that sends it; `later`: the
+    provider refused it for now, and may take the same another time.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     replays: int = 0
     looks: int = 0
     settled_by: str = ""
+    later: bool = False
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):

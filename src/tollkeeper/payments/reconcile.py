@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tollkeeper.payments import moves
 from tollkeeper.payments.judging import charge_mismatch
 from tollkeeper.payments.outcome import Charge, DisputeSeen, OutcomeKind, RefundSeen
-from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund, is_open
+from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.results import (
     captured,
     charged,
@@ -242,8 +242,8 @@ def _released(books: Books, seen: tuple[RefundSeen, ...]) -> RefundSeen | None:
 def _settle_refund(books: Books, ours: Refund, seen: RefundSeen, now_ms: int, by: str) -> Books:
     if seen.amount_minor != ours.amount_minor:
         return books
-    attempt = next((a for a in books.attempts if a.refund_id == ours.id), None)
-    if attempt is not None and is_open(attempt):
+    attempt = next((a for a in books.open_attempts() if a.refund_id == ours.id), None)
+    if attempt is not None:
         kind = "declined" if seen.state == "failed" else "approved"
         settled = replace(attempt, outcome=kind, settled_by=by, provider_id=seen.provider_id)
         books = with_attempt(books, settled)

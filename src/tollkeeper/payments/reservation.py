@@ -89,6 +89,13 @@ def sent_by(books: Books, attempt_id: str, sender: str) -> Books:
     return with_attempt(books, replace(attempt, sender=sender))
 
 
+def sent_through(books: Books, attempt_id: str, integration: str) -> Books:
+    """The books with the version noted that the attempt goes through."""
+    attempt = books.attempt(attempt_id)
+    assert attempt is not None, f"no attempt {attempt_id}"
+    return with_attempt(books, replace(attempt, integration=integration))
+
+
 def refundable_minor(books: Books) -> int:
     """What may still be refunded: captured, less refunds made and refunds in flight."""
     holding = sum(a.amount_minor for a in books.open_attempts() if a.operation == "refund")

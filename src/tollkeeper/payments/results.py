@@ -24,7 +24,7 @@ def apply_outcome(
 
     `outcome` was judged already. `by` says what told us (`reply`, `reread`, `lookup`, `listing`,
     `replay`, `webhook`). `next_attempt` is a failover that starts in the same change; it is allowed
-    only for an authorization of class A or B1.
+    only after class A or B1. An authorization takes its payment along to the other version.
     """
     result_class = classify(outcome)
     known = outcome.kind != "unknown"
@@ -35,19 +35,15 @@ def apply_outcome(
         provider_id=_provider_id(outcome) or attempt.provider_id,
         detail=_detail(outcome)[:200],
         settled_by=by if known else "",
+        later=outcome.refusal is not None and outcome.refusal.later,
     )
     books = with_attempt(books, done)
     if next_attempt is not None:
-        assert attempt.operation == "authorize", "only an authorization fails over"
         assert result_class in {"A", "B1"}, f"failover after class {result_class}"
-        return totals(
-            replace(
-                with_attempt(books, next_attempt),
-                payment=replace(
-                    books.payment, integration=next_attempt.integration, updated_ms=now_ms
-                ),
-            )
-        )
+        payment = replace(books.payment, updated_ms=now_ms)
+        if attempt.operation == "authorize":
+            payment = replace(payment, integration=next_attempt.integration)
+        return totals(replace(with_attempt(books, next_attempt), payment=payment))
     if known:
         books = _APPLY[attempt.operation](books, done, outcome, now_ms)
     return totals(replace(books, payment=replace(books.payment, updated_ms=now_ms)))
@@ -184,6 +180,8 @@ def _refund(books: Books, attempt: Attempt, outcome: Outcome, now_ms: int) -> Bo
         assert seen is not None, "an approval carries its refund"
         return with_refund(books, refund_as_seen(refund, seen, now_ms))
     code = outcome.decline.code if outcome.decline else "not_executed"
+    if attempt.later or attempt.result_class == "A":
+        code = "try_again"
     failed = replace(refund, status="failed", failure_code=code, updated_ms=now_ms)
     return with_refund(books, failed)
 

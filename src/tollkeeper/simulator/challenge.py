@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from tollkeeper.kernel.money import display
 from tollkeeper.simulator import intents
+from tollkeeper.simulator.currencies import iso_minor
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.simulator.records import Intent
 from tollkeeper.simulator.world import World
@@ -36,7 +37,8 @@ def handle(world: World, request: SimRequest) -> SimReply:
     if outcome in ("success", "fail"):
         complete(world, intent.id, authenticated=outcome == "success")
     elif intent.status == "requires_action":
-        shown = _PAGE.format(amount=escape(display(intent.amount, intent.currency.upper())))
+        amount_minor = iso_minor(intent.amount, intent.currency)
+        shown = _PAGE.format(amount=escape(display(amount_minor, intent.currency.upper())))
         return _html(200, shown)
     return _back_to_merchant(intent)
 

@@ -6,7 +6,8 @@ from typing import Any
 from tollkeeper.simulator import charging, problems
 from tollkeeper.simulator.calls import Call, intent_of, shelves_of
 from tollkeeper.simulator.cards import CARDS, TOKENS
-from tollkeeper.simulator.parameters import check_amount, merged_metadata
+from tollkeeper.simulator.currencies import check_amount, check_step
+from tollkeeper.simulator.parameters import merged_metadata
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.records import Intent, Origin
 from tollkeeper.simulator.versions import at_least
@@ -211,6 +212,7 @@ def capture_intent(world: World, call: Call) -> Intent:
             f" ({intent.amount_capturable})."
         )
         raise Problem(400, message, code="amount_too_large", param="amount_to_capture")
+    check_step(amount, intent.currency, "amount_to_capture")
     final = call.get("final_capture", True)
     if not final and not charge.multicapture:
         message = "`final_capture` may only be false if multicapture is available."

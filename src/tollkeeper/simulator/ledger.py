@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from tollkeeper.simulator.currencies import iso_minor
 from tollkeeper.simulator.records import Charge, Dispute, Intent, Origin, Refund
 
 ChargeStatus = Literal["pending", "authorized", "captured", "voided", "expired", "declined"]
@@ -127,13 +128,16 @@ def charge_entry(
         status=status,
         live=status in ("authorized", "captured"),
         decline_code=charge.decline_code,
-        amount_minor=charge.amount,
+        amount_minor=iso_minor(charge.amount, charge.currency),
         currency=charge.currency.upper(),
-        amount_captured_minor=charge.amount_captured,
-        amount_refunded_minor=charge.returned,
-        captures=[_capture_entry(c.amount, c.at_ms, c.origin) for c in charge.captures],
+        amount_captured_minor=iso_minor(charge.amount_captured, charge.currency),
+        amount_refunded_minor=iso_minor(charge.returned, charge.currency),
+        captures=[
+            _capture_entry(iso_minor(c.amount, charge.currency), c.at_ms, c.origin)
+            for c in charge.captures
+        ],
         refunds=[_refund_entry(refund) for refund in refunds],
-        disputes=[LedgerDispute(d.id, d.amount, d.reason, d.status) for d in disputes],
+        disputes=[_dispute_entry(d) for d in disputes],
         created_ms=charge.created_ms,
         updated_ms=charge.updated_ms,
     )
@@ -161,7 +165,7 @@ def _refund_entry(refund: Refund) -> LedgerRefund:
     return LedgerRefund(
         refund_id=refund.id,
         kind=refund.kind,
-        amount_minor=refund.amount,
+        amount_minor=iso_minor(refund.amount, refund.currency),
         status=refund.status,
         reason=refund.reason,
         failure_reason=refund.failure_reason,
@@ -172,6 +176,11 @@ def _refund_entry(refund: Refund) -> LedgerRefund:
         metadata=dict(refund.metadata),
         created_ms=refund.created_ms,
     )
+
+
+def _dispute_entry(dispute: Dispute) -> LedgerDispute:
+    amount_minor = iso_minor(dispute.amount, dispute.currency)
+    return LedgerDispute(dispute.id, amount_minor, dispute.reason, dispute.status)
 
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action", "processing")
@@ -188,7 +197,7 @@ def intent_entry(intent: Intent, reference_key: str) -> LedgerIntent:
         api_version=intent.origin.api_version,
         reference=intent.metadata.get(reference_key),
         metadata=dict(intent.metadata),
-        amount_minor=intent.amount,
+        amount_minor=iso_minor(intent.amount, intent.currency),
         currency=intent.currency.upper(),
         charge_ids=list(intent.charges),
         created_s=intent.created,

@@ -9,20 +9,6 @@ from tollkeeper.simulator.forms import Params
 
 Kind = Literal["integer", "text", "boolean", "hash", "list", "word", "free"]
 
-MAX_AMOUNT: Final = 99_999_999
-"""The provider's largest amount: eight digits."""
-
-MINIMUM: Final = {
-    "usd": 50, "eur": 50, "gbp": 30, "chf": 50, "cad": 50, "aud": 50, "nzd": 50, "sgd": 50,
-    "dkk": 250, "nok": 300, "sek": 300, "jpy": 50, "mxn": 1000, "pln": 200, "czk": 1500,
-    "huf": 17500, "brl": 50, "inr": 50, "hkd": 400, "myr": 200, "aed": 200, "ron": 200,
-    "thb": 1000, "bgn": 100, "kwd": 10, "bhd": 10, "jod": 10, "tnd": 10, "krw": 50, "vnd": 50,
-    "clp": 50, "isk": 50, "twd": 50, "ils": 50, "zar": 50, "try": 50, "idr": 50, "php": 50,
-    "ars": 50, "cop": 50, "pen": 50, "uah": 50, "xof": 50, "pyg": 50, "ugx": 50,
-}  # fmt: skip
-"""Currency to the least amount in minor units; Stripe's published minimums where it names one,
-otherwise the figure of the settlement currency taken as it is."""
-
 
 class Parameter(msgspec.Struct, frozen=True):
     """`least` bounds integers from below; `words` are the closed set of a `word`."""
@@ -237,27 +223,6 @@ def _shaped(name: str, value: Any, kind: str) -> Any:
     if not isinstance(value, shape):
         raise problems.invalid(name, f"Invalid {noun}: {value!s:.80}")
     return value
-
-
-def check_amount(amount: int, currency: str) -> None:
-    """Raises Problem (400) for a currency that is not supported or an amount out of bounds."""
-    least = MINIMUM.get(currency)
-    if least is None:
-        raise problems.invalid("currency", f"Invalid currency: {currency[:20]}.")
-    if amount < least:
-        raise problems.Problem(
-            400,
-            f"Amount must be at least {least} {currency}.",
-            code="amount_too_small",
-            param="amount",
-        )
-    if amount > MAX_AMOUNT:
-        raise problems.Problem(
-            400,
-            f"Amount must be no more than {MAX_AMOUNT} {currency}.",
-            code="amount_too_large",
-            param="amount",
-        )
 
 
 def merged_metadata(old: dict[str, str], given: Any) -> dict[str, str]:

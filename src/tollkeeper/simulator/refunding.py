@@ -4,6 +4,7 @@ from typing import Any
 
 from tollkeeper.simulator import problems
 from tollkeeper.simulator.calls import Call, shelves_of
+from tollkeeper.simulator.currencies import check_step
 from tollkeeper.simulator.parameters import merged_metadata
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.records import Charge, Origin, Refund
@@ -78,7 +79,9 @@ def _amount(charge: Charge, asked: int | None) -> int:
             f" charge ({rest} {charge.currency})"
         )
         raise problems.invalid("amount", message)
-    return rest if asked is None else asked
+    amount = rest if asked is None else asked
+    check_step(amount, charge.currency, "amount")
+    return amount
 
 
 def refund_charge(

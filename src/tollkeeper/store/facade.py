@@ -14,11 +14,20 @@ from tollkeeper.flows.ports import (
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
-from tollkeeper.payments.invariants import Holdings
+from tollkeeper.payments.invariants import Audited, Holdings, Seal, SealedHead
 from tollkeeper.payments.payment import Books, Payment
 from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
 from tollkeeper.routing.routes import Rule
-from tollkeeper.store.operations import changes, hooks, keeping, queue, reading, rolling, watching
+from tollkeeper.store.operations import (
+    changes,
+    examining,
+    hooks,
+    keeping,
+    queue,
+    reading,
+    rolling,
+    watching,
+)
 from tollkeeper.store.statements import Operation
 
 
@@ -99,13 +108,19 @@ class StoreFacade:
         return await self.driver.read(reading.page_ids(after, limit))
 
     async def holdings(self) -> Holdings:
-        return await self.driver.read_at_one_moment(reading.holdings())
+        return await self.driver.read_at_one_moment(examining.holdings())
 
     async def load_audit(self, payment_id: str) -> list[AuditRow]:
         return await self.driver.read(reading.load_audit(payment_id))
 
-    async def load_audited(self, payment_id: str) -> tuple[Books, list[AuditRow]] | None:
-        return await self.driver.read_at_one_moment(reading.load_audited(payment_id))
+    async def load_audited(self, payment_id: str) -> Audited | None:
+        return await self.driver.read_at_one_moment(examining.load_audited(payment_id))
+
+    async def seals(self) -> list[Seal]:
+        return await self.driver.read(examining.seals())
+
+    async def page_sealed(self, after: tuple[str, int], limit: int) -> list[SealedHead]:
+        return await self.driver.read(examining.page_sealed(after, limit))
 
     async def load_key(self, account: str, key: str) -> KeyTaken | None:
         return await self.driver.read(reading.load_key(account, key))
@@ -242,5 +257,8 @@ class StoreFacade:
     async def expire(self, now_ms: int, keep_inbound_ms: int) -> int:
         return await self.driver.write_long(keeping.expire(now_ms, keep_inbound_ms))
 
-    async def seal_audit(self, now_ms: int) -> str:
-        return await self.driver.write_long(keeping.seal_audit(now_ms))
+    async def forget(self, *, exchanges_before_ms: int, events_before_ms: int) -> int:
+        return await self.driver.write_long(keeping.forget(exchanges_before_ms, events_before_ms))
+
+    async def seal_audit(self, now_ms: int, limit: int) -> tuple[str, int]:
+        return await self.driver.write_long(keeping.seal_audit(now_ms, limit))

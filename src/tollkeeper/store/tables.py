@@ -172,6 +172,16 @@ audit_seals: Final = Table(
     Column("hash", TEXT, nullable=False),
 )
 
+sealed_heads: Final = Table(
+    "sealed_heads",
+    metadata,
+    Column("payment_id", TEXT, primary_key=True),
+    Column("audit_seq", BigInteger, primary_key=True),
+    Column("seal", BigInteger, nullable=False),
+    Column("head", TEXT, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 events: Final = Table(
     "events",
     metadata,

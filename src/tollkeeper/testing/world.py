@@ -15,6 +15,7 @@ import msgspec
 
 from tollkeeper.app import handlers
 from tollkeeper.flows import deliver, routing, upkeep
+from tollkeeper.flows.examine import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
@@ -29,7 +30,7 @@ from tollkeeper.settings import ProviderSettings, Settings, Timeouts
 from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.store.operations import keeping, reading
+from tollkeeper.store.operations import examining, keeping, reading
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
@@ -306,7 +307,7 @@ class Simulation:
         books = self.driver.now(reading.load_books(payment.id))
         assert books is not None, "what was committed can be read"
         audit = self.driver.now(reading.load_audit(payment.id))
-        self._first(invariants.check_books(books, audit))
+        self._first(invariants.check_books(books, audit, HANDLES))
         self._first(invariants.check_effects(books, self._part(payment.id)))
 
     def _note_settling(self, change: Change) -> None:
@@ -362,7 +363,7 @@ class Simulation:
         for books in payments.values():
             self._first(invariants.check_quiet(books, ledger, now_ms))
         self._first(invariants.check_orphans(payments, ledger))
-        holdings = self.driver.now(reading.holdings())
+        holdings = self.driver.now(examining.holdings())
         self._first(invariants.check_answers(self.given, holdings, payments))
         self._first(invariants.check_holdings(holdings, now_ms, slack_ms=15_000))
         for check in self.quiet_checks:

@@ -8,6 +8,7 @@ With `allow_loopback` (development) this machine may be called too, and it alone
 
 import ssl
 from collections.abc import Callable
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -68,7 +69,7 @@ class HookSender:
     async def post(self, url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> HookResult:
         """POST `body` once. `status` is the receiver's, or 0 with the reason in `error`."""
         assert self._session is not None, "start() first"
-        if (problem := self.refusal(url)) is not None:
+        if (problem := _refused_text(url, allow_loopback=self._allow_loopback)) is not None:
             return HookResult(status=0, error=f"http_request_denied: {problem}")
         result = await exchange(
             self._session,
@@ -107,6 +108,13 @@ def refusal(url: str, *, allow_loopback: bool) -> str | None:
 
     For the moment when an endpoint is registered. Where its name leads is checked at each sending.
     """
+    refused = _refused_text(url, allow_loopback=allow_loopback)
+    if refused is not None:
+        return refused
+    return _refused_literal(urlsplit(url).hostname or "", allow_loopback=allow_loopback)
+
+
+def _refused_text(url: str, *, allow_loopback: bool) -> str | None:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -121,3 +129,14 @@ def refusal(url: str, *, allow_loopback: bool) -> str | None:
     if parts.username is not None or parts.password is not None:
         return "a URL must not carry a name or password"
     return None
+
+
+def _refused_literal(host: str, *, allow_loopback: bool) -> str | None:
+    """Why an address written as such must not be connected to; a name is judged when it is sent
+    to."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return None
+    what = (prohibited_but_loopback if allow_loopback else prohibited)(host)
+    return f"{host} is no public address: {what}" if what is not None else None

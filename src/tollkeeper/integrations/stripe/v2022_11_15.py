@@ -19,10 +19,14 @@ from tollkeeper.integrations.values import (
     Order,
     SignatureRefused,
     Surroundings,
+    Unit,
     WireReply,
     WireRequest,
     form,
+    read_amount,
+    sent_amount,
     storable,
+    units_of,
     words,
 )
 from tollkeeper.payments.outcome import (
@@ -196,11 +200,13 @@ DECLINE_WORDS: Final[dict[DeclineReason, str]] = {
 }
 DECLINE_REASONS: Final = {w: reason for reason, ws in DECLINE_WORDS.items() for w in words(ws)}
 REFUSED_STATUSES: Final = frozenset({401, 403, 404, 405, 410, 415, 429})
+LATER_STATUSES: Final = frozenset({401, 429})
 REFUSED_CODES: Final = words(
     """
     amount_too_large amount_too_small api_key_expired charge_already_captured
     charge_already_refunded charge_disputed charge_expired_for_capture country_unsupported
-    email_invalid invalid_charge_amount parameter_invalid_empty parameter_invalid_integer
+    email_invalid invalid_charge_amount invalid_charge_amount_no_decimal_compatible
+    parameter_invalid_empty parameter_invalid_integer
     parameter_invalid_string_blank parameter_invalid_string_empty parameter_missing
     parameter_unknown parameters_exclusive payment_intent_incompatible_payment_method
     payment_intent_unexpected_state payment_method_invalid_parameter
@@ -218,6 +224,26 @@ EVENT_WORDS: Final[dict[EventTopic, str]] = {
     "dispute": "charge.dispute.created charge.dispute.updated charge.dispute.closed",
 }
 EVENT_TOPICS: Final = {w: topic for topic, ws in EVENT_WORDS.items() for w in words(ws)}
+UNITS: Final = units_of(
+    """
+    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BIF BMD BND BOB BRL BSD BWP BYN BZD CAD
+    CDF CHF CLP CNY COP CRC CVE CZK DJF DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GIP GMD GNF GTQ GYD
+    HKD HNL HTG HUF IDR ILS INR JMD JPY KES KGS KHR KMF KRW KYD KZT LAK LBP LKR LRD LSL MAD MDL MKD
+    MMK MNT MOP MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN PYG QAR RON
+    RSD RUB RWF SAR SBD SCR SEK SGD SHP SLE SOS SRD STD SVC SZL THB TJS TOP TRY TTD TWD TZS UAH USD
+    UYU UZS VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW
+    """,
+    {
+        "ISK": Unit(theirs=100),
+        "UGX": Unit(theirs=100),
+        "MGA": Unit(ours=100, step_minor=100),
+        **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), Unit(step_minor=10)),
+    },
+)
+"""Stripe's presentment currencies. It counts krona and Ugandan shilling in hundredths, which must
+come whole, and ariary in units; of three decimals the last must be 0. Forint and Taiwan dollar
+differ in payouts only. Source: docs.stripe.com/currencies, "Special cases"."""
+
 REFUND_REASONS: Final = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
 EXPAND: Final = ("expand[]", "latest_charge")
 
@@ -229,7 +255,7 @@ def request(operation: Operation, order: Order) -> WireRequest:
         case "authorize":
             return _post("/v1/payment_intents", order, _authorize_fields(order))
         case "capture":
-            fields = [("amount_to_capture", str(order.amount_minor)), EXPAND]
+            fields = [("amount_to_capture", _amount(order)), EXPAND]
             if not order.final:
                 fields.append(("final_capture", "false"))
             return _post(f"/v1/payment_intents/{intent}/capture", order, fields)
@@ -253,7 +279,7 @@ def request(operation: Operation, order: Order) -> WireRequest:
 
 def _authorize_fields(order: Order) -> list[tuple[str, str]]:
     fields = [
-        ("amount", str(order.amount_minor)),
+        ("amount", _amount(order)),
         ("currency", order.currency.lower()),
         ("confirm", "true"),
         ("capture_method", order.capture_method),
@@ -274,12 +300,21 @@ def _authorize_fields(order: Order) -> list[tuple[str, str]]:
 def _refund_fields(order: Order) -> list[tuple[str, str]]:
     fields = [
         ("payment_intent", order.provider_id or ""),
-        ("amount", str(order.amount_minor)),
+        ("amount", _amount(order)),
         *_metadata(order),
     ]
     if order.reason in REFUND_REASONS:
         fields.append(("reason", order.reason))
     return fields
+
+
+def _amount(order: Order) -> str:
+    return str(sent_amount(UNITS, order.currency, order.amount_minor))
+
+
+def _ours(amount: int, currency: str) -> int:
+    """An amount as Stripe counts it, in our minor units; ValueError where it is none."""
+    return read_amount(UNITS, currency.upper(), amount)
 
 
 def _metadata(order: Order) -> list[tuple[str, str]]:
@@ -356,11 +391,13 @@ def _intent(intent: PaymentIntent) -> Outcome:
     charge = Charge(
         provider_id=intent.id,
         state=state,
-        amount_minor=intent.amount,
+        amount_minor=_ours(intent.amount, intent.currency),
         currency=intent.currency.upper(),
-        capturable_minor=_capturable(intent, state, captured),
-        captured_minor=captured if captured and state != "canceled" else 0,
-        refunded_minor=details.amount_refunded if details and state == "captured" else 0,
+        capturable_minor=_ours(_capturable(intent, state, captured), intent.currency),
+        captured_minor=_ours(captured if captured and state != "canceled" else 0, intent.currency),
+        refunded_minor=_ours(
+            details.amount_refunded if details and state == "captured" else 0, intent.currency
+        ),
         payment_id=intent.metadata.tollkeeper_payment,
         attempt_id=intent.metadata.tollkeeper_attempt,
         redirect_url=redirect,
@@ -425,7 +462,7 @@ def _refund_seen(refund: Refund) -> RefundSeen | None:
     return RefundSeen(
         provider_id=refund.id,
         state=state,
-        amount_minor=refund.amount,
+        amount_minor=_ours(refund.amount, refund.currency),
         currency=refund.currency.upper(),
         charge_id=refund.payment_intent,
         attempt_id=refund.metadata.tollkeeper_attempt,
@@ -470,7 +507,8 @@ def _refusal(reply: WireReply) -> Outcome:
         return Outcome(kind="declined", decline=_decline(error), charge=charge)
     if reply.status in REFUSED_STATUSES:
         code = error.code if error is not None and error.code else f"http_{reply.status}"
-        return Outcome(kind="failed", refusal=Refusal(code, f"status {reply.status}"))
+        later = reply.status in LATER_STATUSES
+        return Outcome(kind="failed", refusal=Refusal(code, f"status {reply.status}", later))
     if reply.status == 400 and error is not None and error.code in REFUSED_CODES:
         return Outcome(kind="failed", refusal=Refusal(error.code or "", error.type))
     word = f"{error.type} {error.code}" if error is not None else reply.body[:60]
@@ -571,7 +609,7 @@ def _dispute_event(said: EventReply) -> Event:
     seen = DisputeSeen(
         provider_id=dispute.id,
         state=DISPUTE_STATES.get(dispute.status, "open"),
-        amount_minor=dispute.amount,
+        amount_minor=_ours(dispute.amount, dispute.currency),
         currency=dispute.currency.upper(),
         reason=dispute.reason,
     )
@@ -650,6 +688,7 @@ INTEGRATION: Final = Integration(
     in_flight_window_s=45,
     retention_s=86_400,
     authorization_s=604_800,
+    units=UNITS,
     signed=signed,
     events_request=events_request,
     events=events,

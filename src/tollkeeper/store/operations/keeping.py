@@ -2,15 +2,14 @@
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, exists, func, literal, null, select, update
+from sqlalchemy import bindparam, delete, exists, false, func, literal, null, select, update
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import ApiKey
-from tollkeeper.payments.audit import seal_hash
+from tollkeeper.kernel.ids import first_id
+from tollkeeper.payments.audit import SealDigest
 from tollkeeper.store import tables as t
-from tollkeeper.store.statements import Operation, Statement, insert_for
-
-SEAL_PAGE: Final = 5_000
+from tollkeeper.store.statements import Item, Operation, Statement, Together, insert_for
 
 
 def _upsert_key(dialect: str) -> Any:
@@ -82,16 +81,54 @@ EXPIRE_INBOUND: Final = Statement(
     ),
     returns=False,
 )
-HEADS: Final = Statement(
-    "heads",
-    lambda _: (
-        select(t.payments.c.id, t.payments.c.audit_head)
-        .where(t.payments.c.id > bindparam("after"))
+
+
+FORGET_EXCHANGES: Final = Statement(
+    "forget_exchanges",
+    lambda _: delete(t.exchanges).where(
+        t.exchanges.c.attempt_id < bindparam("before"), t.exchanges.c.sealed.is_(false())
+    ),
+    returns=False,
+)
+FORGET_DELIVERIES: Final = Statement(
+    "forget_deliveries",
+    lambda _: delete(t.deliveries).where(
+        t.deliveries.c.event_id < bindparam("before"), t.deliveries.c.state != literal("pending")
+    ),
+    returns=False,
+)
+FORGET_EVENTS: Final = Statement(
+    "forget_events",
+    lambda _: delete(t.events).where(
+        t.events.c.id < bindparam("before"),
+        ~exists().where(t.deliveries.c.event_id == t.events.c.id),
+    ),
+    returns=False,
+)
+FORGET_INBOUND: Final = Statement(
+    "forget_inbound",
+    lambda _: delete(t.inbound_events).where(
+        t.inbound_events.c.received_ms < bindparam("before_ms")
+    ),
+    returns=False,
+)
+
+
+def _heads(_: str) -> ClauseElement:
+    """Payments whose newest head no seal covers."""
+    sealed = exists().where(
+        t.sealed_heads.c.payment_id == t.payments.c.id,
+        t.sealed_heads.c.audit_seq == t.payments.c.seq,
+    )
+    return (
+        select(t.payments.c.id, t.payments.c.seq, t.payments.c.audit_head)
+        .where(~sealed)
         .order_by(t.payments.c.id)
         .limit(bindparam("limit"))
-    ),
-    returns=True,
-)
+    )
+
+
+HEADS: Final = Statement("heads", _heads, returns=True)
 LAST_SEAL: Final = Statement(
     "last_seal",
     lambda _: (
@@ -100,6 +137,13 @@ LAST_SEAL: Final = Statement(
         .limit(1)
     ),
     returns=True,
+)
+INSERT_SEALED_HEAD: Final = Statement(
+    "insert_sealed_head",
+    lambda d: insert_for(d)(t.sealed_heads).values(
+        {c.name: bindparam(c.name) for c in t.sealed_heads.c}
+    ),
+    returns=False,
 )
 INSERT_SEAL: Final = Statement(
     "insert_seal",
@@ -149,19 +193,34 @@ def expire(now_ms: int, keep_inbound_ms: int) -> Operation[int]:
     return int(keys + hooks)
 
 
-def seal_audit(now_ms: int) -> Operation[str]:
-    """Writes one seal over every payment's audit head; gives its hash."""
+def forget(exchanges_before_ms: int, events_before_ms: int) -> Operation[int]:
+    """Removes what is past its time; gives how many rows. An id says when it was made."""
+    count = 0
+    for statement, values in (
+        (FORGET_EXCHANGES, {"before": first_id("att", exchanges_before_ms)}),
+        (FORGET_DELIVERIES, {"before": first_id("evt", events_before_ms)}),
+        (FORGET_EVENTS, {"before": first_id("evt", events_before_ms)}),
+        (FORGET_INBOUND, {"before_ms": events_before_ms}),
+    ):
+        ((removed,),) = yield statement, values
+        count += int(removed)
+    return count
+
+
+def seal_audit(now_ms: int, limit: int) -> Operation[tuple[str, int]]:
+    """Writes one seal over at most `limit` audit heads that none covers yet; gives its hash, and
+    how many it covers."""
     last = yield LAST_SEAL, {}
-    seq: int = last[0][0] if last else 0
+    seq: int = (last[0][0] if last else 0) + 1
     previous: str = last[0][1] if last else ""
-    digest, count, after = previous, 0, ""
-    while True:
-        rows = yield HEADS, {"after": after, "limit": SEAL_PAGE}
-        if not rows:
-            break
-        digest = seal_hash(digest, [(row[0], row[1]) for row in rows])
-        count += len(rows)
-        after = rows[-1][0]
-    seal = {"seq": seq + 1, "at_ms": now_ms, "heads": count, "previous": previous, "hash": digest}
-    yield INSERT_SEAL, seal
-    return digest
+    heads = yield HEADS, {"limit": limit}
+    digest = SealDigest(previous)
+    items: list[Item] = []
+    for payment_id, audit_seq, head in heads:
+        digest.add(payment_id, head)
+        row = {"payment_id": payment_id, "audit_seq": audit_seq, "seal": seq, "head": head}
+        items.append((INSERT_SEALED_HEAD, row))
+    row = {"seq": seq, "at_ms": now_ms, "heads": len(heads), "previous": previous}
+    items.append((INSERT_SEAL, row | {"hash": digest.hash}))
+    yield Together(items, required=len(items))
+    return digest.hash, len(heads)

@@ -9,11 +9,9 @@ from sqlalchemy.sql import ClauseElement
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Exchange, OutEvent
 from tollkeeper.payments.commit import KeyTaken
-from tollkeeper.payments.invariants import Holdings
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.store import tables as t
 from tollkeeper.store.operations.changes import SELECT_KEY
-from tollkeeper.store.operations.queue import count_jobs
 from tollkeeper.store.statements import Operation, Statement
 
 _payment: Final = msgspec.json.Decoder(Payment).decode
@@ -164,43 +162,12 @@ PAGE_IDS: Final = Statement(
     ),
     returns=True,
 )
-BOUND_KEYS: Final = Statement(
-    "bound_keys",
-    lambda _: select(t.idempotency_keys.c.key, t.idempotency_keys.c.payment_id),
-    returns=True,
-)
-PENDING_DELIVERIES: Final = Statement(
-    "pending_deliveries",
-    lambda _: select(t.deliveries.c.event_id, t.deliveries.c.endpoint_id).where(
-        t.deliveries.c.state == literal("pending")
-    ),
-    returns=True,
-)
-DELIVERY_JOBS: Final = Statement(
-    "delivery_jobs",
-    lambda _: select(t.jobs.c.subject).where(t.jobs.c.kind == literal("deliver")),
-    returns=True,
-)
 
 
 def page_ids(after: str, limit: int) -> Operation[list[str]]:
     """At most `limit` payment ids above `after`, oldest first, of all accounts."""
     rows = yield PAGE_IDS, {"after": after, "limit": limit}
     return [row[0] for row in rows]
-
-
-def holdings() -> Operation[Holdings]:
-    """What the store holds besides books: bound keys, jobs, deliveries. For the doctor."""
-    bound = yield BOUND_KEYS, {}
-    pending = yield PENDING_DELIVERIES, {}
-    subjects = yield DELIVERY_JOBS, {}
-    waiting = yield from count_jobs()
-    return Holdings(
-        bound={row[0]: row[1] for row in bound},
-        waiting=waiting,
-        pending_deliveries=frozenset(f"{row[0]}|{row[1]}" for row in pending),
-        delivery_jobs=frozenset(row[0] for row in subjects),
-    )
 
 
 def load_exchange(attempt_id: str) -> Operation[Exchange | None]:
@@ -256,15 +223,6 @@ def load_audit(payment_id: str) -> Operation[list[AuditRow]]:
         )
         for row in rows
     ]
-
-
-def load_audited(payment_id: str) -> Operation[tuple[Books, list[AuditRow]] | None]:
-    """One payment's books with its audit rows."""
-    books = yield from load_books(payment_id)
-    if books is None:
-        return None
-    audit = yield from load_audit(payment_id)
-    return books, audit
 
 
 def load_key(account: str, key: str) -> Operation[KeyTaken | None]:

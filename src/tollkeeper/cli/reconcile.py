@@ -1,0 +1,72 @@
+"""`tollkeeper reconcile`: after a restore, the provider's charges against our books."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import cyclopts
+import msgspec
+
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
+from tollkeeper.flows import reconcile as flow
+from tollkeeper.flows.world import World
+from tollkeeper.kernel.errors import Fault, Invalid
+from tollkeeper.kernel.money import display
+
+
+def reconcile(
+    *,
+    since: Annotated[
+        str, cyclopts.Parameter(help="When the lost interval began, as 2026-11-24T10:00 (UTC).")
+    ],
+    version: Annotated[
+        str | None,
+        cyclopts.Parameter(help="The integration version to ask; else the heaviest."),
+    ] = None,
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Compare the provider's charges since a moment with our books; exit 1 while any differs.
+
+    Payments that differ are looked at again by the running service; a charge that no payment of
+    ours explains is yours to refund or to cancel at the provider.
+
+    Example: `tollkeeper reconcile --since 2026-11-24T10:00`
+    """
+    since_ms = moment_ms(since)
+
+    async def work(world: World) -> flow.Reconciled:
+        weights = world.settings.weights
+        chosen = version or max(weights, key=lambda name: weights[name])
+        integration = world.integration(chosen)
+        return await flow.reconcile(world, integration, since_ms, world.store.now_ms())
+
+    found = with_world(config, work)
+    if json:
+        print_json({"agreed": found.agreed, **msgspec.structs.asdict(found)})
+    else:
+        _tell(found)
+    return 0 if found.agreed else 1
+
+
+def moment_ms(text: str) -> int:
+    """Unix milliseconds of an ISO 8601 moment; UTC where it names no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        fault = Fault("--since", f"{text!r} is no moment such as 2026-11-24T10:00")
+        raise Invalid(fault.detail, faults=(fault,)) from error
+    zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return int(zoned.timestamp() * 1000)
+
+
+def _tell(found: flow.Reconciled) -> None:
+    console.print(f"{found.charges} charges of ours at the provider")
+    for entry in found.differing:
+        console.print(f"{_named(entry)}: {entry.detail}; it is being looked at again")
+    for entry in found.unexplained:
+        console.print(f"[red]{_named(entry)}: {entry.detail}; no payment of ours explains it[/red]")
+    console.print("[bold]agreed[/bold]" if found.agreed else "[bold]not agreed[/bold]")
+
+
+def _named(entry: flow.Entry) -> str:
+    return f"{entry.charge} ({entry.payment}, {display(entry.amount_minor, entry.currency)})"
