@@ -29,6 +29,7 @@ STATUSES: Final[dict[type[TollkeeperError], tuple[int, str]]] = {
     errors.HeadersTooLarge: (431, "Headers too large"),
     errors.Unsupported: (415, "Unsupported media type"),
     errors.Invalid: (422, "Invalid request"),
+    errors.UnreadableText: (422, "Unreadable text"),
     errors.KeyReused: (422, "Idempotency key reused for another request"),
     errors.CardNumberRefused: (422, "Card number refused"),
     errors.BadSignature: (400, "Bad signature"),

@@ -10,7 +10,7 @@ import msgspec
 
 from tollkeeper.contracts.check import Checked
 from tollkeeper.contracts.deriving import reader_through, usage_of
-from tollkeeper.contracts.description import Description, Unreadable, read_description
+from tollkeeper.contracts.description import Description, read_description
 from tollkeeper.contracts.neighbors import Load
 from tollkeeper.contracts.reports.machines import as_junit, as_sarif
 from tollkeeper.contracts.reports.plain import as_json, as_markdown, as_text
@@ -19,7 +19,7 @@ from tollkeeper.contracts.verdict import check as verdict_on
 from tollkeeper.contracts.verdict import unreadable
 from tollkeeper.contracts.witness import Reader
 from tollkeeper.integrations.catalogue import find
-from tollkeeper.kernel.errors import Invalid
+from tollkeeper.kernel.errors import Invalid, UnreadableText
 
 MAX_BYTES: Final = 64_000_000
 """The largest text read; the largest description known has 8 MB."""
@@ -31,20 +31,22 @@ app = cyclopts.App(name="contracts", help="Check a provider's update against wha
 app.command(
     "tollkeeper.cli.rehearsing:rehearse",
     name="rehearse",
-    help="Play the playbooks against a live endpoint.",
+    help="Play the playbooks against a live endpoint.\n\nExample: `tollkeeper contracts rehearse stripe@2022-11-15 --endpoint http://127.0.0.1:12111`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:replay",
     name="replay",
-    help="Let a version read again what others received.",
+    help="Let a version read again what others received.\n\nExample: `tollkeeper contracts replay stripe@2022-11-15 --days 7`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:skew",
     name="skew",
-    help="Ask the provider whether its versions fit ours.",
+    help="Ask the provider whether its versions fit ours.\n\nExample: `tollkeeper contracts skew stripe@2022-11-15`",
 )
 app.command(
-    "tollkeeper.cli.rehearsing:watch", name="watch", help="Look at the watched descriptions now."
+    "tollkeeper.cli.rehearsing:watch",
+    name="watch",
+    help="Look at the watched descriptions now.\n\nExample: `tollkeeper contracts watch`",
 )
 
 
@@ -101,7 +103,7 @@ def contract_verdict(
     try:
         before = _description(old) if old is not None else None
         after = _description(new)
-    except Unreadable as error:
+    except UnreadableText as error:
         name, _, why = error.detail.partition(": ")
         return unreadable(used, name, why)
     return verdict_on(used, after, before, reader)

@@ -12,7 +12,7 @@ import yaml
 
 from tollkeeper.contracts.neighbors import Load, Neighbors, relative
 from tollkeeper.contracts.servers import server_bases, swagger_bases
-from tollkeeper.kernel.errors import Invalid
+from tollkeeper.kernel.errors import Invalid, UnreadableText
 
 Dialect = Literal["swagger2", "openapi3.0", "openapi3.1"]
 BEGINNING: Final = 4_000
@@ -22,10 +22,6 @@ METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 MAX_HOPS: Final = 32
 PARAMETER: Final = re.compile(r"\{[^}]*\}")
 BOOLEAN: Final = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
-
-
-class Unreadable(Invalid):
-    """A text that is a description by its first words, and cannot be parsed."""
 
 
 class Place(NamedTuple):
@@ -226,7 +222,7 @@ def read_description(text: bytes, load: Load | None = None, name: str = "") -> D
     except Invalid as error:
         begins = text[:BEGINNING]
         if b"openapi" in begins or b"swagger" in begins:
-            raise Unreadable(error.detail) from error
+            raise UnreadableText(error.detail) from error
         raise
     if not isinstance(document, Mapping):
         raise Invalid("the description is not an object")

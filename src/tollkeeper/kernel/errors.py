@@ -117,6 +117,13 @@ class Invalid(TollkeeperError):
     advice = "Correct the fields that `errors` points at."
 
 
+class UnreadableText(Invalid):
+    """A text that is a description by its first words, and cannot be parsed."""
+
+    code = "unreadable_text"
+    advice = "Fetch the description again; it breaks off, or is not JSON or YAML."
+
+
 class KeyReused(TollkeeperError):
     code = "idempotency_key_reused"
     side = "caller"
