@@ -120,8 +120,8 @@ class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a provider's webhook: `applied`, `queued`, `unmatched`, `unknown_type` or
-    `duplicate`."""
+    """What became of a provider's webhook: `applied`, `queued`, `unmatched`, `unknown_type`,
+    `unread` (signed, and no event that we can read) or `duplicate`."""
 
     fate: str
 

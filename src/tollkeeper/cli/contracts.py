@@ -31,17 +31,20 @@ app = cyclopts.App(name="contracts", help="Check a provider's update against wha
 app.command(
     "tollkeeper.cli.rehearsing:rehearse",
     name="rehearse",
-    help="Play the playbooks against a live endpoint.\n\nExample: `tollkeeper contracts rehearse stripe@2022-11-15 --endpoint http://127.0.0.1:12111`",
+    help="Play the playbooks against a live endpoint.\n\n"
+    "Example: `tollkeeper contracts rehearse stripe@2022-11-15 --endpoint http://127.0.0.1:12111`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:replay",
     name="replay",
-    help="Let a version read again what others received.\n\nExample: `tollkeeper contracts replay stripe@2022-11-15 --days 7`",
+    help="Let a version read again what others received.\n\n"
+    "Example: `tollkeeper contracts replay stripe@2022-11-15 --days 7`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:skew",
     name="skew",
-    help="Ask the provider whether its versions fit ours.\n\nExample: `tollkeeper contracts skew stripe@2022-11-15`",
+    help="Ask the provider whether its versions fit ours.\n\n"
+    "Example: `tollkeeper contracts skew stripe@2022-11-15`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:watch",

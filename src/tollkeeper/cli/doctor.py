@@ -1,6 +1,7 @@
 """`tollkeeper doctor`: the invariants on a live store, and against a provider's ledger."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from tollkeeper.kernel.errors import Invalid
 from tollkeeper.payments.invariants import Ledger
 
 SHOWN = 50
+ROUNDS = 2
+ROUND_SECONDS = 1.0
 
 
 def doctor(
@@ -42,11 +45,25 @@ def doctor(
         return await examine(store, books, quiet=quiet)
 
     report = with_store(config, check)
+    for _ in range(ROUNDS):
+        if report.healthy or books is None or ledger is None:
+            break
+        # payments go on while we look: what is wrong is wrong the next time, too
+        time.sleep(ROUND_SECONDS)
+        books = read_ledger(ledger)
+        report = lasting(report, with_store(config, check))
     if json:
         print_json({"healthy": report.healthy, **msgspec.structs.asdict(report)})
     else:
         _tell(report)
     return 0 if report.healthy else 1
+
+
+def lasting(before: Report, after: Report) -> Report:
+    """`after` with those violations alone that stood in `before` as well."""
+    known = {(violation.invariant, violation.subject) for violation in before.violations}
+    stay = [v for v in after.violations if (v.invariant, v.subject) in known]
+    return msgspec.structs.replace(after, violations=stay)
 
 
 def read_ledger(source: str) -> Ledger:

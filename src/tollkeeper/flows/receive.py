@@ -5,6 +5,7 @@ reason to look, not a truth: the payment is read from the provider, so that orde
 never matter. A dispute is recorded as told, since nothing else tells it.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,7 +14,7 @@ import msgspec
 from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.settle import Pass, walk
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import Integration, SignatureRefused
+from tollkeeper.integrations.values import EventUnreadable, Integration, SignatureRefused
 from tollkeeper.kernel.errors import BadSignature, NotFound, StoreDoubt, Unavailable
 from tollkeeper.payments.change import Inbound
 from tollkeeper.payments.closing import close
@@ -24,7 +25,7 @@ from tollkeeper.payments.reconcile import reconcile_dispute
 
 MAX_TRIES = 5
 
-Fate = Literal["applied", "queued", "unmatched", "unknown_type", "duplicate"]
+Fate = Literal["applied", "queued", "unmatched", "unknown_type", "unread", "duplicate"]
 
 
 async def webhook(
@@ -36,6 +37,8 @@ async def webhook(
     if integration is None:
         raise NotFound(f"no integration version {provider}@{version}")
     event = _read(world, integration, body, headers)
+    if event is None:
+        return await _keep_unread(world, integration, body)
     payment_id = await _concerned(world, event)
     if event.dispute is not None and payment_id is not None:
         return await _dispute(world, integration, event, payment_id, body)
@@ -44,12 +47,32 @@ async def webhook(
     return "duplicate" if await _store(world, inbound) is not None else fate
 
 
-def _read(world: World, integration: Integration, body: bytes, headers: Mapping[str, str]) -> Event:
+def _read(
+    world: World, integration: Integration, body: bytes, headers: Mapping[str, str]
+) -> Event | None:
+    """The event; `None` for a body that was signed and cannot be read."""
     secrets = world.provider(integration.provider).webhook_secrets
     try:
         return integration.event(body, headers, secrets, world.clock.now_ms())
+    except EventUnreadable:
+        return None
     except SignatureRefused as refused:
         raise BadSignature(str(refused)) from refused
+
+
+async def _keep_unread(world: World, integration: Integration, body: bytes) -> Fate:
+    """Keeps a signed body that nobody can read, sealed, under its own digest: the provider need
+    not send it again, and a later version may read it."""
+    inbound = Inbound(
+        provider=integration.provider,
+        event_id=f"unread_{hashlib.sha256(body).hexdigest()}",
+        integration=integration.name,
+        word="",
+        payload=world.vault.seal(body),
+        received_ms=world.store.now_ms(),
+        fate="unread",
+    )
+    return "duplicate" if await _store(world, inbound) is not None else "unread"
 
 
 async def _concerned(world: World, event: Event) -> str | None:

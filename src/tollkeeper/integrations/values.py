@@ -149,7 +149,11 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 class SignatureRefused(Exception):
-    """A webhook whose signature or time is wrong, or whose body is no event. Says which."""
+    """A webhook that must not be believed: its signature or its time is wrong. Says which."""
+
+
+class EventUnreadable(SignatureRefused):
+    """A webhook that the provider did sign, and whose body is no event that we can read."""
 
 
 class Integration(msgspec.Struct, frozen=True, kw_only=True):

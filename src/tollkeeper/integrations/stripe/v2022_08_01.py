@@ -13,6 +13,7 @@ import msgspec
 
 from tollkeeper.integrations.values import (
     Amount,
+    EventUnreadable,
     HookAddress,
     Integration,
     Order,
@@ -532,7 +533,7 @@ def event(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], now
     try:
         said = msgspec.json.decode(storable(body), type=EventReply)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise SignatureRefused(f"the body is no event: {error}") from error
+        raise EventUnreadable(f"the body is no event: {error}") from error
     try:
         return _EVENT_READERS[EVENT_TOPICS.get(said.type, "other")](said)
     except (msgspec.MsgspecError, ValueError, RecursionError):
