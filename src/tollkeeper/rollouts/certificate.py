@@ -27,7 +27,10 @@ from tollkeeper.rollouts.tally import Tally
 LEVEL: Final = 0.05
 """The probability with which a candidate that is worse by the margin may be certified, at most."""
 
-HALVINGS: Final = 60
+STEPS: Final = 60
+NEAR: Final = 1e-12
+"""A step smaller than this part of the rate ends the search."""
+
 TINY: Final = 1e-9
 
 
@@ -89,16 +92,26 @@ def _log_factor(believed: float, margin: float, one: Tally) -> float:
 
 
 def projected(baseline: float, canary: float, margin: float, share: float) -> float:
-    """The null's baseline rate nearest to an alternative of (`baseline`, `canary`), found by
-    halving: the derivative of the divergence rises with it."""
-    low, high = 0.0, 1 - margin
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if not TINY < middle < 1 - margin - TINY:
+    """The null's baseline rate nearest to an alternative of (`baseline`, `canary`): where the
+    derivative of the divergence, which rises with it, is zero. Newton's steps from the
+    alternative, and halves of what is left where a step would leave it."""
+    low, high = TINY, 1 - margin - TINY
+    at = min(max(baseline, low), high)
+    for _ in range(STEPS):
+        rate = at + margin
+        on_canary, on_baseline = rate * (1 - rate), at * (1 - at)
+        slope = share * (rate - canary) / on_canary + (1 - share) * (at - baseline) / on_baseline
+        low, high = (low, at) if slope > 0 else (at, high)
+        bend = share * _bend(rate, canary, on_canary)
+        bend += (1 - share) * _bend(at, baseline, on_baseline)
+        before, at = at, at - slope / bend
+        if not low < at < high:
+            at = (low + high) / 2
+        if abs(at - before) <= NEAR * at:
             break
-        rate = middle + margin
-        slope = share * (rate - canary) / (rate * (1 - rate)) + (1 - share) * (
-            middle - baseline
-        ) / (middle * (1 - middle))
-        low, high = (low, middle) if slope > 0 else (middle, high)
-    return max(min((low + high) / 2, 1 - margin - TINY), TINY)
+    return at
+
+
+def _bend(rate: float, other: float, variance: float) -> float:
+    """The second derivative, by `rate`, of the divergence of `other` from it; never negative."""
+    return (variance - (rate - other) * (1 - 2 * rate)) / (variance * variance)

@@ -16,17 +16,13 @@ from tollkeeper.rollouts.certificate import attest
 from tollkeeper.rollouts.evidence import (
     GUARDRAILS,
     LATENCY,
-    Evidence,
     add,
     expected_harm,
+    suspect_limit,
     whole_wealth,
 )
 from tollkeeper.rollouts.rollout import Crossings, Decision, Rollout, Shadows, Status, ppm
 from tollkeeper.rollouts.tally import PPM, Tally, tally
-
-SUSPECT: Final = 0.02
-"""Expected excess failures, as a rate, above which the canary's share drops to its floor; it comes
-back below half of it."""
 
 HARMFUL: Final = ("failure", "contract", "decline")
 HISTORY: Final = 200
@@ -187,9 +183,10 @@ def _too_early(rollout: Rollout, now_ms: int) -> Decision | None:
 def _suspicious(rollout: Rollout, _: int) -> Decision | None:
     if not rollout.cautious:
         return None
+    name, harm, limit = suspicion_of(rollout)
     return _hold(
-        f"held at {rollout.share_ppm / PPM:.2%} until {harm_of(rollout.evidence):.1%} of expected "
-        f"excess failures falls below {SUSPECT / 2:.1%}"
+        f"held at {rollout.share_ppm / PPM:.2%} until {harm:.1%} of expected excess in {name} "
+        f"falls below {limit:.1%}"
     )
 
 
@@ -250,13 +247,15 @@ def _hold(reason: str) -> Decision:
     return Decision(kind="hold", reason=reason)
 
 
-def harm_of(evidence: tuple[Evidence, ...]) -> float:
-    """The expected excess failure rate, by the worst of the guardrails that count harm."""
-    return max(
-        expected_harm(rail, seen)
-        for rail, seen in zip(GUARDRAILS, evidence, strict=True)
+def suspicion_of(rollout: Rollout) -> tuple[str, float, float]:
+    """The guardrail that counts harm and is nearest to its limit or farthest above it: its name,
+    the excess rate to be expected, and the limit."""
+    found = [
+        (rail.name, expected_harm(rail, seen), suspect_limit(rail, seen, cautious=rollout.cautious))
+        for rail, seen in zip(GUARDRAILS, rollout.evidence, strict=True)
         if rail.name in HARMFUL
-    )
+    ]
+    return max(found, key=lambda one: one[1] / one[2])
 
 
 def _moved(rollout: Rollout, decision: Decision, now_ms: int) -> Rollout:
@@ -281,8 +280,8 @@ def _moved(rollout: Rollout, decision: Decision, now_ms: int) -> Rollout:
 
 def in_force(rollout: Rollout) -> Rollout:
     """The rollout with the share that its evidence allows now."""
-    harm = harm_of(rollout.evidence)
-    cautious = harm > (SUSPECT / 2 if rollout.cautious else SUSPECT)
+    _, harm, limit = suspicion_of(rollout)
+    cautious = harm > limit
     percent = rollout.step_percent
     if cautious:
         percent = min(percent, rollout.plan.floor_percent)

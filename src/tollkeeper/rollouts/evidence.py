@@ -34,7 +34,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.rollouts.tally import Tally
+from tollkeeper.rollouts.tally import Tally, total
 
 MAX_RATE: Final = 0.99
 MAX_LOG: Final = 600.0
@@ -43,6 +43,16 @@ MAX_LOG: Final = 600.0
 TINY_BELIEF: Final = 1e-12
 FRESH_BELIEF: Final = 0.002
 """The part of the beliefs that begins anew after a bad canary unit, for faults that start late."""
+
+SUSPICION: Final = 0.5
+"""How much of the stakes is believed before anything was seen: the candidate is sound as likely."""
+
+SUSPECT: Final = 0.02
+SUSPECT_PER_RATE: Final = 1.25
+"""Expected excess failures, as a rate, above which the canary's share drops to its floor: so many,
+and so many times the baseline's rate, which explains as many bad units by chance. It comes back
+below half of that. Tuned in `bench/canary.py`: a healthy canary keeps 95 % of its share at baseline
+rates of 0.1 % to 2 %."""
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -93,11 +103,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TECHNICAL: Final = (
-    Cause(0.07, 1.0, 0.0),
-    Cause(0.08, 4.0, 0.0),
-    Cause(0.10, 0.0, 0.04),
+    Cause(0.03, 1.0, 0.0),
+    Cause(0.10, 4.0, 0.0),
+    Cause(0.19, 0.0, 0.04),
     Cause(0.15, 0.0, 0.20),
-    Cause(0.50, 0.0, 0.80),
+    Cause(0.49, 0.0, 0.80),
 )
 _DECLINES: Final = (
     Cause(0.15, 0.25, 0.0),
@@ -106,16 +116,16 @@ _DECLINES: Final = (
     Cause(0.20, 0.0, 0.20),
     Cause(0.20, 0.0, 0.80),
 )
-_SLOWNESS: Final = (Cause(0.3, 0.5, 0.0), Cause(0.3, 0.0, 0.4), Cause(0.3, 0.0, 0.9))
+_SLOWNESS: Final = (Cause(0.20, 0.0, 0.30), Cause(0.35, 0.0, 0.60), Cause(0.40, 0.0, 0.85))
 
 GUARDRAILS: Final = (
     Guardrail(
-        name="failure", part=0.5, prior=0.005, strength=100, causes=_TECHNICAL,
-        cash=0.1, restake=0.02,
+        name="failure", part=0.5, prior=0.005, strength=200, causes=_TECHNICAL,
+        cash=0.04, restake=0.025,
     ),
     Guardrail(
         name="contract", part=0.2, prior=1e-5, strength=10_000, causes=_TECHNICAL,
-        cash=0.1, restake=0.02,
+        cash=0.04, restake=0.025,
     ),
     Guardrail(
         name="decline", part=0.15, prior=0.1, strength=20, causes=_DECLINES,
@@ -123,15 +133,15 @@ GUARDRAILS: Final = (
     ),
     Guardrail(
         name="slower_than_p50", part=0.05, prior=0.5, strength=100, causes=_SLOWNESS,
-        cash=0.1, restake=0.01,
+        cash=0.05, restake=0.01,
     ),
     Guardrail(
         name="slower_than_p80", part=0.05, prior=0.2, strength=100, causes=_SLOWNESS,
-        cash=0.1, restake=0.01,
+        cash=0.05, restake=0.01,
     ),
     Guardrail(
         name="slower_than_p95", part=0.05, prior=0.05, strength=100, causes=_SLOWNESS,
-        cash=0.1, restake=0.01,
+        cash=0.05, restake=0.01,
     ),
 )  # fmt: skip
 """What every rollout watches; the parts sum to 1. Origin of the figures: `bench/canary.py`."""
@@ -143,7 +153,8 @@ LATENCY: Final = {"slower_than_p50": 0.5, "slower_than_p80": 0.8, "slower_than_p
 def begin(guardrail: Guardrail) -> Evidence:
     """The wealth before anything was seen."""
     stakes = tuple(cause.stake for cause in guardrail.causes)
-    return Evidence(cash=guardrail.cash, stakes=stakes, beliefs=stakes)
+    beliefs = tuple(SUSPICION * stake for stake in stakes)
+    return Evidence(cash=guardrail.cash, stakes=stakes, beliefs=beliefs)
 
 
 def baseline_rate(guardrail: Guardrail, seen: Evidence) -> float:
@@ -157,21 +168,23 @@ def add(guardrail: Guardrail, seen: Evidence, tallies: Iterable[Tally]) -> Evide
     of the baseline's rate stands still over all of them."""
     rate = baseline_rate(guardrail, seen)
     tallies = tuple(tallies)
+    new = total(tallies)
+    bad, ok = new["canary_bad"], new["canary_ok"]
     stakes = [
         stake * _factor(rate, excess(cause, rate), tallies)
         for stake, cause in zip(seen.stakes, guardrail.causes, strict=True)
     ]
-    cash, stakes = _restaked(guardrail, seen.cash, stakes, sum(t.canary_bad for t in tallies))
-    after = Evidence(
+    cash, stakes = _restaked(guardrail, seen.cash, stakes, bad)
+    return Evidence(
         cash=cash,
         stakes=tuple(stakes),
-        beliefs=_believed(guardrail, seen, rate, tallies),
-        baseline_ok=seen.baseline_ok + sum(t.baseline_ok for t in tallies),
-        baseline_bad=seen.baseline_bad + sum(t.baseline_bad for t in tallies),
-        canary_ok=seen.canary_ok + sum(t.canary_ok for t in tallies),
-        canary_bad=seen.canary_bad + sum(t.canary_bad for t in tallies),
+        beliefs=_believed(guardrail, seen, rate, bad, ok) if bad or ok else seen.beliefs,
+        baseline_ok=seen.baseline_ok + new["baseline_ok"],
+        baseline_bad=seen.baseline_bad + new["baseline_bad"],
+        canary_ok=seen.canary_ok + ok,
+        canary_bad=seen.canary_bad + bad,
+        peak=max(seen.peak, cash + math.fsum(stakes)),
     )
-    return msgspec.structs.replace(after, peak=max(seen.peak, after.wealth))
 
 
 def excess(cause: Cause, rate: float) -> float:
@@ -186,10 +199,14 @@ def _factor(rate: float, excess_rate: float, tallies: Sequence[Tally]) -> float:
         if not one.share_ppm:
             continue  # nobody could become a canary: the arm says nothing
         mixed = one.share * canary + (1 - one.share) * rate
-        log += one.canary_bad * math.log(canary / mixed)
-        log += one.canary_ok * math.log((1 - canary) / (1 - mixed))
-        log += one.baseline_bad * math.log(rate / mixed)
-        log += one.baseline_ok * math.log((1 - rate) / (1 - mixed))
+        if one.canary_bad:
+            log += one.canary_bad * math.log(canary / mixed)
+        if one.canary_ok:
+            log += one.canary_ok * math.log((1 - canary) / (1 - mixed))
+        if one.baseline_bad:
+            log += one.baseline_bad * math.log(rate / mixed)
+        if one.baseline_ok:
+            log += one.baseline_ok * math.log((1 - rate) / (1 - mixed))
     return math.exp(min(log, MAX_LOG))
 
 
@@ -209,18 +226,17 @@ def _restaked(
 
 
 def _believed(
-    guardrail: Guardrail, seen: Evidence, rate: float, tallies: Sequence[Tally]
+    guardrail: Guardrail, seen: Evidence, rate: float, bad: int, ok: int
 ) -> tuple[float, ...]:
     """Bayes over the canary's own results. The wealth forgets a cause slowly where nothing fails on
     either arm, since then the arms say little; the canary's successes say it at once."""
-    bad, ok = sum(t.canary_bad for t in tallies), sum(t.canary_ok for t in tallies)
-    if not bad and not ok:
-        return seen.beliefs
     none = max(1 - math.fsum(seen.beliefs), TINY_BELIEF)
     weighed = []
     for belief, cause in zip(seen.beliefs, guardrail.causes, strict=True):
         canary = 1 - (1 - rate) * (1 - excess(cause, rate))
-        log = bad * math.log(canary / rate) + ok * math.log((1 - canary) / (1 - rate))
+        log = bad * math.log(canary / rate) if bad else 0.0
+        if ok:
+            log += ok * math.log((1 - canary) / (1 - rate))
         weighed.append(max(belief, TINY_BELIEF) * math.exp(min(log, MAX_LOG)))
     whole = none + math.fsum(weighed)
     fresh = 1 - (1 - FRESH_BELIEF) ** bad
@@ -237,6 +253,12 @@ def expected_harm(guardrail: Guardrail, seen: Evidence) -> float:
     rates = [excess(cause, rate) for cause in guardrail.causes]
     staked = math.fsum(s * r for s, r in zip(seen.stakes, rates, strict=True)) / seen.wealth
     return min(staked, math.fsum(b * r for b, r in zip(seen.beliefs, rates, strict=True)))
+
+
+def suspect_limit(guardrail: Guardrail, seen: Evidence, *, cautious: bool) -> float:
+    """The expected harm above which the share is at its floor; lower while it is there."""
+    limit = SUSPECT + SUSPECT_PER_RATE * baseline_rate(guardrail, seen)
+    return limit / 2 if cautious else limit
 
 
 def whole_wealth(evidence: Sequence[Evidence]) -> float:

@@ -42,8 +42,10 @@ def tally(seen: Iterable[tuple[int, bool, bool]]) -> tuple[Tally, ...]:
 
 def total(tallies: Iterable[Tally]) -> Mapping[str, int]:
     """All shares together: `baseline_ok`, `baseline_bad`, `canary_ok`, `canary_bad`."""
-    sums = {"baseline_ok": 0, "baseline_bad": 0, "canary_ok": 0, "canary_bad": 0}
+    sums = [0, 0, 0, 0]
     for one in tallies:
-        for name in sums:
-            sums[name] += getattr(one, name)
-    return sums
+        sums[0] += one.baseline_ok
+        sums[1] += one.baseline_bad
+        sums[2] += one.canary_ok
+        sums[3] += one.canary_bad
+    return dict(zip(("baseline_ok", "baseline_bad", "canary_ok", "canary_bad"), sums, strict=True))
