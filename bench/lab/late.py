@@ -45,7 +45,7 @@ def arriving_late(
     sent, ended, failing = np.zeros(runs), np.zeros(runs), np.zeros(runs)
     decided = np.full(runs, -1.0)
     for number in range(MOST_UNITS):
-        share = np.where(sent - ended < cap + ended / 100, ours.in_force, 0.0)
+        share = np.where(sent - ended < cap + ended // 100, ours.in_force, 0.0)
         canary = chance.random(runs) < share
         bad = chance.random(runs) < np.where(canary, case.canary, case.baseline)
         going = decided < 0

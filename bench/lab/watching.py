@@ -30,10 +30,13 @@ class Outcome:
 
 
 class Watch:
-    """Feeds chunks to our detector. `limits` rise; a run ends at the last one."""
+    """Feeds chunks to our detector. `limits` rise; a run ends at the last one. `again`: how many
+    more failing payments of a failing customer are counted, which the product never does."""
 
-    def __init__(self, ours: Ours, runs: int, limits: tuple[float, ...], fault_at: int = 0) -> None:
-        self.ours, self.fault_at = ours, fault_at
+    def __init__(
+        self, ours: Ours, runs: int, limits: tuple[float, ...], fault_at: int = 0, again: int = 0
+    ) -> None:
+        self.ours, self.fault_at, self.again = ours, fault_at, again
         self.limits = np.array(limits)[:, None]
         self.alive = np.arange(runs)
         self.failing = np.zeros(runs)
@@ -74,6 +77,8 @@ class Watch:
         ours.pass_successes(skipped, share)
         self.mark(number, there)  # successes of the baseline alone may reach the limit
         ours.unit(canary, bad, share, there)
+        for _ in range(self.again):
+            ours.unit(canary, bad, share, there & bad)
         self.failing += there & canary & bad & (number >= self.fault_at)
         self.canaries += there & canary
         self.full += float((share * (skipped + there)).sum())
@@ -108,7 +113,7 @@ def watched(
     """Our detector alone on `runs` streams of `horizon` payments."""
     chance = np.random.default_rng(options.get("seed", 1))
     ours = Ours(rail, runs, case.share, options.get("floor", 0.01))
-    watch = Watch(ours, runs, limits, case.fault_at)
+    watch = Watch(ours, runs, limits, case.fault_at, options.get("again", 0))
     first = 0
     while first < horizon and len(watch.alive):
         count = min(max(CELLS // len(watch.alive), 50), horizon - first, 20_000)
