@@ -129,6 +129,14 @@ def late_results(case: Case, runs: int, limit: float, cap: int) -> Row:
     return {**row, "failing": float(failing.mean()), "seconds": float(seconds.mean())}
 
 
+def late_null(case: Case, runs: int, limit: float) -> Row:
+    """False rollbacks where results come late, and shares hang on what is under way."""
+    _, seconds = arriving_late(FAILURE, case, runs, limit, 3, 12_000)
+    hits = int((seconds >= 0).sum())
+    row = {**_named(case), "limit": limit, "cap": 3, "false": f"{hits / runs:.3%}"}
+    return {**row, "bound": f"{lower_bound(hits, runs):.3%}"}
+
+
 def late_fault(case: Case, runs: int) -> Row:
     """A fault that starts after 20,000 payments beside the same one from the start on."""
     late = Case(case.baseline, case.canary, case.share, fault_at=20_000)
@@ -200,6 +208,10 @@ def works(only: str, *, quick: bool) -> Iterator[tuple[str, Work]]:
             (late_results, (Case(0.005, bad, s), runs, limit, cap))
             for bad in (0.75, 1.0) for s in shares for limit in (LIMITS[0], LIMITS[1], LIMITS[3])
             for cap in (2, 3, UNCAPPED)
+        ],
+        "late healthy": [
+            (late_null, (Case(b, b, 0.25), 2 * runs, limit))
+            for b in (0.005, 0.02) for limit in (LIMITS[0], LIMITS[2])
         ],
         "late faults": [
             (late_fault, (Case(0.005, bad, s), some)) for bad in (0.05, 0.25, 0.75) for s in shares

@@ -36,15 +36,16 @@ class Pipe:
 
 
 def arriving_late(
-    rail: Guardrail, case: Case, runs: int, limit: float, cap: int
+    rail: Guardrail, case: Case, runs: int, limit: float, cap: int, most: int = MOST_UNITS
 ) -> tuple[Array, Array]:
-    """Failing canary payments sent before the decision, and the seconds until it. `cap`: canary
-    payments without a result; one in a hundred of what was counted comes on top."""
+    """Failing canary payments sent before the decision, and the seconds until it, negative where
+    there was none. `cap`: canary payments without a result; one in a hundred of what was counted
+    comes on top."""
     chance = np.random.default_rng(1)
     ours, pipe = Ours(rail, runs, case.share, 0.01), Pipe(runs)
     sent, ended, failing = np.zeros(runs), np.zeros(runs), np.zeros(runs)
     decided = np.full(runs, -1.0)
-    for number in range(MOST_UNITS):
+    for number in range(most):
         share = np.where(sent - ended < cap + ended // 100, ours.in_force, 0.0)
         canary = chance.random(runs) < share
         bad = chance.random(runs) < np.where(canary, case.canary, case.baseline)
