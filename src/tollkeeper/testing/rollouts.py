@@ -41,9 +41,9 @@ async def _begin(simulation: Simulation) -> None:
     plan = Plan(
         steps_percent=steps,
         dwell_seconds=1.0,
-        limit_seconds=chance.choice((50.0, 10_000.0)),
+        limit_seconds=10_000.0 if simulation.temper.misreads else chance.choice((50.0, 10_000.0)),
         alpha=0.1,
-        pause_at=chance.choice(((), (), steps[:1])),
+        pause_at=steps[:1] if simulation.temper.misreads else chance.choice(((), (), steps[:1])),
         floor_percent=chance.choice((30.0, 80.0)),
         shadow_payments=1,
         shadow_seconds=2.0,

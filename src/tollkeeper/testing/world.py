@@ -393,7 +393,7 @@ def _routed(settings: Settings, candidate: str) -> Settings:
 def _temper(loop: VirtualLoop) -> Temper:
     temper = _weather_of(loop)
     chance = loop.chance
-    if chance.random() < 0.5:
+    if chance.random() < 0.4:
         temper.candidate = chance.choice(sorted(SETTINGS.weights))
         temper.misreads = chance.random() < 0.4
         temper.shoppers += chance.randrange(2, 8)
