@@ -431,22 +431,22 @@ async def _apply(
 
 async def _ask(current: Pass, operation: Operation, order: Order) -> Outcome:
     """Asks through the payment's version, and where that cannot read the answer through each other
-    version that declares it can handle it."""
+    version that declares it can handle it. A candidate that was not proved is asked last: its
+    payments are settled by the reading of a version that was."""
     world = current.world
     name = current.books.payment.integration
-    said = await ask(world, world.integration(name), operation, order)
-    if not _is_gone(said) and (said.doubt is None or said.doubt.kind == "silence"):
-        return said
-    for other in _able(world, name):
-        answer = await ask(world, other, operation, order)
-        if answer.kind != "unknown" and not _is_gone(answer):
-            return answer
-    return said
-
-
-def _is_gone(said: Outcome) -> bool:
-    """Whether a status alone refused it, as a version's that is no more: another one may ask."""
-    return said.refusal is not None and said.refusal.code.startswith("http_")
+    askers = [world.integration(name), *_able(world, name)]
+    if name in world.routes.unproved:
+        askers = [*askers[1:], askers[0]]
+    first: Outcome | None = None
+    for version in askers:
+        said = await ask(world, version, operation, order)
+        silent = said.doubt is not None and said.doubt.kind == "silence"
+        if silent or (said.kind != "unknown" and not _is_gone(said)):
+            return said
+        first = first or said
+    assert first is not None, "a payment's own version can always be asked"
+    return first
 
 
 def _able(world: World, name: str) -> list[Integration]:

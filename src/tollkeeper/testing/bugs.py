@@ -507,7 +507,11 @@ def share_of_the_step() -> list[Patch]:
 def gate_before_rollback() -> list[Patch]:
     ended, *rest = deciding.RULES
     gate = next(rule for rule in rest if rule.__name__ == "_gate")
-    rules = (ended, gate, *[rule for rule in rest if rule is not gate])
+
+    def eager(one: Any, now_ms: int) -> Any:
+        return gate(one, now_ms) if one.status == "running" else None
+
+    rules = (ended, eager, *[rule for rule in rest if rule is not gate])
     return [(deciding, "RULES", rules)]
 
 
