@@ -449,6 +449,11 @@ async def _ask(current: Pass, operation: Operation, order: Order) -> Outcome:
     return first
 
 
+def _is_gone(said: Outcome) -> bool:
+    """Whether a status alone refused it, as a version's that is no more: another one may ask."""
+    return said.refusal is not None and said.refusal.code.startswith("http_")
+
+
 def _able(world: World, name: str) -> list[Integration]:
     return [v for v in world.siblings(name) if name in v.handles]
 
