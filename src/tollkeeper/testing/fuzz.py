@@ -72,7 +72,8 @@ webhook_secrets = ["whsec_1"]
 total_seconds = 30.5
 """
 
-_HUGE: Final = re.compile(rb":-?\d{19,}")
+_HUGE: Final = re.compile(rb'[^\\]":-?\d{19,}')
+"""A number that is a member's value; digits within a text are no number."""
 
 app = cyclopts.App(name="fuzz", help="Feeds the parsers of foreign bytes what nobody would send.")
 console: Final = Console(highlight=False)
