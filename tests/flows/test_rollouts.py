@@ -94,6 +94,27 @@ async def test_a_late_rollback_restores_the_routes_from_before(tmp_path: Path) -
             await rolling.roll_back(at.world, made.id, reason="again", actor="test")
 
 
+async def test_a_rollback_after_the_watch_still_looks_up_what_the_version_took(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(PLAN, watch_seconds=1))
+        await rolling.promote(at.world, made.id, reason="on my word", actor="test")
+        (taken, *_) = await shop(at, 3, first=50)
+        at.clock.now += 5
+        for _ in range(3):
+            await work(at)
+        assert not (await rolling.load_rollout(at.world, made.id)).is_active
+        assert "advance" not in await at.store.count_jobs()
+        await rolling.roll_back(at.world, made.id, reason="slow refunds", actor="test")
+        for _ in range(4):
+            await work(at)
+            await at.clock.advance(1)
+        books = await at.store.load_books(taken["id"])
+        assert books is not None
+        assert (books.payment.integration, books.payment.moved_from) == (MIDDLE, NEW)
+
+
 @pytest.mark.parametrize(
     "fault",
     [

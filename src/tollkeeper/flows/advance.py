@@ -67,9 +67,9 @@ async def _leave(world: World, job: Job, rollout: Rollout | None) -> None:
     if rollout is None or rollout.status == "promoted":
         await world.store.finish_job(job)
         return
-    await world.store.sweep(rollout.id, now_ms, BATCH)
+    found = await world.store.sweep(rollout.id, now_ms, BATCH)
     late_ms = world.policy(rollout.candidate).send_ms + SWEEP_MARGIN_MS
-    if now_ms > rollout.updated_ms + late_ms:
+    if not found and now_ms > rollout.updated_ms + late_ms:
         await world.store.finish_job(job)
     else:
         await world.store.postpone_job(job, now_ms + SWEEP_MS)
@@ -112,14 +112,14 @@ async def _write(
 ) -> Rollout:
     now_ms = world.store.now_ms()
     records = bool(places) or decision.kind != "hold" or after.crossings != before.crossings
-    rules = await _rules_after(world, after) if decision.kind == "promote" else None
+    rules_now = await _rules_now(world) if decision.kind == "promote" else None
     after = msgspec.structs.replace(
         after,
         revision=before.revision + 1,
         seq=before.seq + records,
         updated_ms=now_ms,
         valid_until_ms=now_ms + VALID_MS,
-        rules_before=await _rules_now(world) if rules is not None else after.rules_before,
+        rules_before=rules_now or after.rules_before,
     )
     units = tuple(seen_of(place) for place in places)
     saved = await world.store.save_rollout(
@@ -129,7 +129,7 @@ async def _write(
         units=tuple(place.unit for place in places),
         crossing=_to_cross_read(before, places),
         events=_events(world, before, after, decision),
-        rules=rules,
+        rules=promoted_rules(rules_now, after) if rules_now else None,
     )
     if not saved:
         return before  # an operator or another controller was faster; the next look sees it
@@ -236,11 +236,6 @@ def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent
 async def _rules_now(world: World) -> tuple[Rule, ...]:
     row = await world.store.routing()
     return row.rules or world.settled_rules()
-
-
-async def _rules_after(world: World, rollout: Rollout) -> tuple[Rule, ...]:
-    """The routing rules with the candidate promoted, within the rollout's condition."""
-    return promoted_rules(await _rules_now(world), rollout)
 
 
 def promoted_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...]:

@@ -192,9 +192,12 @@ async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -
         after = deciding.ended(rollout, "rolled_back", reason or "rolled back by an operator")
         return replace(after, watch=None)
 
-    return await _command(
+    after = await _command(
         world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back", rules=rules
     )
+    # whoever was watched long enough has no controller any more, and its payments are looked up
+    await world.store.enqueue_job("advance", rollout_id, world.store.now_ms())
+    return after
 
 
 async def stop_all(world: World, *, reason: str, actor: str) -> list[Rollout]:

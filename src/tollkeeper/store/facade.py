@@ -191,9 +191,6 @@ class StoreFacade:
     async def routing_revision(self) -> int:
         return await self.driver.read(rolling.routing_revision())
 
-    async def save_rules(self, rules: tuple[Rule, ...]) -> None:
-        await self.driver.write(rolling.save_rules(rules))
-
     async def needed(self, integration: str) -> dict[tuple[str, bool], int]:
         return await self.driver.read(rolling.needed(integration))
 

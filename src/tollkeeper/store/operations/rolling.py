@@ -444,11 +444,6 @@ def routing_revision() -> Operation[int]:
     return int(rows[0][0]) if rows else 0
 
 
-def save_rules(rules: tuple[Rule, ...]) -> Operation[None]:
-    """Replaces the stored rules; empty: the settings' weights count again."""
-    yield COUNT_UP, {"rules": _encode(rules)}
-
-
 def needed(integration: str) -> Operation[dict[tuple[str, bool], int]]:
     """Payments of one version, by status and whether their outcome is known."""
     rows = yield NEEDED, {"integration": integration}
