@@ -92,7 +92,8 @@ def _baseline(world: World, candidate: str, condition: Condition) -> str:
     itself, nor may that carry traffic already."""
     if candidate not in world.installed:
         known = ", ".join(sorted(world.installed))
-        raise Invalid(f"{candidate} is not installed; installed: {known}")
+        detail = f"{candidate} is not installed; installed: {known}"
+        raise Invalid(detail, faults=(Fault("/candidate", detail),))
     facts = Facts(
         unit="", payment_id="", currency=condition.currency or "",
         account=condition.account or "", country=condition.country,

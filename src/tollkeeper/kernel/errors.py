@@ -75,7 +75,7 @@ class MethodNotAllowed(TollkeeperError):
 class Conflict(TollkeeperError):
     code = "state_conflict"
     side = "caller"
-    advice = "Read the payment; its status does not allow this operation now."
+    advice = "Read it again, the payment or the rollout: its status does not allow this now."
 
 
 class GateClosed(TollkeeperError):
