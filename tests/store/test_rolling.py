@@ -40,23 +40,27 @@ def later(of: Rollout, **fields: object) -> Rollout:
     return replace(of, revision=of.revision + 1, seq=of.seq + 1, **fields)
 
 
-async def pay(store: Store, number: int, *, canary: bool, decided: bool = True) -> None:
+async def pay(
+    store: Store, number: int, *, canary: bool, decided: bool = True, drawn: bool = False
+) -> str:
     books = stage.fresh_books(customer=f"c{number}")
     placed = Assignment(
         rollout_id="ro_1", unit=f"unit-{number}", payment_id=books.payment.id,
         arm="canary" if canary else "baseline", share_ppm=50_000, assigned_ms=EPOCH_MS + number,
+        drawn=drawn,
     )  # fmt: skip
     await store.commit(stage.opening(books, assignment=placed))
     if not decided:
-        return
+        return books.payment.id
     seen = Observed(
         rollout_id="ro_1", unit=f"unit-{number}", payment_id=books.payment.id, failed=canary,
-        unreadable=False, declined=False, approved=not canary, latency_ms=12, decided_ms=EPOCH_MS,
+        unreadable=False, declined=False, latency_ms=12, decided_ms=EPOCH_MS,
     )  # fmt: skip
     held = await store.load_books(books.payment.id)
     assert held is not None
     after = replace(held, payment=replace(held.payment, updated_ms=EPOCH_MS + 1))
     await store.commit(stage.change(held, after, observed=seen))
+    return books.payment.id
 
 
 async def test_one_rollout_of_a_provider_at_a_time(backend: Backend) -> None:
@@ -126,24 +130,41 @@ async def test_cross_reads_are_asked_once_and_swept_at_the_end(backend: Backend)
     async with backend.store() as store:
         first = rollout()
         await store.insert_rollout(first, record(first), event())
-        for number in (1, 2):
-            await pay(store, number, canary=True)
+        one = await pay(store, 1, canary=True, drawn=True)
+        again = await pay(store, 1, canary=True, drawn=True)  # its customer's second payment
+        two = await pay(store, 2, canary=True)
         await pay(store, 3, canary=False)
+        assert await store.crossings("ro_1", 0, 10) == (Crossings(), ())
+        stands, due = await store.crossings("ro_1", EPOCH_MS + 1, 10)
+        assert (stands, sorted(due)) == (Crossings(asked=2), sorted((one, again)))
         second = later(first)
-        await store.save_rollout(None, second, record=record(second), crossing=("unit-1",))
-        assert await store.crossings("ro_1") == Crossings(asked=1)
-        await store.note_cross_read("ro_1", "unit-1", "agreed")
-        assert await store.crossings("ro_1") == Crossings(agreed=1, asked=1)
-        placed = await store.place("ro_1", "unit-1")
-        assert placed is not None
-        assert placed[1] == "agreed"
+        await store.save_rollout(None, second, record=record(second), crossing=due)
+        assert await store.crossings("ro_1", EPOCH_MS + 1, 10) == (Crossings(asked=2), ())
+        for payment_id in (one, again):
+            await store.note_cross_read("ro_1", payment_id, "agreed")
+        assert await store.crossings("ro_1", 0, 10) == (Crossings(agreed=2, asked=2), ())
+        assert await store.cross_read_of("ro_1", one) == "agreed"
         ended = later(second, status="rolled_back", share_ppm=0)
         assert await store.save_rollout(None, ended, record=record(ended))
-        assert await store.sweep("ro_1", EPOCH_MS, 10) == 2
+        assert await store.sweep("ro_1", EPOCH_MS, 10) == 3
         assert await store.sweep("ro_1", EPOCH_MS, 10) == 0
         jobs = await store.claim_jobs(EPOCH_MS, 1_000, 10)
         asked = sorted(job.subject for job in jobs if job.kind == "cross_read")
-        assert asked == ["ro_1|unit-1", "ro_1|unit-2"]
+        assert asked == sorted(f"ro_1|{payment_id}" for payment_id in (one, again, two))
+
+
+async def test_a_payment_that_a_candidate_followed_up_is_read_again(backend: Backend) -> None:
+    async with backend.store() as store:
+        id_ = await pay(store, 1, canary=True, drawn=True)
+        other = await pay(store, 2, canary=True, drawn=True)
+        for payment_id in (id_, other):
+            await store.note_cross_read("ro_1", payment_id, "agreed")
+        held = await store.load_books(id_)
+        assert held is not None
+        after = replace(held, payment=replace(held.payment, updated_ms=EPOCH_MS + 2))
+        await store.commit(stage.change(held, after, read_again="ro_1"))
+        stands, due = await store.crossings("ro_1", EPOCH_MS + 9, 10)
+        assert (stands.agreed, due) == (1, (id_,))
 
 
 async def test_the_end_of_a_rollout_makes_settling_of_its_unknown_payments_due(

@@ -17,7 +17,7 @@ from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.deciding import Counted, Seen
 from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
 from tollkeeper.rollouts.rollout import Decision, Record, Rollout, Shadows
-from tollkeeper.routing.routes import PPM, Rule, number_of
+from tollkeeper.routing.routes import PPM, Rule
 
 LOOK_SECONDS: Final = 5.0
 """How long one claim of the job goes on looking; well within its lease."""
@@ -83,16 +83,17 @@ async def look(world: World, job: Job) -> Rollout | None:
     now_ms = world.store.now_ms()
     lost_before_ms = now_ms - world.policy(before.candidate).send_ms
     places = await world.store.uncounted(before.id, lost_before_ms, BATCH)
+    crossings, due = await world.store.crossings(before.id, lost_before_ms, BATCH)
     counted = Counted(
         units=tuple(seen_of(place) for place in places),
-        crossings=await world.store.crossings(before.id),
+        crossings=crossings,
         shadows=await _shadows(world, before),
     )
     after, decision = deciding.advance(before, counted, now_ms)
     after = _watched_long_enough(after, now_ms)
     if not _is_worth_writing(before, after, decision, places, now_ms):
         return before
-    return await _write(world, job, before, after, decision, places)
+    return await _write(world, job, before, after, decision, places, due)
 
 
 async def _shadows(world: World, rollout: Rollout) -> Shadows:
@@ -109,6 +110,7 @@ async def _write(
     after: Rollout,
     decision: Decision,
     places: list[Place],
+    due: tuple[str, ...],
 ) -> Rollout:
     now_ms = world.store.now_ms()
     records = bool(places) or decision.kind != "hold" or after.crossings != before.crossings
@@ -127,7 +129,7 @@ async def _write(
         after,
         record=_record(before, after, decision, units) if records else None,
         units=tuple(place.unit for place in places),
-        crossing=_to_cross_read(before, places),
+        crossing=due,
         events=_events(world, before, after, decision),
         rules=promoted_rules(rules_now, after) if rules_now else None,
     )
@@ -182,22 +184,6 @@ def _record(before: Rollout, after: Rollout, decision: Decision, units: tuple[Se
             rail.part * seen.wealth for rail, seen in zip(GUARDRAILS, after.evidence, strict=True)
         ),
         decision=decision,
-    )
-
-
-def _to_cross_read(rollout: Rollout, places: list[Place]) -> tuple[str, ...]:
-    """Canary payments to be looked up through the baseline once they are decided: in step one all
-    but declined ones, which hold no money."""
-    if rollout.status != "running":
-        return ()
-    percent = 100.0 if rollout.step == 0 else rollout.plan.cross_read_percent
-    limit = percent * PPM / 100
-    return tuple(
-        place.unit
-        for place in places
-        if place.canary
-        and not place.declined
-        and number_of(f"cross {rollout.salt}", place.unit) < limit
     )
 
 

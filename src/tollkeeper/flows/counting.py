@@ -9,7 +9,7 @@ from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
 from tollkeeper.payments.judging import classify, judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Books
-from tollkeeper.routing.routes import Taken
+from tollkeeper.routing.routes import Taken, is_drawn
 
 
 def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | None:
@@ -24,6 +24,7 @@ def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | No
         arm="canary" if taken.is_canary else "baseline",
         share_ppm=taken.share_ppm,
         assigned_ms=now_ms,
+        drawn=taken.is_canary and is_drawn(canary, payment_id),
     )
 
 
@@ -46,7 +47,6 @@ def observed_of(
         failed=is_failure(heard),
         unreadable=heard.unreadable,
         declined=classify(heard.outcome) == "B2",
-        approved=heard.outcome.kind == "approved",
         latency_ms=latency_ms,
         decided_ms=now_ms,
     )

@@ -25,19 +25,19 @@ ACTOR: Final = "cross-read"
 
 
 async def cross_read(world: World, job: Job) -> None:
-    """Runs one `cross_read` job, whose subject is `ROLLOUT|UNIT`."""
-    rollout_id, _, unit = job.subject.partition("|")
+    """Runs one `cross_read` job, whose subject is `ROLLOUT|PAYMENT`."""
+    rollout_id, _, payment_id = job.subject.partition("|")
     rollout = await world.store.load_rollout(rollout_id)
-    place = await world.store.place(rollout_id, unit)
-    if rollout is None or place is None or place[1] != "asked":
+    stands = await world.store.cross_read_of(rollout_id, payment_id)
+    if rollout is None or stands != "asked":
         await world.store.finish_job(job)
         return
-    verdict = await _compare(world, rollout, place[0])
+    verdict = await _compare(world, rollout, payment_id)
     if verdict is None and job.tries < MAX_TRIES:
         pause_ms = min(FIRST_PAUSE_MS * 2 ** min(job.tries, 10), LONGEST_PAUSE_MS)
         await world.store.postpone_job(job, world.store.now_ms() + pause_ms)
         return
-    await world.store.note_cross_read(rollout_id, unit, verdict or "unanswered")
+    await world.store.note_cross_read(rollout_id, payment_id, verdict or "unanswered")
     world.stirred = True
     await world.store.finish_job(job)
 

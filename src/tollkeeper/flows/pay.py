@@ -283,13 +283,26 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
             exchanges = (*exchanges, stored_request(world, again, prepared))
         answer = None if again else _answer(world, key, after, attempt)
         return msgspec.structs.replace(
-            change, exchanges=exchanges, answer=answer, observed=observed, shadowed=shadowed
+            change,
+            exchanges=exchanges,
+            answer=answer,
+            observed=observed,
+            shadowed=shadowed,
+            read_again=_read_again(world, attempt),
         )
 
     return await record(
         world, books, decide, cause=f"{attempt.operation}.answered", actor=key.actor,
         complete=complete,
     )  # fmt: skip
+
+
+def _read_again(world: World, attempt: Attempt) -> str | None:
+    """The rollout whose candidate has just taken a follow-up: what it made of it is read again."""
+    if attempt.operation == "authorize":
+        return None
+    running = (c for c in world.routes.canaries if c.candidate == attempt.integration)
+    return next((c.rollout_id for c in running), None)
 
 
 def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | None:

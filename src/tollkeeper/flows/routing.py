@@ -55,4 +55,5 @@ def canary_of(rollout: Rollout) -> Canary:
         keep=rollout.plan.orphaned == "keep",
         most_outstanding=rollout.plan.most_outstanding + more,
         considered_ms=rollout.updated_ms,
+        cross_ppm=rollout.cross_ppm,
     )

@@ -16,6 +16,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
     `share_ppm`: the chance, in millionths, with which a new unit became a canary at that moment;
     0 where the canary took nobody. `unit` is a digest, so that no customer's name is kept here.
+    `drawn`: a canary's payment that is to be cross-read, whether or not it counts.
     """
 
     rollout_id: str
@@ -24,6 +25,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     arm: Arm
     share_ppm: int
     assigned_ms: int
+    drawn: bool = False
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +41,6 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool
     unreadable: bool
     declined: bool
-    approved: bool
     latency_ms: int
     decided_ms: int
 

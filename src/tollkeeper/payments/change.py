@@ -103,7 +103,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One atomic change. `expected_seq` is the payment's `seq` that it was decided upon (`None`:
     the payment is new); the store refuses it where that has moved on.
 
-    `look_at_ms`: when settling looks at the payment next; `None` removes the look.
+    `look_at_ms`: when settling looks at the payment next; `None` removes the look. `read_again`:
+    the rollout that cross-reads the payment anew where it had agreed.
     """
 
     payment: Payment
@@ -121,6 +122,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     assignment: Assignment | None = None
     observed: Observed | None = None
     shadowed: Shadowed | None = None
+    read_again: str | None = None
 
 
 def between(

@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     is reason to suspect. `most_outstanding`: canary payments without a result that one replica
     allows, beside one in a hundred of what was counted. `orphaned`: what replicas do when no
     controller has renewed the share in time. `shadow_payments`: replies that the candidate
-    re-reads before step one. `cross_read_percent`: of approved canary payments after step one.
+    re-reads before step one. `cross_read_percent`: of canary payments after step one.
     `watch_seconds`: how long a promoted version is watched.
     """
 
@@ -150,6 +150,14 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         following = self.step + 1
         steps = self.plan.steps_percent
         return steps[following] if following < len(steps) else None
+
+    @property
+    def cross_ppm(self) -> int:
+        """How many of a million canary payments are looked up through the baseline: all in step
+        one, none while nobody counts."""
+        if self.status != "running":
+            return 0
+        return PPM if self.step == 0 else ppm(self.plan.cross_read_percent)
 
     @property
     def canary_seen(self) -> int:

@@ -68,6 +68,7 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool
     most_outstanding: int
     considered_ms: int
+    cross_ppm: int = 0
 
 
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +138,11 @@ def _taken(
         share_ppm=share,
         unit=unit_digest(canary.salt, facts.whole_unit),
     )
+
+
+def is_drawn(canary: Canary, payment_id: str) -> bool:
+    """Whether a canary's payment is looked up through the baseline while the rollout goes on."""
+    return number_of(f"cross {canary.salt}", payment_id) < canary.cross_ppm
 
 
 def number_of(salt: str, unit: str) -> int:

@@ -167,8 +167,10 @@ class StoreFacade:
     async def uncounted(self, rollout_id: str, lost_before_ms: int, limit: int) -> list[Place]:
         return await self.driver.read(rolling.uncounted(rollout_id, lost_before_ms, limit))
 
-    async def crossings(self, rollout_id: str) -> Crossings:
-        return await self.driver.read(rolling.crossings(rollout_id))
+    async def crossings(
+        self, rollout_id: str, lost_before_ms: int, limit: int
+    ) -> tuple[Crossings, tuple[str, ...]]:
+        return await self.driver.read(rolling.crossings(rollout_id, lost_before_ms, limit))
 
     async def shadows(self, rollout_id: str) -> Shadows:
         return await self.driver.read(rolling.shadows(rollout_id))
@@ -176,11 +178,11 @@ class StoreFacade:
     async def list_shadows(self, rollout_id: str, limit: int) -> list[tuple[str, str]]:
         return await self.driver.read(rolling.list_shadows(rollout_id, limit))
 
-    async def place(self, rollout_id: str, unit: str) -> tuple[str, str | None] | None:
-        return await self.driver.read(rolling.place(rollout_id, unit))
+    async def cross_read_of(self, rollout_id: str, payment_id: str) -> str | None:
+        return await self.driver.read(rolling.cross_read_of(rollout_id, payment_id))
 
-    async def note_cross_read(self, rollout_id: str, unit: str, verdict: str) -> None:
-        await self.driver.write(rolling.note_cross_read(rollout_id, unit, verdict))
+    async def note_cross_read(self, rollout_id: str, payment_id: str, verdict: str) -> None:
+        await self.driver.write(rolling.note_cross_read(rollout_id, payment_id, verdict))
 
     async def sweep(self, rollout_id: str, now_ms: int, limit: int) -> int:
         return await self.driver.write(rolling.sweep(rollout_id, now_ms, limit))

@@ -313,9 +313,7 @@ assignments: Final = Table(
     Column("failed", Boolean),
     Column("unreadable", Boolean),
     Column("declined", Boolean),
-    Column("approved", Boolean),
     Column("latency_ms", BigInteger),
-    Column("cross_read", TEXT),
     Column("counted", BigInteger),
     sqlite_with_rowid=False,
 )
@@ -326,12 +324,22 @@ Index(
     sqlite_where=assignments.c.counted.is_(None),
     postgresql_where=assignments.c.counted.is_(None),
 )
+
+canary_payments: Final = Table(
+    "canary_payments",
+    metadata,
+    Column("rollout_id", TEXT, primary_key=True),
+    Column("payment_id", TEXT, primary_key=True),
+    Column("assigned_ms", BigInteger, nullable=False),
+    Column("cross_read", TEXT),
+    sqlite_with_rowid=False,
+)
 Index(
-    "assignments_cross_read",
-    assignments.c.rollout_id,
-    assignments.c.cross_read,
-    sqlite_where=assignments.c.cross_read.is_not(None),
-    postgresql_where=assignments.c.cross_read.is_not(None),
+    "canary_payments_cross_read",
+    canary_payments.c.rollout_id,
+    canary_payments.c.cross_read,
+    sqlite_where=canary_payments.c.cross_read.is_not(None),
+    postgresql_where=canary_payments.c.cross_read.is_not(None),
 )
 
 shadow_readings: Final = Table(

@@ -529,9 +529,8 @@ def rollback_strands() -> list[Patch]:
         lambda _: delete(tables.jobs).where(
             tables.jobs.c.kind == "settle",
             tables.jobs.c.subject.in_(
-                select(tables.assignments.c.payment_id).where(
-                    tables.assignments.c.rollout_id == bindparam("rollout_id"),
-                    tables.assignments.c.canary.is_(True),
+                select(tables.canary_payments.c.payment_id).where(
+                    tables.canary_payments.c.rollout_id == bindparam("rollout_id")
                 )
             ),
         ),

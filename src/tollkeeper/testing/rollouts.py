@@ -41,7 +41,7 @@ async def _begin(simulation: Simulation) -> None:
     plan = Plan(
         steps_percent=steps,
         dwell_seconds=1.0,
-        limit_seconds=10_000.0 if simulation.temper.misreads else chance.choice((50.0, 10_000.0)),
+        limit_seconds=chance.choice((50.0, 90.0)),
         alpha=0.1,
         pause_at=steps[:1] if simulation.temper.misreads else chance.choice(((), (), steps[:1])),
         floor_percent=chance.choice((30.0, 80.0)),
@@ -59,12 +59,28 @@ async def _begin(simulation: Simulation) -> None:
 
 async def _interfere(simulation: Simulation) -> None:
     chance = simulation.loop.chance
-    await asyncio.sleep(chance.random() * 40)
-    found = simulation.driver.now(stored.list_rollouts(1))
-    if chance.random() < 0.5 or not found:
+    misreads = simulation.temper.misreads
+    await asyncio.sleep(chance.random() * (15 if misreads else 40))
+    if chance.random() < 0.5:
+        await _act(simulation, chance.choice(("abort", "stop", "promote", "roll back", "approve")))
+        await asyncio.sleep(chance.random() * 10)
+    if not misreads and chance.random() < 0.5:
         return
-    world, id_ = simulation.replicas[-1].world, found[0].id
-    act = chance.choice(("abort", "stop", "promote", "roll back", "approve"))
+    # who misreads money is found out by a person where no cross-read does
+    await asyncio.sleep(chance.random() * 60)
+    while _is_carrying(simulation):
+        await _act(simulation, "roll back")
+        await asyncio.sleep(1.0)
+
+
+def _is_carrying(simulation: Simulation) -> bool:
+    newest = simulation.driver.now(stored.list_rollouts(1))[0]
+    return newest.status in {*ACTIVE, "promoted"}
+
+
+async def _act(simulation: Simulation, act: str) -> None:
+    world = simulation.replicas[-1].world
+    id_ = simulation.driver.now(stored.list_rollouts(1))[0].id
     try:
         if act == "abort":
             await rolling.abort(world, id_, reason="seed", actor="operator")
@@ -72,10 +88,9 @@ async def _interfere(simulation: Simulation) -> None:
             await rolling.stop_all(world, reason="seed", actor="operator")
         elif act == "approve":
             await rolling.approve(world, id_, actor="operator")
+        elif act == "promote":
+            await rolling.promote(world, id_, reason="seed", actor="operator")
         else:
-            if act == "promote" and not simulation.temper.misreads:
-                await rolling.promote(world, id_, reason="seed", actor="operator")
-                await asyncio.sleep(chance.random() * 10)
             await rolling.roll_back(world, id_, reason="seed", actor="operator")
     except TollkeeperError:
         return
@@ -170,9 +185,17 @@ def _check_payments(
             "SELECT unit FROM assignments WHERE rollout_id = ?", (rollout.id,)
         )
     }
+    taken = {
+        row[0]
+        for row in simulation.connection.execute(
+            "SELECT payment_id FROM canary_payments WHERE rollout_id = ?", (rollout.id,)
+        )
+    }
     for books in payments.values():
         payment, first = books.payment, books.attempts[0]
         if first.integration != rollout.candidate or first.operation != "authorize":
             continue
         if unit_digest(rollout.salt, f"{payment.account}\n{payment.customer}") not in units:
             yield Violation("I12", payment.id, "went through a candidate and counts nowhere")
+        if payment.id not in taken:
+            yield Violation("I12", payment.id, "went through a candidate, which nobody wrote down")

@@ -46,7 +46,7 @@ class Caller:
             "currency": self.chance.choice(("EUR", "USD", "JPY")),
             "payment_method": self._card(),
             "capture_method": self.chance.choice(("automatic", "manual")),
-            "customer": f"customer-{self.number}",
+            "customer": f"customer-{self.chance.randrange(self.simulation.temper.shoppers)}",
             "return_url": "https://merchant.example/return",
         }
         answer = await self.post("/v1/payments", body)

@@ -197,6 +197,22 @@ INSERT_INBOUND: Final = Statement(
 INSERT_ASSIGNMENT: Final = Statement(
     "insert_assignment", _insert_all(t.assignments, conflict="nothing"), returns=False
 )
+INSERT_CANARY: Final = Statement(
+    "insert_canary", _insert_all(t.canary_payments, conflict="nothing"), returns=False
+)
+READ_AGAIN: Final = Statement(
+    "read_again",
+    lambda _: (
+        update(t.canary_payments)
+        .where(
+            t.canary_payments.c.rollout_id == bindparam("the_rollout"),
+            t.canary_payments.c.payment_id == bindparam("the_payment"),
+            t.canary_payments.c.cross_read == literal("agreed"),
+        )
+        .values(cross_read=literal("due"))
+    ),
+    returns=False,
+)
 UPDATE_ASSIGNMENT: Final = Statement(
     "update_assignment",
     lambda _: (
@@ -215,7 +231,6 @@ UPDATE_ASSIGNMENT: Final = Statement(
                     "failed",
                     "unreadable",
                     "declined",
-                    "approved",
                     "latency_ms",
                     "decided_ms",
                 )
@@ -294,6 +309,19 @@ def _rollout_rows(change: Change) -> Iterator[Item]:
                 "assigned_ms": assigned.assigned_ms,
             },
         )
+        if assigned.arm == "canary":
+            yield (
+                INSERT_CANARY,
+                {
+                    "rollout_id": assigned.rollout_id,
+                    "payment_id": assigned.payment_id,
+                    "assigned_ms": assigned.assigned_ms,
+                    "cross_read": "due" if assigned.drawn else None,
+                },
+            )
+    if change.read_again is not None:
+        values = {"the_rollout": change.read_again, "the_payment": change.payment.id}
+        yield READ_AGAIN, values
     if observed is not None:
         yield (
             UPDATE_ASSIGNMENT,
@@ -304,7 +332,6 @@ def _rollout_rows(change: Change) -> Iterator[Item]:
                 "failed": observed.failed,
                 "unreadable": observed.unreadable,
                 "declined": observed.declined,
-                "approved": observed.approved,
                 "latency_ms": observed.latency_ms,
                 "decided_ms": observed.decided_ms,
             },
@@ -435,9 +462,7 @@ _NOT_DECIDED: Final[dict[str, Any]] = dict.fromkeys(
         "failed",
         "unreadable",
         "declined",
-        "approved",
         "latency_ms",
-        "cross_read",
         "counted",
     )
 )

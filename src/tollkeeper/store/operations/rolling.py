@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, func, literal, null, or_, select, update
+from sqlalchemy import and_, bindparam, func, literal, null, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import Job, Place, RoutingRow
@@ -48,7 +48,7 @@ def _uncounted(_: str) -> ClauseElement:
     return (
         select(
             a.unit, a.payment_id, a.canary, a.share_ppm, a.decided_ms, a.failed, a.unreadable,
-            a.declined, a.approved, a.latency_ms, a.assigned_ms,
+            a.declined, a.latency_ms, a.assigned_ms,
         )
         .where(
             a.rollout_id == bindparam("rollout_id"),
@@ -62,8 +62,8 @@ def _uncounted(_: str) -> ClauseElement:
 
 def _wake(dialect: str) -> ClauseElement:
     """Settling of every payment of the canary that is unknown becomes due now."""
-    mine = select(t.assignments.c.payment_id).where(
-        t.assignments.c.rollout_id == bindparam("rollout_id"), t.assignments.c.canary.is_(True)
+    mine = select(t.canary_payments.c.payment_id).where(
+        t.canary_payments.c.rollout_id == bindparam("rollout_id")
     )
     doubtful = select(t.payments.c.id).where(
         t.payments.c.id == t.jobs.c.subject, t.payments.c.outcome_known.is_(False)
@@ -77,6 +77,27 @@ def _wake(dialect: str) -> ClauseElement:
             t.jobs.c.run_at_ms > bindparam("now_ms"),
         )
         .values(run_at_ms=bindparam("now_ms"))
+    )
+
+
+def _due(_: str) -> ClauseElement:
+    """Drawn payments whose outcome is known, or which have had their time."""
+    c, p = t.canary_payments.c, t.payments.c
+    decided = and_(
+        p.outcome_known.is_(True),
+        p.status != literal("processing"),
+        p.status != literal("requires_action"),
+    )
+    return (
+        select(c.payment_id)
+        .select_from(t.canary_payments.join(t.payments, p.id == c.payment_id))
+        .where(
+            c.rollout_id == bindparam("rollout_id"),
+            c.cross_read == literal("due"),
+            or_(decided, c.assigned_ms <= bindparam("lost_before_ms")),
+        )
+        .order_by(c.payment_id)
+        .limit(bindparam("limit"))
     )
 
 
@@ -123,10 +144,10 @@ MARK_COUNTED: Final = Statement(
 MARK_CROSS_READ: Final = Statement(
     "mark_cross_read",
     lambda _: (
-        update(t.assignments)
+        update(t.canary_payments)
         .where(
-            t.assignments.c.rollout_id == bindparam("the_rollout"),
-            t.assignments.c.unit == bindparam("the_unit"),
+            t.canary_payments.c.rollout_id == bindparam("the_rollout"),
+            t.canary_payments.c.payment_id == bindparam("the_payment"),
         )
         .values(cross_read=bindparam("cross_read"))
     ),
@@ -166,12 +187,12 @@ UNCOUNTED: Final = Statement("uncounted", _uncounted, returns=True)
 CROSSINGS: Final = Statement(
     "crossings",
     lambda _: (
-        select(t.assignments.c.cross_read, func.count())
+        select(t.canary_payments.c.cross_read, func.count())
         .where(
-            t.assignments.c.rollout_id == bindparam("rollout_id"),
-            t.assignments.c.cross_read.is_not(None),
+            t.canary_payments.c.rollout_id == bindparam("rollout_id"),
+            t.canary_payments.c.cross_read.is_not(None),
         )
-        .group_by(t.assignments.c.cross_read)
+        .group_by(t.canary_payments.c.cross_read)
     ),
     returns=True,
 )
@@ -197,14 +218,15 @@ LIST_SHADOWS: Final = Statement(
     ),
     returns=True,
 )
-SELECT_PLACE: Final = Statement(
-    "select_place",
-    lambda _: select(t.assignments.c.payment_id, t.assignments.c.cross_read).where(
-        t.assignments.c.rollout_id == bindparam("rollout_id"),
-        t.assignments.c.unit == bindparam("unit"),
+SELECT_CROSS_READ: Final = Statement(
+    "select_cross_read",
+    lambda _: select(t.canary_payments.c.cross_read).where(
+        t.canary_payments.c.rollout_id == bindparam("rollout_id"),
+        t.canary_payments.c.payment_id == bindparam("payment_id"),
     ),
     returns=True,
 )
+DUE: Final = Statement("due", _due, returns=True)
 SELECT_ROUTING: Final = Statement(
     "select_routing",
     lambda _: select(t.routing.c.revision, t.routing.c.rules).where(t.routing.c.id == literal(ONE)),
@@ -215,14 +237,13 @@ SELECT_REVISION: Final = Statement(
     lambda _: select(t.routing.c.revision).where(t.routing.c.id == literal(ONE)),
     returns=True,
 )
-READ_AGAIN: Final = Statement(
-    "read_again",
+READ_ALL_AGAIN: Final = Statement(
+    "read_all_again",
     lambda _: (
-        update(t.assignments)
+        update(t.canary_payments)
         .where(
-            t.assignments.c.rollout_id == bindparam("rollout_id"),
-            t.assignments.c.canary.is_(True),
-            t.assignments.c.cross_read == literal("agreed"),
+            t.canary_payments.c.rollout_id == bindparam("rollout_id"),
+            t.canary_payments.c.cross_read == literal("agreed"),
         )
         .values(cross_read=null())
     ),
@@ -231,13 +252,15 @@ READ_AGAIN: Final = Statement(
 UNREAD: Final = Statement(
     "unread",
     lambda _: (
-        select(t.assignments.c.unit)
+        select(t.canary_payments.c.payment_id)
         .where(
-            t.assignments.c.rollout_id == bindparam("rollout_id"),
-            t.assignments.c.canary.is_(True),
-            t.assignments.c.cross_read.is_(None),
+            t.canary_payments.c.rollout_id == bindparam("rollout_id"),
+            or_(
+                t.canary_payments.c.cross_read.is_(None),
+                t.canary_payments.c.cross_read == literal("due"),
+            ),
         )
-        .order_by(t.assignments.c.unit)
+        .order_by(t.canary_payments.c.payment_id)
         .limit(bindparam("limit"))
     ),
     returns=True,
@@ -287,7 +310,7 @@ def save_rollout(
     """Writes a rollout that was decided upon its revision before this one, all or nothing; false
     where that has moved on, or where `job`, whose holder decides, is another's by now.
 
-    `units` were counted by `record`; `crossing` are units whose payments are to be looked up.
+    `units` were counted by `record`; `crossing` are payments that are to be looked up.
     """
     if job is not None:
         ((held,),) = yield (
@@ -311,20 +334,17 @@ def save_rollout(
     if not rollout.is_active:
         yield WAKE_UNKNOWN, {"rollout_id": rollout.id, "now_ms": rollout.updated_ms}
         # what came after an agreement may have been misread, and all go back to the baseline
-        yield READ_AGAIN, {"rollout_id": rollout.id}
+        yield READ_ALL_AGAIN, {"rollout_id": rollout.id}
     encoded = None if rules is None else _encode(rules)
     yield COUNT_UP, {"rules": encoded}
     return True
 
 
-def _ask_about(rollout_id: str, units: tuple[str, ...], now_ms: int) -> Operation[None]:
-    """Lookups of units' payments through the baseline, as jobs."""
-    for unit in units:
-        yield (
-            MARK_CROSS_READ,
-            {"the_rollout": rollout_id, "the_unit": unit, "cross_read": "asked"},
-        )
-        name = {"kind": "cross_read", "subject": f"{rollout_id}|{unit}"}
+def _ask_about(rollout_id: str, payments: tuple[str, ...], now_ms: int) -> Operation[None]:
+    """Lookups of payments through the baseline, as jobs."""
+    for payment_id in payments:
+        yield from note_cross_read(rollout_id, payment_id, "asked")
+        name = {"kind": "cross_read", "subject": f"{rollout_id}|{payment_id}"}
         yield UPSERT_JOB, name | fresh_job(now_ms, now_ms)
 
 
@@ -381,16 +401,23 @@ def uncounted(rollout_id: str, lost_before_ms: int, limit: int) -> Operation[lis
     return [Place(*row) for row in rows]
 
 
-def crossings(rollout_id: str) -> Operation[Crossings]:
-    """How the rollout's cross-reads stand."""
+def crossings(
+    rollout_id: str, lost_before_ms: int, limit: int
+) -> Operation[tuple[Crossings, tuple[str, ...]]]:
+    """How the rollout's cross-reads stand, and the payments that are to be asked about now."""
     rows = yield CROSSINGS, {"rollout_id": rollout_id}
     by = {str(row[0]): int(row[1]) for row in rows}
-    return Crossings(
+    due: tuple[str, ...] = ()
+    if by.pop("due", 0):
+        values = {"rollout_id": rollout_id, "lost_before_ms": lost_before_ms, "limit": limit}
+        due = tuple(str(row[0]) for row in (yield DUE, values))
+    stand = Crossings(
         agreed=by.get("agreed", 0),
         disagreed=by.get("disagreed", 0),
         unanswered=by.get("unanswered", 0),
-        asked=sum(by.values()),
+        asked=sum(by.values()) + len(due),
     )
+    return stand, due
 
 
 def shadows(rollout_id: str) -> Operation[Shadows]:
@@ -406,17 +433,17 @@ def list_shadows(rollout_id: str, limit: int) -> Operation[list[tuple[str, str]]
     return [(str(row[0]), str(row[1])) for row in rows]
 
 
-def place(rollout_id: str, unit: str) -> Operation[tuple[str, str | None] | None]:
-    """The payment of a unit, and how its cross-read stands."""
-    rows = yield SELECT_PLACE, {"rollout_id": rollout_id, "unit": unit}
-    return (rows[0][0], rows[0][1]) if rows else None
+def cross_read_of(rollout_id: str, payment_id: str) -> Operation[str | None]:
+    """How the cross-read of a canary's payment stands: `None` where none was asked for."""
+    rows = yield SELECT_CROSS_READ, {"rollout_id": rollout_id, "payment_id": payment_id}
+    return rows[0][0] if rows else None
 
 
-def note_cross_read(rollout_id: str, unit: str, verdict: str) -> Operation[None]:
+def note_cross_read(rollout_id: str, payment_id: str, verdict: str) -> Operation[None]:
     """What the baseline sees of a canary's payment: `agreed`, `disagreed` or `unanswered`."""
     yield (
         MARK_CROSS_READ,
-        {"the_rollout": rollout_id, "the_unit": unit, "cross_read": verdict},
+        {"the_rollout": rollout_id, "the_payment": payment_id, "cross_read": verdict},
     )
 
 

@@ -1,0 +1,54 @@
+"""Every payment that a candidate took has a row of its own, beside the one that counts for its
+customer; cross-reads are of payments."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+TEXT = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "canary_payments",
+        sa.Column("rollout_id", TEXT, nullable=False),
+        sa.Column("payment_id", TEXT, nullable=False),
+        sa.Column("assigned_ms", sa.BigInteger(), nullable=False),
+        sa.Column("cross_read", TEXT, nullable=True),
+        sa.PrimaryKeyConstraint("rollout_id", "payment_id"),
+        sqlite_with_rowid=False,
+    )
+    crossed = sa.text("cross_read IS NOT NULL")
+    op.create_index(
+        "canary_payments_cross_read",
+        "canary_payments",
+        ["rollout_id", "cross_read"],
+        sqlite_where=crossed,
+        postgresql_where=crossed,
+    )
+    op.execute(
+        "INSERT INTO canary_payments (rollout_id, payment_id, assigned_ms, cross_read) "
+        "SELECT rollout_id, payment_id, assigned_ms, cross_read FROM assignments WHERE canary"
+    )
+    op.drop_index("assignments_cross_read", "assignments")
+    op.drop_column("assignments", "cross_read")
+    op.drop_column("assignments", "approved")
+
+
+def downgrade() -> None:
+    op.add_column("assignments", sa.Column("approved", sa.Boolean(), nullable=True))
+    op.add_column("assignments", sa.Column("cross_read", TEXT, nullable=True))
+    crossed = sa.text("cross_read IS NOT NULL")
+    op.create_index(
+        "assignments_cross_read",
+        "assignments",
+        ["rollout_id", "cross_read"],
+        sqlite_where=crossed,
+        postgresql_where=crossed,
+    )
+    op.drop_table("canary_payments")
