@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.rooms import books as b
 
+from tollkeeper.payments import results
 from tollkeeper.payments.ladder import (
     LOOK_BACKOFF_MS,
     MAX_REPLAYS,
@@ -193,6 +194,18 @@ def test_looks_are_dense_at_first_and_meet_the_end_of_the_window() -> None:
 
 
 @pytest.mark.parametrize("name", ["held", "paid"])
+def test_looks_out_of_turn_do_not_put_the_next_one_off() -> None:
+    """Found by the simulation: webhooks and a rollback had looked seventeen times in 40 seconds,
+    and the next look was a quarter of an hour away."""
+    books = b.doubtful()
+    (attempt,) = books.open_attempts()
+    now_ms = attempt.sent_ms + b.POLICY.window_ms + 40_000
+    often = results.with_attempt(books, replace(attempt, looks=len(LOOK_BACKOFF_MS) + 3))
+    due = look_at_ms(often, b.POLICY, now_ms)
+    assert due is not None
+    assert due <= now_ms + 2 * (now_ms - attempt.first_sent_ms)
+
+
 def test_a_webhook_is_a_reason_to_look_at_charge_and_refunds(name: str) -> None:
     books = SITUATIONS[name]()
     books = b.later(books, provider_id="pi_1")

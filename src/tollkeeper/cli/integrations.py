@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import cyclopts
+from msgspec.structs import asdict
 
 from tollkeeper import app as root
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_world
+from tollkeeper.flows.retiring import standing
 from tollkeeper.integrations.catalogue import INSTALLED, find
 from tollkeeper.integrations.freezing import broken, entered, read_registry
 from tollkeeper.integrations.scaffold import catalogue_entry, module_path, scaffold
@@ -54,6 +56,24 @@ def list_(
         )
     console.print(table)
     return 0
+
+
+@app.command
+def retire(name: str, /, *, json: AsJson = False, config: Config = None) -> int:
+    """Say whether a version may go from the catalogue; exits 1 while something needs it.
+
+    Run it before the release that leaves the version out. Payments that are decided need it no
+    more: their refunds go through a version that handles them.
+    Example: `tollkeeper integrations retire stripe@2022-08-01`
+    """
+    found = with_world(config, lambda world: standing(world, name))
+    if json:
+        print_json({**asdict(found), "may_go": found.may_go})
+    elif found.may_go:
+        console.print(f"{name}: nothing needs it. Refunds go through {found.successors[0]}")
+    else:
+        console.print(f"{name} is needed: " + "; ".join(found.reasons))
+    return 0 if found.may_go else 1
 
 
 HOME = Path(root.__file__).parent

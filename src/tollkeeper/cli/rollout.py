@@ -290,7 +290,7 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
     found = with_world(config, work)
     if json:
         print_json(found)
-        return 0 if found.same else 1
+        return 0 if found.same or not found.complete else 1
     console.print(picture(found.rollout, found.records))
     table = table_of("record", "at", "by", "status", "share", "evidence", "decision")
     for record in found.records:
@@ -310,6 +310,9 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
     console.print(table)
     for payment_id, detail in found.shadows[:20]:
         console.print(f"shadow {payment_id}: {detail}")
+    if not found.complete:
+        console.print("some counts were removed after their time: nothing is computed again")
+        return 0
     again = "the same" if found.same else "[red]not the same[/red]"
     console.print(
         f"computed again from {len(found.records)} records: evidence "

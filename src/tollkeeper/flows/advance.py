@@ -75,6 +75,13 @@ async def _leave(world: World, job: Job, rollout: Rollout | None) -> None:
         await world.store.postpone_job(job, now_ms + SWEEP_MS)
 
 
+class Looked(msgspec.Struct, frozen=True):
+    """What one look found in the store: units to count, and payments to cross-read."""
+
+    places: list[Place]
+    due: tuple[str, ...]
+
+
 async def look(world: World, job: Job) -> Rollout | None:
     """Looks once; the rollout as it now is, `None` where there is none."""
     before = await world.store.load_rollout(job.subject)
@@ -93,7 +100,7 @@ async def look(world: World, job: Job) -> Rollout | None:
     after = _watched_long_enough(after, now_ms)
     if not _is_worth_writing(before, after, decision, places, now_ms):
         return before
-    return await _write(world, job, before, after, decision, places, due)
+    return await _write(world, job, before, after, decision, Looked(places, due))
 
 
 async def _shadows(world: World, rollout: Rollout) -> Shadows:
@@ -109,11 +116,10 @@ async def _write(
     before: Rollout,
     after: Rollout,
     decision: Decision,
-    places: list[Place],
-    due: tuple[str, ...],
+    looked: Looked,
 ) -> Rollout:
     now_ms = world.store.now_ms()
-    records = bool(places) or decision.kind != "hold" or after.crossings != before.crossings
+    records = bool(looked.places) or decision.kind != "hold" or after.crossings != before.crossings
     rules_now = await _rules_now(world) if decision.kind == "promote" else None
     after = msgspec.structs.replace(
         after,
@@ -123,13 +129,13 @@ async def _write(
         valid_until_ms=now_ms + VALID_MS,
         rules_before=rules_now or after.rules_before,
     )
-    units = tuple(seen_of(place) for place in places)
+    units = tuple(seen_of(place) for place in looked.places)
     saved = await world.store.save_rollout(
         job,
         after,
         record=_record(before, after, decision, units) if records else None,
-        units=tuple(place.unit for place in places),
-        crossing=due,
+        units=tuple(place.unit for place in looked.places),
+        crossing=looked.due,
         events=_events(world, before, after, decision),
         rules=promoted_rules(rules_now, after) if rules_now else None,
     )

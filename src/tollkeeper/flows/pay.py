@@ -30,6 +30,7 @@ from tollkeeper.payments.change import Answer, Change, Claim, committed
 from tollkeeper.payments.closing import close
 from tollkeeper.payments.commit import Committed, KeyTaken, Stale
 from tollkeeper.payments.judging import classify, may_send_elsewhere
+from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
 from tollkeeper.payments.results import apply_outcome
@@ -415,7 +416,8 @@ async def _open(
     attempt_id = world.new_id("att")
     for _ in range(MAX_VERSIONS_TRIED * 4):
         now_ms = world.store.now_ms()
-        after = sent_by(start(books, attempt_id, now_ms), attempt_id, world.sender)
+        carried = _carried(world, books, now_ms)
+        after = sent_by(start(carried, attempt_id, now_ms), attempt_id, world.sender)
         attempt = after.attempt(attempt_id)
         assert attempt is not None, "a follow-up starts an attempt"
         _check_amount(world, after, attempt)
@@ -431,6 +433,15 @@ async def _open(
             return committed(after, change), attempt, prepared
         books = await load(world, books.payment.id)
     raise Unavailable(f"payment {books.payment.id} is being changed by too many at once")
+
+
+def _carried(world: World, books: Books, now_ms: int) -> Books:
+    """The books, with a version that handles the payment in place of one that was retired."""
+    name = books.payment.integration
+    if name in world.installed:
+        return books
+    able = next((v.name for v in world.siblings(name) if name in v.handles), None)
+    return books if able is None else handed_over(books, able, now_ms)
 
 
 def _check_amount(world: World, books: Books, attempt: Attempt) -> None:

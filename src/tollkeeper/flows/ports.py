@@ -4,6 +4,7 @@ Law: an implementation acknowledges a write only after it is durable, and never 
 inside one. `Wire.send` never raises but on cancellation.
 """
 
+import asyncio
 from typing import Literal, Protocol
 
 import msgspec
@@ -284,6 +285,11 @@ class Store(Protocol):
 
     async def routing_revision(self) -> int: ...
 
+    async def routing_signal(self) -> asyncio.Event | None:
+        """Set when another replica has changed the routes; `None` where the store cannot tell, as
+        a file. The same one for every call while its connection lasts."""
+        ...
+
     async def needed(self, integration: str) -> dict[tuple[str, bool], int]: ...
 
     async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]: ...
@@ -337,7 +343,8 @@ class Store(Protocol):
 
     async def forget(self, *, exchanges_before_ms: int, events_before_ms: int) -> int:
         """Removes masked exchanges of attempts made before the first moment; and from before the
-        second one events that nothing is owed of, deliveries that ended, and webhooks' rows."""
+        second one events that nothing is owed of, deliveries that ended, webhooks' rows, and what
+        rollouts that are over had counted."""
         ...
 
     async def seal_audit(self, now_ms: int, limit: int) -> tuple[str, int]:

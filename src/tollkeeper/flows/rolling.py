@@ -1,6 +1,5 @@
 """What operators do with rollouts: start, approve, abort, promote, roll back, stop, explain."""
 
-import itertools
 from collections.abc import Callable
 from typing import Final
 
@@ -14,11 +13,11 @@ from tollkeeper.kernel.errors import Conflict, Fault, GateClosed, Invalid, NotFo
 from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.evidence import GUARDRAILS, begin, whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
+from tollkeeper.rollouts.starting import closed_gate, plan_faults
 from tollkeeper.routing.routes import Condition, Facts, Rule
 
 TRIES: Final = 8
 PAGE: Final = 500
-ALL_NEEDED: Final = frozenset({"processing", "requires_action", "requires_capture"})
 
 
 async def begin_rollout(
@@ -32,7 +31,8 @@ async def begin_rollout(
 ) -> Rollout:
     """Starts a rollout, first in the shadow. Raises `Invalid`, `Conflict`, or `GateClosed` where
     no passing check of the candidate stands and no reason overrides that."""
-    _check_plan(plan)
+    if faults := plan_faults(plan):
+        raise Invalid(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
     await routing.refresh(world)
     baseline = _baseline(world, candidate, condition)
     await _gate(world, candidate, override)
@@ -67,26 +67,6 @@ async def begin_rollout(
     return rollout
 
 
-def _check_plan(plan: Plan) -> None:
-    steps = plan.steps_percent
-    faults = []
-    rising = all(a < b for a, b in itertools.pairwise(steps))
-    if not steps or not rising or not 0 < steps[0] <= 100 or steps[-1] > 100:
-        faults.append(Fault("/steps_percent", "rising numbers above 0, the last at most 100"))
-    elif steps[0] == 100:
-        faults.append(Fault("/steps_percent", "100 at once leaves no baseline to compare with"))
-    if not 0 < plan.alpha <= 0.1:
-        faults.append(Fault("/alpha", "above 0 and at most 0.1"))
-    if wrong := set(plan.pause_at) - set(steps):
-        faults.append(Fault("/pause_at", f"{min(wrong):g} is no step"))
-    if not 0 < plan.floor_percent <= 100:
-        faults.append(Fault("/floor_percent", "above 0 and at most 100"))
-    if plan.dwell_seconds < 0 or plan.limit_seconds <= 0 or plan.shadow_payments < 0:
-        faults.append(Fault("", "no time and no count may be negative"))
-    if faults:
-        raise Invalid(f"{faults[0].pointer}: {faults[0].detail}", faults=tuple(faults))
-
-
 def _baseline(world: World, candidate: str, condition: Condition) -> str:
     """The heaviest version of the provider where the condition holds; it must not be the candidate
     itself, nor may that carry traffic already."""
@@ -119,16 +99,13 @@ def _baseline(world: World, candidate: str, condition: Condition) -> str:
 async def _gate(world: World, candidate: str, override: str) -> None:
     if override:
         return
-    provider = candidate.partition("@")[0]
-    seen = await world.store.list_descriptions(provider, 1)
-    if not seen:
-        raise GateClosed(f"no description of {provider} was ever checked")
-    verdicts = msgspec.json.decode(seen[0].verdicts, type=dict[str, dict[str, object]])
-    said = verdicts.get(candidate)
-    if said is None:
-        raise GateClosed(f"{candidate} was not checked against {provider}'s newest description")
-    if not said["compatible"]:
-        raise GateClosed(f"{provider}'s newest description breaks {candidate}")
+    seen = await world.store.list_descriptions(candidate.partition("@")[0], 1)
+    verdicts = (
+        msgspec.json.decode(seen[0].verdicts, type=dict[str, dict[str, object]]) if seen else None
+    )
+    why = closed_gate(candidate, verdicts)
+    if why is not None:
+        raise GateClosed(why)
 
 
 async def load_rollout(world: World, rollout_id: str) -> Rollout:
@@ -267,12 +244,14 @@ def _record(rollout: Rollout, actor: str, detail: str) -> Record:
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """A rollout, its records, and whether the evidence computed again from them is the same."""
+    """A rollout, its records, and whether the evidence computed again from them is the same.
+    `complete`: no record was removed since, so that it could be computed."""
 
     rollout: Rollout
     records: list[Record]
     shadows: list[tuple[str, str]]
     recomputed_wealth: float
+    complete: bool
     same: bool
 
 
@@ -293,6 +272,7 @@ async def explain(world: World, rollout_id: str) -> Explained:
         records=records,
         shadows=await world.store.list_shadows(rollout_id, PAGE),
         recomputed_wealth=whole_wealth(again.evidence),
+        complete=[record.seq for record in records] == list(range(1, rollout.seq + 1)),
         same=all(worth) and again.evidence == rollout.evidence,
     )
 
@@ -302,14 +282,4 @@ async def all_records(world: World, rollout_id: str) -> list[Record]:
     found: list[Record] = []
     while page := await world.store.list_records(rollout_id, found[-1].seq if found else 0, PAGE):
         found += page
-    return found
-
-
-async def needed_by(world: World, integration: str) -> dict[str, int]:
-    """How many payments still need a version: undecided ones, and open authorizations."""
-    found: dict[str, int] = {}
-    for (status, known), count in sorted((await world.store.needed(integration)).items()):
-        if status in ALL_NEEDED or not known:
-            name = status if known else f"{status}, outcome unknown"
-            found[name] = found.get(name, 0) + count
     return found

@@ -1,5 +1,7 @@
 """What this replica acts on: read from the store when it has changed, and kept while it is away."""
 
+import asyncio
+import contextlib
 from typing import Final
 
 from tollkeeper.flows.world import World
@@ -8,7 +10,10 @@ from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Canary, Routes
 
 POLL_SECONDS: Final = 0.25
-"""A quarter of what a change may take to reach every replica."""
+"""A quarter of what a change may take to reach every replica, where nobody tells of changes."""
+
+LISTENING_SECONDS: Final = 0.5
+"""How often is looked where the store tells of changes, for what was not heard."""
 
 COUNTED_PER_OUTSTANDING: Final = 100
 
@@ -33,12 +38,25 @@ async def follow(world: World) -> None:
     """Keeps the routes at most a poll behind the store; ends with its task. While the store is
     away the last ones stand, and a canary's share runs out by itself."""
     while True:
+        changed: asyncio.Event | None = None
         try:
+            changed = await world.store.routing_signal()
+            if changed is not None:
+                changed.clear()  # whatever comes from now on is heard, so the look may follow
             if await world.store.routing_revision() != world.routes.revision:
                 await refresh(world)
         except (StoreDoubt, Unavailable):
             pass
-        await world.clock.sleep(POLL_SECONDS)
+        if changed is None:
+            await world.clock.sleep(POLL_SECONDS)
+        else:
+            await _heard(changed)
+
+
+async def _heard(changed: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LISTENING_SECONDS):
+            await changed.wait()
 
 
 def canary_of(rollout: Rollout) -> Canary:

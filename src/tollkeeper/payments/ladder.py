@@ -20,6 +20,9 @@ LOOK_BACKOFF_MS: Final = (
 )  # fmt: skip
 """Pauses between passes of the ladder: dense while a shopper may be waiting, then ever longer."""
 
+MOST_PAUSE_OF_AGE: Final = 2
+"""No pause is longer than so many times the time since the attempt was sent."""
+
 PENDING_LOOK_MS: Final = 30_000
 """How often a charge that the provider has not decided is looked at."""
 
@@ -224,6 +227,9 @@ def _attempt_due(books: Books, attempt: Attempt, policy: Policy, now_ms: int) ->
     if attempt.outcome is None:
         return max(now_ms + LOOK_BACKOFF_MS[0], attempt.sent_ms + policy.send_ms + 1)
     pause = LOOK_BACKOFF_MS[min(attempt.looks, len(LOOK_BACKOFF_MS) - 1)]
+    # webhooks and rollbacks make it look out of turn: many looks alone make no old attempt
+    age = max(now_ms - attempt.first_sent_ms, LOOK_BACKOFF_MS[0])
+    pause = min(pause, MOST_PAUSE_OF_AGE * age)
     # never sleep past the moment at which "not found" begins to count
     ripe = attempt.sent_ms + policy.window_ms + 1
     return min(now_ms + pause, ripe) if ripe > now_ms else now_ms + pause

@@ -22,7 +22,8 @@ from tollkeeper.rollouts.evidence import (
     whole_wealth,
 )
 from tollkeeper.rollouts.rollout import Crossings, Decision, Rollout, Shadows, Status, ppm
-from tollkeeper.rollouts.tally import PPM, Tally, tally
+from tollkeeper.rollouts.tally import Tally, tally
+from tollkeeper.routing.routes import PPM
 
 HARMFUL: Final = ("failure", "contract", "decline")
 HISTORY: Final = 200

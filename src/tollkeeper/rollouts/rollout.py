@@ -7,8 +7,8 @@ import msgspec
 from tollkeeper.rollouts.afterwards import Watch
 from tollkeeper.rollouts.certificate import Certificate
 from tollkeeper.rollouts.evidence import GUARDRAILS, Evidence, begin
-from tollkeeper.rollouts.tally import PPM, Tally
-from tollkeeper.routing.routes import Condition, Rule
+from tollkeeper.rollouts.tally import Tally
+from tollkeeper.routing.routes import PPM, Condition, Rule
 
 Status = Literal[
     "shadow",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-PPM = 1_000_000
+from tollkeeper.routing.routes import PPM
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):

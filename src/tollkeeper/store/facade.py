@@ -1,5 +1,6 @@
 """The store as the flows see it: every operation by name, run by whichever driver stands behind."""
 
+import asyncio
 from typing import Protocol
 
 from tollkeeper.flows.ports import (
@@ -43,6 +44,10 @@ class Driver(Protocol):
     async def read[T](self, operation: Operation[T]) -> T: ...
 
     async def read_at_one_moment[T](self, operation: Operation[T]) -> T: ...
+
+    async def signal(self, channel: str) -> asyncio.Event | None:
+        """Set at every notification on `channel`; `None` where there are none."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -192,6 +197,9 @@ class StoreFacade:
 
     async def routing_revision(self) -> int:
         return await self.driver.read(rolling.routing_revision())
+
+    async def routing_signal(self) -> asyncio.Event | None:
+        return await self.driver.signal(rolling.CHANNEL)
 
     async def needed(self, integration: str) -> dict[tuple[str, bool], int]:
         return await self.driver.read(rolling.needed(integration))

@@ -50,8 +50,10 @@ class Postgres:
 
     dialect = "postgresql"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, dsn: str) -> None:
         self._pool = pool
+        self._dsn = dsn
+        self._listening: dict[str, tuple[Any, asyncio.Event]] = {}
 
     @classmethod
     async def open(cls, dsn: str, *, size: int = 10) -> "Postgres":
@@ -67,7 +69,7 @@ class Postgres:
             )
         except (*_LOST, asyncpg.PostgresError) as error:
             raise Unavailable(f"PostgreSQL cannot be reached: {error}") from error
-        return cls(pool)
+        return cls(pool, dsn)
 
     async def write[T](self, operation: Operation[T]) -> T:
         try:
@@ -114,8 +116,26 @@ class Postgres:
             )
             return int(there - (before + local_now_ms()) // 2)
 
+    async def signal(self, channel: str) -> asyncio.Event:
+        """Set at every NOTIFY on `channel`, and when the connection that listens is lost: then the
+        next call listens anew, and something may have been missed."""
+        connection, event = self._listening.get(channel, (None, asyncio.Event()))
+        if connection is not None and not connection.is_closed():
+            return event
+        try:
+            connection = await asyncpg.connect(self._dsn, command_timeout=COMMAND_SECONDS)
+            connection.add_termination_listener(lambda *_: event.set())
+            await connection.add_listener(channel, lambda *_: event.set())
+        except (*_LOST, asyncpg.PostgresError) as error:
+            raise Unavailable(f"PostgreSQL cannot be listened to: {error!r}") from error
+        self._listening[channel] = (connection, event)
+        event.set()
+        return event
+
     async def close(self) -> None:
         """Waits for what is running, but not for ever."""
+        for connection, _ in self._listening.values():
+            connection.terminate()
         try:
             async with asyncio.timeout(ACQUIRE_SECONDS):
                 await self._pool.close()

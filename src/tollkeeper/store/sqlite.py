@@ -143,6 +143,10 @@ class InlineSQLite:
     async def read_at_one_moment[T](self, operation: Operation[T]) -> T:
         return run_at_one_moment(self._connection, operation)
 
+    async def signal(self, channel: str) -> None:
+        """A file tells nobody."""
+        del channel
+
     async def close(self) -> None:
         self._connection.close()
 
@@ -195,6 +199,10 @@ class ThreadedSQLite:
 
     async def read_at_one_moment[T](self, operation: Operation[T]) -> T:
         return run_at_one_moment(self._reader, operation)
+
+    async def signal(self, channel: str) -> None:
+        """A file tells nobody."""
+        del channel
 
     async def close(self) -> None:
         self._closed = True

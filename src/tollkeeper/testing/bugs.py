@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, literal, or_, select, update
 
 from tollkeeper.flows import (
     advance,
@@ -483,6 +483,25 @@ def misreading_not_corrected() -> list[Patch]:
         return None
 
     return [(crossread, "_correct", correct)]
+
+
+@_bug("Of a customer's payments through a candidate only the first is ever looked up.")
+def first_payment_alone() -> list[Patch]:
+    place, taken = tables.assignments.c, tables.canary_payments.c
+
+    def only_first(name: str) -> Statement:
+        limited = (
+            select(taken.payment_id)
+            .join(tables.assignments, place.payment_id == taken.payment_id)
+            .where(
+                taken.rollout_id == bindparam("rollout_id"),
+                or_(taken.cross_read.is_(None), taken.cross_read == literal("due")),
+            )
+            .limit(bindparam("limit"))
+        )
+        return Statement(name, lambda _: limited, returns=True)
+
+    return [(rolling, "UNREAD", only_first("unread")), (rolling, "DUE", only_first("due"))]
 
 
 @_bug("Only approvals that were heard at once are looked up after a rollback.")

@@ -28,6 +28,8 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"effect": "late_effect", "seconds": 8.0},
     {"effect": "late_effect", "seconds": 8.0},
     {"effect": "late_effect", "seconds": 8.0, "holds_key": True},
+    {"effect": "late_effect", "seconds": 5.0, "holds_key": True},
+    {"effect": "late_effect", "seconds": 3.0, "holds_key": True},
     {"effect": "error", "when": "after", "status": 409, "stored": False},
     {"effect": "rename_field", "path": "charges", "to": "charge_list"},
     {"effect": "rename_field", "path": "latest_charge", "to": "newest_charge"},
@@ -46,13 +48,22 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
 
 
 async def stir(simulation: Simulation, seconds: float) -> None:
-    """Kills, faults and bad weather for `seconds`; then calm."""
+    """Kills, faults and bad weather for `seconds`; then calm.
+
+    A world draws some of the faults and some of the other troubles, and stays with them: the same
+    few meet in many payments. (Groce et al., "Swarm testing", 2012.)
+    """
     chance, loop = simulation.loop.chance, simulation.loop
     level = simulation.temper.chaos
+    faults = chance.sample(FAULTS, chance.choice((1, 2, 3, 5, len(FAULTS))))
+    troubles = chance.sample((_kill, _weather, _disk, _merchant), chance.randrange(5))
     end = loop.now + seconds
     while loop.now < end and level:
         await asyncio.sleep(chance.random() * 4 / level)
-        chance.choice((_kill, _fault, _fault, _weather, _disk, _merchant))(simulation)
+        if not troubles or chance.random() < 0.4:
+            _fault(simulation, faults)
+        else:
+            chance.choice(troubles)(simulation)
     calm(simulation)
 
 
@@ -82,12 +93,12 @@ async def _restart(simulation: Simulation, replica: Any) -> None:
     replica.start()
 
 
-def _fault(simulation: Simulation) -> None:
+def _fault(simulation: Simulation, faults: list[dict[str, Any]]) -> None:
     chance = simulation.loop.chance
     if chance.random() < 0.3:
         simulation.core.faults.clear()
         return
-    chosen = dict(chance.choice(FAULTS))
+    chosen = dict(chance.choice(faults))
     operation = chance.choice((*MONEY, "payment_intents.*", "*"))
     rule = FaultRule(**chosen, operation=operation, probability=chance.choice((0.3, 0.7, 1.0)))
     simulation.core.faults.add(rule)

@@ -135,6 +135,10 @@ def _check_story(rollout: Rollout, records: list[Record]) -> Iterator[Violation]
         yield Violation("I12", rollout.id, f"its records are numbered {numbers}")
     if rollout.status in ACTIVE and rollout.crossings.disagreed:
         yield Violation("I12", rollout.id, "the baseline disagrees and the canary goes on")
+    for record in records:
+        waits = record.decision is not None and record.decision.kind == "hold"
+        if waits and record.crossings.disagreed and record.status in ACTIVE:
+            yield Violation("I12", rollout.id, "waited though the baseline disagreed")
     decided = [record.decision.kind for record in records if record.decision is not None]
     if "promote" in decided and not rollout.certificates[-1].granted:
         yield Violation("I12", rollout.id, "promoted without a certificate")

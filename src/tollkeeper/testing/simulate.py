@@ -20,6 +20,10 @@ QUIET_SECONDS: Final = 260.0
 """Long enough for the in-flight window, the authentication deadline and every backoff of the
 ladder and of webhooks after the last fault."""
 
+STILL_SECONDS: Final = 90.0
+"""After the last fault: within it comes whatever is still under way and no job of ours knows of, as
+a webhook that the provider sends again."""
+
 ENOUGH: Final = 500
 """Seeds from which on a batch must have covered everything."""
 
@@ -62,16 +66,21 @@ async def _life(simulation: Simulation) -> None:
     simulation.loop.outside(simulation.core.run())
     if simulation.temper.candidate:
         await rollouts.attach(simulation)
-    for number in range(simulation.temper.shoppers):
+    shopping = [
         simulation.loop.outside(Caller(simulation, number).shop())
+        for number in range(simulation.temper.shoppers)
+    ]
     await chaos.stir(simulation, CHAOS_SECONDS)
     if not simulation.temper.workers:
         for replica in simulation.replicas:
             replica.kill()
             replica.start()
-    end = simulation.loop.now + QUIET_SECONDS
-    while simulation.loop.now < end and simulation.violation is None:
+    began = simulation.loop.now
+    while simulation.loop.now < began + QUIET_SECONDS and simulation.violation is None:
         await asyncio.sleep(5.0)
+        still = all(task.done() for task in shopping) and not simulation.jobs_left()
+        if still and simulation.loop.now > began + STILL_SECONDS:
+            break
     if simulation.violation is None:
         simulation.check_quiet()
 

@@ -118,7 +118,8 @@ class Replica:
         world = self.world
         while not await self._started():
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
-        self.simulation.loop.start_in(self.process, routing.follow(world))
+        if self.simulation.temper.candidate:
+            self.simulation.loop.start_in(self.process, routing.follow(world))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
         worker = Worker(
@@ -369,6 +370,13 @@ class Simulation:
         for check in self.quiet_checks:
             self._first(check(payments))
 
+    def jobs_left(self) -> int:
+        """Jobs beside the daily ones: somebody still has something to do."""
+        count: int = self.connection.execute(
+            "SELECT count(*) FROM jobs WHERE kind NOT IN (?, ?)", upkeep.KINDS
+        ).fetchone()[0]
+        return count
+
     def all_books(self) -> dict[str, Books]:
         """Every payment in the store, by id."""
         rows = self.connection.execute("SELECT id FROM payments ORDER BY id").fetchall()
@@ -393,7 +401,7 @@ def _routed(settings: Settings, candidate: str) -> Settings:
 def _temper(loop: VirtualLoop) -> Temper:
     temper = _weather_of(loop)
     chance = loop.chance
-    if chance.random() < 0.4:
+    if chance.random() < 0.3:
         temper.candidate = chance.choice(sorted(SETTINGS.weights))
         temper.misreads = chance.random() < 0.4
         temper.shoppers += chance.randrange(2, 8)

@@ -1,5 +1,6 @@
 """The store's upkeep: API keys, expiry of bodies, seals over audit heads, orphans of a crash."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, exists, false, func, literal, null, select, update
@@ -105,6 +106,30 @@ FORGET_EVENTS: Final = Statement(
     ),
     returns=False,
 )
+
+
+def _of_ended_rollouts(table: Any, *conditions: Any) -> Callable[[str], ClauseElement]:
+    """Deletes rows of `table` that belong to rollouts which began before a moment and are over."""
+    active = exists().where(t.rollouts.c.id == table.c.rollout_id, t.rollouts.c.active.is_(True))
+    leaving = exists().where(
+        t.jobs.c.kind == literal("advance"), t.jobs.c.subject == table.c.rollout_id
+    )
+    return lambda _: delete(table).where(
+        table.c.rollout_id < bindparam("before"), ~active, ~leaving, *conditions
+    )
+
+
+FORGET_ROLLOUTS: Final = tuple(
+    Statement(f"forget_{table.name}", _of_ended_rollouts(table, *conditions), returns=False)
+    for table, conditions in (
+        (t.assignments, ()),
+        (t.canary_payments, ()),
+        (t.shadow_readings, ()),
+        (t.rollout_records, (t.rollout_records.c.told.is_(False), t.rollout_records.c.seq > 1)),
+    )
+)
+"""Of a rollout there stay its row and the records of decisions and of what people did."""
+
 FORGET_INBOUND: Final = Statement(
     "forget_inbound",
     lambda _: delete(t.inbound_events).where(
@@ -203,6 +228,9 @@ def forget(exchanges_before_ms: int, events_before_ms: int) -> Operation[int]:
         (FORGET_INBOUND, {"before_ms": events_before_ms}),
     ):
         ((removed,),) = yield statement, values
+        count += int(removed)
+    for statement in FORGET_ROLLOUTS:
+        ((removed,),) = yield statement, {"before": first_id("ro", events_before_ms)}
         count += int(removed)
     return count
 

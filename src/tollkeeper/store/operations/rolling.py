@@ -22,6 +22,9 @@ _rules: Final = msgspec.json.Decoder(tuple[Rule, ...]).decode
 ONE: Final = 1
 """The only row of `routing`."""
 
+CHANNEL: Final = "tollkeeper_routes"
+"""Where PostgreSQL tells every replica that the routes have changed, as soon as it is committed."""
+
 NEWEST: Final = 200
 """Rollouts that are looked back at; an older candidate's is forgotten."""
 
@@ -126,6 +129,13 @@ UPDATE_ROLLOUT: Final = Statement(
         .values(active=bindparam("active"), revision=bindparam("revision"), body=bindparam("body"))
     ),
     returns=False,
+)
+TELL: Final = Statement(
+    "tell",
+    lambda dialect: select(
+        func.pg_notify(literal(CHANNEL), literal("")) if dialect == "postgresql" else literal(0)
+    ),
+    returns=True,
 )
 INSERT_RECORD: Final = Statement("insert_record", _insert(t.rollout_records), returns=False)
 COUNT_UP: Final = Statement("count_up", _count_up, returns=False)
@@ -294,6 +304,7 @@ def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operati
         | fresh_job(rollout.created_ms, rollout.created_ms),
     )
     yield COUNT_UP, {"rules": None}
+    yield TELL, {}
     return True
 
 
@@ -337,6 +348,7 @@ def save_rollout(
         yield READ_ALL_AGAIN, {"rollout_id": rollout.id}
     encoded = None if rules is None else _encode(rules)
     yield COUNT_UP, {"rules": encoded}
+    yield TELL, {}
     return True
 
 
