@@ -28,8 +28,6 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"effect": "late_effect", "seconds": 8.0},
     {"effect": "late_effect", "seconds": 8.0},
     {"effect": "late_effect", "seconds": 8.0, "holds_key": True},
-    {"effect": "late_effect", "seconds": 5.0, "holds_key": True},
-    {"effect": "late_effect", "seconds": 3.0, "holds_key": True},
     {"effect": "error", "when": "after", "status": 409, "stored": False},
     {"effect": "rename_field", "path": "charges", "to": "charge_list"},
     {"effect": "rename_field", "path": "latest_charge", "to": "newest_charge"},
@@ -47,15 +45,26 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
+LATE: Final = tuple(fault for fault in FAULTS if fault["effect"] == "late_effect")
+REFUSALS: Final = tuple(
+    fault
+    for fault in FAULTS
+    if fault["effect"] in {"rate_limited", "sunset", "require_parameter", "conflict"}
+)
+
+
 async def stir(simulation: Simulation, seconds: float) -> None:
     """Kills, faults and bad weather for `seconds`; then calm.
 
     A world draws some of the faults and some of the other troubles, and stays with them: the same
-    few meet in many payments. (Groce et al., "Swarm testing", 2012.)
+    few meet in many payments. (Groce et al., "Swarm testing", 2012.) Some worlds draw what is
+    hardest to tell apart: an effect that comes late, and a refusal of its repetition.
     """
     chance, loop = simulation.loop.chance, simulation.loop
     level = simulation.temper.chaos
     faults = chance.sample(FAULTS, chance.choice((1, 2, 3, 5, len(FAULTS))))
+    if chance.random() < 0.2:
+        faults = [chance.choice(LATE), chance.choice(REFUSALS)]
     troubles = chance.sample((_kill, _weather, _disk, _merchant), chance.randrange(5))
     end = loop.now + seconds
     while loop.now < end and level:
