@@ -57,15 +57,12 @@ async def stir(simulation: Simulation, seconds: float) -> None:
     """Kills, faults and bad weather for `seconds`; then calm.
 
     A world draws some of the faults and some of the other troubles, and stays with them: the same
-    few meet in many payments. (Groce et al., "Swarm testing", 2012.) Some worlds draw what is
-    hardest to tell apart: an effect that comes late, and a refusal of its repetition.
+    few meet in many payments. (Groce et al., "Swarm testing", 2012.)
     """
     chance, loop = simulation.loop.chance, simulation.loop
     level = simulation.temper.chaos
     faults = chance.sample(FAULTS, chance.choice((1, 2, 3, 5, len(FAULTS))))
-    if chance.random() < 0.2:
-        faults = [chance.choice(LATE), chance.choice(REFUSALS)]
-    troubles = chance.sample((_kill, _weather, _disk, _merchant), chance.randrange(5))
+    troubles = chance.sample((_kill, _weather, _disk, _merchant, _ambush), chance.randrange(6))
     end = loop.now + seconds
     while loop.now < end and level:
         await asyncio.sleep(chance.random() * 4 / level)
@@ -111,6 +108,24 @@ def _fault(simulation: Simulation, faults: list[dict[str, Any]]) -> None:
     operation = chance.choice((*MONEY, "payment_intents.*", "*"))
     rule = FaultRule(**chosen, operation=operation, probability=chance.choice((0.3, 0.7, 1.0)))
     simulation.core.faults.add(rule)
+
+
+def _ambush(simulation: Simulation) -> None:
+    simulation.loop.outside(_late_then_refused(simulation))
+
+
+async def _late_then_refused(simulation: Simulation) -> None:
+    """What is hardest to tell apart: an effect that comes late, while its repetition is refused."""
+    chance, faults = simulation.loop.chance, simulation.core.faults
+    operation = chance.choice((MONEY[0], *MONEY))
+    late = FaultRule(**chance.choice(LATE), operation=operation, count=2)
+    refusal = FaultRule(**chance.choice(REFUSALS), operation=operation)
+    faults.add(late)
+    await asyncio.sleep(4.0 + chance.random() * 2)
+    if not simulation.calm:
+        faults.add(refusal)
+        await asyncio.sleep(chance.random() * 12)
+        faults.clear()
 
 
 def _weather(simulation: Simulation) -> None:
