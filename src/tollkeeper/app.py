@@ -264,6 +264,7 @@ class Service:
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
         await routing.refresh(self.world)
+        routing.check(self.world)
         if self._work:
             follower = asyncio.create_task(routing.follow(self.world))
             self._stack.push_async_callback(_cancelled, follower)

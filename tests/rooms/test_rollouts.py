@@ -297,7 +297,7 @@ def test_the_projection_is_where_the_divergence_is_least() -> None:
 
 
 def test_a_watch_alarms_after_a_handful_of_failures_and_not_at_the_old_rate() -> None:
-    watch = begin_watch(5, 1000)
+    watch = begin_watch(5, 1000, prior=0.005, strength=200)
     chance = random.Random(4)  # noqa: S311 - a seeded stream
     for _ in range(20_000):
         bad = chance.random() < 0.005

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tollkeeper.api.answers import Answer, json_answer
-from tollkeeper.api.calls import Call
+from tollkeeper.api.calls import Call, bad_parameter
 from tollkeeper.api.requests import Reasoned, StartRollout
 from tollkeeper.api.views import RecordList, RolloutList, record_view, rollout_view
 from tollkeeper.flows import rolling
@@ -11,6 +11,7 @@ from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.routing.routes import Condition
 
 SHOWN = 100
+LONGEST = 15
 
 
 async def begin(call: Call) -> Answer:
@@ -49,15 +50,18 @@ async def read(call: Call) -> Answer:
 
 async def records(call: Call) -> Answer:
     rollout = await rolling.load_rollout(call.world, _id(call))
-    found = await rolling.all_records(call.world, rollout.id)
-    return json_answer(RecordList(data=[record_view(item) for item in found]))
+    call.only(("cursor", "limit"))
+    limit = call.limit()
+    given = call.query.get("cursor", "0")
+    if not given.isascii() or not given.isdigit() or len(given) > LONGEST:
+        raise bad_parameter("cursor", "the `seq` of the last record seen")
+    found = await call.world.store.list_records(rollout.id, int(given), limit + 1)
+    page = [record_view(item) for item in found[:limit]]
+    return json_answer(RecordList(data=page, has_more=len(found) > limit))
 
 
 async def approve(call: Call) -> Answer:
-    call.asked(Reasoned, optional=True)
-    return json_answer(
-        rollout_view(await rolling.approve(call.world, _id(call), actor=_actor(call)))
-    )
+    return await _with_reason(call, rolling.approve)
 
 
 async def abort(call: Call) -> Answer:

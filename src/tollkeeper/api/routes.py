@@ -247,6 +247,7 @@ ROUTES: Final = (
         handler=rollouts.records,
         summary="List the records of a rollout",
         role="operator",
+        query=("limit", "cursor"),
         gives=views.RecordList,
     ),
     Route(

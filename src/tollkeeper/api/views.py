@@ -249,9 +249,11 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordList(msgspec.Struct, frozen=True, kw_only=True):
-    """All records of a rollout, oldest first."""
+    """Records of a rollout, oldest first; `has_more`: ask again with the last one's `seq`
+    as `cursor`."""
 
     data: list[RecordView]
+    has_more: bool
 
 
 def rollout_view(rollout: Rollout) -> RolloutView:

@@ -26,6 +26,7 @@ for _name, _place in {
     "integrations": "integrations:app",
     "contracts": "contracts:app",
     "rollout": "rollout:app",
+    "routes": "routes:app",
     "keys": "keys:app",
     "doctor": "doctor:doctor",
     "reconcile": "reconcile:reconcile",

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import math
+import os
 from typing import Annotated, Final
 
 import cyclopts
@@ -35,6 +36,8 @@ app: Final = cyclopts.App(name="rollout", help="Canary rollouts of integration v
 REFRESH_SECONDS: Final = 0.5
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 PLOT_WIDTH: Final = 40
+TABLE_WIDTH: Final = 68
+"""What the rest of the table of evidence takes, in columns."""
 LOWEST: Final = -3.0
 """Decadic logarithm at the bottom of a plot: evidence of a thousandth."""
 
@@ -105,8 +108,8 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
 def _actor() -> str:
     try:
         return f"cli:{getpass.getuser()}"
-    except OSError:
-        return "cli"
+    except (OSError, KeyError, ImportError):  # a container's user often has no name
+        return f"cli:uid {os.getuid()}"
 
 
 @app.command(name="list")
@@ -233,7 +236,8 @@ def picture(rollout: Rollout, records: list[Record]) -> Group:
             Text(f"since promotion: {watch_.bad} of {watch_.seen} failed; 1e7 alarms, "
                  f"now {watch_.statistic:.3g}")
         )  # fmt: skip
-    lines.append(Text(f"next: {rollout.reason or rollout.waiting}"))
+    ended = rollout.reason and not rollout.waiting
+    lines.append(Text(f"ended: {rollout.reason}" if ended else f"next: {rollout.waiting}"))
     return Group(*lines)
 
 
@@ -243,7 +247,7 @@ _STYLES: Final = {"promoted": "green", "rolled_back": "red", "stopped": "red", "
 def _evidence(rollout: Rollout, records: list[Record]) -> Table:
     table = table_of("guardrail", "canary bad", "baseline bad", "evidence", "boundary")
     boundary = 1 / rollout.plan.alpha
-    table.add_column(f"from {10**LOWEST:g} to the boundary, newest right")
+    table.add_column("over time", no_wrap=True)
     history = [record.parts for record in records if record.parts]
     for number, (rail, seen) in enumerate(zip(GUARDRAILS, rollout.evidence, strict=True)):
         table.add_row(
@@ -262,11 +266,12 @@ def _evidence(rollout: Rollout, records: list[Record]) -> Table:
     return table
 
 
-def plot(values: list[float], boundary: float) -> str:
+def plot(values: list[float], boundary: float, width: int | None = None) -> str:
     """Evidence over time as one line of blocks, on a logarithmic scale up to the boundary."""
     if not values:
         return ""
-    stride = max(1, math.ceil(len(values) / PLOT_WIDTH))
+    room = width or min(PLOT_WIDTH, max(8, console.width - TABLE_WIDTH))
+    stride = max(1, math.ceil(len(values) / room))
     tops = [max(values[n : n + stride]) for n in range(0, len(values), stride)]
     high = math.log10(boundary)
     line = ""
@@ -322,15 +327,22 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
 
 
 @app.command
-def approve(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Config = None) -> int:
+def approve(
+    rollout_id: RolloutId = None,
+    /,
+    *,
+    reason: Reason = "",
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
     """Open the gate at which a rollout waits; the evidence still decides.
 
-    Example: `tollkeeper rollout approve`
+    Example: `tollkeeper rollout approve --reason "checked with finance"`
     """
 
     async def work(world: World) -> Rollout:
         rollout = await _one(world.store, rollout_id)
-        return await rolling.approve(world, rollout.id, actor=_actor())
+        return await rolling.approve(world, rollout.id, reason=reason, actor=_actor())
 
     return _told(with_world(config, work), as_json=json)
 

@@ -16,7 +16,9 @@ from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.deciding import Counted, Seen
 from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
+from tollkeeper.rollouts.rerouting import promoted_rules
 from tollkeeper.rollouts.rollout import Decision, Record, Rollout, Shadows
+from tollkeeper.rollouts.starting import closed_gate
 from tollkeeper.routing.routes import PPM, Rule
 
 LOOK_SECONDS: Final = 5.0
@@ -29,9 +31,21 @@ IDLE_PAUSES: Final = 5
 VALID_MS: Final = 10_000
 """How long replicas may act on a share that no controller has renewed."""
 
+MERGED_MS: Final = {False: 1_000, True: 5_000}
+"""How long results that could not move a decision wait to be counted in one record, before and
+after promotion."""
+
 SWEEP_MS: Final = 2_000
+SWEEP: Final = 100
+"""Payments of a candidate that was taken out which are looked up in one go of `SWEEP_MS`: half of
+the requests a second that a provider usually allows."""
 SWEEP_MARGIN_MS: Final = 5_000
 BATCH: Final = 2_000
+TOLD: Final = (
+    "gate", "status", "step", "share_ppm", "cautious", "crossings", "shadows", "watch", "alarmed",
+)  # fmt: skip
+"""What is written as soon as it changes."""
+
 CONTROLLER: Final = "controller"
 
 EVENTS: Final = {
@@ -67,7 +81,7 @@ async def _leave(world: World, job: Job, rollout: Rollout | None) -> None:
     if rollout is None or rollout.status == "promoted":
         await world.store.finish_job(job)
         return
-    found = await world.store.sweep(rollout.id, now_ms, BATCH)
+    found = await world.store.sweep(rollout.id, now_ms, SWEEP)
     late_ms = world.policy(rollout.candidate).send_ms + SWEEP_MARGIN_MS
     if not found and now_ms > rollout.updated_ms + late_ms:
         await world.store.finish_job(job)
@@ -96,11 +110,36 @@ async def look(world: World, job: Job) -> Rollout | None:
         crossings=crossings,
         shadows=await _shadows(world, before),
     )
-    after, decision = deciding.advance(before, counted, now_ms)
+    gated = msgspec.structs.replace(before, gate=await _gate_now(world, before))
+    after, decision = deciding.advance(gated, counted, now_ms)
     after = _watched_long_enough(after, now_ms)
     if not _is_worth_writing(before, after, decision, places, now_ms):
         return before
     return await _write(world, job, before, after, decision, Looked(places, due))
+
+
+async def _gate_now(world: World, rollout: Rollout) -> str:
+    """Why the gate is closed by now: asked where a step could be taken, as a description may have
+    come since. Nothing where an operator had opened it."""
+    if rollout.override or rollout.status == "promoted":
+        return ""
+    certified = rollout.status == "running" and all(
+        kind[rollout.step].granted
+        for kind in (rollout.certificates, rollout.declines)
+        if rollout.step < len(kind)
+    )
+    if rollout.status == "running" and not certified:
+        return rollout.gate
+    return await gate_of(world, rollout.candidate) or ""
+
+
+async def gate_of(world: World, candidate: str) -> str | None:
+    """Why the gate is closed for a candidate, or `None`."""
+    seen = await world.store.list_descriptions(candidate.partition("@")[0], 1)
+    verdicts = (
+        msgspec.json.decode(seen[0].verdicts, type=dict[str, dict[str, object]]) if seen else None
+    )
+    return closed_gate(candidate, verdicts)
 
 
 async def _shadows(world: World, rollout: Rollout) -> Shadows:
@@ -127,6 +166,7 @@ async def _write(
         seq=before.seq + records,
         updated_ms=now_ms,
         valid_until_ms=now_ms + VALID_MS,
+        considered_ms=now_ms,
         rules_before=rules_now or after.rules_before,
     )
     units = tuple(seen_of(place) for place in looked.places)
@@ -161,17 +201,26 @@ def seen_of(place: Place) -> Seen:
 def _watched_long_enough(rollout: Rollout, now_ms: int) -> Rollout:
     if rollout.status != "promoted":
         return rollout
-    over = now_ms - rollout.step_began_ms >= rollout.plan.watch_seconds * 1000
-    return msgspec.structs.replace(rollout, watch=None) if over else rollout
+    if now_ms - rollout.step_began_ms < rollout.plan.watch_seconds * 1000:
+        return rollout
+    return msgspec.structs.replace(rollout, watch=None, decline_watch=None)
 
 
 def _is_worth_writing(
     before: Rollout, after: Rollout, decision: Decision, places: list[Place], now_ms: int
 ) -> bool:
-    if places or decision.kind != "hold" or before.valid_until_ms - now_ms < VALID_MS / 2:
+    if decision.kind != "hold" or before.valid_until_ms - now_ms < VALID_MS / 2:
         return True
-    names = ("status", "step", "share_ppm", "cautious", "crossings", "shadows", "watch", "alarmed")
-    return any(getattr(before, name) != getattr(after, name) for name in names)
+    pause_ms = MERGED_MS[before.status == "promoted"]
+    if places and (_is_news(places) or now_ms - before.updated_ms >= pause_ms):
+        return True
+    return any(getattr(before, name) != getattr(after, name) for name in TOLD)
+
+
+def _is_news(places: list[Place]) -> bool:
+    """Whether these must be counted now: what could move the share. The rest may wait for one
+    record a second."""
+    return any(place.canary and seen_of(place).is_bad for place in places)
 
 
 def _record(before: Rollout, after: Rollout, decision: Decision, units: tuple[Seen, ...]) -> Record:
@@ -228,20 +277,3 @@ def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent
 async def _rules_now(world: World) -> tuple[Rule, ...]:
     row = await world.store.routing()
     return row.rules or world.settled_rules()
-
-
-def promoted_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...]:
-    """`rules` with all weight of the candidate's provider on the candidate, where the rollout's
-    condition holds; a rollout of everything replaces, one of a slice stands before the rest."""
-    *others, last = rules
-    if rollout.condition == last.condition:
-        return (*others, Rule(condition=last.condition, weights=_moved(last.weights, rollout)))
-    kept = [rule for rule in rules if rule.condition != rollout.condition]
-    return (Rule(condition=rollout.condition, weights=_moved(last.weights, rollout)), *kept)
-
-
-def _moved(weights: dict[str, float], rollout: Rollout) -> dict[str, float]:
-    mine = {n: w for n, w in weights.items() if n.partition("@")[0] == rollout.provider}
-    rest = {n: w for n, w in weights.items() if n not in mine}
-    idle = {name: 0.0 for name in mine if name != rollout.candidate}
-    return rest | {rollout.candidate: sum(mine.values())} | idle

@@ -3,7 +3,7 @@ a candidate in the shadow would have made of it."""
 
 import msgspec
 
-from tollkeeper.flows.sending import Heard, Prepared, prepare
+from tollkeeper.flows.sending import Heard, Prepared, prepare, read_by
 from tollkeeper.flows.world import World
 from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
 from tollkeeper.payments.judging import classify, judge
@@ -24,6 +24,8 @@ def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | No
         arm="canary" if taken.is_canary else "baseline",
         share_ppm=taken.share_ppm,
         assigned_ms=now_ms,
+        again_unit=taken.again_unit,
+        again_ppm=taken.again_ppm,
         drawn=taken.is_canary and is_drawn(canary, payment_id),
     )
 
@@ -43,6 +45,7 @@ def observed_of(
     return Observed(
         rollout_id=canary.rollout_id,
         unit=taken.unit,
+        again_unit=taken.again_unit,
         payment_id=attempt.payment_id,
         failed=is_failure(heard),
         unreadable=heard.unreadable,
@@ -65,7 +68,7 @@ def shadowed_of(
         return None
     other = msgspec.structs.replace(attempt, integration=candidate.name)
     built = prepare(world, books, other)
-    read = judge(books.payment, attempt, candidate.outcome("authorize", heard.reply))
+    read = judge(books.payment, attempt, read_by(candidate, "authorize", heard.reply))
     found = []
     if built.request is None:
         found.append(f"request: {built.error}")

@@ -43,21 +43,22 @@ async def cross_read(world: World, job: Job) -> None:
 
 
 async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | None:
-    """`agreed`, `disagreed`, `unanswered`, or `None` where it must be asked again."""
+    """`agreed`, `disagreed`, `nothing` where there is nothing to compare with, or `None` where it
+    must be asked again."""
     try:
         books = await load(world, payment_id)
     except NotFound:
         return "unanswered"
     payment = books.payment
     if rollout.candidate not in {payment.integration, payment.moved_from}:
-        return "unanswered"  # taken elsewhere: the canary says nothing about it any more
+        return "nothing"  # taken elsewhere: the canary says nothing about it any more
     undecided = payment.status in {"processing", "requires_action"}
     if undecided or not payment.outcome_known or books.open_attempts():
         if _is_over(rollout):
             await _hand_over(world, rollout, books)  # the baseline settles it
         return None
     if payment.provider_id is None:
-        return "unanswered"  # known, and nothing at the provider to compare with
+        return "nothing"  # known, and nothing at the provider to compare with
     verdict = await _look(world, rollout, books)
     if verdict == "agreed" and _is_over(rollout):
         await _hand_over(world, rollout, books)
@@ -99,9 +100,20 @@ async def _hand_over(world: World, rollout: Rollout, books: Books) -> None:
         sending = any(attempt.outcome is None for attempt in current.attempts)
         if current.payment.integration != rollout.candidate or sending:
             return current
-        return handed_over(current, rollout.baseline, world.store.now_ms())
+        return handed_over(current, _successor(world, rollout), world.store.now_ms())
 
     await record(world, books, decide, cause="payment.handed_over", actor=ACTOR)
+
+
+def _successor(world: World, rollout: Rollout) -> str:
+    """The baseline, unless that was taken out itself meanwhile: then whatever carries most and can
+    handle the candidate's payments."""
+    baseline = rollout.baseline
+    if baseline in world.installed and baseline not in world.routes.unproved:
+        return baseline
+    able = [v.name for v in world.siblings(rollout.candidate) if rollout.candidate in v.handles]
+    weights = world.routes.rules[-1].weights
+    return max(able, key=lambda name: weights.get(name, 0.0), default=baseline)
 
 
 async def _correct(

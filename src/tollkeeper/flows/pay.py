@@ -82,7 +82,7 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     fault = world.unacceptable(facts, asked.amount_minor)
     if fault is not None:
         return await _refused(world, key, fault)
-    taken = world.take(facts, before_ms)
+    taken = world.take(facts, before_ms, asked.amount_minor)
     payment = _payment(world, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(world, payment, before_ms)
     books = Books(payment=payment, attempts=(attempt,))

@@ -1,5 +1,6 @@
 """What operators do with rollouts: start, approve, abort, promote, roll back, stop, explain."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -7,13 +8,22 @@ import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.flows import routing
-from tollkeeper.flows.advance import VALID_MS, event_of, promoted_rules
+from tollkeeper.flows.advance import VALID_MS, event_of, gate_of
 from tollkeeper.flows.world import World
-from tollkeeper.kernel.errors import Conflict, Fault, GateClosed, Invalid, NotFound, Unavailable
+from tollkeeper.kernel.errors import (
+    Conflict,
+    Fault,
+    GateClosed,
+    Invalid,
+    NotFound,
+    StoreDoubt,
+    Unavailable,
+)
 from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.evidence import GUARDRAILS, begin, whole_wealth
+from tollkeeper.rollouts.rerouting import promoted_rules, restored_rules
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
-from tollkeeper.rollouts.starting import closed_gate, plan_faults
+from tollkeeper.rollouts.starting import condition_faults, plan_faults
 from tollkeeper.routing.routes import Condition, Facts, Rule
 
 TRIES: Final = 8
@@ -31,7 +41,8 @@ async def begin_rollout(
 ) -> Rollout:
     """Starts a rollout, first in the shadow. Raises `Invalid`, `Conflict`, or `GateClosed` where
     no passing check of the candidate stands and no reason overrides that."""
-    if faults := plan_faults(plan):
+    override = override.strip()
+    if faults := (*plan_faults(plan), *condition_faults(condition)):
         raise Invalid(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
     await routing.refresh(world)
     baseline = _baseline(world, candidate, condition)
@@ -97,13 +108,7 @@ def _baseline(world: World, candidate: str, condition: Condition) -> str:
 
 
 async def _gate(world: World, candidate: str, override: str) -> None:
-    if override:
-        return
-    seen = await world.store.list_descriptions(candidate.partition("@")[0], 1)
-    verdicts = (
-        msgspec.json.decode(seen[0].verdicts, type=dict[str, dict[str, object]]) if seen else None
-    )
-    why = closed_gate(candidate, verdicts)
+    why = None if override else await gate_of(world, candidate)
     if why is not None:
         raise GateClosed(why)
 
@@ -116,15 +121,20 @@ async def load_rollout(world: World, rollout_id: str) -> Rollout:
     return found
 
 
-async def approve(world: World, rollout_id: str, *, actor: str) -> Rollout:
-    """Opens the gate at the present step; the evidence still decides."""
+async def approve(world: World, rollout_id: str, *, reason: str = "", actor: str) -> Rollout:
+    """Opens the gate at the present step; the evidence still decides. Raises `Conflict` where the
+    step has none."""
 
     def change(rollout: Rollout) -> Rollout:
         _must_be_active(rollout)
+        if rollout.status == "shadow" or rollout.step_percent not in rollout.plan.pause_at:
+            gates = ", ".join(f"{step:g} %" for step in rollout.plan.pause_at) or "no step"
+            raise Conflict(f"there is nothing to approve yet: it pauses at {gates}")
         steps = (*rollout.approved_steps, rollout.step)
         return replace(rollout, approved_steps=tuple(sorted(set(steps))))
 
-    return await _command(world, rollout_id, change, actor, "approved")
+    detail = f"approved: {reason}" if reason else "approved"
+    return await _command(world, rollout_id, change, actor, detail)
 
 
 async def abort(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
@@ -138,7 +148,10 @@ async def abort(world: World, rollout_id: str, *, reason: str, actor: str) -> Ro
 
 
 async def promote(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
-    """Promotes without waiting for the evidence, on an operator's word."""
+    """Promotes without waiting for the evidence, on an operator's word, who must say why."""
+    if not reason.strip():
+        fault = Fault("/reason", "say why: promoting past the evidence is kept with its reason")
+        raise Invalid("promoting past the evidence needs a reason", faults=(fault,))
     rows = await world.store.routing()
     rules = rows.rules or world.settled_rules()
 
@@ -155,45 +168,89 @@ async def promote(world: World, rollout_id: str, *, reason: str, actor: str) -> 
 
 
 async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
-    """Takes the candidate out, also after it was promoted: the routes from before stand again."""
+    """Takes the candidate out, also after it was promoted: the routes from before stand again, and
+    a rollout that compares with it ends as well."""
     rollout = await load_rollout(world, rollout_id)
-    rules = rollout.rules_before if rollout.status == "promoted" else None
-    if rollout.status == "promoted":
-        later = [r for r in await world.store.list_rollouts(PAGE) if r.provider == rollout.provider]
-        newest = next((r for r in later if r.status == "promoted"), None)
-        if newest is not None and newest.id != rollout.id:
-            raise Conflict(f"{newest.id} was promoted after it; roll that back first")
+    was_promoted = rollout.status == "promoted"
+    rules = await _rules_from_before(world, rollout) if was_promoted else None
+    if was_promoted:
+        await _end_those_upon(world, rollout, actor)
 
-    def change(rollout: Rollout) -> Rollout:
-        if rollout.status not in ACTIVE | {"promoted"}:
-            raise Conflict(f"the rollout is {rollout.status}")
-        after = deciding.ended(rollout, "rolled_back", reason or "rolled back by an operator")
-        return replace(after, watch=None)
+    def change(current: Rollout) -> Rollout:
+        if (current.status == "promoted") != was_promoted:
+            raise Conflict(f"the rollout is {current.status}")
+        if current.status not in ACTIVE | {"promoted"}:
+            raise Conflict(f"the rollout is {current.status}")
+        after = deciding.ended(current, "rolled_back", reason or "rolled back by an operator")
+        return replace(after, watch=None, decline_watch=None)
 
     after = await _command(
         world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back", rules=rules
     )
+    if was_promoted:
+        await world.store.adopt(rollout_id, rollout.candidate, rollout.step_began_ms)
     # whoever was watched long enough has no controller any more, and its payments are looked up
     await world.store.enqueue_job("advance", rollout_id, world.store.now_ms())
     return after
 
 
+async def _rules_from_before(world: World, rollout: Rollout) -> tuple[Rule, ...]:
+    """The routes without the promotion. Raises `Conflict` where they cannot be gone back to."""
+    for later in await world.store.list_rollouts(PAGE):
+        mine = later.provider == rollout.provider and later.condition == rollout.condition
+        if later.id == rollout.id or not mine:
+            continue
+        if later.status == "promoted" and later.step_began_ms > rollout.step_began_ms:
+            raise Conflict(f"{later.id} was promoted after it; roll that back first")
+    row = await world.store.routing()
+    rules = restored_rules(row.rules or world.settled_rules(), rollout)
+    carrying = {name for rule in rules for name, weight in rule.weights.items() if weight > 0}
+    if absent := sorted(carrying - set(world.installed)):
+        raise Conflict(f"the routes from before need {', '.join(absent)}, not installed any more")
+    return rules
+
+
+async def _end_those_upon(world: World, rollout: Rollout, actor: str) -> None:
+    """Ends the rollouts whose baseline is being taken out."""
+    why = f"its baseline {rollout.candidate} was rolled back"
+    for other in await world.store.list_rollouts(PAGE):
+        if other.status in ACTIVE and other.baseline == rollout.candidate:
+            with contextlib.suppress(Conflict):
+                await abort(world, other.id, reason=why, actor=actor)
+
+
 async def stop_all(world: World, *, reason: str, actor: str) -> list[Rollout]:
-    """The kill switch: every candidate that is on its way takes nobody any more."""
-    stopped = []
+    """The kill switch: every candidate that is on its way takes nobody any more. One that is
+    promoted in the same moment is rolled back. What cannot be stopped keeps no other from it."""
+    stopped, failed = [], []
     for rollout in await world.store.list_rollouts(PAGE):
         if rollout.status not in ACTIVE:
             continue
-
-        def change(current: Rollout) -> Rollout:
-            if current.status not in ACTIVE:
-                return current
-            return deciding.ended(current, "stopped", reason or "the kill switch")
-
-        stopped.append(
-            await _command(world, rollout.id, change, actor, "stopped", event="rollout.ended")
-        )
+        try:
+            found = await _stop(world, rollout.id, reason or "the kill switch", actor)
+        except (StoreDoubt, Unavailable) as error:
+            failed.append(f"{rollout.id}: {error.detail}")
+            continue
+        if found is not None:
+            stopped.append(found)
+    if failed:
+        raise Unavailable(f"not everything was stopped, pull again: {'; '.join(failed)}")
     return stopped
+
+
+async def _stop(world: World, rollout_id: str, reason: str, actor: str) -> Rollout | None:
+    """The rollout as it was stopped; `None` where it had ended by itself."""
+
+    def change(current: Rollout) -> Rollout:
+        _must_be_active(current)
+        return deciding.ended(current, "stopped", reason)
+
+    try:
+        return await _command(world, rollout_id, change, actor, "stopped", event="rollout.ended")
+    except Conflict:
+        if (await load_rollout(world, rollout_id)).status != "promoted":
+            return None
+        return await roll_back(world, rollout_id, reason=reason, actor=actor)
 
 
 def _must_be_active(rollout: Rollout) -> None:
@@ -258,7 +315,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 async def explain(world: World, rollout_id: str) -> Explained:
     """Why a rollout is where it is; the evidence is computed again from the stored counts."""
     rollout = await load_rollout(world, rollout_id)
-    records = await all_records(world, rollout_id)
+    records = [r for r in await all_records(world, rollout_id) if r.seq <= rollout.seq]
     again = replace(start(rollout), status="running", evidence=tuple(begin(r) for r in GUARDRAILS))
     worth: list[bool] = []
     for record in records:

@@ -5,7 +5,7 @@ import contextlib
 from typing import Final
 
 from tollkeeper.flows.world import World
-from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.kernel.errors import Misconfigured, StoreDoubt, Unavailable
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Canary, Routes
 
@@ -22,7 +22,9 @@ async def refresh(world: World) -> None:
     """Reads the routes anew."""
     row = await world.store.routing()
     rules = row.rules or world.settled_rules()
-    canaries = tuple(canary_of(rollout) for rollout in row.rollouts)
+    # what is on its way goes before what was promoted and is watched
+    on_its_way = sorted(row.rollouts, key=lambda rollout: rollout.status == "promoted")
+    canaries = tuple(canary_of(rollout) for rollout in on_its_way)
     named = {name for rule in rules for name, weight in rule.weights.items() if weight > 0}
     world.act_on(
         Routes(
@@ -32,6 +34,17 @@ async def refresh(world: World) -> None:
             revision=row.revision,
         )
     )
+
+
+def check(world: World) -> None:
+    """Raises `Misconfigured` where the routes give weight to a version that is not installed."""
+    for rule in world.routes.rules:
+        carrying = {name for name, weight in rule.weights.items() if weight > 0}
+        if absent := sorted(carrying - set(world.installed)):
+            raise Misconfigured(
+                f"the routes that a promotion left give {', '.join(absent)} its payments, which is "
+                "not installed: install it, or `tollkeeper routes reset`"
+            )
 
 
 async def follow(world: World) -> None:
@@ -72,6 +85,6 @@ def canary_of(rollout: Rollout) -> Canary:
         valid_until_ms=rollout.valid_until_ms,
         keep=rollout.plan.orphaned == "keep",
         most_outstanding=rollout.plan.most_outstanding + more,
-        considered_ms=rollout.updated_ms,
+        considered_ms=rollout.considered_ms,
         cross_ppm=rollout.cross_ppm,
     )

@@ -12,7 +12,7 @@ from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.judging import judge, not_sent, silence
-from tollkeeper.payments.outcome import Operation, Outcome
+from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.rereading import first_agreeing
 
@@ -100,7 +100,7 @@ def hear(
         if failure.acquired:
             return Heard(silence(failure.stage, failure.error), None)
         return Heard(not_sent(failure.error, f"{failure.stage} {failure.detail}"), None)
-    said = judge(books.payment, attempt, integration.outcome(attempt.operation, reply))
+    said = judge(books.payment, attempt, read_by(integration, attempt.operation, reply))
     if said.kind != "unknown":
         return Heard(said, reply)
     drift = drift_of(said)
@@ -113,9 +113,18 @@ def hear(
     return Heard(other, reply, "reread", unreadable=unreadable)
 
 
+def read_by(integration: Integration, operation: Operation, reply: WireReply) -> Outcome:
+    """What a version reads. One that raises has not understood: its bug is nobody else's 500."""
+    try:
+        return integration.outcome(operation, reply)
+    except Exception as error:  # noqa: BLE001 - any bug of a version's must end as a doubt
+        detail = f"{integration.name} raised {type(error).__name__}: {error}"[:300]
+        return Outcome(kind="unknown", doubt=Doubt("decode", detail=detail))
+
+
 def reread(world: World, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:
     """What another installed version proves from the same bytes, or `None`."""
-    readings = (v.outcome(attempt.operation, reply) for v in world.siblings(attempt.integration))
+    readings = (read_by(v, attempt.operation, reply) for v in world.siblings(attempt.integration))
     return first_agreeing(books.payment, attempt, readings)
 
 
@@ -205,4 +214,4 @@ async def _asked(
         failure = result.failure
         assert failure is not None, "a result is a reply or a failure"
         return silence(failure.stage, failure.error)
-    return integration.outcome(operation, result.reply)
+    return read_by(integration, operation, result.reply)

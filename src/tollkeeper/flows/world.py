@@ -75,8 +75,9 @@ class World:
         for gone in self._tripwires.keys() - present:
             del self._tripwires[gone]
 
-    def take(self, facts: Facts, now_ms: int) -> Taken:
-        """The version for a new payment, and where it counts."""
+    def take(self, facts: Facts, now_ms: int, amount_minor: int) -> Taken:
+        """The version for a new payment, and where it counts. What a candidate is known to refuse
+        is none of its rollout's business."""
         if not self.routes.canaries:
             return take(self.routes, self.settings.routing_salt, facts, now_ms)
         withheld = [
@@ -85,14 +86,26 @@ class World:
             if self._outstanding.get(canary.rollout_id, 0) >= canary.most_outstanding
             or self.is_tripped(canary.rollout_id)
         ]
-        return take(self.routes, self.settings.routing_salt, facts, now_ms, withheld)
+        barred = [
+            canary.rollout_id
+            for canary in self.routes.canaries
+            if canary.status != "promoted"
+            and self._refusal_of(canary.candidate, facts, amount_minor) is not None
+        ]
+        return take(self.routes, self.settings.routing_salt, facts, now_ms, withheld, barred)
+
+    def _refusal_of(self, name: str, facts: Facts, amount_minor: int) -> Fault | None:
+        """What a candidate is known to refuse; one that is absent or raises refuses everything."""
+        try:
+            return self.integration(name).unacceptable(amount_minor, facts.currency)
+        except Exception as error:  # noqa: BLE001 - a candidate's bug is nobody else's
+            return Fault("", f"{name}: {error}")
 
     def unacceptable(self, facts: Facts, amount_minor: int) -> Fault | None:
         """What one of the versions that could be given such a payment is known to refuse about its
         amount: whichever is chosen, and whichever comes after it, the answer is the same."""
         weights = self.routes.weights_for(facts)
         names = [name for name, weight_percent in weights.items() if weight_percent > 0]
-        names += [c.candidate for c in self.routes.canaries if c.condition.holds(facts)]
         faults = (self.integration(n).unacceptable(amount_minor, facts.currency) for n in names)
         return next((fault for fault in faults if fault is not None), None)
 

@@ -16,7 +16,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
     `share_ppm`: the chance, in millionths, with which a new unit became a canary at that moment;
     0 where the canary took nobody. `unit` is a digest, so that no customer's name is kept here.
-    `drawn`: a canary's payment that is to be cross-read, whether or not it counts.
+    A later payment of the unit counts as `again_unit`, whose chance was `again_ppm`; with 0 it does
+    not count. `drawn`: a canary's payment that is to be cross-read, whether or not it counts.
     """
 
     rollout_id: str
@@ -25,6 +26,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     arm: Arm
     share_ppm: int
     assigned_ms: int
+    again_unit: str = ""
+    again_ppm: int = 0
     drawn: bool = False
 
 
@@ -43,6 +46,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     declined: bool
     latency_ms: int
     decided_ms: int
+    again_unit: str = ""
 
 
 class Shadowed(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,9 +47,11 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         return self.statistic >= THRESHOLD
 
 
-def begin_watch(bad: int, whole: int) -> Watch:
-    """A watch that compares with `bad` of `whole`, never with less than one in 10,000."""
-    return Watch(rate=min(max((bad + 0.5) / (whole + 1.0), LEAST_RATE), 0.5))
+def begin_watch(bad: int, whole: int, *, prior: float, strength: float) -> Watch:
+    """A watch that compares with `bad` of `whole`, never with less than one in 10,000. `prior` and
+    `strength`: the rate believed where little was seen, and by how many payments it is outweighed.
+    """
+    return Watch(rate=min(max((bad + prior * strength) / (whole + strength), LEAST_RATE), 0.5))
 
 
 def observe(watch: Watch, *, ok: int, bad: int) -> Watch:

@@ -24,6 +24,11 @@ import msgspec
 
 from tollkeeper.rollouts.tally import Tally
 
+LEAST_DECLINES: Final = 0.01
+DECLINES_PER_RATE: Final = 0.25
+"""Of declines so much must be excluded: an excess of a point, or of a quarter of what the baseline
+declines. Half a point, as of failures, would take far more payments at a usual rate of declines."""
+
 LEVEL: Final = 0.05
 """The probability with which a candidate that is worse by the margin may be certified, at most."""
 
@@ -53,10 +58,16 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attest(
-    certificate: Certificate, tallies: Iterable[Tally], *, prior: float, strength: float
+    certificate: Certificate,
+    tallies: Iterable[Tally],
+    *,
+    prior: float,
+    strength: float,
+    per_rate: float = 0.0,
 ) -> Certificate:
     """The certificate after a batch. `prior` and `strength`: the rate believed before anything was
-    seen, and by how many units it is outweighed."""
+    seen, and by how many units it is outweighed. `per_rate`: the margin is at least this part of
+    the rate believed, which depends on earlier units alone."""
     tallies = tuple(tallies)
     after = certificate
     believed = (
@@ -64,8 +75,9 @@ def attest(
         / (after.baseline_bad + after.baseline_ok + after.canary_bad + after.canary_ok + strength)
     )  # fmt: skip
     log = certificate.log_wealth
+    margin = max(certificate.margin, per_rate * believed)
     for one in tallies:
-        log += _log_factor(believed, certificate.margin, one)
+        log += _log_factor(believed, margin, one)
     return Certificate(
         margin=certificate.margin,
         log_wealth=log,

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.rollouts.afterwards import begin_watch, observe
-from tollkeeper.rollouts.certificate import attest
+from tollkeeper.rollouts.afterwards import Watch, begin_watch, observe
+from tollkeeper.rollouts.certificate import DECLINES_PER_RATE, attest
 from tollkeeper.rollouts.evidence import (
     GUARDRAILS,
     LATENCY,
@@ -26,6 +26,12 @@ from tollkeeper.rollouts.tally import Tally, tally
 from tollkeeper.routing.routes import PPM
 
 HARMFUL: Final = ("failure", "contract", "decline")
+DECLINE: Final = 2
+"""The guardrail of declines, which a certificate and the watch look at as well."""
+
+MOST_UNREAD: Final = 0.1
+"""Of the cross-reads, how many may stay without an answer before a step is held."""
+
 HISTORY: Final = 200
 """Baseline latencies that the limits of the latency guardrails are taken from."""
 
@@ -39,6 +45,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: bool
     declined: bool
     latency_ms: int
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether any guardrail but latency counts it as bad."""
+        return self.failed or self.unreadable or self.declined
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +81,12 @@ def count(rollout: Rollout, tallies: tuple[tuple[Tally, ...], ...]) -> Rollout:
     if not tallies:
         return rollout
     if rollout.status == "promoted" and rollout.watch is not None:
-        bad = sum(t.canary_bad for t in tallies[0])
-        ok = sum(t.canary_ok for t in tallies[0])
-        return replace(rollout, watch=observe(rollout.watch, ok=ok, bad=bad))
-    rail = GUARDRAILS[0]
+        return replace(
+            rollout,
+            watch=_watched(rollout.watch, tallies[0]),
+            decline_watch=_watched(rollout.decline_watch, tallies[DECLINE]),
+        )
+    rail, declining = GUARDRAILS[0], GUARDRAILS[DECLINE]
     evidence = tuple(
         add(rail, seen, new)
         for rail, seen, new in zip(GUARDRAILS, rollout.evidence, tallies, strict=True)
@@ -82,7 +95,24 @@ def count(rollout: Rollout, tallies: tuple[tuple[Tally, ...], ...]) -> Rollout:
         attest(one, tallies[0], prior=rail.prior, strength=rail.strength)
         for one in rollout.certificates
     )
-    return replace(rollout, evidence=evidence, certificates=certificates)
+    declines = tuple(
+        attest(
+            one,
+            tallies[DECLINE],
+            prior=declining.prior,
+            strength=declining.strength,
+            per_rate=DECLINES_PER_RATE,
+        )
+        for one in rollout.declines
+    )
+    return replace(rollout, evidence=evidence, certificates=certificates, declines=declines)
+
+
+def _watched(watch: Watch | None, tallies: tuple[Tally, ...]) -> Watch | None:
+    if watch is None:
+        return None
+    ok, bad = sum(t.canary_ok for t in tallies), sum(t.canary_bad for t in tallies)
+    return observe(watch, ok=ok, bad=bad)
 
 
 def learned(rollout: Rollout, units: tuple[Seen, ...]) -> Rollout:
@@ -193,23 +223,32 @@ def _suspicious(rollout: Rollout, _: int) -> Decision | None:
 
 def _not_cross_read(rollout: Rollout, _: int) -> Decision | None:
     seen = rollout.crossings
-    if seen.agreed:
-        return None
-    return _hold(f"no canary payment was read through the baseline yet ({seen.asked} asked)")
+    if not seen.agreed:
+        return _hold(f"no canary payment was read through the baseline yet ({seen.asked} asked)")
+    if seen.unanswered > MOST_UNREAD * seen.asked:
+        return _hold(f"{seen.unanswered} of {seen.asked} cross-reads were never answered")
+    return None
 
 
 def _not_certified(rollout: Rollout, _: int) -> Decision | None:
     following = rollout.next_percent
     if following is None:
         return _hold(f"the plan ends at {rollout.step_percent:g} %")
-    certificate = rollout.certificates[rollout.step]
-    if certificate.granted:
-        return None
-    shown = math.exp(min(certificate.peak, 50))
-    return _hold(
-        f"for {following:g} % an excess of {certificate.margin:.1%} must be excluded: evidence "
-        f"{shown:.3g} of 20, {rollout.canary_seen} canary payments"
-    )
+    kinds = (("failures", rollout.certificates), ("declines", rollout.declines))
+    for name, all_ in kinds:
+        certificate = all_[rollout.step]
+        if certificate.granted:
+            continue
+        shown = math.exp(min(certificate.peak, 50))
+        return _hold(
+            f"for {following:g} % an excess of {certificate.margin:.1%} {name} must be excluded: "
+            f"evidence {shown:.3g} of 20, {rollout.canary_seen} canary payments"
+        )
+    return None
+
+
+def _closed(rollout: Rollout, _: int) -> Decision | None:
+    return _hold(f"the gate has closed: {rollout.gate}") if rollout.gate else None
 
 
 def _gate(rollout: Rollout, _: int) -> Decision | None:
@@ -222,7 +261,11 @@ def _go(rollout: Rollout, _: int) -> Decision | None:
     following = rollout.next_percent
     assert following is not None, "a rollout that goes has a next step"
     margin = rollout.certificates[rollout.step].margin
-    why = f"an excess of {margin:.1%} is excluded after {rollout.canary_seen} canary payments"
+    declines = rollout.declines[rollout.step].margin
+    why = (
+        f"an excess of {margin:.1%} failures and of {declines:.1%} declines (or of a quarter of "
+        f"the baseline's) is excluded after {rollout.canary_seen} canary payments"
+    )
     if following >= 100:
         return Decision(kind="promote", reason=why)
     return Decision(kind="advance", reason=f"to {following:g} %: {why}")
@@ -238,6 +281,7 @@ RULES: Final[tuple[Callable[[Rollout, int], Decision | None], ...]] = (
     _suspicious,
     _not_cross_read,
     _not_certified,
+    _closed,
     _gate,
     _go,
 )
@@ -268,8 +312,8 @@ def _moved(rollout: Rollout, decision: Decision, now_ms: int) -> Rollout:
     if decision.kind == "promote":
         return promoted(rollout, decision.reason, now_ms)
     if rollout.status == "promoted":
-        watch = rollout.watch
-        return replace(rollout, alarmed=watch is not None and watch.alarmed)
+        watches = (rollout.watch, rollout.decline_watch)
+        return replace(rollout, alarmed=any(w is not None and w.alarmed for w in watches))
     if rollout.status not in {"shadow", "running"}:
         return rollout
     if decision.kind == "advance":
@@ -296,9 +340,6 @@ def ended(rollout: Rollout, status: Status, reason: str) -> Rollout:
 
 def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
     """The rollout with the candidate at all of its traffic, and watched from now on."""
-    seen = rollout.evidence[0]
-    bad = seen.baseline_bad + seen.canary_bad
-    whole = bad + seen.baseline_ok + seen.canary_ok
     return replace(
         rollout,
         status="promoted",
@@ -307,5 +348,13 @@ def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
         step_began_ms=now_ms,
         reason=reason,
         waiting="",
-        watch=begin_watch(bad, whole),
+        watch=_begin_watch(rollout, 0),
+        decline_watch=_begin_watch(rollout, DECLINE),
     )
+
+
+def _begin_watch(rollout: Rollout, number: int) -> Watch:
+    rail, seen = GUARDRAILS[number], rollout.evidence[number]
+    bad = seen.baseline_bad + seen.canary_bad
+    whole = bad + seen.baseline_ok + seen.canary_ok
+    return begin_watch(bad, whole, prior=rail.prior, strength=rail.strength)

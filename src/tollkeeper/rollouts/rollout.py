@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from tollkeeper.rollouts.afterwards import Watch
-from tollkeeper.rollouts.certificate import Certificate
+from tollkeeper.rollouts.certificate import LEAST_DECLINES, Certificate
 from tollkeeper.rollouts.evidence import GUARDRAILS, Evidence, begin
 from tollkeeper.rollouts.tally import Tally
 from tollkeeper.routing.routes import PPM, Condition, Rule
@@ -95,7 +95,9 @@ class Shadows(msgspec.Struct, frozen=True, kw_only=True):
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate's way. `share_ppm` is the share in force, which suspicion may hold below the
     step; `rules_before` the routing rules that a rollback after promotion restores; `seq` the
-    newest record."""
+    newest record; `gate`: why the newest description keeps it from advancing; `considered_ms`: up
+    to when the controller has looked at results; `certificates` are of failures, `declines` of
+    declines, one a step."""
 
     id: str
     provider: str
@@ -121,11 +123,15 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     waiting: str = ""
     evidence: tuple[Evidence, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    declines: tuple[Certificate, ...] = ()
     crossings: Crossings = Crossings()
     shadows: Shadows = Shadows()
     history: tuple[int, ...] = ()
     limits_ms: tuple[int, ...] = ()
     watch: Watch | None = None
+    decline_watch: Watch | None = None
+    gate: str = ""
+    considered_ms: int = 0
     alarmed: bool = False
     rules_before: tuple[Rule, ...] = ()
 
@@ -194,6 +200,10 @@ def start(rollout: Rollout) -> Rollout:
         evidence=tuple(begin(rail) for rail in GUARDRAILS),
         certificates=tuple(
             Certificate(margin=margin_for(following))
+            for following in rollout.plan.steps_percent[1:]
+        ),
+        declines=tuple(
+            Certificate(margin=max(margin_for(following), LEAST_DECLINES))
             for following in rollout.plan.steps_percent[1:]
         ),
     )

@@ -1,29 +1,60 @@
 """What a rollout needs before it may start: a plan that makes sense, and a gate that is open."""
 
 import itertools
+import math
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from tollkeeper.kernel.errors import Fault
+from tollkeeper.kernel.money import is_currency
 from tollkeeper.rollouts.rollout import Plan
+from tollkeeper.routing.routes import Condition
+
+LEAST_ALPHA: Final = 1e-6
+COUNTRY: Final = re.compile("[A-Z]{2}")
 
 
 def plan_faults(plan: Plan) -> tuple[Fault, ...]:
     """Everything that is wrong with a plan, each with its field's pointer."""
     steps = plan.steps_percent
-    faults = []
+    numbers = (
+        *steps, plan.dwell_seconds, plan.limit_seconds, plan.alpha, *plan.pause_at,
+        plan.floor_percent, plan.shadow_seconds, plan.cross_read_percent, plan.watch_seconds,
+    )  # fmt: skip
+    if not all(math.isfinite(number) for number in numbers):
+        return (Fault("", "every number must be finite"),)
     rising = all(a < b for a, b in itertools.pairwise(steps))
-    if not steps or not rising or not 0 < steps[0] <= 100 or steps[-1] > 100:
-        faults.append(Fault("/steps_percent", "rising numbers above 0, the last at most 100"))
-    elif steps[0] == 100:
-        faults.append(Fault("/steps_percent", "100 at once leaves no baseline to compare with"))
-    if not 0 < plan.alpha <= 0.1:
-        faults.append(Fault("/alpha", "above 0 and at most 0.1"))
-    if wrong := set(plan.pause_at) - set(steps):
-        faults.append(Fault("/pause_at", f"{min(wrong):g} is no step"))
-    if not 0 < plan.floor_percent <= 100:
-        faults.append(Fault("/floor_percent", "above 0 and at most 100"))
-    if plan.dwell_seconds < 0 or plan.limit_seconds <= 0 or plan.shadow_payments < 0:
-        faults.append(Fault("", "no time and no count may be negative"))
+    sound = bool(steps) and rising and 0 < steps[0] <= 100 and steps[-1] <= 100
+    strangers = sorted(set(plan.pause_at) - set(steps))
+    checks = (
+        (sound, "/steps_percent", "rising numbers above 0, the last at most 100"),
+        (steps[:1] != (100,), "/steps_percent", "100 at once leaves no baseline to compare with"),
+        (LEAST_ALPHA <= plan.alpha <= 0.1, "/alpha", f"from {LEAST_ALPHA:g} to 0.1"),
+        (
+            100 not in plan.pause_at,
+            "/pause_at",
+            "100 is promotion; pause at the step before it",
+        ),
+        (not strangers, "/pause_at", f"{', '.join(f'{s:g}' for s in strangers)}: no step"),
+        (0 < plan.floor_percent <= 100, "/floor_percent", "above 0 and at most 100"),
+        (0 <= plan.cross_read_percent <= 100, "/cross_read_percent", "from 0 to 100"),
+        (plan.dwell_seconds >= 0, "/dwell_seconds", "not below 0"),
+        (plan.shadow_payments >= 0, "/shadow_payments", "not below 0"),
+        (plan.shadow_seconds >= 0, "/shadow_seconds", "not below 0"),
+        (plan.watch_seconds >= 0, "/watch_seconds", "not below 0"),
+        (plan.limit_seconds > 0, "/limit_seconds", "above 0"),
+    )
+    return tuple(Fault(pointer, detail) for holds, pointer, detail in checks if not holds)
+
+
+def condition_faults(condition: Condition) -> tuple[Fault, ...]:
+    """Conditions that no payment can ever meet."""
+    faults = []
+    if condition.currency is not None and not is_currency(condition.currency):
+        faults.append(Fault("/currency", "not an ISO 4217 currency in upper case"))
+    if condition.country is not None and not COUNTRY.fullmatch(condition.country):
+        faults.append(Fault("/country", "two capital letters, as in ISO 3166"))
     return tuple(faults)
 
 

@@ -1,8 +1,10 @@
 """Which version a new payment takes while a rollout runs, and how sure its share was.
 
-Law: a unit (a customer, else a payment) is a canary while the share in force covers its number, so
-that raising the share only adds units; the chance with which a new unit would have become one is
-kept with each assignment, 0 where the canary took nobody.
+Law: a unit (a customer, else a payment) is eligible while the share in force covers its number, so
+that raising the share only adds units. Each payment of an eligible unit tosses a coin of its own,
+and one in four goes to the baseline: whoever comes back is compared as well, by fresh chance, and a
+fault that begins after every customer has been counted is seen. The chance with which a payment
+became a canary is kept with each assignment, 0 where the canary took nobody.
 """
 
 import hashlib
@@ -14,6 +16,10 @@ import msgspec
 from tollkeeper.routing.weights import choose
 
 PPM: Final = 1_000_000
+
+COIN: Final = 0.75
+"""How many of an eligible unit's payments the candidate takes, while the share allows it. With
+three of four a fault of all payments shows within nine payments of customers who come back."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,24 +97,35 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """The version that a payment takes; `canary` is the rollout it counts in, if any, and
-    `share_ppm` the chance that it had."""
+    `share_ppm` the chance that it had if it is its unit's first payment; if it is a later one, it
+    counts as `again_unit`, with the chance `again_ppm`, 0 where it does not count."""
 
     integration: str
     canary: Canary | None = None
     is_canary: bool = False
     share_ppm: int = 0
     unit: str = ""
+    again_unit: str = ""
+    again_ppm: int = 0
 
 
 def take(
-    routes: Routes, salt: str, facts: Facts, now_ms: int, withheld: Collection[str] = ()
+    routes: Routes,
+    salt: str,
+    facts: Facts,
+    now_ms: int,
+    withheld: Collection[str] = (),
+    barred: Collection[str] = (),
 ) -> Taken:
     """The version for a new payment. `withheld`: rollouts whose canary this replica gives nobody
-    just now."""
+    just now; `barred`: rollouts whose candidate cannot take such a payment at all."""
     weights = routes.weights_for(facts)
     stable = choose(weights, salt, facts.unit)
     for canary in routes.canaries:
-        if canary.condition.holds(facts) and _same_provider(canary.candidate, stable):
+        # where the stable version is the candidate, it would be compared with itself
+        compares = canary.status == "promoted" or canary.candidate != stable
+        meant = compares and canary.rollout_id not in barred and canary.condition.holds(facts)
+        if meant and _same_provider(canary.candidate, stable):
             return _taken(canary, stable, facts, now_ms, withheld)
     return Taken(integration=stable)
 
@@ -130,14 +147,28 @@ def _taken(
         )
     orphaned = now_ms >= canary.valid_until_ms and not canary.keep
     share = 0 if orphaned or canary.rollout_id in withheld else canary.share_ppm
-    is_canary = number_of(canary.salt, facts.whole_unit) < share
+    mine = unit_digest(canary.salt, facts.payment_id)
+    if not share:  # the unit is not used up by a payment that could not become a canary
+        return Taken(integration=stable, canary=canary, unit=mine)
+    eligible, coin = split(share)
+    may = number_of(canary.salt, facts.whole_unit) < eligible
+    is_canary = may and number_of(f"coin {canary.salt}", facts.payment_id) < coin
     return Taken(
         integration=canary.candidate if is_canary else stable,
         canary=canary,
         is_canary=is_canary,
         share_ppm=share,
         unit=unit_digest(canary.salt, facts.whole_unit),
+        again_unit=mine,
+        again_ppm=coin if may else 0,
     )
+
+
+def split(share_ppm: int) -> tuple[int, int]:
+    """Millionths of units that are eligible and of their payments that the candidate takes; the
+    product is the share."""
+    eligible = min(PPM, max(1, round(share_ppm / COIN)))
+    return eligible, min(PPM, round(share_ppm * PPM / eligible))
 
 
 def is_drawn(canary: Canary, payment_id: str) -> bool:

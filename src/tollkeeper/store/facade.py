@@ -189,6 +189,12 @@ class StoreFacade:
     async def note_cross_read(self, rollout_id: str, payment_id: str, verdict: str) -> None:
         await self.driver.write(rolling.note_cross_read(rollout_id, payment_id, verdict))
 
+    async def adopt(self, rollout_id: str, integration: str, since_ms: int) -> int:
+        return await self.driver.write_long(rolling.adopt(rollout_id, integration, since_ms))
+
+    async def reset_rules(self) -> None:
+        await self.driver.write(rolling.reset_rules())
+
     async def sweep(self, rollout_id: str, now_ms: int, limit: int) -> int:
         return await self.driver.write(rolling.sweep(rollout_id, now_ms, limit))
 

@@ -334,7 +334,8 @@ def original(
 ) -> int:
     """Replay the original incident, with the canary's protection off and on.
 
-    Example: `tollkeeper drill original`; exits 1 where a payment was harmed.
+    Example: `tollkeeper drill original`; exits 1 where a payment was harmed, or where the canary
+    was not taken out.
     """
     if fault not in FAULTS:
         console.print(f"no fault {fault!r}; there are: {', '.join(FAULTS)}")
@@ -351,7 +352,7 @@ def original(
     else:
         _show(stories)
     harmed = any(s.double or s.lost or s.misread or s.other or s.never_final for s in stories)
-    return 1 if harmed else 0
+    return 1 if harmed or stories[-1].decided_seconds is None else 0
 
 
 def play(

@@ -105,7 +105,7 @@ def check_assignment(simulation: Simulation, change: Change) -> Iterator[Violati
     rollout = simulation.driver.now(stored.load_rollout(placed.rollout_id))
     assert rollout is not None, "an assignment belongs to a rollout"
     unit = unit_digest(rollout.salt, f"{payment.account}\n{payment.customer or payment.id}")
-    if not rollout.promoted_once and placed.unit != unit:
+    if placed.share_ppm and not rollout.promoted_once and placed.unit != unit:
         yield Violation("I12", payment.id, "counted as another unit than its customer")
     if placed.arm != "canary" or rollout.status == "promoted":
         return

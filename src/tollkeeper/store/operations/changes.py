@@ -4,7 +4,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Integer,
+    bindparam,
+    case,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.payments.change import Answer, Change, Exchange, Inbound, OutEvent
@@ -194,9 +206,33 @@ INSERT_INBOUND: Final = Statement(
 )
 
 
-INSERT_ASSIGNMENT: Final = Statement(
-    "insert_assignment", _insert_all(t.assignments, conflict="nothing"), returns=False
-)
+def _assign(dialect: str) -> ClauseElement:
+    """The unit's first payment takes the unit's place, a later one its own, if it counts at all."""
+    a = t.assignments
+    before = exists().where(
+        a.c.rollout_id == bindparam("rollout_id"), a.c.unit == bindparam("unit")
+    )
+    values = {
+        "rollout_id": bindparam("rollout_id", type_=t.TEXT),
+        "unit": case(
+            (before, bindparam("again_unit", type_=t.TEXT)),
+            else_=bindparam("unit", type_=t.TEXT),
+        ),
+        "payment_id": bindparam("payment_id", type_=t.TEXT),
+        "canary": bindparam("canary", type_=Boolean),
+        "share_ppm": case(
+            (before, bindparam("again_ppm", type_=Integer)),
+            else_=bindparam("share_ppm", type_=Integer),
+        ),
+        "assigned_ms": bindparam("assigned_ms", type_=BigInteger),
+    }
+    counts = or_(bindparam("again_ppm", type_=Integer) > 0, ~before)
+    rows = select(*[value.label(name) for name, value in values.items()]).where(counts)
+    statement = insert_for(dialect)(a).from_select(list(values), rows)
+    return statement.on_conflict_do_nothing()  # type: ignore[no-any-return]
+
+
+INSERT_ASSIGNMENT: Final = Statement("insert_assignment", _assign, returns=False)
 INSERT_CANARY: Final = Statement(
     "insert_canary", _insert_all(t.canary_payments, conflict="nothing"), returns=False
 )
@@ -219,7 +255,10 @@ UPDATE_ASSIGNMENT: Final = Statement(
         update(t.assignments)
         .where(
             t.assignments.c.rollout_id == bindparam("the_rollout"),
-            t.assignments.c.unit == bindparam("the_unit"),
+            or_(
+                t.assignments.c.unit == bindparam("the_unit"),
+                t.assignments.c.unit == bindparam("again_unit"),
+            ),
             t.assignments.c.payment_id == bindparam("the_payment"),
             t.assignments.c.decided_ms.is_(None),
             t.assignments.c.counted.is_(None),
@@ -299,10 +338,11 @@ def _rollout_rows(change: Change) -> Iterator[Item]:
     if assigned is not None:
         yield (
             INSERT_ASSIGNMENT,
-            _NOT_DECIDED
-            | {
+            {
                 "rollout_id": assigned.rollout_id,
                 "unit": assigned.unit,
+                "again_unit": assigned.again_unit,
+                "again_ppm": assigned.again_ppm,
                 "payment_id": assigned.payment_id,
                 "canary": assigned.arm == "canary",
                 "share_ppm": assigned.share_ppm,
@@ -328,6 +368,7 @@ def _rollout_rows(change: Change) -> Iterator[Item]:
             {
                 "the_rollout": observed.rollout_id,
                 "the_unit": observed.unit,
+                "again_unit": observed.again_unit,
                 "the_payment": observed.payment_id,
                 "failed": observed.failed,
                 "unreadable": observed.unreadable,
@@ -456,16 +497,6 @@ def _answer_row(answer: Answer) -> dict[str, Any]:
 
 _PAYMENT_COLUMNS: Final = tuple(c.name for c in t.payments.c if c.name != "body")
 _NO_ANSWER: Final[dict[str, Any]] = {"status": None, "body": None, "expires_ms": None}
-_NOT_DECIDED: Final[dict[str, Any]] = dict.fromkeys(
-    (
-        "decided_ms",
-        "failed",
-        "unreadable",
-        "declined",
-        "latency_ms",
-        "counted",
-    )
-)
 _REFUSE: Final = {
     "insert_key": _key_is_taken,
     "insert_inbound": _is_duplicate,

@@ -1,9 +1,10 @@
 """Rollouts in the store: their rows and records, who fell where, and what replicas act on."""
 
+import contextlib
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, literal, null, or_, select, update
+from sqlalchemy import BigInteger, and_, bindparam, func, literal, null, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import Job, Place, RoutingRow
@@ -12,7 +13,7 @@ from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
 from tollkeeper.routing.routes import Rule
 from tollkeeper.store import tables as t
 from tollkeeper.store.operations.changes import UPSERT_JOB, event_statements, fresh_job
-from tollkeeper.store.statements import Operation, Refused, Statement, insert_for
+from tollkeeper.store.statements import Operation, Refused, Result, Statement, insert_for
 
 _encode: Final = msgspec.json.Encoder().encode
 _rollout: Final = msgspec.json.Decoder(Rollout).decode
@@ -242,6 +243,15 @@ SELECT_ROUTING: Final = Statement(
     lambda _: select(t.routing.c.revision, t.routing.c.rules).where(t.routing.c.id == literal(ONE)),
     returns=True,
 )
+RESET_RULES: Final = Statement(
+    "reset_rules",
+    lambda _: (
+        update(t.routing)
+        .where(t.routing.c.id == literal(ONE))
+        .values(rules=null(), revision=t.routing.c.revision + 1)
+    ),
+    returns=False,
+)
 SELECT_REVISION: Final = Statement(
     "select_revision",
     lambda _: select(t.routing.c.revision).where(t.routing.c.id == literal(ONE)),
@@ -253,7 +263,9 @@ READ_ALL_AGAIN: Final = Statement(
         update(t.canary_payments)
         .where(
             t.canary_payments.c.rollout_id == bindparam("rollout_id"),
-            t.canary_payments.c.cross_read == literal("agreed"),
+            t.canary_payments.c.cross_read.in_(
+                [literal("agreed"), literal("unanswered"), literal("nothing")]
+            ),
         )
         .values(cross_read=null())
     ),
@@ -276,6 +288,22 @@ UNREAD: Final = Statement(
     returns=True,
 )
 WAKE_UNKNOWN: Final = Statement("wake_unknown", _wake, returns=False)
+
+
+def _adopt(dialect: str) -> ClauseElement:
+    """A row for every payment of a version that was taken since a moment."""
+    rows = select(
+        bindparam("rollout_id", type_=t.TEXT), t.payments.c.id, t.payments.c.created_ms
+    ).where(
+        t.payments.c.integration == bindparam("integration", type_=t.TEXT),
+        t.payments.c.created_ms >= bindparam("since_ms", type_=BigInteger),
+    )
+    names = ["rollout_id", "payment_id", "assigned_ms"]
+    statement = insert_for(dialect)(t.canary_payments).from_select(names, rows)
+    return statement.on_conflict_do_nothing()  # type: ignore[no-any-return]
+
+
+ADOPT: Final = Statement("adopt", _adopt, returns=False)
 NEEDED: Final = Statement(
     "needed",
     lambda _: (
@@ -291,8 +319,7 @@ def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operati
     """Begins a rollout with its first record, its event and its controller's job; false where the
     provider has one already."""
     rows = yield ACTIVE_ROLLOUTS, {}
-    for row in rows:
-        other = _rollout(row[0])
+    for other in _readable(rows):
         if other.provider == rollout.provider and other.status != "promoted":
             raise Refused(False)  # noqa: FBT003 - the operation's answer
     yield INSERT_ROLLOUT, {"provider": rollout.provider, **_row(rollout), "id": rollout.id}
@@ -360,6 +387,14 @@ def _ask_about(rollout_id: str, payments: tuple[str, ...], now_ms: int) -> Opera
         yield UPSERT_JOB, name | fresh_job(now_ms, now_ms)
 
 
+def adopt(rollout_id: str, integration: str, since_ms: int) -> Operation[int]:
+    """Counts what a promoted version took among its rollout's payments, so that they are looked up;
+    gives how many."""
+    values = {"rollout_id": rollout_id, "integration": integration, "since_ms": since_ms}
+    ((count,),) = yield ADOPT, values
+    return int(count)
+
+
 def sweep(rollout_id: str, now_ms: int, limit: int) -> Operation[int]:
     """Asks about every canary payment that nobody has looked up yet, and makes settling of unknown
     ones due; gives how many were asked about."""
@@ -396,7 +431,17 @@ def load_rollout(rollout_id: str) -> Operation[Rollout | None]:
 def list_rollouts(limit: int) -> Operation[list[Rollout]]:
     """At most `limit` rollouts, the newest first."""
     rows = yield LIST_ROLLOUTS, {"limit": limit}
-    return [_rollout(row[0]) for row in rows]
+    return _readable(rows)
+
+
+def _readable(rows: Result) -> list[Rollout]:
+    """The rollouts that this release can read. Another one has no share here: one row that is
+    broken, or of a newer release, must take neither payments nor the kill switch down."""
+    found = []
+    for row in rows:
+        with contextlib.suppress(msgspec.MsgspecError):
+            found.append(_rollout(row[0]))
+    return found
 
 
 def list_records(rollout_id: str, after: int, limit: int) -> Operation[list[Record]]:
@@ -462,19 +507,23 @@ def note_cross_read(rollout_id: str, payment_id: str, verdict: str) -> Operation
 def routing() -> Operation[RoutingRow]:
     """What replicas act on: the stored rules, if any, and every rollout that is watched."""
     rows = yield SELECT_ROUTING, {}
-    found = yield LIST_ROLLOUTS, {"limit": NEWEST}
     newest: dict[str, Rollout] = {}
-    for row in reversed(found):
-        one = _rollout(row[0])
+    for one in reversed(_readable((yield LIST_ROLLOUTS, {"limit": NEWEST}))):
         newest[one.candidate] = one
     active = yield ACTIVE_ROLLOUTS, {}
     revision, rules = (rows[0][0], rows[0][1]) if rows else (0, None)
     return RoutingRow(
         revision=revision,
         rules=_rules(rules) if rules else None,
-        rollouts=tuple(_rollout(row[0]) for row in active),
+        rollouts=tuple(_readable(active)),
         unproved=frozenset(n for n, one in newest.items() if one.status != "promoted"),
     )
+
+
+def reset_rules() -> Operation[None]:
+    """Forgets what promotions made of the routes: the settings' weights count again."""
+    yield RESET_RULES, {}
+    yield TELL, {}
 
 
 def routing_revision() -> Operation[int]:

@@ -1,0 +1,71 @@
+"""What a promotion makes of the routing rules, and what takes it back.
+
+Only the weights of the candidate's provider change, and only for the payments that the rollout's
+condition meets.
+"""
+
+from msgspec.structs import replace
+
+from tollkeeper.rollouts.rollout import Rollout
+from tollkeeper.routing.routes import Condition, Rule
+
+
+def promoted_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...]:
+    """`rules` with all weight of the candidate's provider on the candidate wherever the rollout's
+    condition holds: in every rule within it, and in one of its own before the wider ones."""
+    made: list[Rule] = []
+    own = False
+    for rule in rules:
+        if _is_within(rule.condition, rollout.condition):
+            own = own or rule.condition == rollout.condition
+            made.append(replace(rule, weights=_moved(rule.weights, rollout)))
+            continue
+        if not own and _is_within(rollout.condition, rule.condition):
+            weights = _moved(rule.weights, rollout)
+            made.append(Rule(condition=rollout.condition, weights=weights))
+            own = True
+        made.append(rule)
+    return tuple(made)
+
+
+def restored_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...]:
+    """`rules`, in which the provider's weights are again what they were before the promotion."""
+    made = []
+    known = {rule.condition for rule in rollout.rules_before}
+    for rule in rules:
+        if not _is_within(rule.condition, rollout.condition):
+            made.append(rule)
+            continue
+        before = _covering(rollout.rules_before, rule.condition)
+        weights = _others(rule.weights, rollout) | _mine(before.weights, rollout)
+        if rule.condition in known or weights != _covering(rules, rule.condition, rule).weights:
+            made.append(replace(rule, weights=weights))
+    return tuple(made)
+
+
+def _is_within(narrow: Condition, wide: Condition) -> bool:
+    """Whether every payment that meets `narrow` meets `wide`."""
+    return (
+        wide.currency in {None, narrow.currency}
+        and wide.country in {None, narrow.country}
+        and wide.account in {None, narrow.account}
+    )
+
+
+def _covering(rules: tuple[Rule, ...], condition: Condition, but: Rule | None = None) -> Rule:
+    """The first rule, other than `but`, that meets all payments of `condition`."""
+    return next(r for r in rules if r is not but and _is_within(condition, r.condition))
+
+
+def _moved(weights: dict[str, float], rollout: Rollout) -> dict[str, float]:
+    mine = _mine(weights, rollout)
+    idle = {name: 0.0 for name in mine if name != rollout.candidate}
+    return _others(weights, rollout) | {rollout.candidate: sum(mine.values())} | idle
+
+
+def _mine(weights: dict[str, float], rollout: Rollout) -> dict[str, float]:
+    return {n: w for n, w in weights.items() if n.partition("@")[0] == rollout.provider}
+
+
+def _others(weights: dict[str, float], rollout: Rollout) -> dict[str, float]:
+    return {n: w for n, w in weights.items() if n.partition("@")[0] != rollout.provider}
