@@ -228,7 +228,7 @@ def test_the_same_records_give_the_same_evidence() -> None:
         units = tuple(
             unit(canary=chance.random() < 0.05, failed=chance.random() < 0.02) for _ in range(30)
         )
-        stored.append(deciding.tallies_of(now, units))
+        stored.append(deciding.tallies_of(now, Counted(units=units)))
         now, _ = deciding.advance(now, Counted(units=units), number)
     again = rollout()
     for tallies in stored:

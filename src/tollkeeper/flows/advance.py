@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows import routing
-from tollkeeper.flows.ports import Job, Place
+from tollkeeper.flows.ports import Follow, Job, Place
 from tollkeeper.flows.world import World
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts import deciding
@@ -93,7 +93,16 @@ class Looked(msgspec.Struct, frozen=True):
     """What one look found in the store: units to count, and payments to cross-read."""
 
     places: list[Place]
+    follows: list[Follow]
     due: tuple[str, ...]
+    counted: Counted
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it must be counted now: what could move the share. The rest may wait for one
+        record a second."""
+        bad = any(place.canary and seen_of(place).is_bad for place in self.places)
+        return bad or any(follow.canary and follow.failed for follow in self.follows)
 
 
 async def look(world: World, job: Job) -> Rollout | None:
@@ -105,31 +114,32 @@ async def look(world: World, job: Job) -> Rollout | None:
     lost_before_ms = now_ms - world.policy(before.candidate).send_ms
     places = await world.store.uncounted(before.id, lost_before_ms, BATCH)
     crossings, due = await world.store.crossings(before.id, lost_before_ms, BATCH)
+    follows = await world.store.follows(before.id, BATCH)
     counted = Counted(
+        follows=tuple((f.share_ppm, bool(f.canary), bool(f.failed)) for f in follows),
         units=tuple(seen_of(place) for place in places),
         crossings=crossings,
         shadows=await _shadows(world, before),
     )
-    gated = msgspec.structs.replace(before, gate=await _gate_now(world, before))
-    after, decision = deciding.advance(gated, counted, now_ms)
+    after, decision = deciding.advance(before, counted, now_ms)
+    gate = await _gate_now(world, before, decision)
+    if gate != before.gate:
+        gated = msgspec.structs.replace(before, gate=gate)
+        after, decision = deciding.advance(gated, counted, now_ms)
     after = _watched_long_enough(after, now_ms)
-    if not _is_worth_writing(before, after, decision, places, now_ms):
+    looked = Looked(places, follows, due, counted)
+    if not _is_worth_writing(before, after, decision, looked, now_ms):
         return before
-    return await _write(world, job, before, after, decision, Looked(places, due))
+    return await _write(world, job, before, after, decision, looked)
 
 
-async def _gate_now(world: World, rollout: Rollout) -> str:
-    """Why the gate is closed by now: asked where a step could be taken, as a description may have
+async def _gate_now(world: World, rollout: Rollout, decision: Decision) -> str:
+    """Why the gate is closed by now: asked where a step would be taken, as a description may have
     come since. Nothing where an operator had opened it."""
-    if rollout.override or rollout.status == "promoted":
+    if rollout.override or rollout.status != "running":
         return ""
-    certified = rollout.status == "running" and all(
-        kind[rollout.step].granted
-        for kind in (rollout.certificates, rollout.declines)
-        if rollout.step < len(kind)
-    )
-    if rollout.status == "running" and not certified:
-        return rollout.gate
+    if decision.kind not in {"advance", "promote"} and not rollout.gate:
+        return ""
     return await gate_of(world, rollout.candidate) or ""
 
 
@@ -158,7 +168,8 @@ async def _write(
     looked: Looked,
 ) -> Rollout:
     now_ms = world.store.now_ms()
-    records = bool(looked.places) or decision.kind != "hold" or after.crossings != before.crossings
+    came = bool(looked.places or looked.follows)
+    records = came or decision.kind != "hold" or after.crossings != before.crossings
     rules_now = await _rules_now(world) if decision.kind == "promote" else None
     after = msgspec.structs.replace(
         after,
@@ -169,12 +180,12 @@ async def _write(
         considered_ms=now_ms,
         rules_before=rules_now or after.rules_before,
     )
-    units = tuple(seen_of(place) for place in looked.places)
     saved = await world.store.save_rollout(
         job,
         after,
-        record=_record(before, after, decision, units) if records else None,
+        record=_record(before, after, decision, looked.counted) if records else None,
         units=tuple(place.unit for place in looked.places),
+        follows=tuple(follow.unit for follow in looked.follows),
         crossing=looked.due,
         events=_events(world, before, after, decision),
         rules=promoted_rules(rules_now, after) if rules_now else None,
@@ -207,23 +218,18 @@ def _watched_long_enough(rollout: Rollout, now_ms: int) -> Rollout:
 
 
 def _is_worth_writing(
-    before: Rollout, after: Rollout, decision: Decision, places: list[Place], now_ms: int
+    before: Rollout, after: Rollout, decision: Decision, looked: Looked, now_ms: int
 ) -> bool:
     if decision.kind != "hold" or before.valid_until_ms - now_ms < VALID_MS / 2:
         return True
     pause_ms = MERGED_MS[before.status == "promoted"]
-    if places and (_is_news(places) or now_ms - before.updated_ms >= pause_ms):
+    came = looked.places or looked.follows
+    if came and (looked.is_news or now_ms - before.updated_ms >= pause_ms):
         return True
     return any(getattr(before, name) != getattr(after, name) for name in TOLD)
 
 
-def _is_news(places: list[Place]) -> bool:
-    """Whether these must be counted now: what could move the share. The rest may wait for one
-    record a second."""
-    return any(place.canary and seen_of(place).is_bad for place in places)
-
-
-def _record(before: Rollout, after: Rollout, decision: Decision, units: tuple[Seen, ...]) -> Record:
+def _record(before: Rollout, after: Rollout, decision: Decision, counted: Counted) -> Record:
     return Record(
         seq=after.seq,
         at_ms=after.updated_ms,
@@ -232,7 +238,7 @@ def _record(before: Rollout, after: Rollout, decision: Decision, units: tuple[Se
         status=after.status,
         step=after.step,
         share_ppm=after.share_ppm,
-        tallies=deciding.tallies_of(before, units) if units else (),
+        tallies=deciding.tallies_of(before, counted),
         crossings=after.crossings,
         wealth=whole_wealth(after.evidence),
         parts=tuple(

@@ -5,11 +5,11 @@ import msgspec
 
 from tollkeeper.flows.sending import Heard, Prepared, prepare, read_by
 from tollkeeper.flows.world import World
-from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
+from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
 from tollkeeper.payments.judging import classify, judge
 from tollkeeper.payments.outcome import Outcome
-from tollkeeper.payments.payment import Attempt, Books
-from tollkeeper.routing.routes import Taken, is_drawn
+from tollkeeper.payments.payment import Attempt, Books, Payment
+from tollkeeper.routing.routes import Facts, Taken, is_drawn, units_of
 
 
 def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | None:
@@ -52,6 +52,37 @@ def observed_of(
         declined=classify(heard.outcome) == "B2",
         latency_ms=latency_ms,
         decided_ms=now_ms,
+    )
+
+
+def followed_of(world: World, payment: Payment, attempt: Attempt, heard: Heard) -> Followed | None:
+    """What the first follow-up of a payment came to, for the rollout that it may count in; only
+    through the version that took the payment."""
+    if attempt.operation == "authorize" or payment.moved_from is not None:
+        return None
+    facts = facts_of(payment)
+    provider = attempt.integration.partition("@")[0]
+    for canary in world.routes.canaries:
+        if canary.candidate.partition("@")[0] != provider or canary.status != "running":
+            continue
+        if canary.condition.holds(facts):
+            return Followed(
+                rollout_id=canary.rollout_id,
+                units=units_of(canary, facts),
+                payment_id=payment.id,
+                failed=is_failure(heard),
+            )
+    return None
+
+
+def facts_of(payment: Payment) -> Facts:
+    """What routing may know of a payment that exists."""
+    return Facts(
+        unit=payment.customer or payment.id,
+        payment_id=payment.id,
+        currency=payment.currency,
+        account=payment.account,
+        country=payment.country,
     )
 
 

@@ -9,7 +9,14 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.counting import assignment_of, is_failure, observed_of, shadowed_of
+from tollkeeper.flows.counting import (
+    assignment_of,
+    facts_of,
+    followed_of,
+    is_failure,
+    observed_of,
+    shadowed_of,
+)
 from tollkeeper.flows.recording import commit_surely, load, record
 from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_reply, stored_request
 from tollkeeper.flows.world import Reply, World
@@ -209,15 +216,7 @@ def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> At
     tried = [a.integration for a in books.attempts if a.operation == "authorize"]
     if len(tried) >= MAX_VERSIONS_TRIED:
         return None
-    payment = books.payment
-    facts = Facts(
-        unit=payment.customer or payment.id,
-        payment_id=payment.id,
-        currency=payment.currency,
-        account=payment.account,
-        country=payment.country,
-    )
-    name = next_version(world.routes.weights_for(facts), tried)
+    name = next_version(world.routes.weights_for(facts_of(books.payment)), tried)
     if name is None:
         return None
     return _again(world, attempt, name)
@@ -290,6 +289,7 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
             observed=observed,
             shadowed=shadowed,
             read_again=_read_again(world, attempt),
+            followed=followed_of(world, books.payment, attempt, heard),
         )
 
     return await record(
@@ -441,7 +441,8 @@ def _carried(world: World, books: Books, now_ms: int) -> Books:
     if name in world.installed:
         return books
     able = next((v.name for v in world.siblings(name) if name in v.handles), None)
-    return books if able is None else handed_over(books, able, now_ms)
+    # before the attempt, which is told apart from those through the version that is gone
+    return books if able is None else handed_over(books, able, now_ms - 1)
 
 
 def _check_amount(world: World, books: Books, attempt: Attempt) -> None:

@@ -159,6 +159,15 @@ class Place(msgspec.Struct, frozen=True):
     assigned_ms: int
 
 
+class Follow(msgspec.Struct, frozen=True):
+    """The first follow-up of a unit's payment, as stored."""
+
+    unit: str
+    share_ppm: int
+    canary: bool
+    failed: bool
+
+
 class RoutingRow(msgspec.Struct, frozen=True, kw_only=True):
     """What every replica acts on. `rules` is `None` until a promotion has stored some."""
 
@@ -254,6 +263,7 @@ class Store(Protocol):
         *,
         record: Record | None = None,
         units: tuple[str, ...] = (),
+        follows: tuple[str, ...] = (),
         crossing: tuple[str, ...] = (),
         events: tuple[OutEvent, ...] = (),
         rules: tuple[Rule, ...] | None = None,
@@ -270,6 +280,8 @@ class Store(Protocol):
     async def crossings(
         self, rollout_id: str, lost_before_ms: int, limit: int
     ) -> tuple[Crossings, tuple[str, ...]]: ...
+
+    async def follows(self, rollout_id: str, limit: int) -> list[Follow]: ...
 
     async def shadows(self, rollout_id: str) -> Shadows: ...
 

@@ -49,6 +49,16 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     again_unit: str = ""
 
 
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first follow-up (capture, void or refund) of an assigned payment came to, through
+    the version that took the payment: `failed` as in `Observed`."""
+
+    rollout_id: str
+    units: tuple[str, str]
+    payment_id: str
+    failed: bool
+
+
 class Shadowed(msgspec.Struct, frozen=True, kw_only=True):
     """What a candidate that sends nothing yet made of one live reply of the baseline's."""
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
+from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
 from tollkeeper.payments.audit import AuditRow, audit_row, key_digest
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.view import dispute_view, encode, payment_view, refund_view
@@ -123,6 +123,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     observed: Observed | None = None
     shadowed: Shadowed | None = None
     read_again: str | None = None
+    followed: Followed | None = None
 
 
 def between(

@@ -18,7 +18,10 @@ def corrected(
 ) -> Books:
     """The books after the version `reader` has seen `charge`, which disagrees with them for the
     reason `why`. Its follow-ups go to `reader`, which is the audited move that this needs."""
-    books = handed_over(books, reader, now_ms)
+    return handed_over(_as_seen(books, charge, why, now_ms, asked_ms=asked_ms), reader, now_ms)
+
+
+def _as_seen(books: Books, charge: Charge, why: str, now_ms: int, *, asked_ms: int) -> Books:
     payment = books.payment
     if charge_mismatch(payment, charge) is not None:
         return replace(books, payment=_for_a_person(payment, why))

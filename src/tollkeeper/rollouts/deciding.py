@@ -25,7 +25,9 @@ from tollkeeper.rollouts.rollout import Crossings, Decision, Rollout, Shadows, S
 from tollkeeper.rollouts.tally import Tally, tally
 from tollkeeper.routing.routes import PPM
 
-HARMFUL: Final = ("failure", "contract", "decline")
+HARMFUL: Final = ("failure", "contract", "decline", "follow_up")
+"""Guardrails that hold the share back; follow-ups, which may be few, only once one has failed."""
+
 DECLINE: Final = 2
 """The guardrail of declines, which a certificate and the watch look at as well."""
 
@@ -53,15 +55,21 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """What came since the last look: units, and how all cross-reads and shadow readings stand."""
+    """What came since the last look: units; first follow-ups as (share, canary, failed); and how
+    all cross-reads and shadow readings stand."""
 
     units: tuple[Seen, ...] = ()
+    follows: tuple[tuple[int, bool, bool], ...] = ()
     crossings: Crossings = Crossings()
     shadows: Shadows = Shadows()
 
 
-def tallies_of(rollout: Rollout, units: tuple[Seen, ...]) -> tuple[tuple[Tally, ...], ...]:
-    """The units as tallies, one tuple a guardrail. Latency counts once there are limits."""
+def tallies_of(rollout: Rollout, counted: Counted) -> tuple[tuple[Tally, ...], ...]:
+    """What was counted as tallies, one tuple a guardrail; none where nothing came. Latency counts
+    once there are limits."""
+    units = counted.units
+    if not units and not counted.follows:
+        return ()
     found = [
         tally((u.share_ppm, u.canary, u.failed) for u in units),
         tally((u.share_ppm, u.canary, u.unreadable) for u in units),
@@ -73,6 +81,7 @@ def tallies_of(rollout: Rollout, units: tuple[Seen, ...]) -> tuple[tuple[Tally, 
             continue
         limit = rollout.limits_ms[number]
         found.append(tally((u.share_ppm, u.canary, u.latency_ms > limit) for u in units))
+    found.append(tally(counted.follows))
     return tuple(found)
 
 
@@ -129,8 +138,7 @@ def learned(rollout: Rollout, units: tuple[Seen, ...]) -> Rollout:
 
 def advance(rollout: Rollout, counted: Counted, now_ms: int) -> tuple[Rollout, Decision]:
     """The rollout after one look at what was counted, and the decision that it came to."""
-    tallies = tallies_of(rollout, counted.units)
-    after = count(rollout, tallies if counted.units else ())
+    after = count(rollout, tallies_of(rollout, counted))
     after = replace(after, crossings=counted.crossings, shadows=counted.shadows)
     if rollout.status == "running":
         after = learned(after, counted.units)
@@ -298,7 +306,7 @@ def suspicion_of(rollout: Rollout) -> tuple[str, float, float]:
     found = [
         (rail.name, expected_harm(rail, seen), suspect_limit(rail, seen, cautious=rollout.cautious))
         for rail, seen in zip(GUARDRAILS, rollout.evidence, strict=True)
-        if rail.name in HARMFUL
+        if rail.name in HARMFUL and (rail.name != "follow_up" or seen.canary_bad)
     ]
     return max(found, key=lambda one: one[1] / one[2])
 

@@ -124,11 +124,11 @@ GUARDRAILS: Final = (
         cash=0.04, restake=0.025,
     ),
     Guardrail(
-        name="contract", part=0.2, prior=1e-5, strength=10_000, causes=_TECHNICAL,
+        name="contract", part=0.17, prior=1e-5, strength=10_000, causes=_TECHNICAL,
         cash=0.04, restake=0.025,
     ),
     Guardrail(
-        name="decline", part=0.15, prior=0.1, strength=20, causes=_DECLINES,
+        name="decline", part=0.13, prior=0.1, strength=20, causes=_DECLINES,
         cash=0.1, restake=0.02,
     ),
     Guardrail(
@@ -142,6 +142,10 @@ GUARDRAILS: Final = (
     Guardrail(
         name="slower_than_p95", part=0.05, prior=0.05, strength=100, causes=_SLOWNESS,
         cash=0.05, restake=0.01,
+    ),
+    Guardrail(
+        name="follow_up", part=0.05, prior=0.005, strength=200, causes=_TECHNICAL,
+        cash=0.04, restake=0.025,
     ),
 )  # fmt: skip
 """What every rollout watches; the parts sum to 1. Origin of the figures: `bench/canary.py`."""

@@ -164,6 +164,14 @@ def _taken(
     )
 
 
+def units_of(canary: Canary, facts: Facts) -> tuple[str, str]:
+    """The two names that a payment may count as: its customer's first, or itself."""
+    return (
+        unit_digest(canary.salt, facts.whole_unit),
+        unit_digest(canary.salt, facts.payment_id),
+    )
+
+
 def split(share_ppm: int) -> tuple[int, int]:
     """Millionths of units that are eligible and of their payments that the candidate takes; the
     product is the share."""

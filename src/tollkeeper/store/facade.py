@@ -7,6 +7,7 @@ from tollkeeper.flows.ports import (
     ApiKey,
     Delivery,
     Endpoint,
+    Follow,
     Job,
     Place,
     RoutingRow,
@@ -150,13 +151,21 @@ class StoreFacade:
         *,
         record: Record | None = None,
         units: tuple[str, ...] = (),
+        follows: tuple[str, ...] = (),
         crossing: tuple[str, ...] = (),
         events: tuple[OutEvent, ...] = (),
         rules: tuple[Rule, ...] | None = None,
     ) -> bool:
         return await self.driver.write(
             rolling.save_rollout(
-                job, rollout, record, units=units, crossing=crossing, events=events, rules=rules
+                job,
+                rollout,
+                record,
+                units=units,
+                follows=follows,
+                crossing=crossing,
+                events=events,
+                rules=rules,
             )
         )
 
@@ -176,6 +185,9 @@ class StoreFacade:
         self, rollout_id: str, lost_before_ms: int, limit: int
     ) -> tuple[Crossings, tuple[str, ...]]:
         return await self.driver.read(rolling.crossings(rollout_id, lost_before_ms, limit))
+
+    async def follows(self, rollout_id: str, limit: int) -> list[Follow]:
+        return await self.driver.read(rolling.follows(rollout_id, limit))
 
     async def shadows(self, rollout_id: str) -> Shadows:
         return await self.driver.read(rolling.shadows(rollout_id))

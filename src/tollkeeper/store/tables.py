@@ -315,6 +315,8 @@ assignments: Final = Table(
     Column("declined", Boolean),
     Column("latency_ms", BigInteger),
     Column("counted", BigInteger),
+    Column("followed_failed", Boolean),
+    Column("follow_counted", BigInteger),
     sqlite_with_rowid=False,
 )
 Index(
@@ -323,6 +325,15 @@ Index(
     assignments.c.assigned_ms,
     sqlite_where=assignments.c.counted.is_(None),
     postgresql_where=assignments.c.counted.is_(None),
+)
+_followed: Final = assignments.c.followed_failed.is_not(None) & assignments.c.follow_counted.is_(
+    None
+)
+Index(
+    "assignments_followed",
+    assignments.c.rollout_id,
+    sqlite_where=_followed,
+    postgresql_where=_followed,
 )
 
 canary_payments: Final = Table(

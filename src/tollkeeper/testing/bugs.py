@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, literal, or_, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from tollkeeper.flows import (
     advance,
@@ -485,23 +485,20 @@ def misreading_not_corrected() -> list[Patch]:
     return [(crossread, "_correct", correct)]
 
 
-@_bug("Of a customer's payments through a candidate only the first is ever looked up.")
-def first_payment_alone() -> list[Patch]:
-    place, taken = tables.assignments.c, tables.canary_payments.c
+@_bug("What a candidate takes is not written down, payment by payment.")
+def canary_payment_forgotten() -> list[Patch]:
+    return [(changes, "commit_change", _without("insert_canary"))]
 
-    def only_first(name: str) -> Statement:
-        limited = (
-            select(taken.payment_id)
-            .join(tables.assignments, place.payment_id == taken.payment_id)
-            .where(
-                taken.rollout_id == bindparam("rollout_id"),
-                or_(taken.cross_read.is_(None), taken.cross_read == literal("due")),
-            )
-            .limit(bindparam("limit"))
-        )
-        return Statement(name, lambda _: limited, returns=True)
 
-    return [(rolling, "UNREAD", only_first("unread")), (rolling, "DUE", only_first("due"))]
+@_bug("Whoever comes back is counted with the chance of somebody new.")
+def share_of_the_first() -> list[Patch]:
+    real = routes.take
+
+    def take(*values: Any, **named: Any) -> Any:
+        taken = real(*values, **named)
+        return msgspec.structs.replace(taken, again_ppm=min(taken.again_ppm, taken.share_ppm))
+
+    return [(world, "take", take)]
 
 
 @_bug("Only approvals that were heard at once are looked up after a rollback.")

@@ -1,31 +1,53 @@
 """A candidate that misreads money without failing: what only a cross-read can see."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
 from tollkeeper.integrations.values import Integration, WireReply
-from tollkeeper.payments.outcome import Charge, Operation, Outcome
+from tollkeeper.payments.outcome import Charge, Decline, Operation, Outcome
 
 
-def misreading(installed: Mapping[str, Integration], name: str) -> dict[str, Integration]:
-    """`installed` with a version called `name` that takes captured for merely authorized."""
+def _authorized(charge: Charge) -> Charge:
+    return msgspec.structs.replace(
+        charge, state="authorized", captured_minor=0, capturable_minor=charge.amount_minor
+    )
+
+
+def _declined(charge: Charge) -> Charge:
+    return msgspec.structs.replace(
+        charge, state="declined", captured_minor=0, capturable_minor=0, decline=NO
+    )
+
+
+NO: Final = Decline("declined", "misread")
+KINDS: Final[Mapping[str, Callable[[Charge], Charge]]] = {
+    "authorized": _authorized,
+    "declined": _declined,
+}
+"""What a captured charge is taken for."""
+
+
+def misreading(
+    installed: Mapping[str, Integration], name: str, kind: str = "authorized"
+) -> dict[str, Integration]:
+    """`installed` with a version called `name` that takes captured for `kind`."""
     real = installed[name]
+
+    def misread(charge: Charge) -> Charge:
+        return KINDS[kind](charge) if charge.state == "captured" else charge
 
     def outcome(operation: Operation, reply: WireReply) -> Outcome:
         said = real.outcome(operation, reply)
         if operation not in {"authorize", "lookup", "find"} or said.kind != "approved":
             return said
-        charge = _misread(said.charge) if said.charge is not None else None
-        charges = tuple(_misread(one) for one in said.charges)
-        return msgspec.structs.replace(said, charge=charge, charges=charges)
+        charge = misread(said.charge) if said.charge is not None else None
+        said = msgspec.structs.replace(
+            said, charge=charge, charges=tuple(misread(one) for one in said.charges)
+        )
+        if charge is None or charge.state != "declined" or operation == "find":
+            return said
+        return msgspec.structs.replace(said, kind="declined", decline=NO)
 
     return dict(installed) | {name: msgspec.structs.replace(real, outcome=outcome)}
-
-
-def _misread(charge: Charge) -> Charge:
-    if charge.state != "captured":
-        return charge
-    return msgspec.structs.replace(
-        charge, state="authorized", captured_minor=0, capturable_minor=charge.amount_minor
-    )

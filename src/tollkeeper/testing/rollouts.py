@@ -11,13 +11,14 @@ from typing import Final
 
 from tollkeeper.flows import rolling
 from tollkeeper.kernel.errors import TollkeeperError
+from tollkeeper.payments.assignment import Assignment
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Books
 from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
-from tollkeeper.routing.routes import unit_digest
+from tollkeeper.routing.routes import number_of, split, unit_digest
 from tollkeeper.store.operations import rolling as stored
 from tollkeeper.testing.world import Simulation
 
@@ -107,6 +108,8 @@ def check_assignment(simulation: Simulation, change: Change) -> Iterator[Violati
     unit = unit_digest(rollout.salt, f"{payment.account}\n{payment.customer or payment.id}")
     if placed.share_ppm and not rollout.promoted_once and placed.unit != unit:
         yield Violation("I12", payment.id, "counted as another unit than its customer")
+    if placed.share_ppm and not rollout.promoted_once:
+        yield from _check_chance(rollout, placed, f"{payment.account}\n{payment.customer}")
     if placed.arm != "canary" or rollout.status == "promoted":
         return
     at_ms = placed.assigned_ms
@@ -116,6 +119,15 @@ def check_assignment(simulation: Simulation, change: Change) -> Iterator[Violati
         return
     if at_ms >= rollout.valid_until_ms and rollout.plan.orphaned == "baseline":
         yield Violation("I12", payment.id, "a canary on a share that nobody had renewed")
+
+
+def _check_chance(rollout: Rollout, placed: Assignment, customer: str) -> Iterator[Violation]:
+    """Its arm is what its customer's number and its own coin say, at the chances written down."""
+    eligible, coin = split(placed.share_ppm)
+    may = number_of(rollout.salt, customer) < eligible
+    heads = number_of(f"coin {rollout.salt}", placed.payment_id) < coin
+    if (placed.arm == "canary") != (may and heads) or placed.again_ppm != (coin if may else 0):
+        yield Violation("I12", placed.payment_id, "an arm that is not what chance said")
 
 
 def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterator[Violation]:

@@ -34,7 +34,7 @@ from tollkeeper.store.operations import examining, keeping, reading
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
-from tollkeeper.testing.misread import misreading
+from tollkeeper.testing.misread import KINDS, misreading
 from tollkeeper.testing.network import SimulatedHook, SimulatedWire, Weather
 from tollkeeper.testing.ports import GlassVault, SeededChance, VirtualClock
 from tollkeeper.testing.storage import Disk, SimulatedDriver, WatchedStore, new_database
@@ -70,7 +70,7 @@ class Temper(msgspec.Struct):
     shoppers: int
     skew_ms: int
     candidate: str = ""
-    misreads: bool = False
+    misreads: str = ""
 
 
 class Found(Exception):
@@ -186,7 +186,7 @@ class Simulation:
         self.hook = SimulatedHook(self.loop)
         self.installed = _installed(retention=self.temper.idempotency)
         if self.temper.misreads:
-            self.installed = misreading(self.installed, self.temper.candidate)
+            self.installed = misreading(self.installed, self.temper.candidate, self.temper.misreads)
         self.replicas = [Replica(self, n) for n in range(self.temper.replicas)]
 
     def _provider(self) -> SimulatorCore:
@@ -309,7 +309,16 @@ class Simulation:
         assert books is not None, "what was committed can be read"
         audit = self.driver.now(reading.load_audit(payment.id))
         self._first(invariants.check_books(books, audit, HANDLES))
-        self._first(invariants.check_effects(books, self._part(payment.id)))
+        self._first(self._effects(books))
+
+    def _effects(self, books: Books) -> Iterator[Violation]:
+        """What stands against the provider's effects. Whoever takes an approval for a decline says
+        so at once; that it was one is known once it was cross-read, and holds at quiet."""
+        first = books.attempts[0].integration
+        lying = self.temper.misreads == "declined" and first == self.temper.candidate
+        for found in invariants.check_effects(books, self._part(books.payment.id)):
+            if not lying or found.invariant != "I4":
+                yield found
 
     def _note_settling(self, change: Change) -> None:
         tries = [a for a in change.attempts if a.operation == "authorize"]
@@ -336,7 +345,7 @@ class Simulation:
         attempt = books.attempt(entry.idempotency_key)
         if attempt is not None and attempt.outcome == "unknown":
             self.coverage.count("effect.after_timeout")
-        self._first(invariants.check_effects(books, self._part(payment_id)))
+        self._first(self._effects(books))
 
     def _part(self, payment_id: str) -> invariants.Ledger:
         charges: Any = list(self.ledger_of.get(payment_id, {}).values())
@@ -403,7 +412,7 @@ def _temper(loop: VirtualLoop) -> Temper:
     chance = loop.chance
     if chance.random() < 0.3:
         temper.candidate = chance.choice(sorted(SETTINGS.weights))
-        temper.misreads = chance.random() < 0.4
+        temper.misreads = chance.choice(("", "", "", *KINDS))
         temper.shoppers += chance.randrange(2, 8)
     return temper
 

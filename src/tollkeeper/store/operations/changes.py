@@ -249,6 +249,23 @@ READ_AGAIN: Final = Statement(
     ),
     returns=False,
 )
+UPDATE_FOLLOWED: Final = Statement(
+    "update_followed",
+    lambda _: (
+        update(t.assignments)
+        .where(
+            t.assignments.c.rollout_id == bindparam("the_rollout"),
+            or_(
+                t.assignments.c.unit == bindparam("the_unit"),
+                t.assignments.c.unit == bindparam("again_unit"),
+            ),
+            t.assignments.c.payment_id == bindparam("the_payment"),
+            t.assignments.c.followed_failed.is_(None),
+        )
+        .values(followed_failed=bindparam("followed_failed"))
+    ),
+    returns=False,
+)
 UPDATE_ASSIGNMENT: Final = Statement(
     "update_assignment",
     lambda _: (
@@ -359,6 +376,18 @@ def _rollout_rows(change: Change) -> Iterator[Item]:
                     "cross_read": "due" if assigned.drawn else None,
                 },
             )
+    if change.followed is not None:
+        first, again = change.followed.units
+        yield (
+            UPDATE_FOLLOWED,
+            {
+                "the_rollout": change.followed.rollout_id,
+                "the_unit": first,
+                "again_unit": again,
+                "the_payment": change.followed.payment_id,
+                "followed_failed": change.followed.failed,
+            },
+        )
     if change.read_again is not None:
         values = {"the_rollout": change.read_again, "the_payment": change.payment.id}
         yield READ_AGAIN, values

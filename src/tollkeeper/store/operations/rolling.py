@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import BigInteger, and_, bindparam, func, literal, null, or_, select, update
 from sqlalchemy.sql import ClauseElement
 
-from tollkeeper.flows.ports import Job, Place, RoutingRow
+from tollkeeper.flows.ports import Follow, Job, Place, RoutingRow
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
 from tollkeeper.routing.routes import Rule
@@ -151,6 +151,37 @@ MARK_COUNTED: Final = Statement(
         .values(counted=bindparam("counted"))
     ),
     returns=False,
+)
+MARK_FOLLOWED: Final = Statement(
+    "mark_followed",
+    lambda _: (
+        update(t.assignments)
+        .where(
+            t.assignments.c.rollout_id == bindparam("the_rollout"),
+            t.assignments.c.unit == bindparam("the_unit"),
+        )
+        .values(follow_counted=bindparam("counted"))
+    ),
+    returns=False,
+)
+FOLLOWS: Final = Statement(
+    "follows",
+    lambda _: (
+        select(
+            t.assignments.c.unit,
+            t.assignments.c.share_ppm,
+            t.assignments.c.canary,
+            t.assignments.c.followed_failed,
+        )
+        .where(
+            t.assignments.c.rollout_id == bindparam("rollout_id"),
+            t.assignments.c.followed_failed.is_not(None),
+            t.assignments.c.follow_counted.is_(None),
+        )
+        .order_by(t.assignments.c.unit)
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
 )
 MARK_CROSS_READ: Final = Statement(
     "mark_cross_read",
@@ -341,6 +372,7 @@ def save_rollout(
     record: Record | None,
     *,
     units: tuple[str, ...],
+    follows: tuple[str, ...],
     crossing: tuple[str, ...],
     events: tuple[OutEvent, ...],
     rules: tuple[Rule, ...] | None,
@@ -348,7 +380,8 @@ def save_rollout(
     """Writes a rollout that was decided upon its revision before this one, all or nothing; false
     where that has moved on, or where `job`, whose holder decides, is another's by now.
 
-    `units` were counted by `record`; `crossing` are payments that are to be looked up.
+    `units` and the follow-ups `follows` were counted by `record`; `crossing` are payments that are
+    to be looked up.
     """
     if job is not None:
         ((held,),) = yield (
@@ -366,6 +399,9 @@ def save_rollout(
     for unit in units:
         values = {"the_rollout": rollout.id, "the_unit": unit, "counted": rollout.seq}
         yield MARK_COUNTED, values
+    for unit in follows:
+        values = {"the_rollout": rollout.id, "the_unit": unit, "counted": rollout.seq}
+        yield MARK_FOLLOWED, values
     yield from _ask_about(rollout.id, crossing, rollout.updated_ms)
     for event in events:
         yield from event_statements(event)
@@ -456,6 +492,12 @@ def uncounted(rollout_id: str, lost_before_ms: int, limit: int) -> Operation[lis
     values = {"rollout_id": rollout_id, "lost_before_ms": lost_before_ms, "limit": limit}
     rows = yield UNCOUNTED, values
     return [Place(*row) for row in rows]
+
+
+def follows(rollout_id: str, limit: int) -> Operation[list[Follow]]:
+    """First follow-ups that no record counts yet."""
+    rows = yield FOLLOWS, {"rollout_id": rollout_id, "limit": limit}
+    return [Follow(*row) for row in rows]
 
 
 def crossings(

@@ -1,5 +1,5 @@
 """Every payment that a candidate took has a row of its own, beside the one that counts for its
-customer; cross-reads are of payments."""
+customer; cross-reads are of payments. First follow-ups are counted as well."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -38,9 +38,22 @@ def upgrade() -> None:
     op.drop_index("assignments_cross_read", "assignments")
     op.drop_column("assignments", "cross_read")
     op.drop_column("assignments", "approved")
+    op.add_column("assignments", sa.Column("followed_failed", sa.Boolean(), nullable=True))
+    op.add_column("assignments", sa.Column("follow_counted", sa.BigInteger(), nullable=True))
+    waiting = sa.text("followed_failed IS NOT NULL AND follow_counted IS NULL")
+    op.create_index(
+        "assignments_followed",
+        "assignments",
+        ["rollout_id"],
+        sqlite_where=waiting,
+        postgresql_where=waiting,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("assignments_followed", "assignments")
+    op.drop_column("assignments", "follow_counted")
+    op.drop_column("assignments", "followed_failed")
     op.add_column("assignments", sa.Column("approved", sa.Boolean(), nullable=True))
     op.add_column("assignments", sa.Column("cross_read", TEXT, nullable=True))
     crossed = sa.text("cross_read IS NOT NULL")

@@ -1,0 +1,387 @@
+"""Rollouts against what a review found: each of these once lost a payment, a sign or a command."""
+
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import update
+from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
+from tests.flows.test_rollouts import PLAN, begin, running, shop, work
+
+from tollkeeper.flows import retiring, rolling, routing
+from tollkeeper.flows.ports import SeenDescription
+from tollkeeper.kernel.errors import Conflict, GateClosed, Invalid, Misconfigured
+from tollkeeper.payments.outcome import Outcome
+from tollkeeper.rollouts.rollout import Rollout
+from tollkeeper.routing.routes import Condition
+from tollkeeper.store import tables
+from tollkeeper.store.statements import Operation, Statement
+from tollkeeper.testing.misread import misreading
+
+NEW_VERSION = NEW.partition("@")[2]
+STAYS = replace(PLAN, dwell_seconds=100_000.0, most_outstanding=50)
+
+
+async def found(at: Stage, made: Rollout) -> Rollout:
+    return await rolling.load_rollout(at.world, made.id)
+
+
+async def settle_down(at: Stage, rounds: int = 40) -> None:
+    for _ in range(rounds):
+        await work(at)
+        await at.clock.advance(3)
+
+
+async def come_back(at: Stage, made: Rollout, rounds: int = 12) -> list[Any]:
+    """The same forty customers, until the rollout ends."""
+    paid = []
+    for _ in range(rounds):
+        paid += await shop(at, 40)
+        at.clock.now += 2
+        if (await found(at, made)).status != "running":
+            break
+    return paid
+
+
+def altered(at: Stage, **fields: Any) -> None:
+    """The candidate, with some of its fields replaced."""
+    real = at.world.installed[NEW]
+    at.world.installed = dict(at.world.installed) | {NEW: replace(real, **fields)}
+
+
+async def test_a_fault_that_begins_once_every_customer_was_counted_is_seen(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        await shop(at, 40)
+        at.fault(
+            "rename_field", object="payment_intent", path="status", to="state",
+            operation="payment_intents.create", api_version=NEW_VERSION,
+        )  # fmt: skip
+        await come_back(at, made)
+        assert (await found(at, made)).status == "rolled_back"
+        await settle_down(at)
+        assert (await at.examined()).violations == []
+
+
+async def test_a_misreading_of_returning_customers_is_found_and_corrected(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        await shop(at, 40)
+        at.world.installed = misreading(at.world.installed, NEW)
+        paid = await come_back(at, made)
+        assert (await found(at, made)).status == "rolled_back"
+        await settle_down(at)
+        taken = [p["id"] for p in paid if p["integration"] == NEW]
+        books = [await at.store.load_books(id_) for id_ in taken]
+        assert {(b.payment.status, b.payment.integration) for b in books if b is not None} == {
+            ("succeeded", MIDDLE)
+        }
+        assert (await at.examined()).violations == []
+
+
+async def test_a_capped_payment_does_not_use_its_customer_up(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(STAYS, most_outstanding=0))
+        await shop(at, 20)
+        assert (await found(at, made)).canary_seen == 0
+        rows = await at.store.uncounted(made.id, 10**15, 100)
+        assert all(row.share_ppm == 0 for row in rows)
+        at.world.act_on(
+            replace(
+                at.world.routes,
+                canaries=tuple(replace(c, most_outstanding=50) for c in at.world.routes.canaries),
+            )
+        )
+        for number in range(20):
+            await at.create(customer=f"c{number}")
+        rows = await at.store.uncounted(made.id, 10**15, 100)
+        assert sum(row.share_ppm == 500_000 for row in rows) == 20
+
+
+async def test_an_approval_read_as_a_decline_is_found_by_the_first_cross_read(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        at.world.installed = misreading(at.world.installed, NEW, "declined")
+        made = await running(at, STAYS)
+        await shop(at, 6, first=100)
+        await settle_down(at, 4)
+        ended = await found(at, made)
+        assert (ended.status, "cross-read" in ended.reason) == ("rolled_back", True)
+        await settle_down(at)
+        assert (await at.examined()).violations == []
+
+
+async def test_failing_captures_take_a_candidate_out(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        at.fault(
+            "error", when="before", operation="payment_intents.capture", api_version=NEW_VERSION
+        )
+        for number in range(1, 20):
+            for paid in await shop(at, 6, first=number * 100, capture_method="manual"):
+                if paid["status"] == "requires_capture":
+                    await at.capture(paid["id"])
+            at.clock.now += 2
+            await work(at)
+            if (await found(at, made)).status != "running":
+                break
+        ended = await found(at, made)
+        assert (ended.status, ended.reason.partition(":")[0]) == ("rolled_back", "follow_up")
+
+
+async def test_a_candidate_that_raises_in_the_shadow_is_nobodys_error(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+
+        def outcome(*_: Any) -> Outcome:
+            raise KeyError("latest_charge")
+
+        altered(at, outcome=outcome)
+        made = await begin(at)
+        assert (await at.create(customer="b"))["status"] == "succeeded"
+        await work(at)
+        assert (await found(at, made)).shadows.differing == 1
+
+
+async def test_what_a_candidate_refuses_stays_with_the_baseline(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        units = {c: unit for c, unit in at.world.installed[NEW].units.items() if c != "EUR"}
+        altered(at, units=units)
+        made = await begin(at)
+        bought = await shop(at, 10)
+        assert Counter(p["status"] for p in bought) == {"succeeded": 10}
+        assert (await found(at, made)).shadows.computed == 0
+
+
+async def test_a_row_that_cannot_be_read_stops_neither_payments_nor_the_switch(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        await running(at)
+
+        broken = update(tables.rollouts).values(body=b'{"id":')
+
+        def spoil() -> Operation[None]:
+            yield Statement("spoil", lambda _: broken, returns=False), {}
+
+        await at.store.driver.write(spoil())
+        await routing.refresh(at.world)
+        assert (await at.create(customer="c90"))["integration"] == MIDDLE
+        assert await rolling.stop_all(at.world, reason="incident", actor="test") == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"limit_seconds": float("inf")},
+        {"dwell_seconds": float("nan")},
+        {"alpha": 1e-320},
+        {"pause_at": (100.0,)},
+        {"steps_percent": (float("inf"),)},
+    ],
+    ids=str,
+)
+async def test_plans_that_would_never_end_or_roll_back_are_refused(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    async with stage(tmp_path) as at:
+        with pytest.raises(Invalid):
+            await begin(at, replace(PLAN, **fields))
+        for wrong in (Condition(currency="usd"), Condition(country="Germany")):
+            with pytest.raises(Invalid):
+                await rolling.begin_rollout(
+                    at.world, NEW, PLAN, condition=wrong, override="x", actor="test"
+                )
+        with pytest.raises(GateClosed):
+            await rolling.begin_rollout(at.world, NEW, PLAN, override="  ", actor="test")
+
+
+async def test_the_next_rollout_has_its_traffic_while_the_last_one_is_watched(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        first = await running(at)
+        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        second = await begin(at, STAYS, OLD)
+        for number in range(4):
+            await shop(at, 20, first=1_000 + 20 * number)
+        assert (await found(at, second)).baseline == NEW
+        assert (await found(at, second)).canary_seen > 0
+
+
+async def test_a_late_rollback_ends_what_compares_with_it_and_hands_over_to_what_is_in_service(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        first = await running(at)
+        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        second = await begin(at, STAYS, OLD)
+        await shop(at, 20, first=1_000)
+        taken = [p for p in await shop(at, 20, first=2_000) if p["integration"] == OLD]
+        assert taken
+        await rolling.roll_back(at.world, first.id, reason="it is bad", actor="test")
+        ended = await found(at, second)
+        assert (ended.status, ended.share_ppm) == ("aborted", 0)
+        await settle_down(at)
+        books = [await at.store.load_books(p["id"]) for p in taken]
+        assert {b.payment.integration for b in books if b is not None} == {MIDDLE}
+        assert (await at.examined()).violations == []
+
+
+async def test_the_kill_switch_rolls_back_what_is_promoted_in_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at)
+        real = rolling._command
+
+        async def late(*args: Any, **rest: Any) -> Any:
+            _, id_, _, _, detail = args
+            if detail == "stopped":
+                await rolling.promote(at.world, id_, reason="evidence", actor="controller")
+            return await real(*args, **rest)
+
+        monkeypatch.setattr(rolling, "_command", late)
+        (stopped,) = await rolling.stop_all(at.world, reason="incident", actor="test")
+        assert (stopped.id, stopped.status) == (made.id, "rolled_back")
+        assert {p["integration"] for p in await shop(at, 5, first=500)} == {MIDDLE}
+
+
+async def test_what_was_taken_after_the_watch_is_handed_over_by_a_late_rollback(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(PLAN, watch_seconds=1))
+        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        at.clock.now += 5
+        for _ in range(3):
+            await work(at)
+        late = await shop(at, 6, first=70, capture_method="manual")
+        await rolling.roll_back(at.world, made.id, reason="it is bad", actor="test")
+        await settle_down(at)
+        books = [await at.store.load_books(p["id"]) for p in late]
+        assert {b.payment.integration for b in books if b is not None} == {MIDDLE}
+
+
+async def test_a_slice_that_carries_the_candidate_is_not_compared_with_itself(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        first = await rolling.begin_rollout(
+            at.world, NEW, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
+        )
+        await shop(at, 4)
+        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        second = await begin(at, replace(STAYS, shadow_payments=0))
+        await work(at)
+        await shop(at, 20, first=100)
+        assert (await found(at, second)).evidence[0].baseline_ok == 0
+        await shop(at, 20, first=200, currency="USD")
+        assert (await found(at, second)).evidence[0].baseline_ok > 0
+
+
+async def test_a_description_that_breaks_a_running_candidate_holds_it(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        await see(at, compatible=True)
+        made = await rolling.begin_rollout(at.world, NEW, PLAN, actor="test")
+        await shop(at, 4)
+        await see(at, compatible=False)
+        for number in range(1, 120):
+            await shop(at, 20, first=number * 100)
+            at.clock.now += 5
+            if "gate" in (await found(at, made)).waiting:
+                break
+        assert "breaks" in (await found(at, made)).waiting
+
+
+async def see(at: Stage, *, compatible: bool) -> None:
+    now_ms = at.store.now_ms()
+    verdicts = msgspec.json.encode({NEW: {"compatible": compatible, "findings": []}})
+    seen = SeenDescription(
+        provider="stripe", digest=str(compatible), seen_ms=now_ms, checked_ms=now_ms, etag=None,
+        text=zlib.compress(b"{}"), verdicts=verdicts, notes=None,
+    )  # fmt: skip
+    await at.store.save_description(seen, ())
+
+
+async def test_reasons_are_asked_for_and_kept(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(PLAN, pause_at=(50,)))
+        with pytest.raises(Invalid, match="reason"):
+            await rolling.promote(at.world, made.id, reason=" ", actor="test")
+        await rolling.approve(at.world, made.id, reason="CAB-4711", actor="test")
+        records = await rolling.all_records(at.world, made.id)
+        assert records[-1].detail == "approved: CAB-4711"
+        await rolling.abort(at.world, made.id, reason="", actor="test")
+        other = await running(at)
+        with pytest.raises(Conflict, match="nothing to approve"):
+            await rolling.approve(at.world, other.id, actor="test")
+
+
+async def test_a_version_is_needed_until_nothing_holds_it(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        held = await at.held(customer="a")
+        paid = await at.create(customer="b")
+        stands = await retiring.standing(at.world, MIDDLE)
+        assert stands.payments == {"requires_capture": 1}
+        assert any("carries 100 %" in reason for reason in stands.reasons)
+        await at.capture(held["id"])
+        made = await begin(at)
+        assert any("shadow" in r for r in (await retiring.standing(at.world, MIDDLE)).reasons)
+        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        assert any("watched" in r for r in (await retiring.standing(at.world, MIDDLE)).reasons)
+        at.clock.now += 700_000
+        for _ in range(4):
+            await work(at)
+        stands = await retiring.standing(at.world, MIDDLE)
+        assert stands.may_go, stands.reasons
+        at.world.installed = {n: v for n, v in at.world.installed.items() if n != MIDDLE}
+        refund = await at.refund(paid["id"])
+        assert refund["status"] == "succeeded"
+        books = await at.store.load_books(paid["id"])
+        assert books is not None
+        assert books.payment.moved_from == MIDDLE
+        with pytest.raises(Conflict, match="not installed"):
+            await rolling.roll_back(at.world, made.id, reason="late", actor="test")
+        at.world.installed = {n: v for n, v in at.world.installed.items() if n != NEW}
+        with pytest.raises(Misconfigured, match="routes reset"):
+            routing.check(at.world)
+        await at.store.reset_rules()
+        await routing.refresh(at.world)
+        assert at.world.routes.rules == at.world.settled_rules()
+        assert (await at.examined()).violations == []
+
+
+async def test_explain_is_the_same_while_the_controller_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at)
+        real = rolling.load_rollout
+
+        async def slow(world: Any, id_: str) -> Rollout:
+            seen = await real(world, id_)
+            at.clock.now += 2
+            await shop(at, 3, first=777)
+            return seen
+
+        monkeypatch.setattr(rolling, "load_rollout", slow)
+        explained = await rolling.explain(at.world, made.id)
+        assert (explained.complete, explained.same) == (True, True)
+
+
+async def test_an_approval_does_not_let_a_tripwire_go(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(STAYS, pause_at=(50,)))
+        at.fault("sunset", when="before", status=410, api_version=NEW_VERSION)
+        number = 0
+        while not at.world.is_tripped(made.id):
+            number += 1
+            await at.create(customer=f"trip-{number}")
+        at.clock.now += 1
+        await rolling.approve(at.world, made.id, actor="test")
+        assert at.world.is_tripped(made.id)
