@@ -7,7 +7,8 @@ import numpy as np
 
 from tollkeeper.rollouts.certificate import LEVEL, Certificate, attest, projected
 from tollkeeper.rollouts.evidence import GUARDRAILS
-from tollkeeper.rollouts.tally import PPM, Tally
+from tollkeeper.rollouts.tally import Tally
+from tollkeeper.routing.routes import PPM
 
 MARGIN = 0.005
 CANARIES_A_LOOK = 5

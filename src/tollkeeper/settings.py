@@ -78,7 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dict[str, float],
         Meta(
             description="Percent of new payments for each integration version; the sum is 100. A "
-            "version with 0 takes none but may take over after proof that another had no effect."
+            "version with 0 takes none but may take over after proof that another had no effect. "
+            "From the first promotion on `tollkeeper routes` counts instead."
         ),
     ] = msgspec.field(default_factory=lambda: {"stripe@2022-11-15": 100.0})
     accept_payments: Annotated[
