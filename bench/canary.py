@@ -3,7 +3,7 @@
 `./dev bench canary` first checks that the laboratory's detector is the product's, then measures:
 `compare` (failing canary payments before rollback; false rollbacks where both arms are equal),
 `null` (20,000 healthy rollouts a cell), `kept` (the share that a healthy canary keeps), `late`,
-`latency`, `contract`, `promotion` and `cost`. Progress goes to standard error; the whole takes
+`returning` (customers who come back), `latency`, `contract`, `promotion` and `cost`. Progress goes to standard error; the whole takes
 a quarter of an hour on two cores, `--quick` a minute. Example: `./dev bench canary --only null`
 """
 
@@ -22,6 +22,7 @@ from lab.late import UNCAPPED, arriving_late
 from lab.others import NAMES, Others
 from lab.ours import Ours
 from lab.promotion import promotion
+from lab.returning import begun_late, habits
 from lab.slowness import noticed
 from lab.streams import Case, Chunk, draw
 from lab.tables import lower_bound, show
@@ -151,6 +152,29 @@ def late_fault(case: Case, runs: int) -> Row:
     }  # fmt: skip
 
 
+def returning(coin: float, excess: float, runs: int) -> Row:
+    """A fault that begins when every customer has been counted."""
+    row: Row = {"coin": coin, "excess": excess}
+    for place, label in ((1, "0.01 whole"), (3, "0.001 whole")):
+        taken, failing = begun_late(FAILURE, coin, excess, runs, LIMITS[place], 4_000)
+        there = taken >= 0
+        row[f"payments {label}"] = float(taken[there].mean())
+        row[f"failing {label}"] = float(failing[there].mean())
+        row[f"rolled back {label}"] = f"{float(there.mean()):.1%}"
+    return row
+
+
+def returning_null(coin: float, runs: int) -> Row:
+    """False rollbacks where each customer fails again and again at a rate of their own."""
+    hits = habits(FAILURE, coin, runs, 1_000, LIMITS)
+    row: Row = {"coin": coin, "runs": runs, "payments": 1_000}
+    for place, (label, level) in enumerate(zip(LABELS, (0.01, 0.01, 0.001, 0.001), strict=True)):
+        bound = lower_bound(int(hits[place]), runs)
+        row[label] = f"{hits[place] / runs:.3%}"
+        row[f"bound {label}"] = f"{bound:.3%}{'' if bound <= level else ' ABOVE'}"
+    return row
+
+
 def latency(factor: float, share: float, runs: int, alpha: float) -> Row:
     canaries, decided = noticed(factor, share, runs, alpha, 20_000 if share < 0.05 else 8_000)
     mean = float(canaries[decided].mean()) if decided.any() else None
@@ -216,6 +240,10 @@ def works(only: str, *, quick: bool) -> Iterator[tuple[str, Work]]:
         "late faults": [
             (late_fault, (Case(0.005, bad, s), some)) for bad in (0.05, 0.25, 0.75) for s in shares
         ],
+        "returning": [
+            (returning, (coin, bad, runs)) for coin in (0.5, 0.75, 0.9) for bad in (1.0, 0.25, 0.05)
+        ],
+        "returning healthy": [(returning_null, (coin, many)) for coin in (0.5, 0.75)],
         "latency": [
             *((latency, (2.0, s, runs, alpha)) for s in shares for alpha in (0.01, 0.001)),
             *((latency, (1.5, s, runs, 0.01)) for s in shares),

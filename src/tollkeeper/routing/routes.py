@@ -2,7 +2,7 @@
 
 Law: a unit (a customer, else a payment) is eligible while the share in force covers its number, so
 that raising the share only adds units. Each payment of an eligible unit tosses a coin of its own,
-and one in four goes to the baseline: whoever comes back is compared as well, by fresh chance, and a
+and one in two goes to the baseline: whoever comes back is compared as well, by fresh chance, and a
 fault that begins after every customer has been counted is seen. The chance with which a payment
 became a canary is kept with each assignment, 0 where the canary took nobody.
 """
@@ -17,9 +17,10 @@ from tollkeeper.routing.weights import choose
 
 PPM: Final = 1_000_000
 
-COIN: Final = 0.75
-"""How many of an eligible unit's payments the candidate takes, while the share allows it. With
-three of four a fault of all payments shows within nine payments of customers who come back."""
+COIN: Final = 0.5
+"""How many of an eligible unit's payments the candidate takes, while the share allows it. With one
+of two a late fault of all payments shows after ten that fail; with three of four it takes twenty
+(`./dev bench canary --only returning`)."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
