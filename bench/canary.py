@@ -3,8 +3,9 @@
 `./dev bench canary` first checks that the laboratory's detector is the product's, then measures:
 `compare` (failing canary payments before rollback; false rollbacks where both arms are equal),
 `null` (20,000 healthy rollouts a cell), `kept` (the share that a healthy canary keeps), `late`,
-`returning` (customers who come back), `latency`, `contract`, `promotion` and `cost`. Progress goes to standard error; the whole takes
-a quarter of an hour on two cores, `--quick` a minute. Example: `./dev bench canary --only null`
+`returning` (customers who come back), `latency`, `contract`, `promotion` and `cost`. Progress goes
+to standard error; the whole takes a quarter of an hour on two cores, `--quick` a minute.
+Example: `./dev bench canary --only null`
 """
 
 import argparse

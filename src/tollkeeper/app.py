@@ -344,6 +344,10 @@ def upgrade_database(settings: Settings) -> str:
     return migrate.HEAD
 
 
+MAX_FETCHED_BYTES: Final = 1 << 30
+"""A ledger of a million charges is half of it."""
+
+
 def fetch(url: str, *, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> WireResult:
     """One request from the command line to `url`, by the same wire; a POST where there is a body.
     Blocks until it is answered or has failed."""
@@ -357,7 +361,7 @@ def fetch(url: str, *, body: bytes = b"", headers: tuple[tuple[str, str], ...] =
             headers=headers,
             body=body,
         )
-        async with HttpWire() as wire:
+        async with HttpWire(max_reply_bytes=MAX_FETCHED_BYTES) as wire:
             return await wire.send(request, Target(base_url=f"{parts.scheme}://{parts.netloc}"))
 
     return asyncio.run(once())

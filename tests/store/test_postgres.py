@@ -179,3 +179,28 @@ async def test_the_servers_clock_is_measured(postgres: OnPostgres) -> None:
     ((there,),) = await postgres.sql("SELECT (extract(epoch FROM now()) * 1000)::bigint")
     assert abs(offset - there) < 5_000
     await driver.close()
+
+
+async def test_a_replica_hears_of_new_routes_and_listens_again_when_it_was_cut_off(
+    postgres: OnPostgres,
+) -> None:
+    async with postgres.store() as here, postgres.store() as there:
+        heard = await here.routing_signal()
+        assert heard is not None
+        assert heard.is_set(), "something may have come before it listened"
+        heard.clear()
+        await there.reset_rules()
+        async with asyncio.timeout(20):
+            await heard.wait()
+        heard.clear()
+        await postgres.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+        )
+        async with asyncio.timeout(20):
+            await heard.wait()
+        again = await here.routing_signal()
+        assert again is not None
+        again.clear()
+        await there.reset_rules()
+        async with asyncio.timeout(20):
+            await again.wait()

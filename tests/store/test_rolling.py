@@ -5,7 +5,8 @@ from tests.store import stage
 from tests.store.backends import EPOCH_MS, Backend
 
 from tollkeeper.flows.ports import Store
-from tollkeeper.payments.assignment import Assignment, Observed, Shadowed
+from tollkeeper.kernel.ids import first_id
+from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts.rollout import Crossings, Decision, Plan, Record, Rollout, Shadows, start
 from tollkeeper.routing.routes import Condition, Rule
@@ -225,3 +226,85 @@ async def test_payments_that_need_a_version_are_counted(backend: Backend) -> Non
         await store.commit(stage.opening(stage.fresh_books(integration=NEW)))
         assert await store.needed(NEW) == {("processing", True): 1}
         assert await store.needed(OLD) == {}
+
+
+async def test_first_follow_ups_are_counted_once(backend: Backend) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        id_ = await pay(store, 1, canary=True)
+        for failed in (True, False):  # only the first one counts
+            held = await store.load_books(id_)
+            assert held is not None
+            after = replace(held, payment=replace(held.payment, updated_ms=EPOCH_MS + 2))
+            seen = Followed(
+                rollout_id="ro_1", units=("unit-1", "other"), payment_id=id_, failed=failed
+            )
+            await store.commit(stage.change(held, after, followed=seen))
+        (follow,) = await store.follows("ro_1", 10)
+        assert (follow.unit, follow.share_ppm, bool(follow.canary), bool(follow.failed)) == (
+            "unit-1", 50_000, True, True,
+        )  # fmt: skip
+        second = later(first)
+        await store.save_rollout(None, second, record=record(second), follows=("unit-1",))
+        assert await store.follows("ro_1", 10) == []
+
+
+async def test_a_returning_customer_counts_with_the_chance_of_a_coin(backend: Backend) -> None:
+    async with backend.store() as store:
+        for number, again_ppm in enumerate((500_000, 500_000, 0)):
+            books = stage.fresh_books(customer="c")
+            placed = Assignment(
+                rollout_id="ro_1", unit="customer", payment_id=books.payment.id, arm="canary",
+                share_ppm=50_000, assigned_ms=EPOCH_MS + number, again_unit=f"again-{number}",
+                again_ppm=again_ppm,
+            )  # fmt: skip
+            await store.commit(stage.opening(books, assignment=placed))
+        places = await store.uncounted("ro_1", EPOCH_MS + 10, 10)
+        assert [(p.unit, p.share_ppm) for p in places] == [
+            ("customer", 50_000),
+            ("again-1", 500_000),
+        ]
+
+
+async def test_what_a_promoted_version_took_is_adopted_once(backend: Backend) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        early = stage.fresh_books(integration=NEW, created_ms=EPOCH_MS - 1)
+        late = stage.fresh_books(integration=NEW, created_ms=EPOCH_MS + 1)
+        other = stage.fresh_books(integration=OLD, created_ms=EPOCH_MS + 1)
+        for books in (early, late, other):
+            await store.commit(stage.opening(books))
+        assert await store.adopt("ro_1", NEW, EPOCH_MS) == 1
+        assert await store.adopt("ro_1", NEW, EPOCH_MS) == 0
+        await store.sweep("ro_1", EPOCH_MS, 10)
+        assert await store.cross_read_of("ro_1", late.payment.id) == "asked"
+
+
+async def test_what_a_rollout_had_counted_is_forgotten_once_it_is_over(backend: Backend) -> None:
+    async with backend.store() as store:
+        id_ = first_id("ro", EPOCH_MS)
+        first = rollout(id_)
+        await store.insert_rollout(first, record(first), event())
+        books = stage.fresh_books()
+        placed = Assignment(
+            rollout_id=id_, unit="unit-1", payment_id=books.payment.id, arm="canary", share_ppm=1,
+            assigned_ms=EPOCH_MS,
+        )  # fmt: skip
+        await store.commit(stage.opening(books, assignment=placed))
+        held = later(first)
+        await store.save_rollout(None, held, record=record(held))
+        times = {"exchanges_before_ms": 0, "events_before_ms": EPOCH_MS + 1}
+        await store.forget(**times)
+        assert len(await store.list_records(id_, 0, 10)) == 2
+        ended = later(held, status="rolled_back", share_ppm=0)
+        await store.save_rollout(None, ended, record=record(ended))
+        await store.forget(**times)
+        assert len(await store.list_records(id_, 0, 10)) == 3, "its payments are still looked up"
+        for job in await store.claim_jobs(EPOCH_MS, 1_000, 10):
+            await store.finish_job(job)
+        await store.forget(**times)
+        assert [r.seq for r in await store.list_records(id_, 0, 10)] == [1]
+        assert await store.uncounted(id_, EPOCH_MS + 9, 10) == []
+        assert await store.load_rollout(id_) == ended

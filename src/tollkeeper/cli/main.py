@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISUSE
     except TollkeeperError as error:
         _errors.print(f"[bold]{error.code}[/bold]: {error.detail}", soft_wrap=True)
-        for fault in error.faults[:20]:
-            _errors.print(f"  {fault.pointer}: {fault.detail}", soft_wrap=True)
+        said = [f"{f.pointer}: {f.detail}" if f.pointer else f.detail for f in error.faults[:20]]
+        for line in said if said != [error.detail] else ():
+            _errors.print(f"  {line}", soft_wrap=True)
         if not error.faults:
             _errors.print(error.advice, soft_wrap=True)
         return MISUSE if error.side == "caller" or error.code == "misconfigured" else NO

@@ -43,7 +43,7 @@ async def begin_rollout(
     no passing check of the candidate stands and no reason overrides that."""
     override = override.strip()
     if faults := (*plan_faults(plan), *condition_faults(condition)):
-        raise Invalid(f"{faults[0].pointer}: {faults[0].detail}", faults=faults)
+        raise Invalid(_said(faults[0]), faults=faults)
     await routing.refresh(world)
     baseline = _baseline(world, candidate, condition)
     await _gate(world, candidate, override)
@@ -76,6 +76,10 @@ async def begin_rollout(
         raise Conflict(f"another rollout of {rollout.provider} is running; end it first")
     await routing.refresh(world)
     return rollout
+
+
+def _said(fault: Fault) -> str:
+    return f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail
 
 
 def _baseline(world: World, candidate: str, condition: Condition) -> str:

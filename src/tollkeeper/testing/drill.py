@@ -117,8 +117,12 @@ class Story(msgspec.Struct, kw_only=True):
     timeline: list[tuple[float, str]]
 
 
+REGULARS: Final = 200
+"""Customers who come back."""
+
+
 class Scene(Yard):
-    """A yard with shoppers who come at a steady rate, each a new customer."""
+    """A yard with shoppers who come at a steady rate: new customers, and as many regular ones."""
 
     faults = ()
     began: float | None = None
@@ -127,14 +131,20 @@ class Scene(Yard):
         super().__init__(folder, database, replicas, seed=7)
         self.weights = weights
         self.visits: list[Visit] = []
-        self.timeline: list[tuple[float, str]] = []
+        self._told: list[tuple[float, str]] = []
+
+    @property
+    def timeline(self) -> list[tuple[float, str]]:
+        """Seconds since the fault, and what happened."""
+        began = self.began if self.began is not None else time.monotonic()
+        return [(round(at - began, 2), text) for at, text in self._told]
 
     def since(self) -> float:
         """Seconds since the fault, negative before it."""
         return time.monotonic() - self.began if self.began is not None else -1.0
 
     def tell(self, text: str) -> None:
-        self.timeline.append((round(self.since(), 2), text))
+        self._told.append((time.monotonic(), text))
 
     async def shop(self, rate: float) -> None:
         """Shoppers at `rate` a second until `paying` ends; then waits for the last."""
@@ -157,7 +167,7 @@ class Scene(Yard):
             "amount_minor": self.chance.randrange(100, 10_000),
             "currency": "EUR",
             "payment_method": "pm_card_visa",
-            "customer": f"shopper-{number}",
+            "customer": self._customer(number),
         }
         payment: dict[str, Any] | None = None
         while payment is None or payment["status"] in {"processing", "requires_action"}:
@@ -173,6 +183,11 @@ class Scene(Yard):
             await asyncio.sleep(0 if payment is not None else 0.3)
         visit.status = payment["status"]
         visit.final_seconds = time.monotonic() - began
+
+    def _customer(self, number: int) -> str:
+        if self.chance.random() < 0.5:
+            return f"regular-{self.chance.randrange(REGULARS)}"
+        return f"shopper-{number}"
 
     async def _ask(
         self, visit: Visit, port: int, body: dict[str, Any], key: str
