@@ -27,7 +27,7 @@ EVENTS: Final = ("failover.taken", "failover.refused", "store.lost_acknowledgeme
                  "dashboard.refund", "dispute", "refund.failed_late", "authorization.expired",
                  "replica.takeover", "rollout.started")  # fmt: skip
 
-ROLLOUTS: Final = ("rolled_back", "aborted", "stopped", "inconclusive", "running")
+ROLLOUTS: Final = ("rolled_back", "aborted", "stopped", "inconclusive")
 """How simulated rollouts end; a promotion by evidence alone takes more payments than a seed has."""
 
 OFTEN: Final = 25

@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import hashlib
 import heapq
+import inspect
 import random
 from asyncio import events
 from collections import deque
@@ -138,6 +139,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             return task.result()  # type: ignore[no-any-return]
         finally:
             events._set_running_loop(None)  # noqa: SLF001
+            for late in asyncio.all_tasks(self):
+                coro = late.get_coro()
+                if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == "CORO_CREATED":
+                    coro.close()  # its story ended before it began
 
     def _step(self) -> None:
         if not self._ready:
