@@ -15,6 +15,7 @@ def main() -> None:
     options = rig.parser(__doc__)
     options.add_argument("--rates", type=float, nargs="+", default=[20.0], help="payments a second")
     options.add_argument("--share", type=float, default=5.0, help="the canary's percent")
+    options.add_argument("--floor", type=float, default=1.0, help="percent while suspicious")
     options.add_argument("--replicas", type=int, default=2, help="on PostgreSQL")
     options.add_argument(
         "--faults", nargs="+", default=list(FAULTS), choices=list(FAULTS), help="which"
@@ -26,7 +27,7 @@ def main() -> None:
         for rate in given.rates:
             for fault in given.faults:
                 rig.say(f"{store}, {rate:g} a second, {fault}")
-                plan = drill_plan(given.share)
+                plan = drill_plan(given.share, floor_percent=given.floor)
                 story = play(rate, fault, plan, store=store, replicas=replicas)
                 found.append({"store": store, **row(story)})
     rig.show(found, as_json=given.json)

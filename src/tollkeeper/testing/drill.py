@@ -52,6 +52,10 @@ FAULTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         "amounts come in another unit",
         {"effect": "amount_unit", "object": "payment_intent", "path": "amount"},
     ),
+    "decline_as_approval": (
+        "declines come as approvals",
+        {"effect": "decline_as_approval"},
+    ),
     "slow_tail": (
         "half of the replies take 1.5 s longer",
         {"effect": "slow_tail", "seconds": 1.5, "fraction": 0.5},
@@ -82,6 +86,7 @@ class Visit(msgspec.Struct):
     `final_seconds` how long until the payment was final, `None` where it never was."""
 
     at: float
+    has_money: bool = True
     told: int = 0
     taken_by: str = ""
     status: str = ""
@@ -89,9 +94,10 @@ class Visit(msgspec.Struct):
 
     @property
     def affected(self) -> bool:
-        """Whether this shopper was told anything but that it is paid, or only late."""
+        """Whether this shopper was told anything but what is so, paid or declined, or only late."""
         late = self.final_seconds is None or self.final_seconds > AFFECTED_SECONDS
-        return late or self.told != 201 or self.status != "succeeded"
+        right = "succeeded" if self.has_money else "failed"
+        return late or self.told != 201 or self.status != right
 
 
 class Story(msgspec.Struct, kw_only=True):
@@ -116,6 +122,9 @@ class Story(msgspec.Struct, kw_only=True):
     other: int
     timeline: list[tuple[float, str]]
 
+
+WITHOUT_MONEY: Final = 0.1
+"""Of the shoppers' cards, how many are declined."""
 
 REGULARS: Final = 200
 """Customers who come back."""
@@ -160,13 +169,13 @@ class Scene(Yard):
         await asyncio.gather(*list(under_way))
 
     async def _visit(self, number: int) -> None:
-        visit = Visit(at=self.since())
+        visit = Visit(at=self.since(), has_money=self.chance.random() > WITHOUT_MONEY)
         began = time.monotonic()
         self.visits.append(visit)
         body = {
             "amount_minor": self.chance.randrange(100, 10_000),
             "currency": "EUR",
-            "payment_method": "pm_card_visa",
+            "payment_method": "pm_card_visa" if visit.has_money else "pm_card_visa_chargeDeclined",
             "customer": self._customer(number),
         }
         payment: dict[str, Any] | None = None
@@ -310,7 +319,7 @@ def _story(scene: Scene, rate: float, fault: str, rollout: Rollout | None, repor
         payments=len(after),
         affected=len(affected),
         affected_percent=round(100 * len(affected) / max(len(after), 1), 3),
-        failed=sum(v.status in {"failed", "canceled"} for v in after),
+        failed=sum(v.has_money and v.status in {"failed", "canceled"} for v in after),
         recovered=sum(v.affected and v.status == "succeeded" for v in after),
         never_final=sum(v.final_seconds is None for v in after),
         double=harm["double"],
@@ -321,12 +330,15 @@ def _story(scene: Scene, rate: float, fault: str, rollout: Rollout | None, repor
     )
 
 
-def drill_plan(share_percent: float = 5.0, alpha: float = 0.001) -> Plan:
+def drill_plan(
+    share_percent: float = 5.0, alpha: float = 0.001, floor_percent: float = 1.0
+) -> Plan:
     """A rollout for drills: first step at `share_percent`, and it stays there."""
     return Plan(
         steps_percent=(share_percent, 100.0),
         dwell_seconds=3_600.0,
         alpha=alpha,
+        floor_percent=floor_percent,
         shadow_payments=5,
         shadow_seconds=5.0,
     )
