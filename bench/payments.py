@@ -3,7 +3,8 @@
 `./dev bench payments` creates payments that are captured at once, on SQLite (FULL) and PostgreSQL,
 1 and 16 at a time, and reads the CPU of the service's process alone. Beside it, in the same run: a
 straightforward service (FastAPI, async SQLAlchemy, the provider's own library) that writes alike.
-Example: `./dev bench payments --payments 4000 --json`
+With `--rollout` instead: what a running rollout adds (routing, evidence, their statements and the
+controller), measured between two runs without one. Example: `./dev bench payments --payments 4000`
 """
 
 import os
@@ -17,6 +18,10 @@ import rig
 BENCH = Path(__file__).parent
 STRAIGHTFORWARD = BENCH.parent / ".venv-bench" / "bin" / "python"
 WARM = 300
+ROLLOUT = {
+    "candidate": "stripe@2026-03-25.dahlia", "steps_percent": [5, 100], "floor_percent": 5,
+    "dwell_seconds": 100_000, "shadow_payments": 0, "override": "a measurement",
+}  # fmt: skip
 AT_ONCE = (1, 16)
 
 
@@ -79,6 +84,31 @@ def rows(
             yield row("straightforward", store, at_once, found, alone[at_once])
 
 
+def with_rollout(
+    folder: Path, provider: str, store: str, database: str, count: int
+) -> Iterator[dict[str, Any]]:
+    """The same service without a rollout, with one that stays at 5 %, and without one again."""
+    with rig.service(folder, database, provider) as ours:
+
+        def once(at_once: int) -> float:
+            return measured(ours.program, ours.port, ours.secret, count, at_once)["cpu_ms"]
+
+        for at_once in AT_ONCE:
+            rig.say(f"{store}, {at_once} at once: without, with, and without a rollout")
+            before = once(at_once)
+            rig.call(ours, "/v1/rollouts", ROLLOUT)
+            during = once(at_once)
+            rig.call(ours, "/v1/rollouts/stop", {"reason": "measured"})
+            after = once(at_once)
+            yield {
+                "store": store,
+                "at_once": at_once,
+                "without_ms": round((before + after) / 2, 3),
+                "with_ms": round(during, 3),
+                "added_us": round((during - (before + after) / 2) * 1000),
+            }
+
+
 def row(
     name: str, store: str, at_once: int, found: dict[str, float], bare_ms: float
 ) -> dict[str, Any]:
@@ -97,14 +127,20 @@ def main() -> None:
     options = rig.parser(__doc__)
     options.add_argument("--payments", type=int, default=3000, help="of each kind (default 3000)")
     options.add_argument("--alone", action="store_true", help="without the straightforward service")
+    options.add_argument("--rollout", action="store_true", help="what a rollout adds")
     given = options.parse_args()
+    if given.rollout:
+        given.alone = True
     if not given.alone and not STRAIGHTFORWARD.exists():
         raise SystemExit("no straightforward service here: run `./dev bench-env`, or use --alone")
     found: list[dict[str, Any]] = []
     with rig.workplace() as folder, rig.databases(folder, rig.stores(given.store)) as urls:
         for store, database in urls.items():
             with rig.simulator(folder) as provider:
-                found += rows(folder, provider, store, database, given)
+                if given.rollout:
+                    found += with_rollout(folder, provider, store, database, given.payments)
+                else:
+                    found += rows(folder, provider, store, database, given)
     rig.show(found, as_json=given.json)
     if not given.alone and not given.json:
         ratios(found)

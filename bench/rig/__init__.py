@@ -147,6 +147,19 @@ def service(folder: Path, database: str, provider: str, more: str = "") -> Itera
         program.stop()
 
 
+def call(service: Service, path: str, body: dict[str, Any]) -> Any:
+    """POSTs `body` to a service; its answer, which must be a 2xx."""
+    headers = (
+        ("authorization", f"Bearer {service.secret}"),
+        ("content-type", "application/json"),
+    )
+    url = f"http://127.0.0.1:{service.port}{path}"
+    reply = root.fetch(url, body=msgspec.json.encode(body), headers=headers).reply
+    assert reply is not None, url
+    assert reply.status < 300, reply.body
+    return msgspec.json.decode(reply.body)
+
+
 def _settings(database: str, provider: str, port: int, more: str) -> str:
     return f"""
 database = {msgspec.json.encode(database).decode()}
