@@ -181,7 +181,7 @@ def _sites(text: bytes, usage: Usage) -> dict[str, list[Site]]:
         reads = "hook" if "webhook:" in name else "read"
         for direction, paths in ((reads, used.read), ("error", used.errors), ("send", used.send)):
             at = "send" if direction == "send" else "read"
-            sites[at] += _used(text, name, direction, paths, used.nonnull)
+            sites[at] += _used(text, name, direction, paths, used)
             if direction == reads or (direction == "send" and "webhook:" not in name):
                 sites[at] += _unused(
                     document, name, direction, (*paths, *used.nonnull, *used.exhaustive)
@@ -203,10 +203,17 @@ def operation_id(document: Any, name: str) -> int:
 
 
 def _used(
-    text: bytes, name: str, direction: str, paths: tuple[str, ...], granted: tuple[str, ...]
+    text: bytes, name: str, direction: str, paths: tuple[str, ...], used: OperationUsage
 ) -> list[Site]:
     found = [
-        Site(operation=name, direction=direction, path=p, used=True, granted=p in granted)
+        Site(
+            operation=name,
+            direction=direction,
+            path=p,
+            used=True,
+            granted=p in used.nonnull,
+            longest=used.lengths.get(p),
+        )
         for p in paths
         if ":" not in p
     ]

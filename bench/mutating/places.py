@@ -18,7 +18,8 @@ MAX_PARTS = 40
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """A place that a mutation may touch. `used`: whether the usage names it; `granted`: whether it
-    takes the value for granted; `sends`: whether it sends a body there."""
+    takes the value for granted; `sends`: whether it sends a body there; `longest`: how long a text
+    it may send there, if the usage says so."""
 
     operation: str
     direction: str
@@ -26,6 +27,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     used: bool
     granted: bool = False
     sends: bool = False
+    longest: int | None = None
 
 
 class Spot(msgspec.Struct, kw_only=True):

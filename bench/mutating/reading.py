@@ -127,6 +127,8 @@ def make_nullable(spot: Spot) -> bool:
         if any(_nullable(p) for p in parts(spot.document, member)) or not types_of(member):
             return False
         if spot.document["openapi"].startswith("3.1"):
+            if {"allOf", "anyOf", "oneOf"} & set(member):
+                return False  # its parts refuse a null still: nothing would change
             member["type"] = [*types_of(member), "null"]
             if "enum" in member:
                 member["enum"] = [*member["enum"], None]

@@ -117,7 +117,10 @@ def shorter(spot: Spot) -> bool:
         most = member.get("maxLength", 40)
         if most < 2 or "enum" in member:
             return False
-        member["maxLength"] = max(1, most // 20)
+        new = max(1, most // 20)
+        if spot.site.longest is not None:  # what is longer than anything sent breaks nothing
+            new = min(new, max(1, spot.site.longest - 1))
+        member["maxLength"] = new
     return True
 
 

@@ -148,3 +148,104 @@ def test_a_text_is_made_for_a_pattern(pattern: str) -> None:
 @pytest.mark.parametrize("case", [135, 749, 2980, 12295, *range(20)])
 def test_generated_descriptions_give_findings_or_are_refused(case: int) -> None:
     check_case(random.Random(f"1/contracts/{case}"))  # noqa: S311 - seeded on purpose
+
+
+def _with_id(schema: dict[str, Any], *, version: str = "3.0.3") -> dict[str, Any]:
+    document = fresh()
+    document["openapi"] = version
+    document["paths"]["/v1/payments/{id}"]["parameters"] = [
+        {"in": "path", "name": "id", "required": True, "schema": schema}
+    ]
+    return document
+
+
+@pytest.mark.parametrize(
+    ("narrower", "rule"),
+    [
+        ({"type": "string", "maxLength": 3}, "parameter-limits"),
+        ({"type": "string", "pattern": "^pay_[0-9]{20}$"}, "parameter-limits"),
+        ({"type": "string", "enum": ["one", "two"]}, "parameter-values"),
+        ({"type": "integer"}, "parameter-type"),
+    ],
+)
+def test_a_path_that_takes_fewer_ids_is_a_risk_that_is_shown(
+    narrower: dict[str, Any], rule: str
+) -> None:
+    (finding,) = _worse(_with_id(narrower), _with_id({"type": "string"}))
+    assert (finding.rule, finding.severity, finding.path) == (rule, "risky", "path:id")
+    assert finding.operations == (GET,)
+    assert finding.pointer == "/paths/~1v1~1payments~1{id}/parameters/0/schema"
+    assert finding.witness is not None
+    assert finding.witness["request"]["parameters"] == {"path:id": "text"}
+
+
+@pytest.mark.parametrize(
+    ("before", "wider"),
+    [
+        ({"type": "string", "maxLength": 20}, {"type": "string", "maxLength": 30}),
+        ({"type": "string", "enum": ["one"]}, {"type": "string", "enum": ["one", "two"]}),
+        ({"type": "integer", "format": "int32"}, {"type": "integer", "format": "int64"}),
+        ({"type": "integer"}, {"type": "string"}),
+    ],
+)
+def test_a_path_that_takes_more_ids_is_no_finding(
+    before: dict[str, Any], wider: dict[str, Any]
+) -> None:
+    assert _worse(_with_id(wider), _with_id(before)) == []
+
+
+def test_ids_that_usage_knows_decide_whether_the_path_still_takes_them() -> None:
+    raw = {**USAGE, "operations": {GET: {"read": ["id"], "values": {"path:id": ["12", "345"]}}}}
+
+    def told(narrower: dict[str, Any]) -> list[tuple[str, str]]:
+        new, old = _with_id(narrower), _with_id({"type": "string"})
+        result = check(
+            read_usage(msgspec.json.encode(raw)),
+            read_description(msgspec.json.encode(new)),
+            read_description(msgspec.json.encode(old)),
+        )
+        return [(f.severity, f.rule) for f in result.findings]
+
+    assert told({"type": "integer"}) == []
+    assert told({"type": "string", "maxLength": 3}) == []
+    assert told({"type": "string", "maxLength": 2}) == [("risky", "parameter-limits")]
+    assert told({"type": "string", "minLength": 9}) == [("breaking", "parameter-limits")]
+    assert told({"type": "boolean"}) == [("breaking", "parameter-type")]
+    assert told({"type": "string", "enum": ["one"]}) == [("breaking", "parameter-values")]
+
+
+def test_a_path_whose_parameter_has_another_name_now_is_the_same_path() -> None:
+    new = _with_id({"type": "string", "maxLength": 3})
+    item = new["paths"].pop("/v1/payments/{id}")
+    item["parameters"][0]["name"] = "payment"
+    new["paths"]["/v1/payments/{payment}"] = item
+    assert _worse(new, _with_id({"type": "string", "maxLength": 3})) == []
+    (finding,) = _worse(new, _with_id({"type": "string"}))
+    assert (finding.rule, finding.path) == ("parameter-limits", "path:payment")
+
+
+def _only_default(member: str = "code") -> dict[str, Any]:
+    """One reply for whatever comes: a payment or a failure."""
+    document = fresh()
+    schemas = document["components"]["schemas"]
+    schemas["Either"] = {
+        "type": "object",
+        "required": list(schemas["Payment"]["required"]),
+        "properties": {**schemas["Payment"]["properties"], member: {"type": "string"}},
+    }
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Either"}}}
+    _post(document)["responses"] = {"default": {"description": "", "content": content}}
+    return document
+
+
+def test_a_default_reply_is_asked_as_a_success_and_as_a_failure() -> None:
+    assert [f for f in _worse(_only_default(), _only_default()) if f.location == "error"] == []
+    (finding,) = [
+        f for f in _worse(_only_default("kind"), _only_default()) if f.location == "error"
+    ]
+    assert (finding.rule, finding.severity, finding.before) == ("field-removed", "breaking", "code")
+    changed = _only_default()
+    del schema(changed, "Either")["properties"]["id"]
+    schema(changed, "Either")["required"].remove("id")
+    (finding,) = [f for f in _worse(changed, _only_default()) if f.location == "response"]
+    assert (finding.rule, finding.before) == ("field-removed", "id")

@@ -77,6 +77,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return self.relied_on_by
 
     @property
+    def is_text(self) -> bool:
+        """Whether the path is outside the body, where each value is sent as a text."""
+        return self.path.partition(":")[0] in {"query", "header", "path"} and ":" in self.path
+
+    @property
     def nonnull(self) -> bool:
         """Whether usage says that this path is there and never null."""
         return self.path in self.usage.nonnull

@@ -16,6 +16,7 @@ from tollkeeper.contracts.finding import Finding, Location, merged
 from tollkeeper.contracts.requests import (
     alike,
     error_body,
+    in_both_paths,
     parameters,
     reply_body,
     request_body,
@@ -66,6 +67,8 @@ def _operation(
     for rule in WHOLE:
         yield from rule.check(bodies)
     yield from _sent(usage, bodies)
+    if not bodies.is_webhook:
+        yield from _in_path(usage, bodies)
     yield from _read(usage, bodies)
 
 
@@ -107,6 +110,21 @@ def _heir(new: Description, old: Found | None) -> str | None:
         if found is not None and found.operation.value.get("operationId") == wanted:
             return name
     return None
+
+
+def _in_path(usage: Usage, bodies: Bodies) -> Iterator[Finding]:
+    """What we put into the path, mostly an id that the provider gave us, is accepted still."""
+    new_side, old_side = bodies.new_side, bodies.old_side
+    for path, now, before in in_both_paths(new_side, old_side):
+        old = (
+            walk(old_side.description, before, (), closed=True)
+            if old_side is not None and before is not None
+            else None
+        )
+        new = walk(new_side.description, now, (), closed=True)
+        question = _question(usage, bodies, path, "request", new, old)
+        for rule in SEND:
+            yield from rule.check(question)
 
 
 def _sent(usage: Usage, bodies: Bodies) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from tollkeeper.contracts.description import Place, escaped
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 BRACKETS: Final = re.compile(r"\[([^\[\]]+)\]")
+BRACES: Final = re.compile(r"\{([^}]*)\}")
 PREFERRED: Final = (JSON, FORM, "multipart/form-data")
 
 
@@ -55,7 +56,11 @@ def _reference(place: Place) -> str:
 
 
 def bodies_of(side: Side, *, success: bool) -> dict[str, Place]:
-    """The schemas of replies by status, each schema once: of the first status that has it."""
+    """The schemas of replies by status, each schema once: of the first status that has it.
+
+    `default` is what may come with any status that is not described: a failure always, and a
+    success where none is.
+    """
     responses = side.operation.operation.child("responses")
     if responses is None or not isinstance(responses.value, Mapping):
         return {}
@@ -63,9 +68,7 @@ def bodies_of(side: Side, *, success: bool) -> dict[str, Place]:
     names = [n for n in sorted(responses.value, key=str) if str(n).startswith(first)]
     found = _distinct(side, responses, names)
     if "default" in responses.value and not (success and found):
-        own = {} if success else bodies_of(side, success=True)
-        if success or "default" not in own:
-            found = _distinct(side, responses, [*names, "default"])
+        found = _distinct(side, responses, [*names, "default"])
     return found
 
 
@@ -166,6 +169,31 @@ def parameters(side: Side) -> dict[str, Parameter]:
         name = f"{value['in']}:{dotted(value['name']).removesuffix('[]')}"
         found[name] = Parameter(value.get("required") is True, schema)
     return found
+
+
+def in_path(side: Side) -> list[tuple[str, Place]]:
+    """The parameters in the path, in its order, each with the place of its schema."""
+    known = {
+        place.value.get("name"): place.child("schema") or _first_content(place) or place
+        for place in _places(side)
+        if place.value.get("in") == "path"
+    }
+    anything = Place({}, side.operation.operation.pointer)
+    return [(name, known.get(name, anything)) for name in BRACES.findall(side.operation.path)]
+
+
+def in_both_paths(new: Side, old: Side | None) -> list[tuple[str, Place, Place | None]]:
+    """Each parameter in the path by the new text's name, with its places in the new text and in the
+    old one. They are told by where they stand, from the end: names are the provider's own, and what
+    one text has in the path another has in its server's address."""
+    now = in_path(new)[::-1]
+    before = in_path(old)[::-1] if old is not None else []
+    places = [place for _, place in before[: len(now)]]
+    missing: list[Place | None] = [None] * (len(now) - len(places))
+    return [
+        (f"path:{name}", place, was)
+        for (name, place), was in zip(now, [*places, *missing], strict=True)
+    ][::-1]
 
 
 def dotted(name: str) -> str:

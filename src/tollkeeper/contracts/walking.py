@@ -51,7 +51,10 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pointer(self) -> str:
-        return self.steps[-1].pointer if self.steps else ""
+        """Where the end stands; a parameter as a whole has no steps."""
+        if self.steps:
+            return self.steps[-1].pointer
+        return self.leaf[0].pointer if self.leaf else ""
 
     @property
     def nullable(self) -> bool:

@@ -14,10 +14,10 @@ from tollkeeper.contracts.asking import Side, both
 from tollkeeper.contracts.description import Description, Place
 from tollkeeper.contracts.finding import Finding, Location
 from tollkeeper.contracts.instances import instance, wish_for
+from tollkeeper.contracts.outside import refused_outside
 from tollkeeper.contracts.requests import (
     alike,
     error_body,
-    parameters,
     reply_body,
     request_body,
     request_types,
@@ -354,7 +354,7 @@ def _request(
     if finding.rule == "content-type":
         return _content_type(operation, new_side, old_side)
     if ":" in finding.path.partition(".")[0]:
-        return _parameter(finding, operation, used, new_side, old_side)
+        return refused_outside(finding, operation, used, new_side, old_side)
     new_place = request_body(new_side)
     chosen = _refused_word(finding, used)
     built_from = old_side if old_side is not None else new_side
@@ -441,23 +441,3 @@ def _content_type(operation: str, new: Side, old: Side | None) -> dict[str, Any]
         "request": {"operation": operation, "content_type": before[0]},
         "result": f"refused: {' or '.join(sorted(after))} is wanted",
     }
-
-
-def _parameter(
-    finding: Finding, operation: str, used: OperationUsage, new: Side, old: Side | None
-) -> dict[str, Any] | None:
-    """A parameter outside the body: what we send, against what the texts declare."""
-    name = finding.path.partition(".")[0].removesuffix("[]").lower()
-    now = {k.lower(): p for k, p in parameters(new).items()}
-    before = {k.lower(): p for k, p in parameters(old).items()} if old is not None else None
-    sent = sorted(p for p in used.send if ":" in p.partition(".")[0])
-    if finding.rule == "parameter-required":
-        was_free = before is None or name not in before or not before[name].required
-        holds = name in now and now[name].required and was_free
-    else:
-        holds = name not in now and (before is None or name in before)
-    if finding.rule == "parameter-values":
-        holds = True
-    if not holds:
-        return None
-    return {"request": {"operation": operation, "parameters": sent}, "result": "refused"}

@@ -9,6 +9,8 @@ from tollkeeper.contracts.finding import Finding
 
 UPPER = ("maxLength", "maximum", "exclusiveMaximum", "maxItems")
 LOWER = ("minLength", "minimum", "exclusiveMinimum", "minItems")
+WIDER = {("int32", "int64"), ("float", "double")}
+"""Formats of numbers of which the second takes whatever the first does."""
 
 
 def check(question: Question) -> Iterator[Finding]:
@@ -69,6 +71,8 @@ def _decided(question: Question, word: str, before: Any, after: Any) -> tuple[bo
 
 
 def _loosened(word: str, before: Any, after: Any) -> bool:
+    if word == "format":
+        return (before, after) in WIDER
     if not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
         return False
     return after >= before if word in UPPER else after <= before if word in LOWER else False
