@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import cyclopts
 import msgspec
-from mutating import neutral, reading, sending, tools, whole
+from mutating import ids, neutral, reading, sending, tools, whole
 from mutating.kinds import Kind
 from mutating.places import (
     Site,
@@ -49,6 +49,9 @@ BASES = {
 }
 """Each provider's text and the usage file that is asked; without one, a usage is drawn."""
 
+LARGE = "stripe"
+"""Its text takes Optic more than a minute."""
+
 FAMILIES = {
     "stripe": ("stripe-spec", ("stripe.card-basic", "stripe.charges-reader",
                                "stripe.strict-enums", "stripe.card-basic-pre2022")),
@@ -61,7 +64,8 @@ FAMILIES = {
 }  # fmt: skip
 """Where a held-out run draws each text and its usage from; an empty usage is drawn as well."""
 
-BREAKING = reading.BREAKING | sending.BREAKING | whole.BREAKING
+BREAKING = reading.BREAKING | sending.BREAKING | whole.BREAKING | ids.BREAKING
+NEUTRAL = neutral.NEUTRAL | ids.NEUTRAL
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -297,7 +301,7 @@ def measure(count: int, only: str, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     for name, (path, usage_name) in bases(seed).items():
         base = read_base(name, path, usage_name, seed)
-        for kind in (*BREAKING.values(), *neutral.NEUTRAL.values()):
+        for kind in (*BREAKING.values(), *NEUTRAL.values()):
             if only and only not in kind.name:
                 continue
             for used in (True, False):
@@ -317,9 +321,9 @@ def measure(count: int, only: str, seed: int) -> dict[str, Any]:
         told = f"{path}, {usage_name or 'a drawn usage'}"
         print(f"  {name} ({told}): {by_base[name]} mutants", file=sys.stderr)
     return {
-        "kinds": {"breaking": len(BREAKING), "neutral": len(neutral.NEUTRAL)},
+        "kinds": {"breaking": len(BREAKING), "neutral": len(NEUTRAL)},
         "planted": {k: sum(v.values()) for k, v in kinds.items()},
-        "never": [k for k in (*BREAKING, *neutral.NEUTRAL) if k not in kinds],
+        "never": [k for k in (*BREAKING, *NEUTRAL) if k not in kinds and only in k],
         "mutants": sum(by_base.values()),
         "by_base": dict(by_base),
         "verdicts": dict(sorted(counts.items())),
@@ -364,7 +368,7 @@ def main(
     result = measure(count, only, seed)
     picked = result.pop("sample")
     if tools_ is not None:
-        result["tools"] = tools.compare(tools_, _sampled(picked, sample), HOME)
+        result["tools"] = tools.compare(tools_, _sampled(picked, sample, seed), HOME)
     if json_:
         print(json.dumps(result, indent=1))
         return 1 if result["wrong"] else 0
@@ -377,21 +381,21 @@ def main(
     return 1 if result["wrong"] else 0
 
 
-def _sampled(picked: list[tuple[Base, Mutant]], count: int) -> list[tools.Planted]:
-    """Mutants for other tools, as many breaks at used places as at unused ones and as twins."""
-    chance = random.Random(7)
-    chance.shuffle(picked)
-    groups: dict[str, list[tuple[Base, Mutant]]] = {}
+def _sampled(picked: list[tuple[Base, Mutant]], count: int, seed: int) -> list[tools.Planted]:
+    """Mutants for all tools, drawn by the seed: as many breaks at used places as at unused ones
+    and as twins, of each a tenth at most of the provider whose text takes others a minute."""
+    random.Random(seed or 7).shuffle(picked)
+    groups: dict[str, list[tools.Planted]] = {}
     for base, mutant in picked:
-        group = mutant.least if mutant.site.used else "unused"
-        groups.setdefault("break" if group in {"breaking", "risky"} else group, []).append(
-            (base, mutant)
+        planted = tools.Planted(
+            base.name, base.text, mutant.document, base.usage, mutant.least, mutant.site.used
         )
-    return [
-        (base.text, mutant.document, mutant.least, mutant.site.used)
-        for listed in groups.values()
-        for base, mutant in listed[: count // 3]
-    ]
+        listed = groups.setdefault(planted.group(), [])
+        large = sum(p.base == LARGE for p in listed)
+        full = base.name == LARGE and large >= max(1, count // 30)
+        if len(listed) < count // 3 and not full:
+            listed.append(planted)
+    return [planted for name in sorted(groups) for planted in groups[name]]
 
 
 if __name__ == "__main__":
