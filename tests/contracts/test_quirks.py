@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.contracts.sample import GET, PAY, USAGE, checked, fresh, schema
+from tests.contracts.sample import GET, PAY, USAGE, checked, fresh, sample_usage, schema
 
 from tollkeeper.contracts.description import read_description
 from tollkeeper.contracts.finding import Finding
@@ -14,6 +14,7 @@ from tollkeeper.contracts.patterns import text_for
 from tollkeeper.contracts.reports.plain import as_json
 from tollkeeper.contracts.usage import read_usage
 from tollkeeper.contracts.verdict import check
+from tollkeeper.kernel.errors import Invalid
 from tollkeeper.testing.fuzz_contracts import check_case
 
 
@@ -221,7 +222,7 @@ def test_a_path_whose_parameter_has_another_name_now_is_the_same_path() -> None:
     new["paths"]["/v1/payments/{payment}"] = item
     assert _worse(new, _with_id({"type": "string", "maxLength": 3})) == []
     (finding,) = _worse(new, _with_id({"type": "string"}))
-    assert (finding.rule, finding.path) == ("parameter-limits", "path:payment")
+    assert (finding.rule, finding.path) == ("parameter-limits", "path:id")
 
 
 def _only_default(member: str = "code") -> dict[str, Any]:
@@ -249,3 +250,28 @@ def test_a_default_reply_is_asked_as_a_success_and_as_a_failure() -> None:
     schema(changed, "Either")["required"].remove("id")
     (finding,) = [f for f in _worse(changed, _only_default()) if f.location == "response"]
     assert (finding.rule, finding.before) == ("field-removed", "id")
+
+
+def test_without_an_old_text_a_null_that_is_allowed_is_a_risk_and_no_break() -> None:
+    new = fresh()
+    schema(new, "Payment")["properties"]["amount"]["nullable"] = True
+    result = check(sample_usage(), read_description(msgspec.json.encode(new)), None)
+    (finding,) = [f for f in result.findings if f.rule == "field-nullable"]
+    assert (finding.severity, finding.standing, result.compatible) == ("risky", False, True)
+
+
+@pytest.mark.parametrize("old", [None, fresh()])
+def test_an_operation_with_a_slip_in_its_name_has_the_nearest_one_named(
+    old: dict[str, Any] | None,
+) -> None:
+    usage = read_usage(b'{"name": "slip", "operations": {"POST /v1/payment": {"read": ["id"]}}}')
+    before = read_description(msgspec.json.encode(old)) if old is not None else None
+    new = read_description(msgspec.json.encode(fresh()))
+    (finding,) = check(usage, new, before).findings
+    assert finding.advice.endswith(f"; did you mean `{PAY}`?")
+    assert finding.standing is (old is not None)
+
+
+def test_a_usage_that_names_no_operation_is_refused_since_nothing_would_be_asked() -> None:
+    with pytest.raises(Invalid, match="no operation"):
+        read_usage(b'{"name": "nothing", "operations": {}}')

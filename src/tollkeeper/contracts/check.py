@@ -4,6 +4,7 @@ The question is containment in both directions: what we may send is accepted, wh
 understood. Paths are asked in the usage's own order, so that the same input gives the same output.
 """
 
+import difflib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -77,11 +78,13 @@ def _gone(name: str, new: Description, old: Found | None, *, compared: bool) -> 
     standing = compared and not known
     heir = _heir(new, old)
     lost = new.lost(name)
-    advice = "the operation is not described any more"
+    advice = "the operation is not described" + (" any more" if known else "")
     if lost:
         advice = "the reference at the operation's path leads nowhere: nothing can be known of it"
-    elif standing:
-        advice = "the operation was not described before either"
+    elif not known:
+        advice = "the operation was not described before either" if standing else advice
+        near = difflib.get_close_matches(name, new.operations(), n=1, cutoff=0.8)
+        advice += f"; did you mean `{near[0]}`?" if near else ""
     elif heir is not None:
         advice += f"; it may be `{heir}` now"
     return Finding(

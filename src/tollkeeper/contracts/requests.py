@@ -183,16 +183,14 @@ def in_path(side: Side) -> list[tuple[str, Place]]:
 
 
 def in_both_paths(new: Side, old: Side | None) -> list[tuple[str, Place, Place | None]]:
-    """Each parameter in the path by the new text's name, with its places in the new text and in the
-    old one. They are told by where they stand, from the end: names are the provider's own, and what
-    one text has in the path another has in its server's address."""
+    """Each parameter in the path, with its places in the new text and in the old one, by the name
+    that usage knows: the old text's. They are told by where they stand, from the end: names are the
+    provider's own, and what one text has in the path another has in its server's address."""
     now = in_path(new)[::-1]
     before = in_path(old)[::-1] if old is not None else []
-    places = [place for _, place in before[: len(now)]]
-    missing: list[Place | None] = [None] * (len(now) - len(places))
+    known = [*before, *((name, None) for name, _ in now[len(before) :])]
     return [
-        (f"path:{name}", place, was)
-        for (name, place), was in zip(now, [*places, *missing], strict=True)
+        (f"path:{name}", place, was) for (_, place), (name, was) in zip(now, known, strict=False)
     ][::-1]
 
 

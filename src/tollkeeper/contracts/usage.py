@@ -81,6 +81,8 @@ PATHS: Final = ("send", "read", "nonnull", "errors", "values", "exhaustive", "le
 
 def _faults(usage: Usage) -> list[Fault]:
     faults = []
+    if not usage.operations:
+        faults.append(Fault("/operations", "it names no operation: nothing would be asked"))
     for name, operation in usage.operations.items():
         at = f"/operations/{name.replace('~', '~0').replace('/', '~1')}"
         if OPERATION.fullmatch(name) is None:

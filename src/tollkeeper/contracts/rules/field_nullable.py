@@ -35,9 +35,10 @@ def check(question: Question) -> Iterator[Finding]:
             after="null allowed",
         )
     elif new.nullable and question.nonnull:
+        # Without an old text it may always have been so: no ordinary reply is known to be null.
         yield question.finding(
             "field-nullable",
-            "breaking" if old is None else "risky",
+            "risky",
             f"`{question.path}` may be null, and we take it for granted",
             after="null allowed",
             standing=old is not None,
