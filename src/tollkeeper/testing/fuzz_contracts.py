@@ -100,13 +100,18 @@ def _description(chance: random.Random) -> dict[str, Any]:
         "operationId": "make",
         "parameters": [
             {"in": chance.choice(("query", "header", "body", "formData")), "name": "q",
-             "required": chance.random() < 0.3, "schema": _schema(chance, 1)}
+             "required": chance.random() < 0.3, "schema": _schema(chance, 1)},
+            {"in": "path", "name": "id", "required": True, "schema": _schema(chance, 2)},
         ],
         "requestBody": {"content": {"application/json": {"schema": _schema(chance, 0)}}},
         "responses": {
-            "200": {"content": {"application/json": {"schema": _schema(chance, 0)}},
-                    "schema": _schema(chance, 0)},
-            "400": {"content": {"application/json": {"schema": _schema(chance, 0)}}},
+            chance.choice(("200", "200", "200", "2XX", "default")): {
+                "content": {"application/json": {"schema": _schema(chance, 0)}},
+                "schema": _schema(chance, 0),
+            },
+            chance.choice(("400", "400", "4XX", "default")): {
+                "content": {"application/json": {"schema": _schema(chance, 0)}}
+            },
         },
     }  # fmt: skip
     schemas = {name: _schema(chance, 0) for name in SCHEMAS}
@@ -167,7 +172,7 @@ def _usage(chance: random.Random, description: Any) -> dict[str, Any]:
         "values": {"status": ["open"]},
         "exhaustive": {"status": chance.choice(("all", ["open", "paid"]))},
         "nonnull": chance.sample(paths, 2),
-        "lengths": {"id": 10},
+        "lengths": {"id": 10} | ({"path:id": 3} if chance.random() < 0.3 else {}),
         "errors": chance.sample(paths, 1),
     }
     names = ("POST /things", "GET /things/{}", "POST webhook:paid", "PUT /nowhere")
