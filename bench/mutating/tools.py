@@ -7,8 +7,8 @@ import contextlib
 import json
 import os
 import re
-import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +28,7 @@ LIMIT_S = 30
 
 WHOLE_LIMIT_S = 60
 WHOLE = ("stripe-2022-08-01.json", "stripe-2022-11-15.json")
+MEASURED = Path(__file__).parent / "measured.py"
 OURS = (sys.executable, "-m", "tollkeeper", "contracts", "check")
 
 
@@ -241,35 +242,17 @@ def _whole(tool: Tool, home: Path) -> dict[str, Any]:
 
 def run(command: list[Any], limit_s: float) -> Done:
     """Runs a process with its own measure of CPU and memory; stopped at the limit."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        began = time.perf_counter()
-        redirected = [
-            (os.POSIX_SPAWN_DUP2, out.fileno(), 1),
-            (os.POSIX_SPAWN_DUP2, err.fileno(), 2),
-        ]
-        parts = [str(part) for part in command]
-        pid = os.posix_spawn(
-            parts[0], parts, {**os.environ, "CI": "true"}, file_actions=redirected, setpgroup=0
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        parts = [sys.executable, "-I", "-S", MEASURED, limit_s, out, err, *command]
+        told = subprocess.run(
+            [str(part) for part in parts],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "CI": "true"},
         )
-        ended, status = 0, 0
-        stopped = False
-        while not ended:
-            ended, status, used = os.wait4(pid, os.WNOHANG)
-            if not ended and not stopped and time.perf_counter() - began > limit_s:
-                os.killpg(pid, signal.SIGKILL)
-                stopped = True
-            if not ended:
-                time.sleep(0.005)
-        wall_s = time.perf_counter() - began
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-    return Done(
-        exit=None if stopped else os.waitstatus_to_exitcode(status),
-        stdout=texts[0],
-        stderr=texts[1],
-        wall_s=wall_s,
-        cpu_s=used.ru_utime + used.ru_stime,
-        peak_mb=used.ru_maxrss / 1024,
-    )
+        return Done(
+            stdout=out.read_text(errors="replace"),
+            stderr=err.read_text(errors="replace"),
+            **json.loads(told.stdout),
+        )
