@@ -342,7 +342,7 @@ def item_as_reference(spot: Spot) -> bool:
 def request_body_as_reference(spot: Spot) -> bool:
     if "requestBody" not in spot.operation:
         return False
-    bodies = spot.document["components"].setdefault("requestBodies", {})
+    bodies = spot.document.setdefault("components", {}).setdefault("requestBodies", {})
     bodies["Ours"] = spot.operation["requestBody"]
     spot.operation["requestBody"] = {"$ref": "#/components/requestBodies/Ours"}
     return True
