@@ -275,3 +275,17 @@ def test_an_operation_with_a_slip_in_its_name_has_the_nearest_one_named(
 def test_a_usage_that_names_no_operation_is_refused_since_nothing_would_be_asked() -> None:
     with pytest.raises(Invalid, match="no operation"):
         read_usage(b'{"name": "nothing", "operations": {}}')
+
+
+def test_the_last_parameter_of_a_body_that_is_gone_is_not_taken_for_a_free_map() -> None:
+    old, new = fresh(), fresh()
+    for document in (old, new):
+        schema(document, "Order")["properties"]["address"]["properties"].pop("zip")
+    schema(new, "Order")["properties"]["address"]["properties"].pop("city")
+    (finding,) = _worse(new, old)
+    assert (finding.rule, finding.severity, finding.path) == (
+        "parameter-removed", "breaking", "address.city",
+    )  # fmt: skip
+    assert _worse(old, new) == []
+    del schema(new, "Order")["properties"]["address"]["properties"]
+    assert _worse(new, old) == []

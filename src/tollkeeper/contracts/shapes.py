@@ -32,13 +32,14 @@ EXCLUSIVE: Final = {"exclusiveMaximum": "maximum", "exclusiveMinimum": "minimum"
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """One alternative. `types` are JSON types; `enum` the words allowed, or `None` for any;
-    `members` the named members of an object with their places; `rest` what other members may be
-    (`None`: nothing is said, `False`: none, else a place), `patterns` those whose names match a
-    pattern; `items` an array's items."""
+    `members` the named members of an object with their places, `told` whether they are told, be it
+    that there are none; `rest` what other members may be (`None`: nothing is said, `False`: none,
+    else a place), `patterns` those whose names match a pattern; `items` an array's items."""
 
     types: frozenset[str] = ANY
     enum: tuple[Any, ...] | None = None
     members: dict[str, Place] = {}
+    told: bool = False
     required: frozenset[str] = frozenset()
     rest: Any = None
     patterns: tuple[tuple[str, Place], ...] = ()
@@ -170,6 +171,7 @@ def _own(schema: Mapping[str, Any], place: Place) -> Shape:
             for name in names
             if isinstance(name, str)
         },
+        told=isinstance(members, Mapping),
         required=frozenset(r for r in required if isinstance(r, str))
         if isinstance(required, list)
         else frozenset(),
@@ -284,6 +286,7 @@ def _merged(one: Shape, two: Shape, types: frozenset[str]) -> Shape:
         types=types,
         enum=enum,
         members=_both(one.members, two.members),
+        told=one.told or two.told,
         required=one.required | two.required,
         rest=one.rest if two.rest is None else two.rest,
         patterns=one.patterns + two.patterns,

@@ -204,7 +204,7 @@ def _named(shape: Shape, name: str, *, closed: bool) -> Place | None:
         return shape.rest
     if shape.open or (name == "*" and shape.rest is not False):
         return Place({}, shape.pointer)
-    if closed and shape.rest is None and not shape.members:
+    if closed and shape.rest is None and not shape.told:
         return Place({}, shape.pointer)  # an object of which nothing is said: a free map
     return None
 
