@@ -289,3 +289,9 @@ def test_the_last_parameter_of_a_body_that_is_gone_is_not_taken_for_a_free_map()
     assert _worse(old, new) == []
     del schema(new, "Order")["properties"]["address"]["properties"]
     assert _worse(new, old) == []
+
+
+def test_a_parameter_whose_name_is_no_text_is_passed_over() -> None:
+    torn = _with_id({"type": "string"})
+    torn["paths"]["/v1/payments/{id}"]["parameters"].append({"in": "path", "name": {"$ref": "#"}})
+    assert _worse(torn, _with_id({"type": "string"})) == []

@@ -176,7 +176,7 @@ def in_path(side: Side) -> list[tuple[str, Place]]:
     known = {
         place.value.get("name"): place.child("schema") or _first_content(place) or place
         for place in _places(side)
-        if place.value.get("in") == "path"
+        if place.value.get("in") == "path" and isinstance(place.value.get("name"), str)
     }
     anything = Place({}, side.operation.operation.pointer)
     return [(name, known.get(name, anything)) for name in BRACES.findall(side.operation.path)]
