@@ -295,3 +295,8 @@ def test_a_parameter_whose_name_is_no_text_is_passed_over() -> None:
     torn = _with_id({"type": "string"})
     torn["paths"]["/v1/payments/{id}"]["parameters"].append({"in": "path", "name": {"$ref": "#"}})
     assert _worse(torn, _with_id({"type": "string"})) == []
+
+
+def test_a_format_that_is_no_text_says_nothing_of_what_is_wider() -> None:
+    old, new = _with_id({"type": "string"}), _with_id({"type": "string", "format": {"a": 1}})
+    assert [f.rule for f in _worse(new, old)] == ["parameter-limits"]

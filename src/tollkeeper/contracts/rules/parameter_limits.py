@@ -9,7 +9,7 @@ from tollkeeper.contracts.finding import Finding
 
 UPPER = ("maxLength", "maximum", "exclusiveMaximum", "maxItems")
 LOWER = ("minLength", "minimum", "exclusiveMinimum", "minItems")
-WIDER = {("int32", "int64"), ("float", "double")}
+WIDER = (("int32", "int64"), ("float", "double"))
 """Formats of numbers of which the second takes whatever the first does."""
 
 
