@@ -300,3 +300,7 @@ def test_a_parameter_whose_name_is_no_text_is_passed_over() -> None:
 def test_a_format_that_is_no_text_says_nothing_of_what_is_wider() -> None:
     old, new = _with_id({"type": "string"}), _with_id({"type": "string", "format": {"a": 1}})
     assert [f.rule for f in _worse(new, old)] == ["parameter-limits"]
+
+
+def test_unions_within_themselves_are_spread_once_and_not_for_each_member() -> None:
+    check_case(random.Random("12/contracts/93075"))  # noqa: S311 - a case of the fuzz: 4.6 s

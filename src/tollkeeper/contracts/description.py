@@ -73,6 +73,8 @@ class Description:
         self.dangling: dict[str, str] = {}
         self._operations: dict[str, Found] | None = None
         self._schemas: dict[str, Place] = {}
+        # Alternatives that were spread before, with what they were spread from, whose id is a key.
+        self.spread: dict[tuple[int, str, bool], tuple[Any, tuple[Any, ...]]] = {}
 
     def resolve(self, place: Place, *, schema: bool = False) -> Place:
         """`place`, or what its chain of references leads to.

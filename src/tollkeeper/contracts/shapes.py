@@ -63,8 +63,13 @@ def shapes(description: Description, place: Place, *, expanded: bool = False) ->
     `expanded`: usage reads inside this field, so that an expandable one is an object; else it is
     the id that it is without expansion.
     """
-    visits = [0]
-    return _shapes(description, place, frozenset(), visits, expanded=expanded)[:MAX_SHAPES]
+    key = (id(place.value), place.pointer, expanded)
+    known = description.spread.get(key)
+    if known is None:
+        visits = [0]
+        found = _shapes(description, place, frozenset(), visits, expanded=expanded)[:MAX_SHAPES]
+        known = description.spread[key] = (place.value, tuple(found))
+    return list(known[1])
 
 
 def _shapes(
