@@ -84,7 +84,7 @@ class Tool(msgspec.Struct, frozen=True):
 
 def tools(folder: Path) -> dict[str, Tool]:
     """Every tool that installs, and ours."""
-    bins = folder / "node_modules" / ".bin"
+    bins = folder.resolve() / "node_modules" / ".bin"
     return {
         "tollkeeper contracts check": Tool(
             lambda f: [*OURS, "--usage", f.usage, "--old", f.old, "--new", f.new,
@@ -254,6 +254,7 @@ def run(command: list[Any], limit_s: float) -> Done:
             capture_output=True,
             check=True,
             env={**os.environ, "CI": "true"},
+            cwd=folder,  # Optic leaves a file where it runs
         )
         return Done(
             stdout=out.read_text(errors="replace"),
