@@ -8,10 +8,12 @@ is rolled back by hand after the postmortem's delays, scaled; once it is a canar
 import asyncio
 import contextlib
 import signal
+import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -83,7 +85,8 @@ AFTER_SECONDS: Final = 5.0
 class Visit(msgspec.Struct):
     """One shopper's payment. Seconds count from the fault; `told` is the first HTTP status,
     `taken_by` the version that took it (a failover or a rollback may move it later),
-    `final_seconds` how long until the payment was final, `None` where it never was."""
+    `final_seconds` how long until the payment was final, `None` where it never was;
+    `asked_seconds` how long the answer took, after so many `attempts`."""
 
     at: float
     has_money: bool = True
@@ -91,6 +94,8 @@ class Visit(msgspec.Struct):
     taken_by: str = ""
     status: str = ""
     final_seconds: float | None = None
+    asked_seconds: float = 0.0
+    attempts: int = 0
 
     @property
     def affected(self) -> bool:
@@ -116,6 +121,9 @@ class Story(msgspec.Struct, kw_only=True):
     failed: int
     recovered: int
     never_final: int
+    fell_back: int
+    fallback_ms: float | None
+    plain_ms: float | None
     double: int
     lost: int
     misread: int
@@ -203,13 +211,16 @@ class Scene(Yard):
     ) -> dict[str, Any] | None:
         headers = {"Authorization": f"Bearer {self.secret}", "Idempotency-Key": key}
         url = f"http://127.0.0.1:{port}/v1/payments"
+        began = time.monotonic()
         async with self.session.post(url, json=body, headers=headers) as reply:
             visit.told = visit.told or reply.status
             answer = dict(await reply.json())
+        visit.asked_seconds = time.monotonic() - began
         if visit.told >= 300:
             return None
         attempts = await self._look(port, {"id": f"{answer['id']}/attempts"})
         visit.taken_by = str(attempts["data"][0]["integration"])
+        visit.attempts = len(attempts["data"])
         return answer
 
     async def _look(self, port: int, payment: dict[str, Any]) -> dict[str, Any]:
@@ -322,12 +333,20 @@ def _story(scene: Scene, rate: float, fault: str, rollout: Rollout | None, repor
         failed=sum(v.has_money and v.status in {"failed", "canceled"} for v in after),
         recovered=sum(v.affected and v.status == "succeeded" for v in after),
         never_final=sum(v.final_seconds is None for v in after),
+        fell_back=sum(v.attempts > 1 for v in after),
+        fallback_ms=_median_ms(v.asked_seconds for v in after if v.attempts > 1),
+        plain_ms=_median_ms(v.asked_seconds for v in after if v.attempts == 1),
         double=harm["double"],
         lost=harm["lost"] - misread,
         misread=misread,
         other=harm["other"] + harm["forgotten"] + harm["unresolved"],
         timeline=scene.timeline,
     )
+
+
+def _median_ms(seconds: Iterable[float]) -> float | None:
+    found = list(seconds)
+    return round(statistics.median(found) * 1000, 1) if found else None
 
 
 def drill_plan(
