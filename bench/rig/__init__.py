@@ -60,7 +60,8 @@ class Program:
         """User and system time of all its threads so far, to the nanosecond."""
         spent = 0
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            spent += int((task / "schedstat").read_text().split()[0])
+            with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+                spent += int((task / "schedstat").read_text().split()[0])
         return spent / 1e9
 
     def resident_bytes(self) -> int:
