@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from tests.store import stage
 from tests.store.backends import EPOCH_MS, Backend
 
-from tollkeeper.flows.ports import Store
+from tollkeeper.flows.ports import Rerouting, Store
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
 from tollkeeper.payments.change import OutEvent
@@ -59,8 +59,8 @@ async def pay(
     )  # fmt: skip
     held = await store.load_books(books.payment.id)
     assert held is not None
-    after = replace(held, payment=replace(held.payment, updated_ms=EPOCH_MS + 1))
-    await store.commit(stage.change(held, after, observed=seen))
+    paid = replace(held.payment, updated_ms=EPOCH_MS + 1, status="succeeded")
+    await store.commit(stage.change(held, replace(held, payment=paid), observed=seen))
     return books.payment.id
 
 
@@ -135,15 +135,14 @@ async def test_cross_reads_are_asked_once_and_swept_at_the_end(backend: Backend)
         again = await pay(store, 1, canary=True, drawn=True)  # its customer's second payment
         two = await pay(store, 2, canary=True)
         await pay(store, 3, canary=False)
-        assert await store.crossings("ro_1", 0, 10) == (Crossings(), ())
-        stands, due = await store.crossings("ro_1", EPOCH_MS + 1, 10)
+        stands, due = await store.crossings("ro_1", 10)
         assert (stands, sorted(due)) == (Crossings(asked=2), sorted((one, again)))
         second = later(first)
         await store.save_rollout(None, second, record=record(second), crossing=due)
-        assert await store.crossings("ro_1", EPOCH_MS + 1, 10) == (Crossings(asked=2), ())
+        assert await store.crossings("ro_1", 10) == (Crossings(asked=2), ())
         for payment_id in (one, again):
             await store.note_cross_read("ro_1", payment_id, "agreed")
-        assert await store.crossings("ro_1", 0, 10) == (Crossings(agreed=2, asked=2), ())
+        assert await store.crossings("ro_1", 10) == (Crossings(agreed=2, asked=2), ())
         assert await store.cross_read_of("ro_1", one) == "agreed"
         ended = later(second, status="rolled_back", share_ppm=0)
         assert await store.save_rollout(None, ended, record=record(ended))
@@ -164,7 +163,7 @@ async def test_a_payment_that_a_candidate_followed_up_is_read_again(backend: Bac
         assert held is not None
         after = replace(held, payment=replace(held.payment, updated_ms=EPOCH_MS + 2))
         await store.commit(stage.change(held, after, read_again="ro_1"))
-        stands, due = await store.crossings("ro_1", EPOCH_MS + 9, 10)
+        stands, due = await store.crossings("ro_1", 10)
         assert (stands.agreed, due) == (1, (id_,))
 
 
@@ -200,8 +199,9 @@ async def test_every_change_of_the_routes_is_a_new_revision(backend: Backend) ->
             None, ["ro_1"], frozenset({NEW}),
         )  # fmt: skip
         rules = (Rule(condition=Condition(), weights={NEW: 100.0, OLD: 0.0}),)
+        rerouted = Rerouting(before=None, after=rules)
         promoted = later(first, status="promoted", share_ppm=1_000_000)
-        await store.save_rollout(None, promoted, record=record(promoted), rules=rules)
+        await store.save_rollout(None, promoted, record=record(promoted), rules=rerouted)
         row = await store.routing()
         assert (row.revision, row.rules, row.unproved) == (2, rules, frozenset())
         renewed = later(promoted)
@@ -267,19 +267,48 @@ async def test_a_returning_customer_counts_with_the_chance_of_a_coin(backend: Ba
         ]
 
 
-async def test_what_a_promoted_version_took_is_adopted_once(backend: Backend) -> None:
+async def test_rules_that_somebody_else_has_changed_are_not_overwritten(backend: Backend) -> None:
     async with backend.store() as store:
         first = rollout()
         await store.insert_rollout(first, record(first), event())
-        early = stage.fresh_books(integration=NEW, created_ms=EPOCH_MS - 1)
-        late = stage.fresh_books(integration=NEW, created_ms=EPOCH_MS + 1)
-        other = stage.fresh_books(integration=OLD, created_ms=EPOCH_MS + 1)
-        for books in (early, late, other):
-            await store.commit(stage.opening(books))
-        assert await store.adopt("ro_1", NEW, EPOCH_MS) == 1
-        assert await store.adopt("ro_1", NEW, EPOCH_MS) == 0
-        await store.sweep("ro_1", EPOCH_MS, 10)
-        assert await store.cross_read_of("ro_1", late.payment.id) == "asked"
+        rules = (Rule(condition=Condition(), weights={NEW: 100.0}),)
+        second = later(first)
+        await store.save_rollout(
+            None, second, record=record(second), rules=Rerouting(before=None, after=rules)
+        )
+        third = later(second)
+        stale = Rerouting(before=None, after=(Rule(condition=Condition(), weights={OLD: 100.0}),))
+        assert not await store.save_rollout(None, third, record=record(third), rules=stale)
+        assert (await store.routing()).rules == rules
+        again = Rerouting(before=rules, after=stale.after)
+        assert await store.save_rollout(None, third, record=record(third), rules=again)
+        assert (await store.routing()).rules == stale.after
+
+
+async def test_what_a_promoted_version_took_is_adopted_once(backend: Backend) -> None:
+    async with backend.store() as store:
+        for _ in range(2):
+            await store.adopt("ro_1", ("pay_1", "pay_2"), EPOCH_MS)
+        assert await store.sweep("ro_1", EPOCH_MS, 10) == 2
+        assert await store.cross_read_of("ro_1", "pay_1") == "asked"
+
+
+async def test_what_is_noted_of_a_rollout_that_has_just_ended_is_asked_again(
+    backend: Backend,
+) -> None:
+    async with backend.store() as store:
+        first = rollout()
+        await store.insert_rollout(first, record(first), event())
+        id_ = await pay(store, 1, canary=True)
+        await store.note_cross_read("ro_1", id_, "agreed", over=False)
+        assert await store.cross_read_of("ro_1", id_) == "agreed"
+        ended = later(first, status="rolled_back", share_ppm=0)
+        await store.save_rollout(None, ended, record=record(ended))
+        assert await store.cross_read_of("ro_1", id_) is None
+        await store.note_cross_read("ro_1", id_, "agreed", over=False)
+        assert await store.sweep("ro_1", EPOCH_MS, 10) == 1
+        await store.note_cross_read("ro_1", id_, "agreed", over=True)
+        assert await store.sweep("ro_1", EPOCH_MS, 10) == 0
 
 
 async def test_what_a_rollout_had_counted_is_forgotten_once_it_is_over(backend: Backend) -> None:
@@ -300,11 +329,14 @@ async def test_what_a_rollout_had_counted_is_forgotten_once_it_is_over(backend: 
         assert len(await store.list_records(id_, 0, 10)) == 2
         ended = later(held, status="rolled_back", share_ppm=0)
         await store.save_rollout(None, ended, record=record(ended))
+        said = replace(record(later(ended)), cause="command", decision=None, detail="by a person")
+        await store.save_rollout(None, later(ended), record=said)
+        ended = later(ended)
         await store.forget(**times)
-        assert len(await store.list_records(id_, 0, 10)) == 3, "its payments are still looked up"
+        assert len(await store.list_records(id_, 0, 10)) == 4, "its payments are still looked up"
         for job in await store.claim_jobs(EPOCH_MS, 1_000, 10):
             await store.finish_job(job)
         await store.forget(**times)
-        assert [r.seq for r in await store.list_records(id_, 0, 10)] == [1]
+        assert [r.seq for r in await store.list_records(id_, 0, 10)] == [1, 4]
         assert await store.uncounted(id_, EPOCH_MS + 9, 10) == []
         assert await store.load_rollout(id_) == ended

@@ -10,8 +10,11 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows import routing
-from tollkeeper.flows.ports import Follow, Job, Place
+from tollkeeper.flows.counting import facts_of
+from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
 from tollkeeper.flows.world import World
+from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.deciding import Counted, Seen
@@ -36,6 +39,7 @@ MERGED_MS: Final = {False: 1_000, True: 5_000}
 after promotion."""
 
 SWEEP_MS: Final = 2_000
+ADOPTED: Final = 500
 SWEEP: Final = 100
 """Payments of a candidate that was taken out which are looked up in one go of `SWEEP_MS`: half of
 the requests a second that a provider usually allows."""
@@ -81,12 +85,44 @@ async def _leave(world: World, job: Job, rollout: Rollout | None) -> None:
     if rollout is None or rollout.status == "promoted":
         await world.store.finish_job(job)
         return
+    adopted = await _adopt(world, rollout)
     found = await world.store.sweep(rollout.id, now_ms, SWEEP)
-    late_ms = world.policy(rollout.candidate).send_ms + SWEEP_MARGIN_MS
-    if not found and now_ms > rollout.updated_ms + late_ms:
+    late_ms = _send_ms(world, rollout.candidate) + SWEEP_MARGIN_MS
+    if not found and not adopted and now_ms > rollout.updated_ms + late_ms:
         await world.store.finish_job(job)
     else:
         await world.store.postpone_job(job, now_ms + SWEEP_MS)
+
+
+async def _adopt(world: World, rollout: Rollout) -> bool:
+    """After a late rollback, a page of what the candidate took since its promotion is written down
+    among its payments; whether there was any payment to look through."""
+    if not rollout.adopts_since_ms:
+        return False
+    after = rollout.adopts_after or first_id("pay", rollout.adopts_since_ms)
+    ids = await world.store.page_ids(after, ADOPTED)
+    if not ids:
+        return False
+    found = [await world.store.load_payment(id_) for id_ in ids]
+    mine = tuple(
+        payment.id
+        for payment in found
+        if payment is not None
+        and payment.integration == rollout.candidate
+        and rollout.condition.holds(facts_of(payment))
+    )
+    await world.store.adopt(rollout.id, mine, world.store.now_ms())
+    seen = msgspec.structs.replace(rollout, adopts_after=ids[-1], revision=rollout.revision + 1)
+    await world.store.save_rollout(None, seen)
+    return True
+
+
+def _send_ms(world: World, name: str) -> int:
+    """How long a send may take; of a version that is not installed any more, the longest."""
+    try:
+        return world.policy(name).send_ms
+    except Misconfigured:
+        return max(world.policy(other).send_ms for other in world.installed)
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -111,9 +147,9 @@ async def look(world: World, job: Job) -> Rollout | None:
     if before is None or not before.is_active:
         return before
     now_ms = world.store.now_ms()
-    lost_before_ms = now_ms - world.policy(before.candidate).send_ms
+    lost_before_ms = now_ms - _send_ms(world, before.candidate)
     places = await world.store.uncounted(before.id, lost_before_ms, BATCH)
-    crossings, due = await world.store.crossings(before.id, lost_before_ms, BATCH)
+    crossings, due = await world.store.crossings(before.id, BATCH)
     follows = await world.store.follows(before.id, BATCH)
     counted = Counted(
         follows=tuple((f.share_ppm, bool(f.canary), bool(f.failed)) for f in follows),
@@ -170,7 +206,8 @@ async def _write(
     now_ms = world.store.now_ms()
     came = bool(looked.places or looked.follows)
     records = came or decision.kind != "hold" or after.crossings != before.crossings
-    rules_now = await _rules_now(world) if decision.kind == "promote" else None
+    row = await world.store.routing() if decision.kind == "promote" else None
+    rules_now = (row.rules or world.settled_rules()) if row is not None else None
     after = msgspec.structs.replace(
         after,
         revision=before.revision + 1,
@@ -188,12 +225,16 @@ async def _write(
         follows=tuple(follow.unit for follow in looked.follows),
         crossing=looked.due,
         events=_events(world, before, after, decision),
-        rules=promoted_rules(rules_now, after) if rules_now else None,
+        rules=_rerouting(row, rules_now, after) if row is not None and rules_now else None,
     )
     if not saved:
         return before  # an operator or another controller was faster; the next look sees it
     await routing.refresh(world)
     return after
+
+
+def _rerouting(row: RoutingRow, rules: tuple[Rule, ...], rollout: Rollout) -> Rerouting:
+    return Rerouting(before=row.rules, after=promoted_rules(rules, rollout))
 
 
 def seen_of(place: Place) -> Seen:
@@ -278,8 +319,3 @@ def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent
         created_ms=world.store.now_ms(),
         data=msgspec.json.encode(data),
     )
-
-
-async def _rules_now(world: World) -> tuple[Rule, ...]:
-    row = await world.store.routing()
-    return row.rules or world.settled_rules()

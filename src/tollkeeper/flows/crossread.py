@@ -33,11 +33,21 @@ async def cross_read(world: World, job: Job) -> None:
         await world.store.finish_job(job)
         return
     verdict = await _compare(world, rollout, payment_id)
-    if verdict is None and job.tries < MAX_TRIES:
+    if verdict is None and job.tries >= MAX_TRIES:
+        verdict = "unanswered"
+    now = await world.store.load_rollout(rollout_id)  # it may have ended meanwhile
+    over = now is not None and _is_over(now)
+    if (
+        over
+        and verdict not in {None, "disagreed"}
+        and not await _is_moved(world, rollout, payment_id)
+    ):
+        verdict = None  # a follow-up is being sent: it goes back to the baseline after that
+    if verdict is None:
         pause_ms = min(FIRST_PAUSE_MS * 2 ** min(job.tries, 10), LONGEST_PAUSE_MS)
         await world.store.postpone_job(job, world.store.now_ms() + pause_ms)
         return
-    await world.store.note_cross_read(rollout_id, payment_id, verdict or "unanswered")
+    await world.store.note_cross_read(rollout_id, payment_id, verdict, over=over)
     world.stirred = True
     await world.store.finish_job(job)
 
@@ -48,7 +58,7 @@ async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | Non
     try:
         books = await load(world, payment_id)
     except NotFound:
-        return "unanswered"
+        return "nothing"
     payment = books.payment
     if rollout.candidate not in {payment.integration, payment.moved_from}:
         return "nothing"  # taken elsewhere: the canary says nothing about it any more
@@ -59,10 +69,18 @@ async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | Non
         return None
     if payment.provider_id is None:
         return "nothing"  # known, and nothing at the provider to compare with
-    verdict = await _look(world, rollout, books)
-    if verdict == "agreed" and _is_over(rollout):
-        await _hand_over(world, rollout, books)
-    return verdict
+    return await _look(world, rollout, books)
+
+
+async def _is_moved(world: World, rollout: Rollout, payment_id: str) -> bool:
+    """Hands a payment of a candidate that was taken out over; whether it is the candidate's no
+    more."""
+    try:
+        books = await load(world, payment_id)
+    except NotFound:
+        return True
+    after = await _hand_over(world, rollout, books)
+    return after.payment.integration != rollout.candidate
 
 
 async def _look(world: World, rollout: Rollout, books: Books) -> str | None:
@@ -70,7 +88,10 @@ async def _look(world: World, rollout: Rollout, books: Books) -> str | None:
     may not be of this charge."""
     payment = books.payment
     asked_ms = world.store.now_ms()
-    baseline = world.integration(rollout.baseline)
+    reader = _successor(world, rollout)
+    if reader in world.routes.unproved or reader == rollout.candidate:
+        return None  # nobody whose reading may be believed is in service
+    baseline = world.integration(reader)
     order = order_for(world, payment, books.attempts[0])
     said = await ask(world, baseline, "lookup", order)
     if said.charge is None or said.kind == "unknown":
@@ -92,7 +113,7 @@ def _is_over(rollout: Rollout) -> bool:
     return not rollout.is_active and rollout.status != "promoted"
 
 
-async def _hand_over(world: World, rollout: Rollout, books: Books) -> None:
+async def _hand_over(world: World, rollout: Rollout, books: Books) -> Books:
     """A candidate that was taken out takes no follow-up any more: its payments go back to the
     version that carried them before, as an audited move."""
 
@@ -102,7 +123,7 @@ async def _hand_over(world: World, rollout: Rollout, books: Books) -> None:
             return current
         return handed_over(current, _successor(world, rollout), world.store.now_ms())
 
-    await record(world, books, decide, cause="payment.handed_over", actor=ACTOR)
+    return await record(world, books, decide, cause="payment.handed_over", actor=ACTOR)
 
 
 def _successor(world: World, rollout: Rollout) -> str:
@@ -121,7 +142,7 @@ async def _correct(
 ) -> bool:
     """Whether the books were corrected: a change in between, as a follow-up that was begun, leaves
     them as they are, and the reading must be made again."""
-    reader = rollout.baseline
+    reader = _successor(world, rollout)
 
     def decide(current: Books) -> Books:
         if current.payment.seq != books.payment.seq:

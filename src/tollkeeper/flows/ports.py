@@ -168,6 +168,13 @@ class Follow(msgspec.Struct, frozen=True):
     failed: bool
 
 
+class Rerouting(msgspec.Struct, frozen=True, kw_only=True):
+    """The routing rules from now on, and as they were stored when that was decided."""
+
+    before: tuple[Rule, ...] | None
+    after: tuple[Rule, ...]
+
+
 class RoutingRow(msgspec.Struct, frozen=True, kw_only=True):
     """What every replica acts on. `rules` is `None` until a promotion has stored some."""
 
@@ -266,7 +273,7 @@ class Store(Protocol):
         follows: tuple[str, ...] = (),
         crossing: tuple[str, ...] = (),
         events: tuple[OutEvent, ...] = (),
-        rules: tuple[Rule, ...] | None = None,
+        rules: Rerouting | None = None,
     ) -> bool: ...
 
     async def load_rollout(self, rollout_id: str) -> Rollout | None: ...
@@ -277,9 +284,7 @@ class Store(Protocol):
 
     async def uncounted(self, rollout_id: str, lost_before_ms: int, limit: int) -> list[Place]: ...
 
-    async def crossings(
-        self, rollout_id: str, lost_before_ms: int, limit: int
-    ) -> tuple[Crossings, tuple[str, ...]]: ...
+    async def crossings(self, rollout_id: str, limit: int) -> tuple[Crossings, tuple[str, ...]]: ...
 
     async def follows(self, rollout_id: str, limit: int) -> list[Follow]: ...
 
@@ -289,9 +294,11 @@ class Store(Protocol):
 
     async def cross_read_of(self, rollout_id: str, payment_id: str) -> str | None: ...
 
-    async def note_cross_read(self, rollout_id: str, payment_id: str, verdict: str) -> None: ...
+    async def note_cross_read(
+        self, rollout_id: str, payment_id: str, verdict: str, *, over: bool = True
+    ) -> None: ...
 
-    async def adopt(self, rollout_id: str, integration: str, since_ms: int) -> int: ...
+    async def adopt(self, rollout_id: str, payments: tuple[str, ...], now_ms: int) -> None: ...
 
     async def reset_rules(self) -> None: ...
 
@@ -304,6 +311,10 @@ class Store(Protocol):
     async def routing_signal(self) -> asyncio.Event | None:
         """Set when another replica has changed the routes; `None` where the store cannot tell, as
         a file. The same one for every call while its connection lasts."""
+        ...
+
+    async def looked_at(self, integration: str) -> int:
+        """Payments of a version that settling still looks at."""
         ...
 
     async def needed(self, integration: str) -> dict[tuple[str, bool], int]: ...

@@ -37,6 +37,8 @@ async def standing(world: World, name: str) -> Standing:
     payments = await _needed(world, name)
     successors = [v.name for v in world.siblings(name) if name in v.handles]
     reasons = [f"{count} payments are {status}" for status, count in payments.items()]
+    if looked_at := await world.store.looked_at(name):
+        reasons.append(f"{looked_at} payments are still being looked at (a refund may be pending)")
     reasons += await _carries(world, name)
     if not successors:
         reasons.append("no other version can follow up its payments")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from tollkeeper.flows import routing
 from tollkeeper.flows.advance import VALID_MS, event_of, gate_of
+from tollkeeper.flows.ports import Rerouting
 from tollkeeper.flows.world import World
 from tollkeeper.kernel.errors import (
     Conflict,
@@ -16,15 +17,15 @@ from tollkeeper.kernel.errors import (
     GateClosed,
     Invalid,
     NotFound,
-    StoreDoubt,
+    TollkeeperError,
     Unavailable,
 )
 from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.evidence import GUARDRAILS, begin, whole_wealth
-from tollkeeper.rollouts.rerouting import promoted_rules, restored_rules
+from tollkeeper.rollouts.rerouting import overlap, promoted_rules, restored_rules
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.rollouts.starting import condition_faults, plan_faults
-from tollkeeper.routing.routes import Condition, Facts, Rule
+from tollkeeper.routing.routes import Condition, Facts
 
 TRIES: Final = 8
 PAGE: Final = 500
@@ -167,7 +168,8 @@ async def promote(world: World, rollout_id: str, *, reason: str, actor: str) -> 
     rollout = await load_rollout(world, rollout_id)
     return await _command(
         world, rollout_id, change, actor, f"promoted: {reason}",
-        event="rollout.promoted", rules=promoted_rules(rules, rollout),
+        event="rollout.promoted",
+        rules=Rerouting(before=rows.rules, after=promoted_rules(rules, rollout)),
     )  # fmt: skip
 
 
@@ -186,22 +188,22 @@ async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -
         if current.status not in ACTIVE | {"promoted"}:
             raise Conflict(f"the rollout is {current.status}")
         after = deciding.ended(current, "rolled_back", reason or "rolled back by an operator")
-        return replace(after, watch=None, decline_watch=None)
+        since_ms = current.step_began_ms if was_promoted else 0
+        return replace(after, watch=None, decline_watch=None, adopts_since_ms=since_ms)
 
     after = await _command(
-        world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back", rules=rules
-    )
-    if was_promoted:
-        await world.store.adopt(rollout_id, rollout.candidate, rollout.step_began_ms)
+        world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back",
+        rules=rules,
+    )  # fmt: skip
     # whoever was watched long enough has no controller any more, and its payments are looked up
     await world.store.enqueue_job("advance", rollout_id, world.store.now_ms())
     return after
 
 
-async def _rules_from_before(world: World, rollout: Rollout) -> tuple[Rule, ...]:
+async def _rules_from_before(world: World, rollout: Rollout) -> Rerouting:
     """The routes without the promotion. Raises `Conflict` where they cannot be gone back to."""
     for later in await world.store.list_rollouts(PAGE):
-        mine = later.provider == rollout.provider and later.condition == rollout.condition
+        mine = later.provider == rollout.provider and overlap(later.condition, rollout.condition)
         if later.id == rollout.id or not mine:
             continue
         if later.status == "promoted" and later.step_began_ms > rollout.step_began_ms:
@@ -211,7 +213,7 @@ async def _rules_from_before(world: World, rollout: Rollout) -> tuple[Rule, ...]
     carrying = {name for rule in rules for name, weight in rule.weights.items() if weight > 0}
     if absent := sorted(carrying - set(world.installed)):
         raise Conflict(f"the routes from before need {', '.join(absent)}, not installed any more")
-    return rules
+    return Rerouting(before=row.rules, after=rules)
 
 
 async def _end_those_upon(world: World, rollout: Rollout, actor: str) -> None:
@@ -232,7 +234,7 @@ async def stop_all(world: World, *, reason: str, actor: str) -> list[Rollout]:
             continue
         try:
             found = await _stop(world, rollout.id, reason or "the kill switch", actor)
-        except (StoreDoubt, Unavailable) as error:
+        except TollkeeperError as error:
             failed.append(f"{rollout.id}: {error.detail}")
             continue
         if found is not None:
@@ -270,7 +272,7 @@ async def _command(
     detail: str,
     *,
     event: str = "",
-    rules: tuple[Rule, ...] | None = None,
+    rules: Rerouting | None = None,
 ) -> Rollout:
     """Applies an operator's change to the rollout as it is, whatever the controller does beside."""
     for _ in range(TRIES):
@@ -283,7 +285,10 @@ async def _command(
             f"{detail}: {after.reason}" if after.reason and after.reason not in detail else detail
         )
         record = _record(after, actor, said)
-        if await world.store.save_rollout(None, after, record=record, events=events, rules=rules):
+        saved = await world.store.save_rollout(
+            None, after, record=record, events=events, rules=rules
+        )
+        if saved:
             await routing.refresh(world)
             return after
     raise Unavailable(f"rollout {rollout_id} is being changed by too many at once")

@@ -52,10 +52,11 @@ async def follow(world: World) -> None:
     away the last ones stand, and a canary's share runs out by itself."""
     while True:
         changed: asyncio.Event | None = None
-        try:
+        with contextlib.suppress(StoreDoubt, Unavailable):
             changed = await world.store.routing_signal()
-            if changed is not None:
-                changed.clear()  # whatever comes from now on is heard, so the look may follow
+        if changed is not None:
+            changed.clear()  # whatever comes from now on is heard, so the look may follow
+        try:
             if await world.store.routing_revision() != world.routes.revision:
                 await refresh(world)
         except (StoreDoubt, Unavailable):

@@ -16,6 +16,7 @@ from tollkeeper.rollouts.certificate import DECLINES_PER_RATE, attest
 from tollkeeper.rollouts.evidence import (
     GUARDRAILS,
     LATENCY,
+    Evidence,
     add,
     expected_harm,
     suspect_limit,
@@ -26,13 +27,19 @@ from tollkeeper.rollouts.tally import Tally, tally
 from tollkeeper.routing.routes import PPM
 
 HARMFUL: Final = ("failure", "contract", "decline", "follow_up")
-"""Guardrails that hold the share back; follow-ups, which may be few, only once one has failed."""
+"""Guardrails that hold the share back; follow-ups, which may be few, only once two have failed."""
 
 DECLINE: Final = 2
 """The guardrail of declines, which a certificate and the watch look at as well."""
 
 MOST_UNREAD: Final = 0.1
 """Of the cross-reads, how many may stay without an answer before a step is held."""
+
+FEW_UNREAD: Final = 3
+"""So many may always be on their way."""
+
+ENOUGH_FOLLOW_UPS: Final = 2
+"""Failed first follow-ups of the canary from which on they hold the share back."""
 
 HISTORY: Final = 200
 """Baseline latencies that the limits of the latency guardrails are taken from."""
@@ -89,6 +96,8 @@ def count(rollout: Rollout, tallies: tuple[tuple[Tally, ...], ...]) -> Rollout:
     """The rollout with its evidence and certificates after `tallies`."""
     if not tallies:
         return rollout
+    # records of releases that had fewer guardrails
+    tallies = (*tallies, *(() for _ in GUARDRAILS[len(tallies) :]))
     if rollout.status == "promoted" and rollout.watch is not None:
         return replace(
             rollout,
@@ -158,6 +167,9 @@ def decide(rollout: Rollout, now_ms: int) -> Decision:
 def _ended(rollout: Rollout, _: int) -> Decision | None:
     if rollout.status in {"shadow", "running"}:
         return None
+    if rollout.status == "promoted" and rollout.crossings.disagreed:
+        wrong = rollout.crossings.disagreed
+        return _hold(f"cross-read: the baseline saw {wrong} payments otherwise; roll it back")
     return _hold(f"the rollout is {rollout.status}")
 
 
@@ -233,8 +245,8 @@ def _not_cross_read(rollout: Rollout, _: int) -> Decision | None:
     seen = rollout.crossings
     if not seen.agreed:
         return _hold(f"no canary payment was read through the baseline yet ({seen.asked} asked)")
-    if seen.unanswered > MOST_UNREAD * seen.asked:
-        return _hold(f"{seen.unanswered} of {seen.asked} cross-reads were never answered")
+    if seen.open > max(FEW_UNREAD, MOST_UNREAD * seen.asked):
+        return _hold(f"{seen.open} of {seen.asked} cross-reads are not answered")
     return None
 
 
@@ -306,9 +318,13 @@ def suspicion_of(rollout: Rollout) -> tuple[str, float, float]:
     found = [
         (rail.name, expected_harm(rail, seen), suspect_limit(rail, seen, cautious=rollout.cautious))
         for rail, seen in zip(GUARDRAILS, rollout.evidence, strict=True)
-        if rail.name in HARMFUL and (rail.name != "follow_up" or seen.canary_bad)
+        if rail.name in HARMFUL and _tells(rail.name, seen)
     ]
     return max(found, key=lambda one: one[1] / one[2])
+
+
+def _tells(name: str, seen: Evidence) -> bool:
+    return name != "follow_up" or seen.canary_bad >= ENOUGH_FOLLOW_UPS
 
 
 def _moved(rollout: Rollout, decision: Decision, now_ms: int) -> Rollout:
@@ -321,7 +337,8 @@ def _moved(rollout: Rollout, decision: Decision, now_ms: int) -> Rollout:
         return promoted(rollout, decision.reason, now_ms)
     if rollout.status == "promoted":
         watches = (rollout.watch, rollout.decline_watch)
-        return replace(rollout, alarmed=any(w is not None and w.alarmed for w in watches))
+        worse = any(w is not None and w.alarmed for w in watches)
+        return replace(rollout, alarmed=worse or rollout.crossings.disagreed > 0)
     if rollout.status not in {"shadow", "running"}:
         return rollout
     if decision.kind == "advance":

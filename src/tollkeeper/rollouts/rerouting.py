@@ -37,10 +37,27 @@ def restored_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...
             made.append(rule)
             continue
         before = _covering(rollout.rules_before, rule.condition)
-        weights = _others(rule.weights, rollout) | _mine(before.weights, rollout)
+        weights = _others(rule.weights, rollout) | _shared_out(before, rule, rollout)
         if rule.condition in known or weights != _covering(rules, rule.condition, rule).weights:
             made.append(replace(rule, weights=weights))
     return tuple(made)
+
+
+def _shared_out(before: Rule, rule: Rule, rollout: Rollout) -> dict[str, float]:
+    """The provider's weights from before, at what the provider has of the rule now."""
+    was, now = _mine(before.weights, rollout), sum(_mine(rule.weights, rollout).values())
+    whole = sum(was.values())
+    return {name: weight * now / whole for name, weight in was.items()} if whole else was
+
+
+def overlap(one: Condition, other: Condition) -> bool:
+    """Whether a payment may meet both."""
+    pairs = (
+        (one.currency, other.currency),
+        (one.country, other.country),
+        (one.account, other.account),
+    )
+    return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def _is_within(narrow: Condition, wide: Condition) -> bool:

@@ -77,12 +77,19 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Crossings(msgspec.Struct, frozen=True, kw_only=True):
-    """Cross-reads so far: canary payments that were looked up through the baseline."""
+    """Cross-reads so far: canary payments that were looked up through the baseline. `unanswered`
+    ones were given up; of `nothing` there was nothing to compare with."""
 
     agreed: int = 0
     disagreed: int = 0
     unanswered: int = 0
+    nothing: int = 0
     asked: int = 0
+
+    @property
+    def open(self) -> int:
+        """Asked, and not answered yet or never."""
+        return self.asked - self.agreed - self.disagreed - self.nothing
 
 
 class Shadows(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +103,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate's way. `share_ppm` is the share in force, which suspicion may hold below the
     step; `rules_before` the routing rules that a rollback after promotion restores; `seq` the
     newest record; `gate`: why the newest description keeps it from advancing; `considered_ms`: up
-    to when the controller has looked at results; `certificates` are of failures, `declines` of
+    to when the controller has looked at results; `adopts_since_ms`: payments that the candidate
+    took since then are looked up after a late rollback, of which those up to `adopts_after` are
+    written down; `certificates` are of failures, `declines` of
     declines, one a step."""
 
     id: str
@@ -132,6 +141,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     decline_watch: Watch | None = None
     gate: str = ""
     considered_ms: int = 0
+    adopts_since_ms: int = 0
+    adopts_after: str = ""
     alarmed: bool = False
     rules_before: tuple[Rule, ...] = ()
 
@@ -206,6 +217,18 @@ def start(rollout: Rollout) -> Rollout:
             Certificate(margin=max(margin_for(following), LEAST_DECLINES))
             for following in rollout.plan.steps_percent[1:]
         ),
+    )
+
+
+def of_any_release(rollout: Rollout) -> Rollout:
+    """A stored rollout as this release reads it: guardrails that came since begin anew."""
+    short = len(GUARDRAILS) - len(rollout.evidence)
+    if not rollout.evidence or (short <= 0 and rollout.declines):
+        return rollout
+    added = tuple(begin(rail) for rail in GUARDRAILS[len(rollout.evidence) :])
+    declines = rollout.declines or start(rollout).declines
+    return msgspec.structs.replace(
+        rollout, evidence=(*rollout.evidence, *added)[: len(GUARDRAILS)], declines=declines
     )
 
 

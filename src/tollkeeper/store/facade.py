@@ -10,6 +10,7 @@ from tollkeeper.flows.ports import (
     Follow,
     Job,
     Place,
+    Rerouting,
     RoutingRow,
     SeenDescription,
 )
@@ -19,7 +20,6 @@ from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
 from tollkeeper.payments.invariants import Audited, Holdings, Seal, SealedHead
 from tollkeeper.payments.payment import Books, Payment
 from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
-from tollkeeper.routing.routes import Rule
 from tollkeeper.store.operations import (
     changes,
     examining,
@@ -154,7 +154,7 @@ class StoreFacade:
         follows: tuple[str, ...] = (),
         crossing: tuple[str, ...] = (),
         events: tuple[OutEvent, ...] = (),
-        rules: tuple[Rule, ...] | None = None,
+        rules: Rerouting | None = None,
     ) -> bool:
         return await self.driver.write(
             rolling.save_rollout(
@@ -181,10 +181,8 @@ class StoreFacade:
     async def uncounted(self, rollout_id: str, lost_before_ms: int, limit: int) -> list[Place]:
         return await self.driver.read(rolling.uncounted(rollout_id, lost_before_ms, limit))
 
-    async def crossings(
-        self, rollout_id: str, lost_before_ms: int, limit: int
-    ) -> tuple[Crossings, tuple[str, ...]]:
-        return await self.driver.read(rolling.crossings(rollout_id, lost_before_ms, limit))
+    async def crossings(self, rollout_id: str, limit: int) -> tuple[Crossings, tuple[str, ...]]:
+        return await self.driver.read(rolling.crossings(rollout_id, limit))
 
     async def follows(self, rollout_id: str, limit: int) -> list[Follow]:
         return await self.driver.read(rolling.follows(rollout_id, limit))
@@ -198,17 +196,19 @@ class StoreFacade:
     async def cross_read_of(self, rollout_id: str, payment_id: str) -> str | None:
         return await self.driver.read(rolling.cross_read_of(rollout_id, payment_id))
 
-    async def note_cross_read(self, rollout_id: str, payment_id: str, verdict: str) -> None:
-        await self.driver.write(rolling.note_cross_read(rollout_id, payment_id, verdict))
+    async def note_cross_read(
+        self, rollout_id: str, payment_id: str, verdict: str, *, over: bool = True
+    ) -> None:
+        await self.driver.write(rolling.note_cross_read(rollout_id, payment_id, verdict, over=over))
 
-    async def adopt(self, rollout_id: str, integration: str, since_ms: int) -> int:
-        return await self.driver.write_long(rolling.adopt(rollout_id, integration, since_ms))
+    async def adopt(self, rollout_id: str, payments: tuple[str, ...], now_ms: int) -> None:
+        await self.driver.write_long(rolling.adopt(rollout_id, payments, now_ms))
 
     async def reset_rules(self) -> None:
         await self.driver.write(rolling.reset_rules())
 
     async def sweep(self, rollout_id: str, now_ms: int, limit: int) -> int:
-        return await self.driver.write(rolling.sweep(rollout_id, now_ms, limit))
+        return await self.driver.write_long(rolling.sweep(rollout_id, now_ms, limit))
 
     async def routing(self) -> RoutingRow:
         return await self.driver.read_at_one_moment(rolling.routing())
@@ -218,6 +218,9 @@ class StoreFacade:
 
     async def routing_signal(self) -> asyncio.Event | None:
         return await self.driver.signal(rolling.CHANNEL)
+
+    async def looked_at(self, integration: str) -> int:
+        return await self.driver.read(rolling.looked_at(integration))
 
     async def needed(self, integration: str) -> dict[tuple[str, bool], int]:
         return await self.driver.read(rolling.needed(integration))

@@ -17,6 +17,8 @@ from tollkeeper.store.statements import Operation, Refused, Result, Statement, T
 
 ACQUIRE_SECONDS: Final = 5.0
 COMMAND_SECONDS: Final = 30.0
+LISTEN_SECONDS: Final = 2.0
+"""How long a connection that listens may take to come up; meanwhile nobody looks."""
 
 _LOST: Final = (
     asyncpg.PostgresConnectionError,
@@ -123,7 +125,9 @@ class Postgres:
         if connection is not None and not connection.is_closed():
             return event
         try:
-            connection = await asyncpg.connect(self._dsn, command_timeout=COMMAND_SECONDS)
+            connection = await asyncpg.connect(
+                self._dsn, timeout=LISTEN_SECONDS, command_timeout=COMMAND_SECONDS
+            )
             connection.add_termination_listener(lambda *_: event.set())
             await connection.add_listener(channel, lambda *_: event.set())
         except (*_LOST, asyncpg.PostgresError) as error:

@@ -313,7 +313,9 @@ assignments: Final = Table(
     Column("failed", Boolean),
     Column("unreadable", Boolean),
     Column("declined", Boolean),
+    Column("approved", Boolean),
     Column("latency_ms", BigInteger),
+    Column("cross_read", TEXT),
     Column("counted", BigInteger),
     Column("followed_failed", Boolean),
     Column("follow_counted", BigInteger),
@@ -332,9 +334,12 @@ _followed: Final = assignments.c.followed_failed.is_not(None) & assignments.c.fo
 Index(
     "assignments_followed",
     assignments.c.rollout_id,
+    assignments.c.follow_counted,
+    assignments.c.unit,
     sqlite_where=_followed,
     postgresql_where=_followed,
 )
+"""`approved` and `cross_read` are written by replicas of before revision 0005 alone."""
 
 canary_payments: Final = Table(
     "canary_payments",
@@ -349,8 +354,7 @@ Index(
     "canary_payments_cross_read",
     canary_payments.c.rollout_id,
     canary_payments.c.cross_read,
-    sqlite_where=canary_payments.c.cross_read.is_not(None),
-    postgresql_where=canary_payments.c.cross_read.is_not(None),
+    canary_payments.c.payment_id,
 )
 
 shadow_readings: Final = Table(

@@ -4,19 +4,30 @@ import contextlib
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, and_, bindparam, func, literal, null, or_, select, update
+from sqlalchemy import (
+    LargeBinary,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql import ClauseElement
 
-from tollkeeper.flows.ports import Follow, Job, Place, RoutingRow
+from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
 from tollkeeper.payments.change import OutEvent
-from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows
+from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows, of_any_release
 from tollkeeper.routing.routes import Rule
 from tollkeeper.store import tables as t
 from tollkeeper.store.operations.changes import UPSERT_JOB, event_statements, fresh_job
 from tollkeeper.store.statements import Operation, Refused, Result, Statement, insert_for
 
 _encode: Final = msgspec.json.Encoder().encode
-_rollout: Final = msgspec.json.Decoder(Rollout).decode
+_decode: Final = msgspec.json.Decoder(Rollout).decode
 _record: Final = msgspec.json.Decoder(Record).decode
 _rules: Final = msgspec.json.Decoder(tuple[Rule, ...]).decode
 
@@ -28,6 +39,10 @@ CHANNEL: Final = "tollkeeper_routes"
 
 NEWEST: Final = 200
 """Rollouts that are looked back at; an older candidate's is forgotten."""
+
+
+def _rollout(body: bytes) -> Rollout:
+    return of_any_release(_decode(body))
 
 
 def _insert(table: Any) -> Any:
@@ -85,20 +100,17 @@ def _wake(dialect: str) -> ClauseElement:
 
 
 def _due(_: str) -> ClauseElement:
-    """Drawn payments whose outcome is known, or which have had their time."""
+    """Drawn payments that are decided: a cross-read of what still goes on would say nothing."""
     c, p = t.canary_payments.c, t.payments.c
-    decided = and_(
-        p.outcome_known.is_(True),
-        p.status != literal("processing"),
-        p.status != literal("requires_action"),
-    )
     return (
         select(c.payment_id)
         .select_from(t.canary_payments.join(t.payments, p.id == c.payment_id))
         .where(
             c.rollout_id == bindparam("rollout_id"),
             c.cross_read == literal("due"),
-            or_(decided, c.assigned_ms <= bindparam("lost_before_ms")),
+            p.outcome_known.is_(True),
+            p.status != literal("processing"),
+            p.status != literal("requires_action"),
         )
         .order_by(c.payment_id)
         .limit(bindparam("limit"))
@@ -195,6 +207,31 @@ MARK_CROSS_READ: Final = Statement(
     ),
     returns=False,
 )
+NOTE_CROSS_READ: Final = Statement(
+    "note_cross_read",
+    lambda _: (
+        update(t.canary_payments)
+        .where(
+            t.canary_payments.c.rollout_id == bindparam("the_rollout"),
+            t.canary_payments.c.payment_id == bindparam("the_payment"),
+        )
+        .values(
+            cross_read=case(
+                (
+                    exists().where(
+                        t.rollouts.c.id == bindparam("the_rollout"),
+                        t.rollouts.c.active.is_(True),
+                    ),
+                    bindparam("cross_read", type_=t.TEXT),
+                ),
+                else_=null(),
+            )
+        )
+    ),
+    returns=False,
+)
+"""What is noted of a rollout that has just ended is forgotten, so that the sweep asks again."""
+
 SELECT_ROLLOUT: Final = Statement(
     "select_rollout",
     lambda _: select(t.rollouts.c.body).where(t.rollouts.c.id == bindparam("id")),
@@ -274,6 +311,18 @@ SELECT_ROUTING: Final = Statement(
     lambda _: select(t.routing.c.revision, t.routing.c.rules).where(t.routing.c.id == literal(ONE)),
     returns=True,
 )
+SET_RULES: Final = Statement(
+    "set_rules",
+    lambda _: (
+        update(t.routing)
+        .where(
+            t.routing.c.id == literal(ONE),
+            t.routing.c.rules.is_not_distinct_from(bindparam("rules_were", type_=LargeBinary)),
+        )
+        .values(rules=bindparam("rules_now"), revision=t.routing.c.revision + 1)
+    ),
+    returns=False,
+)
 RESET_RULES: Final = Statement(
     "reset_rules",
     lambda _: (
@@ -294,9 +343,8 @@ READ_ALL_AGAIN: Final = Statement(
         update(t.canary_payments)
         .where(
             t.canary_payments.c.rollout_id == bindparam("rollout_id"),
-            t.canary_payments.c.cross_read.in_(
-                [literal("agreed"), literal("unanswered"), literal("nothing")]
-            ),
+            t.canary_payments.c.cross_read.is_not(None),
+            t.canary_payments.c.cross_read != literal("disagreed"),
         )
         .values(cross_read=null())
     ),
@@ -308,10 +356,7 @@ UNREAD: Final = Statement(
         select(t.canary_payments.c.payment_id)
         .where(
             t.canary_payments.c.rollout_id == bindparam("rollout_id"),
-            or_(
-                t.canary_payments.c.cross_read.is_(None),
-                t.canary_payments.c.cross_read == literal("due"),
-            ),
+            t.canary_payments.c.cross_read.is_(None),
         )
         .order_by(t.canary_payments.c.payment_id)
         .limit(bindparam("limit"))
@@ -321,20 +366,27 @@ UNREAD: Final = Statement(
 WAKE_UNKNOWN: Final = Statement("wake_unknown", _wake, returns=False)
 
 
-def _adopt(dialect: str) -> ClauseElement:
-    """A row for every payment of a version that was taken since a moment."""
-    rows = select(
-        bindparam("rollout_id", type_=t.TEXT), t.payments.c.id, t.payments.c.created_ms
-    ).where(
-        t.payments.c.integration == bindparam("integration", type_=t.TEXT),
-        t.payments.c.created_ms >= bindparam("since_ms", type_=BigInteger),
-    )
-    names = ["rollout_id", "payment_id", "assigned_ms"]
-    statement = insert_for(dialect)(t.canary_payments).from_select(names, rows)
-    return statement.on_conflict_do_nothing()  # type: ignore[no-any-return]
-
-
-ADOPT: Final = Statement("adopt", _adopt, returns=False)
+ADOPT: Final = Statement(
+    "adopt",
+    lambda d: (
+        insert_for(d)(t.canary_payments)
+        .values({name: bindparam(name) for name in ("rollout_id", "payment_id", "assigned_ms")})
+        .on_conflict_do_nothing()
+    ),
+    returns=False,
+)
+LOOKED_AT: Final = Statement(
+    "looked_at",
+    lambda _: (
+        select(func.count())
+        .select_from(t.jobs.join(t.payments, t.payments.c.id == t.jobs.c.subject))
+        .where(
+            or_(t.jobs.c.kind == literal("settle"), t.jobs.c.kind == literal("refresh")),
+            t.payments.c.integration == bindparam("integration"),
+        )
+    ),
+    returns=True,
+)
 NEEDED: Final = Statement(
     "needed",
     lambda _: (
@@ -375,13 +427,13 @@ def save_rollout(
     follows: tuple[str, ...],
     crossing: tuple[str, ...],
     events: tuple[OutEvent, ...],
-    rules: tuple[Rule, ...] | None,
+    rules: Rerouting | None,
 ) -> Operation[bool]:
     """Writes a rollout that was decided upon its revision before this one, all or nothing; false
     where that has moved on, or where `job`, whose holder decides, is another's by now.
 
     `units` and the follow-ups `follows` were counted by `record`; `crossing` are payments that are
-    to be looked up.
+    to be looked up; where the stored rules are no more what `rules` says, nothing happens.
     """
     if job is not None:
         ((held,),) = yield (
@@ -405,14 +457,23 @@ def save_rollout(
     yield from _ask_about(rollout.id, crossing, rollout.updated_ms)
     for event in events:
         yield from event_statements(event)
-    if not rollout.is_active:
+    if record is not None and not rollout.is_active and rollout.status != "promoted":
         yield WAKE_UNKNOWN, {"rollout_id": rollout.id, "now_ms": rollout.updated_ms}
         # what came after an agreement may have been misread, and all go back to the baseline
         yield READ_ALL_AGAIN, {"rollout_id": rollout.id}
-    encoded = None if rules is None else _encode(rules)
-    yield COUNT_UP, {"rules": encoded}
+    yield from _reroute(rules)
     yield TELL, {}
     return True
+
+
+def _reroute(rules: Rerouting | None) -> Operation[None]:
+    if rules is None:
+        yield COUNT_UP, {"rules": None}
+        return
+    before = None if rules.before is None else _encode(rules.before)
+    ((count,),) = yield SET_RULES, {"rules_now": _encode(rules.after), "rules_were": before}
+    if not count:
+        raise Refused(False)  # noqa: FBT003 - the operation's answer
 
 
 def _ask_about(rollout_id: str, payments: tuple[str, ...], now_ms: int) -> Operation[None]:
@@ -423,20 +484,24 @@ def _ask_about(rollout_id: str, payments: tuple[str, ...], now_ms: int) -> Opera
         yield UPSERT_JOB, name | fresh_job(now_ms, now_ms)
 
 
-def adopt(rollout_id: str, integration: str, since_ms: int) -> Operation[int]:
-    """Counts what a promoted version took among its rollout's payments, so that they are looked up;
-    gives how many."""
-    values = {"rollout_id": rollout_id, "integration": integration, "since_ms": since_ms}
-    ((count,),) = yield ADOPT, values
+def adopt(rollout_id: str, payments: tuple[str, ...], now_ms: int) -> Operation[None]:
+    """Counts what a promoted version took among its rollout's payments, so that they are looked
+    up."""
+    for payment_id in payments:
+        row = {"rollout_id": rollout_id, "payment_id": payment_id, "assigned_ms": now_ms}
+        yield ADOPT, row
+
+
+def looked_at(integration: str) -> Operation[int]:
+    """Payments of a version that settling still looks at."""
+    ((count,),) = yield LOOKED_AT, {"integration": integration}
     return int(count)
 
 
 def sweep(rollout_id: str, now_ms: int, limit: int) -> Operation[int]:
-    """Asks about every canary payment that nobody has looked up yet, and makes settling of unknown
-    ones due; gives how many were asked about."""
+    """Asks about canary payments that nobody has looked up since the end; gives how many."""
     rows = yield UNREAD, {"rollout_id": rollout_id, "limit": limit}
     yield from _ask_about(rollout_id, tuple(str(row[0]) for row in rows), now_ms)
-    yield WAKE_UNKNOWN, {"rollout_id": rollout_id, "now_ms": now_ms}
     return len(rows)
 
 
@@ -453,7 +518,8 @@ def _record_row(rollout_id: str, record: Record) -> dict[str, Any]:
         "rollout_id": rollout_id,
         "seq": record.seq,
         "at_ms": record.at_ms,
-        "told": record.decision is not None and record.decision.kind != "hold",
+        "told": record.cause == "command"
+        or (record.decision is not None and record.decision.kind != "hold"),
         "body": _encode(record),
     }
 
@@ -500,20 +566,19 @@ def follows(rollout_id: str, limit: int) -> Operation[list[Follow]]:
     return [Follow(*row) for row in rows]
 
 
-def crossings(
-    rollout_id: str, lost_before_ms: int, limit: int
-) -> Operation[tuple[Crossings, tuple[str, ...]]]:
+def crossings(rollout_id: str, limit: int) -> Operation[tuple[Crossings, tuple[str, ...]]]:
     """How the rollout's cross-reads stand, and the payments that are to be asked about now."""
     rows = yield CROSSINGS, {"rollout_id": rollout_id}
     by = {str(row[0]): int(row[1]) for row in rows}
     due: tuple[str, ...] = ()
     if by.pop("due", 0):
-        values = {"rollout_id": rollout_id, "lost_before_ms": lost_before_ms, "limit": limit}
+        values = {"rollout_id": rollout_id, "limit": limit}
         due = tuple(str(row[0]) for row in (yield DUE, values))
     stand = Crossings(
         agreed=by.get("agreed", 0),
         disagreed=by.get("disagreed", 0),
         unanswered=by.get("unanswered", 0),
+        nothing=by.get("nothing", 0),
         asked=sum(by.values()) + len(due),
     )
     return stand, due
@@ -538,12 +603,13 @@ def cross_read_of(rollout_id: str, payment_id: str) -> Operation[str | None]:
     return rows[0][0] if rows else None
 
 
-def note_cross_read(rollout_id: str, payment_id: str, verdict: str) -> Operation[None]:
-    """What the baseline sees of a canary's payment: `agreed`, `disagreed` or `unanswered`."""
-    yield (
-        MARK_CROSS_READ,
-        {"the_rollout": rollout_id, "the_payment": payment_id, "cross_read": verdict},
-    )
+def note_cross_read(
+    rollout_id: str, payment_id: str, verdict: str, *, over: bool = True
+) -> Operation[None]:
+    """What the baseline sees of a canary's payment. `over`: the rollout has ended, which was acted
+    upon; else what is noted of one that has ended in this moment is forgotten."""
+    values = {"the_rollout": rollout_id, "the_payment": payment_id, "cross_read": verdict}
+    yield (MARK_CROSS_READ if over or verdict == "disagreed" else NOTE_CROSS_READ), values
 
 
 def routing() -> Operation[RoutingRow]:
