@@ -1,5 +1,6 @@
 """Rollouts against what a review found: each of these once lost a payment, a sign or a command."""
 
+import asyncio
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -14,8 +15,14 @@ from tests.flows.test_rollouts import PLAN, begin, running, shop, work
 
 from tollkeeper.flows import retiring, rolling, routing
 from tollkeeper.flows.ports import SeenDescription
-from tollkeeper.kernel.errors import Conflict, GateClosed, Invalid, Misconfigured
-from tollkeeper.payments.outcome import Outcome
+from tollkeeper.kernel.errors import (
+    Conflict,
+    GateClosed,
+    Invalid,
+    Misconfigured,
+    Unavailable,
+)
+from tollkeeper.payments.outcome import Doubt, Outcome
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Condition
 from tollkeeper.store import tables
@@ -385,3 +392,196 @@ async def test_an_approval_does_not_let_a_tripwire_go(tmp_path: Path) -> None:
         at.clock.now += 1
         await rolling.approve(at.world, made.id, actor="test")
         assert at.world.is_tripped(made.id)
+
+
+async def carried_by(at: Stage, ids: list[str]) -> set[str]:
+    books = [await at.store.load_books(id_) for id_ in ids]
+    return {b.payment.integration for b in books if b is not None}
+
+
+async def taken_by(at: Stage, version: str, first: int, **fields: Any) -> list[str]:
+    paid = await shop(at, 12, first=first, **fields)
+    taken = [p["id"] for p in paid if p["integration"] == version]
+    assert taken
+    return taken
+
+
+async def test_a_cross_read_under_way_at_the_rollback_still_hands_over(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        taken = await taken_by(at, NEW, 100, capture_method="manual")
+        ended: list[Rollout] = []
+
+        async def before(request: Any) -> None:
+            if request.method == "GET" and not ended:
+                ended.append(await rolling.roll_back(at.world, made.id, reason="bad", actor="test"))
+
+        at.wire.before = before
+        await settle_down(at)
+        assert ended
+        assert await carried_by(at, taken) == {MIDDLE}
+        await at.capture(taken[0])
+        books = await at.store.load_books(taken[0])
+        assert books is not None
+        assert books.attempts[-1].integration == MIDDLE
+
+
+async def test_a_sweep_believes_no_version_that_was_taken_out_itself(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        first = await running(at)
+        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        await begin(at, STAYS, OLD)
+        await shop(at, 20, first=1_000)
+        at.world.installed = misreading(at.world.installed, NEW)
+        paid = [await at.create(customer=f"q{number}") for number in range(20)]
+        taken = [p["id"] for p in paid if p["integration"] == OLD]
+        assert taken
+        await rolling.roll_back(at.world, first.id, reason="it misreads", actor="test")
+        await settle_down(at, 80)
+        books = [await at.store.load_books(id_) for id_ in taken]
+        assert {(b.payment.status, b.payment.integration) for b in books if b is not None} == {
+            ("succeeded", MIDDLE)
+        }
+        assert (await at.examined()).violations == []
+
+
+async def test_a_late_rollback_goes_on_where_it_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(PLAN, watch_seconds=1))
+        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        at.clock.now += 5
+        for _ in range(3):
+            await work(at)
+        late = [p["id"] for p in await shop(at, 6, first=70, capture_method="manual")]
+        stale = at.world.routes
+        real = at.store.adopt
+        lost: list[int] = []
+
+        async def adopt(*given: Any) -> None:
+            if not lost:
+                lost.append(1)
+                raise Unavailable("lost before the commit")
+            await real(*given)
+
+        monkeypatch.setattr(at.store, "adopt", adopt)
+        await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+        fresh = at.world.routes
+        at.world.act_on(stale)  # what a replica still acts on for a moment
+        late += [(await at.create(customer=f"s{number}"))["id"] for number in range(3)]
+        at.world.act_on(fresh)
+        with pytest.raises(Unavailable):
+            await work(at)
+        at.clock.now += 31
+        await settle_down(at, 80)
+        assert await carried_by(at, late) == {MIDDLE}
+        assert "advance" not in await at.store.count_jobs()
+
+
+async def test_what_nobody_could_look_up_for_half_an_hour_is_handed_over(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        taken = await taken_by(at, NEW, 400, capture_method="manual")
+        real = at.world.installed[MIDDLE]
+
+        def outcome(operation: Any, reply: Any) -> Outcome:
+            if operation == "lookup":
+                return Outcome(kind="unknown", doubt=Doubt("status", "502"))
+            return real.outcome(operation, reply)
+
+        at.world.installed = dict(at.world.installed) | {MIDDLE: replace(real, outcome=outcome)}
+        await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+        for _ in range(215):
+            await work(at)
+            at.clock.now += 10.2
+        assert await carried_by(at, taken) == {MIDDLE}
+
+
+async def test_a_disagreement_after_the_promotion_alarms(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        at.world.installed = misreading(at.world.installed, NEW)
+        await shop(at, 4, first=100)
+        if (await found(at, made)).status == "running":
+            await rolling.promote(at.world, made.id, reason="mine", actor="test")
+            await settle_down(at, 10)
+            ended = await found(at, made)
+            assert (ended.status, ended.alarmed) == ("promoted", True)
+
+
+async def test_promotions_that_overlap_go_back_in_their_order(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        first = await running(at)
+        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        second = await rolling.begin_rollout(
+            at.world, OLD, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
+        )
+        await shop(at, 4)
+        await rolling.promote(at.world, second.id, reason="mine", actor="test")
+        with pytest.raises(Conflict, match="roll that back first"):
+            await rolling.roll_back(at.world, first.id, reason="bad", actor="test")
+        for made in (second, first):
+            await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+        assert {p["integration"] for p in await shop(at, 6, first=900)} == {MIDDLE}
+        for rule in at.world.routes.rules:
+            assert sum(rule.weights.values()) == pytest.approx(100)
+
+
+async def test_a_rollout_whose_candidate_is_gone_ends(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        await taken_by(at, NEW, 400)
+        at.world.installed = {n: v for n, v in at.world.installed.items() if n != NEW}
+        at.world._policies.clear()
+        await rolling.abort(at.world, made.id, reason="gone", actor="test")
+        await settle_down(at, 60)
+        assert "advance" not in await at.store.count_jobs()
+
+
+async def test_a_rollout_of_an_older_release_goes_on(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, STAYS)
+        now = await found(at, made)
+        old = msgspec.json.encode(replace(now, evidence=now.evidence[:6], declines=()))
+        rewritten = update(tables.rollouts).values(body=old)
+
+        def rewrite() -> Operation[None]:
+            yield Statement("rewrite", lambda _: rewritten, returns=False), {}
+
+        await at.store.driver.write(rewrite())
+        at.clock.now += 2
+        await shop(at, 4, first=300)
+        assert len((await found(at, made)).evidence) == 7
+        (stopped,) = await rolling.stop_all(at.world, reason="enough", actor="test")
+        assert stopped.status == "stopped"
+
+
+async def test_routes_are_looked_at_where_nobody_can_listen(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(STAYS, orphaned="keep"))
+
+        async def cannot() -> None:
+            raise Unavailable("too many connections")
+
+        other = at.replica("second")
+        await routing.refresh(other)
+        assert other.routes.canaries
+        other.store = Deaf(at.store, cannot)
+        follower = asyncio.create_task(routing.follow(other))
+        await rolling.abort(at.world, made.id, reason="enough", actor="test")
+        for _ in range(50):
+            await at.clock.advance(1)
+        follower.cancel()
+        assert not other.routes.canaries
+
+
+class Deaf:
+    """A store that cannot be listened to."""
+
+    def __init__(self, store: Any, signal: Any) -> None:
+        self.routing_signal = signal
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)

@@ -10,7 +10,7 @@ import pytest
 from tests.store.backends import OnPostgres
 
 from tollkeeper.store import migrate
-from tollkeeper.store.operations import changes, hooks, keeping, queue, reading
+from tollkeeper.store.operations import changes, hooks, keeping, queue, reading, rolling
 from tollkeeper.store.statements import Statement
 from tollkeeper.store.tables import metadata
 
@@ -25,7 +25,7 @@ VALUES: dict[str, Any] = {
     "customer": "c5", "reference": "r5", "attempt_id": "att_1", "payment_id": "pay_1",
     "provider_id": "pi_5", "key": "k", "digest": "d", "event_id": "evt_1", "endpoint_id": "we_1",
     "seq": 1, "after": "pay_1", "now_ms": 5, "lease": 9, "kind": "settle", "subject": "pay_1",
-    "the_fence": 1,
+    "the_fence": 1, "rollout_id": "ro_1", "lost_before_ms": 5,
 }  # fmt: skip
 INDEXED: list[Statement] = [
     reading.SELECT_BOOKS, reading.SELECT_PAYMENT, reading.SELECT_BY_PROVIDER_ID,
@@ -75,6 +75,25 @@ def test_sqlite_searches_an_index(sqlite: sqlite3.Connection, statement: Stateme
     assert scans == []
     assert any("SEARCH" in step for step in plan)
     assert [step for step in plan if "TEMP B-TREE" in step] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (rolling.UNCOUNTED, "assignments_uncounted"),
+        (rolling.FOLLOWS, "assignments_followed"),
+        (rolling.CROSSINGS, "canary_payments_cross_read"),
+        (rolling.DUE, "canary_payments_cross_read"),
+        (rolling.UNREAD, "canary_payments_cross_read"),
+    ],
+    ids=lambda given: getattr(given, "name", given),
+)
+def test_a_controllers_look_does_not_grow_with_its_rollout(
+    sqlite: sqlite3.Connection, statement: Statement, index: str
+) -> None:
+    text, values = statement.sql("sqlite", VALUES)
+    plan = [row[3] for row in sqlite.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert any(index in step for step in plan), plan
 
 
 @pytest.mark.postgres

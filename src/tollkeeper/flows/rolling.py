@@ -1,7 +1,7 @@
 """What operators do with rollouts: start, approve, abort, promote, roll back, stop, explain."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -25,7 +25,7 @@ from tollkeeper.rollouts.evidence import GUARDRAILS, begin, whole_wealth
 from tollkeeper.rollouts.rerouting import overlap, promoted_rules, restored_rules
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.rollouts.starting import condition_faults, plan_faults
-from tollkeeper.routing.routes import Condition, Facts
+from tollkeeper.routing.routes import Condition, Facts, Rule
 
 TRIES: Final = 8
 PAGE: Final = 500
@@ -157,19 +157,21 @@ async def promote(world: World, rollout_id: str, *, reason: str, actor: str) -> 
     if not reason.strip():
         fault = Fault("/reason", "say why: promoting past the evidence is kept with its reason")
         raise Invalid("promoting past the evidence needs a reason", faults=(fault,))
-    rows = await world.store.routing()
-    rules = rows.rules or world.settled_rules()
+    stood: list[tuple[Rule, ...]] = []
+
+    async def rules(rollout: Rollout) -> Rerouting:
+        row = await world.store.routing()
+        stood[:] = [row.rules or world.settled_rules()]
+        return Rerouting(before=row.rules, after=promoted_rules(stood[0], rollout))
 
     def change(rollout: Rollout) -> Rollout:
         _must_be_active(rollout)
         after = deciding.promoted(rollout, reason, world.store.now_ms())
-        return replace(after, rules_before=rules)
+        return replace(after, rules_before=stood[0])
 
-    rollout = await load_rollout(world, rollout_id)
     return await _command(
         world, rollout_id, change, actor, f"promoted: {reason}",
-        event="rollout.promoted",
-        rules=Rerouting(before=rows.rules, after=promoted_rules(rules, rollout)),
+        event="rollout.promoted", rules=rules,
     )  # fmt: skip
 
 
@@ -178,9 +180,12 @@ async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -
     a rollout that compares with it ends as well."""
     rollout = await load_rollout(world, rollout_id)
     was_promoted = rollout.status == "promoted"
-    rules = await _rules_from_before(world, rollout) if was_promoted else None
     if was_promoted:
+        await _rules_from_before(world, rollout)  # refused before anything ends
         await _end_those_upon(world, rollout, actor)
+
+    async def rules(current: Rollout) -> Rerouting:
+        return await _rules_from_before(world, current)
 
     def change(current: Rollout) -> Rollout:
         if (current.status == "promoted") != was_promoted:
@@ -193,7 +198,7 @@ async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -
 
     after = await _command(
         world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back",
-        rules=rules,
+        rules=rules if was_promoted else None,
     )  # fmt: skip
     # whoever was watched long enough has no controller any more, and its payments are looked up
     await world.store.enqueue_job("advance", rollout_id, world.store.now_ms())
@@ -272,11 +277,13 @@ async def _command(
     detail: str,
     *,
     event: str = "",
-    rules: Rerouting | None = None,
+    rules: Callable[[Rollout], Awaitable[Rerouting]] | None = None,
 ) -> Rollout:
-    """Applies an operator's change to the rollout as it is, whatever the controller does beside."""
+    """Applies an operator's change to the rollout and the routes as they are, whatever the
+    controller and others do beside."""
     for _ in range(TRIES):
         before = await load_rollout(world, rollout_id)
+        rerouting = await rules(before) if rules is not None else None
         after = change(before)
         now_ms = world.store.now_ms()
         after = replace(after, revision=before.revision + 1, seq=before.seq + 1, updated_ms=now_ms)
@@ -286,7 +293,7 @@ async def _command(
         )
         record = _record(after, actor, said)
         saved = await world.store.save_rollout(
-            None, after, record=record, events=events, rules=rules
+            None, after, record=record, events=events, rules=rerouting
         )
         if saved:
             await routing.refresh(world)

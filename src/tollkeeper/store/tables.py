@@ -336,6 +336,9 @@ Index(
     assignments.c.rollout_id,
     assignments.c.follow_counted,
     assignments.c.unit,
+    assignments.c.share_ppm,
+    assignments.c.canary,
+    assignments.c.followed_failed,  # all that is asked for: else SQLite searches the primary key
     sqlite_where=_followed,
     postgresql_where=_followed,
 )

@@ -42,7 +42,7 @@ def upgrade() -> None:
     op.create_index(
         "assignments_followed",
         "assignments",
-        ["rollout_id", "follow_counted", "unit"],
+        ["rollout_id", "follow_counted", "unit", "share_ppm", "canary", "followed_failed"],
         sqlite_where=waiting,
         postgresql_where=waiting,
     )
