@@ -22,6 +22,7 @@ from tollkeeper.payments.ladder import (
     replaying,
 )
 from tollkeeper.payments.payment import Books
+from tollkeeper.payments.reservation import open_abandon
 
 SITUATIONS = {
     "authorizing": b.doubtful,
@@ -214,3 +215,16 @@ def test_looks_out_of_turn_do_not_put_the_next_one_off() -> None:
     due = look_at_ms(often, b.POLICY, now_ms)
     assert due is not None
     assert due <= now_ms + 2 * (now_ms - attempt.first_sent_ms)
+
+
+def test_a_shopper_who_comes_back_during_the_cancellation_had_an_authorization_that_went() -> None:
+    """Found by the simulation: it was taken for an intent that nobody had completed."""
+    waiting = b.waiting_for_shopper()
+    opened = open_abandon(waiting, "att_v", "pi_1", b.NOW_MS)
+    void = opened.attempt("att_v")
+    assert void is not None
+    back = replace(opened, payment=replace(opened.payment, status="requires_capture"))
+    gone = results.voided(back, void, b.NOW_MS).payment
+    assert (gone.status, gone.failure_code) == ("canceled", None)
+    left = results.voided(opened, void, b.NOW_MS).payment
+    assert (left.status, left.failure_code) == ("failed", "not_completed")

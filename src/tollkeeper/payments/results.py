@@ -162,7 +162,9 @@ def voided(books: Books, attempt: Attempt, now_ms: int) -> Books:
         else a
         for a in books.attempts
     )
-    abandoned = attempt.purpose == "abandon"
+    # the shopper may have come back while it was under way: then it was an authorization that went
+    undecided = books.payment.status in {"processing", "requires_action"}
+    abandoned = attempt.purpose == "abandon" and undecided
     payment = replace(
         moved(books.payment, "abandoned" if abandoned else "voided"),
         capturable_minor=0,
