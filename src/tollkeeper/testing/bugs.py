@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, update
 
 from tollkeeper.flows import (
     advance,
@@ -538,21 +538,12 @@ def promoted_unproved() -> list[Patch]:
     return [(deciding, "RULES", rules)]
 
 
-@_bug("A rollback takes the settling jobs of the canary's payments away with it.")
-def rollback_strands() -> list[Patch]:
-    stranding = Statement(
-        "wake_unknown",
-        lambda _: delete(tables.jobs).where(
-            tables.jobs.c.kind == "settle",
-            tables.jobs.c.subject.in_(
-                select(tables.canary_payments.c.payment_id).where(
-                    tables.canary_payments.c.rollout_id == bindparam("rollout_id")
-                )
-            ),
-        ),
-        returns=False,
-    )
-    return [(rolling, "WAKE_UNKNOWN", stranding)]
+@_bug("After a rollback a payment counts as handed over, whoever has it.")
+def handed_over_in_name_only() -> list[Patch]:
+    async def moved(*_: Any) -> bool:
+        return True
+
+    return [(crossread, "_is_moved", moved)]
 
 
 @_bug("A canary's place is not written with its payment.")

@@ -141,6 +141,16 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
         yield from _check_payments(simulation, rollout, payments)
 
 
+def _check_handed_over(rollout: Rollout, payments: Mapping[str, Books]) -> Iterator[Violation]:
+    """A version that was taken out follows nobody up, also after it was promoted."""
+    if rollout.status in {*ACTIVE, "promoted"}:
+        return
+    for books in payments.values():
+        if books.payment.integration == rollout.candidate:
+            detail = f"still the candidate's after it was {rollout.status}"
+            yield Violation("I12", books.payment.id, detail)
+
+
 def _check_story(rollout: Rollout, records: list[Record]) -> Iterator[Violation]:
     numbers = [record.seq for record in records]
     if numbers != list(range(1, len(records) + 1)):
@@ -193,6 +203,7 @@ def _check_payments(
     simulation: Simulation, rollout: Rollout, payments: Mapping[str, Books]
 ) -> Iterator[Violation]:
     """Whoever was charged through the candidate has a place in its rollout."""
+    yield from _check_handed_over(rollout, payments)
     if rollout.promoted_once:
         return  # its payments after that are no canaries
     units = {
