@@ -242,9 +242,10 @@ def works(only: str, *, quick: bool) -> Iterator[tuple[str, Work]]:
             (late_fault, (Case(0.005, bad, s), some)) for bad in (0.05, 0.25, 0.75) for s in shares
         ],
         "returning": [
-            (returning, (coin, bad, runs)) for coin in (0.5, 0.75, 0.9) for bad in (1.0, 0.25, 0.05)
+            (returning, (coin, bad, runs))
+            for coin in (0.1, 0.2, 0.5, 0.75) for bad in (1.0, 0.25, 0.05)
         ],
-        "returning healthy": [(returning_null, (coin, many)) for coin in (0.5, 0.75)],
+        "returning healthy": [(returning_null, (coin, many)) for coin in (0.2, 0.5)],
         "latency": [
             *((latency, (2.0, s, runs, alpha)) for s in shares for alpha in (0.01, 0.001)),
             *((latency, (1.5, s, runs, 0.01)) for s in shares),

@@ -25,6 +25,11 @@ async def begin(it: Stage, **fields: Any) -> Any:
     return reply.body
 
 
+def counted(one: Any) -> bool:
+    failures = one["guardrails"][0]
+    return bool(failures["baseline_seen"] + failures["canary_seen"])
+
+
 async def test_a_rollout_is_begun_read_approved_and_stopped(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         made = await begin(it)
@@ -35,7 +40,7 @@ async def test_a_rollout_is_begun_read_approved_and_stopped(tmp_path: Path) -> N
         assert (again.status, again.body["code"]) == (409, "state_conflict")
         for _ in range(6):
             await it.pay()
-        await it.until(path, lambda one: one["guardrails"][0]["baseline_seen"] > 0, role="operator")
+        await it.until(path, counted, role="operator")
         reply = await it.post(f"{path}/approve", {"reason": "CAB-1"}, role="operator", key=None)
         assert reply.status == 200, reply.body
         stopped = await it.post("/v1/rollouts/stop", {"reason": "x"}, role="operator", key=None)

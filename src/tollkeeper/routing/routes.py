@@ -2,7 +2,7 @@
 
 Law: a unit (a customer, else a payment) is eligible while the share in force covers its number, so
 that raising the share only adds units. Each payment of an eligible unit tosses a coin of its own,
-and one in two goes to the baseline: whoever comes back is compared as well, by fresh chance, and a
+and four of five go to the baseline: whoever comes back is compared as well, by fresh chance, and a
 fault that begins after every customer has been counted is seen. The chance with which a payment
 became a canary is kept with each assignment, 0 where the canary took nobody.
 """
@@ -17,10 +17,10 @@ from tollkeeper.routing.weights import choose
 
 PPM: Final = 1_000_000
 
-COIN: Final = 0.5
+COIN: Final = 0.2
 """How many of an eligible unit's payments the candidate takes, while the share allows it. With one
-of two a late fault of all payments shows after ten that fail; with three of four it takes twenty
-(`./dev bench canary --only returning`)."""
+of five a late fault of all payments shows after five that fail, with one of two after ten
+(`./dev bench canary --only returning`); and whoever failed will hardly fail again at once."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):

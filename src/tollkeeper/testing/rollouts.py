@@ -25,7 +25,7 @@ from tollkeeper.testing.world import Simulation
 NOTICE_MS: Final = 1_000
 """By when every replica must act on a change."""
 
-STEPS: Final = ((30.0, 60.0, 100.0), (50.0, 100.0), (80.0,))
+STEPS: Final = ((10.0, 40.0, 100.0), (30.0, 60.0, 100.0), (50.0, 100.0), (80.0,))
 
 
 async def attach(simulation: Simulation) -> None:
@@ -45,7 +45,7 @@ async def _begin(simulation: Simulation) -> None:
         limit_seconds=chance.choice((50.0, 90.0)),
         alpha=0.1,
         pause_at=steps[:1] if simulation.temper.misreads else chance.choice(((), (), steps[:1])),
-        floor_percent=chance.choice((30.0, 80.0)),
+        floor_percent=chance.choice((10.0, 30.0, 80.0)),
         shadow_payments=1,
         shadow_seconds=2.0,
         cross_read_percent=100.0,
