@@ -35,7 +35,7 @@ def reconcile(
     since_ms = moment_ms(since)
 
     async def work(world: World) -> flow.Reconciled:
-        weights = world.settings.weights
+        weights = world.routes.rules[-1].weights
         chosen = version or max(weights, key=lambda name: weights[name])
         integration = world.integration(chosen)
         return await flow.reconcile(world, integration, since_ms, world.store.now_ms())
