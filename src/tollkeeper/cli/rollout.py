@@ -4,6 +4,8 @@ import asyncio
 import getpass
 import math
 import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Final
 
 import cyclopts
@@ -339,12 +341,7 @@ def approve(
 
     Example: `tollkeeper rollout approve --reason "checked with finance"`
     """
-
-    async def work(world: World) -> Rollout:
-        rollout = await _one(world.store, rollout_id)
-        return await rolling.approve(world, rollout.id, reason=reason, actor=_actor())
-
-    return _told(with_world(config, work), as_json=json)
+    return _operate(config, rollout_id, rolling.approve, reason, as_json=json)
 
 
 @app.command
@@ -360,12 +357,7 @@ def abort(
 
     Example: `tollkeeper rollout abort --reason "wrong week"`
     """
-
-    async def work(world: World) -> Rollout:
-        rollout = await _one(world.store, rollout_id)
-        return await rolling.abort(world, rollout.id, reason=reason, actor=_actor())
-
-    return _told(with_world(config, work), as_json=json)
+    return _operate(config, rollout_id, rolling.abort, reason, as_json=json)
 
 
 @app.command
@@ -381,12 +373,7 @@ def promote(
 
     Example: `tollkeeper rollout promote --reason "the old version is switched off tonight"`
     """
-
-    async def work(world: World) -> Rollout:
-        rollout = await _one(world.store, rollout_id)
-        return await rolling.promote(world, rollout.id, reason=reason, actor=_actor())
-
-    return _told(with_world(config, work), as_json=json)
+    return _operate(config, rollout_id, rolling.promote, reason, as_json=json)
 
 
 @app.command
@@ -402,12 +389,7 @@ def rollback(
 
     Example: `tollkeeper rollout rollback --reason "refunds fail"`
     """
-
-    async def work(world: World) -> Rollout:
-        rollout = await _one(world.store, rollout_id)
-        return await rolling.roll_back(world, rollout.id, reason=reason, actor=_actor())
-
-    return _told(with_world(config, work), as_json=json)
+    return _operate(config, rollout_id, rolling.roll_back, reason, as_json=json)
 
 
 @app.command
@@ -436,6 +418,21 @@ def stop(
         console.print(f"{rollout.id} {rollout.candidate}: stopped")
     console.print(f"{len(stopped)} rollouts stopped")
     return 0
+
+
+def _operate(
+    config: Path | None,
+    rollout_id: str | None,
+    act: Callable[..., Awaitable[Rollout]],
+    reason: str,
+    *,
+    as_json: bool,
+) -> int:
+    async def work(world: World) -> Rollout:
+        rollout = await _one(world.store, rollout_id)
+        return await act(world, rollout.id, reason=reason, actor=_actor())
+
+    return _told(with_world(config, work), as_json=as_json)
 
 
 def _told(rollout: Rollout, *, as_json: bool) -> int:
