@@ -38,3 +38,12 @@ def test_a_new_version_begins_as_a_copy_of_the_newest(tmp_path: Path) -> None:
     arguments = ["integrations", "new", "stripe@2027-01-27.elm", "--folder", str(tmp_path)]
     assert main(arguments) == 0
     assert "2027-01-27.elm" in (place / "v2027_01_27_elm.py").read_text()
+
+
+def test_the_list_of_commands_says_what_each_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert "Canary rollouts of integration versions." in told
+    assert "The invariants on a live store" in told
+    main(["doctor", "--help"])
+    assert "Example:" in capsys.readouterr().out  # by itself it says more

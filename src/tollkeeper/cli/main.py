@@ -14,37 +14,52 @@ FINE: Final = 0
 NO: Final = 1
 MISUSE: Final = 2
 
-app: Final = cyclopts.App(
-    name="tollkeeper",
-    help="An online payment service that stays up while the payment providers change.",
-    version_flags=["--version"],
-)
-for _name, _place in {
-    "up": "serving:up",
-    "serve": "serving:serve",
-    "payments": "payments:app",
-    "integrations": "integrations:app",
-    "contracts": "contracts:app",
-    "rollout": "rollout:app",
-    "routes": "routes:app",
-    "keys": "keys:app",
-    "doctor": "doctor:doctor",
-    "reconcile": "reconcile:reconcile",
-    "db": "database:app",
-    "simulator": "serving:simulator",
-    "drill": "serving:drill",
-}.items():
-    # by name, so that a command loads what it needs and nothing else
-    app.command(f"tollkeeper.cli.{_place}", name=_name)
+_COMMANDS: Final = {
+    "up": ("serving:up", "Service, simulator and demo shoppers on one file, to look at."),
+    "serve": ("serving:serve", "The service, for production."),
+    "payments": ("payments:app", "Look at payments."),
+    "integrations": ("integrations:app", "Integration versions: list, new, freeze, retire."),
+    "contracts": ("contracts:app", "Will a provider's update break an integration?"),
+    "rollout": ("rollout:app", "Canary rollouts of integration versions."),
+    "routes": ("routes:app", "Which integration version takes new payments."),
+    "keys": ("keys:app", "API keys: create, list, revoke."),
+    "doctor": ("doctor:doctor", "The invariants on a live store, and against a ledger."),
+    "reconcile": ("reconcile:reconcile", "After a restore: the provider's charges and our books."),
+    "db": ("database:app", "The database's schema."),
+    "simulator": ("serving:simulator", "A payment provider that can be broken."),
+    "drill": ("serving:drill", "An incident, replayed against the running service."),
+}
+"""Every command: where it is, and a line about it, which the list of commands shows. A command that
+is asked for by itself says more, and loads what it needs and nothing else."""
+
+
+def application(*, overview: bool = False) -> cyclopts.App:
+    """The command line; with `overview` each command has its line instead of its own text."""
+    made = cyclopts.App(
+        name="tollkeeper",
+        help="An online payment service that stays up while the payment providers change.",
+        version_flags=["--version"],
+    )
+    for name, (place, about) in _COMMANDS.items():
+        if overview:
+            made.command(f"tollkeeper.cli.{place}", name=name, help=about)
+        else:
+            made.command(f"tollkeeper.cli.{place}", name=name)
+    return made
+
+
+app: Final = application()
 
 _errors: Final = Console(stderr=True, highlight=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; gives its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    overview = not given or given[0] in {"--help", "-h"}
     try:
-        result = app(
-            sys.argv[1:] if arguments is None else list(arguments),
+        result = (application(overview=True) if overview else app)(
+            given,
             exit_on_error=False,
             print_error=True,
             result_action="return_value",
