@@ -29,7 +29,7 @@ LOOK_SECONDS: Final = 5.0
 
 PAUSE_SECONDS: Final = 0.05
 IDLE_PAUSES: Final = 5
-"""A look comes with the next result on this replica, at the latest after so many pauses."""
+"""A look comes with the next failure on this replica, at the latest after so many pauses."""
 
 VALID_MS: Final = 10_000
 """How long replicas may act on a share that no controller has renewed."""

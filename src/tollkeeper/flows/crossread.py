@@ -48,7 +48,7 @@ async def cross_read(world: World, job: Job) -> None:
         await world.store.postpone_job(job, world.store.now_ms() + pause_ms)
         return
     await world.store.note_cross_read(rollout_id, payment_id, verdict, over=over)
-    world.stirred = True
+    world.stirred = world.stirred or verdict == "disagreed"
     await world.store.finish_job(job)
 
 

@@ -125,7 +125,7 @@ class World:
             return
         wire = self._tripwires.get(rollout_id, Tripwire())
         self._tripwires[rollout_id] = tripwire.heard(wire, self.store.now_ms(), failed=failed)
-        self.stirred = True
+        self.stirred = self.stirred or failed  # what went well can wait for the next look
 
     @property
     def only_sender(self) -> str | None:
