@@ -287,6 +287,7 @@ async def test_rules_that_somebody_else_has_changed_are_not_overwritten(backend:
 
 async def test_what_a_promoted_version_took_is_adopted_once(backend: Backend) -> None:
     async with backend.store() as store:
+        await store.adopt("ro_1", (), EPOCH_MS)  # an operation that has nothing to write
         for _ in range(2):
             await store.adopt("ro_1", ("pay_1", "pay_2"), EPOCH_MS)
         assert await store.sweep("ro_1", EPOCH_MS, 10) == 2

@@ -111,7 +111,8 @@ async def _adopt(world: World, rollout: Rollout) -> bool:
         and payment.integration == rollout.candidate
         and rollout.condition.holds(facts_of(payment))
     )
-    await world.store.adopt(rollout.id, mine, world.store.now_ms())
+    if mine:
+        await world.store.adopt(rollout.id, mine, world.store.now_ms())
     seen = msgspec.structs.replace(rollout, adopts_after=ids[-1], revision=rollout.revision + 1)
     await world.store.save_rollout(None, seen)
     return True

@@ -153,7 +153,10 @@ async def _as_it_was(_: Any) -> None:
 
 async def _write[T](connection: Any, operation: Operation[T]) -> T:
     """Sends what is a transaction by itself as one; opens one for everything else."""
-    first = next(operation)
+    try:
+        first = next(operation)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return] # nothing to write after all
     if isinstance(first, Together) and len(first.items) <= MAX_COMPOSED:
         counts = await _at_once(connection, first)
         if counts is not None:
