@@ -1,6 +1,6 @@
 """The provider's own descriptions, as validators of what the simulator answers.
 
-They are data of the workplace and not of this repository: `../shared/data`, or wherever
+They are data that lie beside this repository, not in it: `../shared/data`, or wherever
 TOLLKEEPER_DATA points.
 """
 
