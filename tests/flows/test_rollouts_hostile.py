@@ -471,12 +471,29 @@ async def test_a_late_rollback_goes_on_where_it_was_cut_short(
         at.world.act_on(stale)  # what a replica still acts on for a moment
         late += [(await at.create(customer=f"s{number}"))["id"] for number in range(3)]
         at.world.act_on(fresh)
+        at.clock.now += 61  # by then no replica's clock is so far behind
         with pytest.raises(Unavailable):
             await work(at)
         at.clock.now += 31
         await settle_down(at, 80)
         assert await carried_by(at, late) == {MIDDLE}
         assert "advance" not in await at.store.count_jobs()
+
+
+async def test_a_late_rollback_ends_although_payments_go_on(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(PLAN, watch_seconds=1))
+        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        at.clock.now += 5
+        for _ in range(3):
+            await work(at)
+        late = [p["id"] for p in await shop(at, 6, first=70)]
+        await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+        for number in range(120):
+            await shop(at, 1, first=1_000 + number)
+            at.clock.now += 2
+        assert "advance" not in await at.store.count_jobs()
+        assert await carried_by(at, late) == {MIDDLE}
 
 
 async def test_what_nobody_could_look_up_for_half_an_hour_is_handed_over(tmp_path: Path) -> None:
@@ -502,12 +519,14 @@ async def test_a_disagreement_after_the_promotion_alarms(tmp_path: Path) -> None
     async with stage(tmp_path) as at:
         made = await running(at, STAYS)
         at.world.installed = misreading(at.world.installed, NEW)
-        await shop(at, 4, first=100)
-        if (await found(at, made)).status == "running":
-            await rolling.promote(at.world, made.id, reason="mine", actor="test")
-            await settle_down(at, 10)
-            ended = await found(at, made)
-            assert (ended.status, ended.alarmed) == ("promoted", True)
+        bought = [await at.create(customer=f"c{number}") for number in range(100, 112)]
+        assert NEW in {payment["integration"] for payment in bought}
+        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        await settle_down(at, 10)
+        ended = await found(at, made)
+        assert (ended.status, ended.alarmed) == ("promoted", True)
+        told = [record.decision for record in await rolling.all_records(at.world, made.id)]
+        assert any(decision and "cross-read" in decision.reason for decision in told)
 
 
 async def test_promotions_that_overlap_go_back_in_their_order(tmp_path: Path) -> None:

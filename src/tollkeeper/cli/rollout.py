@@ -268,11 +268,11 @@ def _evidence(rollout: Rollout, records: list[Record]) -> Table:
     return table
 
 
-def plot(values: list[float], boundary: float, width: int | None = None) -> str:
+def plot(values: list[float], boundary: float) -> str:
     """Evidence over time as one line of blocks, on a logarithmic scale up to the boundary."""
     if not values:
         return ""
-    room = width or min(PLOT_WIDTH, max(8, console.width - TABLE_WIDTH))
+    room = min(PLOT_WIDTH, max(8, console.width - TABLE_WIDTH))
     stride = max(1, math.ceil(len(values) / room))
     tops = [max(values[n : n + stride]) for n in range(0, len(values), stride)]
     high = math.log10(boundary)

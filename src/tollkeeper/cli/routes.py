@@ -6,7 +6,8 @@ import cyclopts
 
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
-from tollkeeper.flows.ports import RoutingRow, Store
+from tollkeeper.flows.ports import Store
+from tollkeeper.routing.routes import Condition, Rule
 
 app = cyclopts.App(name="routes", help="Which integration version takes new payments.")
 
@@ -19,26 +20,21 @@ def show(*, json: AsJson = False, config: Config = None) -> int:
     Example: `tollkeeper routes show`
     """
     settings = root.read_settings(config).weights
-    row = with_store(config, _read)
+    stored = with_store(config, _stored)
+    rules = stored or (Rule(condition=Condition(), weights=settings),)
+    source = "promotions" if stored else "settings"
     if json:
-        print_json({
-            "source": "promotions" if row.rules else "settings",
-            "rules": row.rules or [{"condition": {}, "weights": settings}],
-            "settings": settings,
-        })  # fmt: skip
+        print_json({"source": source, "rules": rules, "settings": settings})
         return 0
-    if not row.rules:
-        console.print("the settings' weights count, as nothing was promoted:")
+    console.print(f"by the {source}:")
     table = table_of("for", "version", "weight", "in the settings")
-    for rule in row.rules or ():
+    for rule in rules:
         condition = rule.condition
         parts = [p for p in (condition.currency, condition.country, condition.account) if p]
         for name, weight in rule.weights.items():
             table.add_row(
                 " ".join(parts) or "all", name, f"{weight:g} %", f"{settings.get(name, 0):g} %"
             )
-    for name, weight in settings.items() if not row.rules else ():
-        table.add_row("all", name, f"{weight:g} %", f"{weight:g} %")
     console.print(table)
     return 0
 
@@ -63,5 +59,5 @@ def reset(
     return 0
 
 
-async def _read(store: Store) -> RoutingRow:
-    return await store.routing()
+async def _stored(store: Store) -> tuple[Rule, ...] | None:
+    return (await store.routing()).rules

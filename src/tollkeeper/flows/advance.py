@@ -34,12 +34,19 @@ IDLE_PAUSES: Final = 5
 VALID_MS: Final = 10_000
 """How long replicas may act on a share that no controller has renewed."""
 
-MERGED_MS: Final = {False: 1_000, True: 5_000}
+MERGED_MS: Final = 1_000
+MERGED_WATCHING_MS: Final = 5_000
 """How long results that could not move a decision wait to be counted in one record, before and
 after promotion."""
 
-SWEEP_MS: Final = 2_000
 ADOPTED: Final = 500
+"""Payments of whatever version that are looked through in one go after a late rollback."""
+
+CLOCKS_MS: Final = 60_000
+"""A payment's id is by its replica's clock, which may be so far off: what is younger is looked
+through later, so that none is passed over."""
+
+SWEEP_MS: Final = 2_000
 SWEEP: Final = 100
 """Payments of a candidate that was taken out which are looked up in one go of `SWEEP_MS`: half of
 the requests a second that a provider usually allows."""
@@ -85,24 +92,26 @@ async def _leave(world: World, job: Job, rollout: Rollout | None) -> None:
     if rollout is None or rollout.status == "promoted":
         await world.store.finish_job(job)
         return
-    adopted = await _adopt(world, rollout)
+    late_ms = rollout.updated_ms + _send_ms(world, rollout.candidate) + SWEEP_MARGIN_MS
+    adopting = await _adopt(world, rollout, late_ms)
     found = await world.store.sweep(rollout.id, now_ms, SWEEP)
-    late_ms = _send_ms(world, rollout.candidate) + SWEEP_MARGIN_MS
-    if not found and not adopted and now_ms > rollout.updated_ms + late_ms:
+    if not found and not adopting and now_ms > late_ms:
         await world.store.finish_job(job)
     else:
         await world.store.postpone_job(job, now_ms + SWEEP_MS)
 
 
-async def _adopt(world: World, rollout: Rollout) -> bool:
+async def _adopt(world: World, rollout: Rollout, late_ms: int) -> bool:
     """After a late rollback, a page of what the candidate took since its promotion is written down
-    among its payments; whether there was any payment to look through."""
+    among its payments; whether any may still come, which ends some time after `late_ms`."""
     if not rollout.adopts_since_ms:
         return False
-    after = rollout.adopts_after or first_id("pay", rollout.adopts_since_ms)
-    ids = await world.store.page_ids(after, ADOPTED)
+    ripe_ms, last_ms = world.store.now_ms() - CLOCKS_MS, late_ms + CLOCKS_MS
+    before = first_id("pay", min(ripe_ms, last_ms))
+    after = rollout.adopts_after or first_id("pay", rollout.adopts_since_ms - CLOCKS_MS)
+    ids = [id_ for id_ in await world.store.page_ids(after, ADOPTED) if id_ < before]
     if not ids:
-        return False
+        return ripe_ms <= last_ms
     found = [await world.store.load_payment(id_) for id_ in ids]
     mine = tuple(
         payment.id
@@ -264,7 +273,7 @@ def _is_worth_writing(
 ) -> bool:
     if decision.kind != "hold" or before.valid_until_ms - now_ms < VALID_MS / 2:
         return True
-    pause_ms = MERGED_MS[before.status == "promoted"]
+    pause_ms = MERGED_WATCHING_MS if before.status == "promoted" else MERGED_MS
     came = looked.places or looked.follows
     if came and (looked.is_news or now_ms - before.updated_ms >= pause_ms):
         return True

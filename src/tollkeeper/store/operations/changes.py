@@ -249,17 +249,22 @@ READ_AGAIN: Final = Statement(
     ),
     returns=False,
 )
+_PLACE: Final = (
+    t.assignments.c.rollout_id == bindparam("the_rollout"),
+    or_(
+        t.assignments.c.unit == bindparam("the_unit"),
+        t.assignments.c.unit == bindparam("again_unit"),
+    ),
+    t.assignments.c.payment_id == bindparam("the_payment"),
+)
+"""A payment's place in a rollout, as its customer's first or by itself."""
+
 UPDATE_FOLLOWED: Final = Statement(
     "update_followed",
     lambda _: (
         update(t.assignments)
         .where(
-            t.assignments.c.rollout_id == bindparam("the_rollout"),
-            or_(
-                t.assignments.c.unit == bindparam("the_unit"),
-                t.assignments.c.unit == bindparam("again_unit"),
-            ),
-            t.assignments.c.payment_id == bindparam("the_payment"),
+            *_PLACE,
             t.assignments.c.followed_failed.is_(None),
         )
         .values(followed_failed=bindparam("followed_failed"))
@@ -271,12 +276,7 @@ UPDATE_ASSIGNMENT: Final = Statement(
     lambda _: (
         update(t.assignments)
         .where(
-            t.assignments.c.rollout_id == bindparam("the_rollout"),
-            or_(
-                t.assignments.c.unit == bindparam("the_unit"),
-                t.assignments.c.unit == bindparam("again_unit"),
-            ),
-            t.assignments.c.payment_id == bindparam("the_payment"),
+            *_PLACE,
             t.assignments.c.decided_ms.is_(None),
             t.assignments.c.counted.is_(None),
         )
