@@ -29,7 +29,7 @@ from tollkeeper.routing.routes import PPM
 HARMFUL: Final = ("failure", "contract", "decline", "follow_up")
 """Guardrails that hold the share back; follow-ups, which may be few, only once two have failed."""
 
-DECLINE: Final = 2
+DECLINE: Final = [rail.name for rail in GUARDRAILS].index("decline")
 """The guardrail of declines, which a certificate and the watch look at as well."""
 
 MOST_UNREAD: Final = 0.1

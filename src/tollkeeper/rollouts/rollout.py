@@ -105,8 +105,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     newest record; `gate`: why the newest description keeps it from advancing; `considered_ms`: up
     to when the controller has looked at results; `adopts_since_ms`: payments that the candidate
     took since then are looked up after a late rollback, of which those up to `adopts_after` are
-    written down; `certificates` are of failures, `declines` of
-    declines, one a step."""
+    written down; `certificates` are of failures, `declines` of declines, one a step."""
 
     id: str
     provider: str
