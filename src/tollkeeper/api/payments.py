@@ -16,6 +16,7 @@ from tollkeeper.api.requests import (
 from tollkeeper.api.views import (
     AttemptList,
     AuditList,
+    DisputeList,
     PaymentPage,
     RefundList,
     attempt_view,
@@ -27,7 +28,7 @@ from tollkeeper.flows.world import Reply
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.kernel.ids import is_id
 from tollkeeper.payments.payment import Payment, Status
-from tollkeeper.payments.view import payment_view, refund_view
+from tollkeeper.payments.view import dispute_view, payment_view, refund_view
 
 FILTERS: Final[tuple[str, ...]] = ("customer", "reference", "status")
 MAX_FILTER: Final = 255
@@ -172,6 +173,21 @@ async def read_refund(call: Call) -> Answer:
     if found is None:
         raise NotFound(f"no refund {refund_id}")
     return json_answer(refund_view(books, found))
+
+
+async def disputes(call: Call) -> Answer:
+    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    currency = books.payment.currency
+    return json_answer(DisputeList(data=[dispute_view(item, currency) for item in books.disputes]))
+
+
+async def read_dispute(call: Call) -> Answer:
+    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    dispute_id = call.id("dispute_id", "dp")
+    found = next((item for item in books.disputes if item.id == dispute_id), None)
+    if found is None:
+        raise NotFound(f"no dispute {dispute_id}")
+    return json_answer(dispute_view(found, books.payment.currency))
 
 
 async def attempts(call: Call) -> Answer:

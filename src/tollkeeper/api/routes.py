@@ -10,7 +10,7 @@ from tollkeeper.api import events, hooks, payments, requests, rollouts, shopper,
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
 from tollkeeper.flows.keys import Role
-from tollkeeper.payments.view import EventView, PaymentView, RefundView
+from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 
 type Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -118,6 +118,22 @@ ROUTES: Final = (
         summary="Read a refund",
         role="viewer",
         gives=RefundView,
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/disputes",
+        handler=payments.disputes,
+        summary="List a payment's disputes",
+        role="viewer",
+        gives=views.DisputeList,
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/disputes/{{dispute_id}}",
+        handler=payments.read_dispute,
+        summary="Read a dispute",
+        role="viewer",
+        gives=DisputeView,
     ),
     Route(
         method="GET",

@@ -4,12 +4,14 @@ from typing import Annotated, get_args
 
 import cyclopts
 import msgspec
+from rich.markup import escape
 
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
 from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.money import display
+from tollkeeper.payments.failures import said_of
 from tollkeeper.payments.payment import Books, Payment, Status
 from tollkeeper.payments.view import payment_view
 
@@ -109,8 +111,10 @@ def _tell(books: Books, trail: list[dict[str, object]]) -> None:
     payment = books.payment
     amount = display(payment.amount_minor, payment.currency)
     console.print(f"[bold]{payment.id}[/bold] {amount} {payment.status} via {payment.integration}")
+    if payment.failure_code:
+        console.print(f"failed: {payment.failure_code}: {said_of(payment.failure_code)}")
     if payment.attention:
-        console.print(f"[red]needs attention[/red]: {payment.attention}")
+        console.print(f"[red]needs attention[/red]: {escape(payment.attention)}")
     for attempt in books.attempts:
         by = f" by {attempt.settled_by}" if attempt.settled_by else ""
         outcome = attempt.outcome or "sending"
@@ -118,6 +122,9 @@ def _tell(books: Books, trail: list[dict[str, object]]) -> None:
             f"  {attempt.operation} {display(attempt.amount_minor, payment.currency)} "
             f"{attempt.id} {attempt.integration}: {outcome}{by} {attempt.detail}"
         )
+        if attempt.error is not None:
+            words = " ".join(part for part in msgspec.structs.astuple(attempt.error) if part)
+            console.print(f"      the provider said: {escape(words)}")
     for refund in books.refunds:
         money = display(refund.amount_minor, payment.currency)
         console.print(f"  refund {refund.id} {money} {refund.status} ({refund.origin})")
