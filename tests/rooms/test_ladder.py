@@ -80,16 +80,18 @@ def test_the_laws_of_the_ladder(
         assert not (look.charge_failed if attempt.operation != "refund" else look.refunds_failed)
     if chosen.kind == "replay":
         assert attempt is not None
-        assert attempt.operation != "refund"
-        assert attempt.replays < MAX_REPLAYS
+        late = now_ms > attempt.sent_ms + b.POLICY.window_ms
+        assert attempt.replays < MAX_REPLAYS or late
         assert now_ms < attempt.first_sent_ms + b.POLICY.retention_ms
-        assert now_ms < books.payment.deadline_ms
-        assert look.charge_asked_ms is not None  # it asks before it sends
+        if attempt.operation == "authorize":
+            assert now_ms < books.payment.deadline_ms
+        asked = look.refunds_asked_ms if attempt.operation == "refund" else look.charge_asked_ms
+        assert asked is not None  # it asks before it sends
     if chosen.kind == "cancel":
         assert look.charge is not None
         assert look.charge.state in {"open", "requires_action"}
     if not books.open_attempts():
-        assert chosen.kind not in {"replay", "not_executed", "reread", "find", "search"}
+        assert chosen.kind not in {"replay", "not_executed", "reread", "find"}
 
 
 @given(st.sampled_from(sorted(SITUATIONS)), LOOKS, st.integers(b.NOW_MS, LONG_AFTER_MS))

@@ -40,7 +40,6 @@ from tollkeeper.payments.change import Answer, Change, Claim, HeldReference, com
 from tollkeeper.payments.closing import close
 from tollkeeper.payments.commit import Committed, KeyTaken, ReferenceTaken, Stale
 from tollkeeper.payments.failover import may_fail_over, pause_seconds, tried_versions
-from tollkeeper.payments.judging import classify, may_send_elsewhere
 from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
@@ -276,12 +275,10 @@ def _following_up(world: World, books: Books, attempt: Attempt, heard: Heard) ->
     """The second attempt at a follow-up, through another version that handles the payment's: only
     on proof that the first had no effect, and not where the provider asks for patience."""
     pinned = books.payment.integration
-    refusal = heard.outcome.refusal
-    patience = refusal is not None and refusal.later
-    if attempt.integration != pinned or patience:
+    if attempt.integration != pinned or not may_fail_over(heard.outcome, [pinned]):
         return None
     able = [v for v in world.siblings(pinned) if pinned in v.handles]
-    if not able or not may_send_elsewhere(classify(heard.outcome)):
+    if not able:
         return None
     return _again(world, attempt, able[0].name)
 

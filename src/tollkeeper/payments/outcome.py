@@ -4,7 +4,7 @@ Law: a word that no table knows, a missing field or an unreadable reply is `unkn
 that says why. It is never a guess and never an exception.
 """
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -13,6 +13,8 @@ Operation = Literal[
 ]
 """`lookup` reads one charge by the provider's id, `find` lists charges by our reference,
 `list_refunds` and `list_disputes` list what belongs to one charge; the other four move money."""
+
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 
 OutcomeKind = Literal["approved", "declined", "pending", "failed", "unknown"]
 

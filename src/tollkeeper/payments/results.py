@@ -43,7 +43,7 @@ def apply_outcome(
         provider_id=_provider_id(outcome) or attempt.provider_id,
         detail=_detail(outcome)[:200],
         settled_by=by if known else "",
-        later=outcome.refusal is not None and outcome.refusal.later,
+        later=outcome.refusal is not None and (outcome.refusal.later or outcome.refusal.ours),
         error=_error(outcome),
         in_use=in_use,
     )
@@ -56,6 +56,10 @@ def apply_outcome(
         return totals(replace(with_attempt(books, next_attempt), payment=payment))
     if known:
         books = _APPLY[attempt.operation](books, done, outcome, now_ms)
+    refusal = outcome.refusal
+    if refusal is not None and refusal.ours and books.payment.attention is None:
+        note = _ours(attempt, refusal)
+        books = replace(books, payment=replace(books.payment, attention=note))
     return totals(replace(books, payment=replace(books.payment, updated_ms=now_ms)))
 
 
@@ -118,11 +122,8 @@ def _authorize(books: Books, attempt: Attempt, outcome: Outcome, now_ms: int) ->
             redirect_url=None,
         )
         return replace(books, payment=payment)
-    refusal = outcome.refusal
     code = "not_sent" if attempt.result_class == "A" else _reason(outcome)
     payment = replace(moved(payment, "refused"), failure_code=code, provider_error=attempt.error)
-    if refusal is not None and refusal.ours and payment.attention is None:
-        payment = replace(payment, attention=_ours(attempt, refusal))
     return replace(books, payment=payment)
 
 
@@ -208,7 +209,7 @@ def _refund(books: Books, attempt: Attempt, outcome: Outcome, now_ms: int) -> Bo
         assert seen is not None, "an approval carries its refund"
         return with_refund(books, refund_as_seen(refund, seen, now_ms))
     code: str = "failed_at_provider" if outcome.decline else _reason(outcome)
-    if attempt.later or attempt.result_class == "A":
+    if attempt.result_class == "A":
         code = "try_again"
     failed = replace(
         refund,

@@ -116,9 +116,14 @@ class Dispute(msgspec.Struct):
     payment_intent: str | None = None
 
 
-class ListedRow(msgspec.Struct):
-    id: str
+class Referenced(msgspec.Struct):
     metadata: Metadata | None = None
+
+
+class Listed(Referenced):
+    """What every row of a listing must show: an id to go on from, and whose it is."""
+
+    id: str = ""
 
 
 class IntentList(msgspec.Struct):
@@ -440,7 +445,7 @@ def credentials(secret: str) -> tuple[tuple[str, str], ...]:
 def outcome(operation: Operation, reply: WireReply) -> Outcome:
     """What the reply says, in our words; `unknown` for whatever the tables do not know."""
     try:
-        body = storable(reply.body)
+        body = reply.body if operation in LISTINGS else storable(reply.body)
         ok = reply.status == 200
         said = _READERS[operation](body) if ok else _refusal(operation, reply)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -453,6 +458,9 @@ def outcome(operation: Operation, reply: WireReply) -> Outcome:
         may_retry=_MAY_RETRY.get(reply.header("stripe-should-retry")),
     )
 
+
+LISTINGS: Final = frozenset({"find", "list_refunds", "list_disputes"})
+"""Their rows are read one by one: what is wrong with one hides no other."""
 
 _MAY_RETRY: Final = {"true": True, "false": False}
 
@@ -604,29 +612,34 @@ def _read_disputes(body: bytes) -> Outcome:
     disputes, unread = [], []
     for raw in page.data:
         try:
-            disputes.append(_dispute_seen(msgspec.json.decode(raw, type=Dispute), 0))
+            text = storable(bytes(raw))
+            disputes.append(_dispute_seen(msgspec.json.decode(text, type=Dispute), 0))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             unread.append(UnreadRow(doubt=Doubt("decode", str(error)[:200]), may_be_ours=True))
     return _page(page, tuple(unread), disputes=tuple(disputes))
 
 
-def _listed(raw: msgspec.Raw) -> ListedRow | UnreadRow:
+def _listed(raw: msgspec.Raw) -> Listed | UnreadRow:
     """A row's id and reference, which say whose it is, whatever else is wrong with it."""
     try:
-        return msgspec.json.decode(raw, type=ListedRow)
+        return msgspec.json.decode(raw, type=Listed)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        return UnreadRow(doubt=Doubt("decode", str(error)[:200]), may_be_ours=True)
+        doubt = Doubt("decode", str(error)[:200], "/data/-")
+    try:
+        return Listed(metadata=msgspec.json.decode(raw, type=Referenced).metadata)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return UnreadRow(doubt=doubt, may_be_ours=True)
 
 
 def _row(read: Callable[[bytes], Outcome], raw: msgspec.Raw) -> Outcome:
     """One row, read by itself, so that its trouble is not that of the others."""
     try:
-        return read(bytes(raw))
+        return read(storable(bytes(raw)))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return unknown("decode", str(error)[:200], _pointer(str(error)))
 
 
-def _unread(row: ListedRow, said: Outcome) -> UnreadRow:
+def _unread(row: Listed, said: Outcome) -> UnreadRow:
     doubt = said.doubt or Doubt("contract", "the row holds no charge")
     return UnreadRow(
         doubt=msgspec.structs.replace(doubt, pointer=f"/data/-{doubt.pointer}"),
@@ -639,11 +652,11 @@ def _unread(row: ListedRow, said: Outcome) -> UnreadRow:
 def _page(
     page: IntentList | RefundList | DisputeList, unread: tuple[UnreadRow, ...], **read: Any
 ) -> Outcome:
-    """One page. The list goes on after its last row, so that row must be readable."""
+    """One page. The list goes on after its last row, so that row must show its id."""
     cursor = None
     if page.has_more and page.data:
         last = _listed(page.data[-1])
-        if isinstance(last, UnreadRow):
+        if isinstance(last, UnreadRow) or not last.id:
             return unknown("decode", "the last row's id cannot be read", "/data/-/id")
         cursor = last.id
     return Outcome(kind="approved", unread=unread, next_cursor=cursor, **read)
