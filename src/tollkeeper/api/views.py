@@ -142,7 +142,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     fate: str
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`ok`, or why not. `degraded`: it serves, and a provider refuses our key or account, for the
     reason that `providers` has by name."""
 

@@ -58,10 +58,11 @@ def _with_time_to_act(before: Books | None, after: Books, policy: Policy, now_ms
 def _without_needless_attention(before: Books | None, after: Books) -> Books:
     """Attention given because something could not be settled ends when it is settled."""
     was_open = before is not None and bool(before.open_attempts())
-    if after.payment.attention is None or not was_open or after.open_attempts():
+    payment = after.payment
+    if payment.attention is None or not was_open or after.open_attempts():
         return after
-    if before is not None and before.payment.attention != after.payment.attention:
-        return after  # given by this very change
+    if payment.attention_until == "cleared":
+        return after
     return replace(after, payment=replace(after.payment, attention=None))
 
 

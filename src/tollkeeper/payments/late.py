@@ -30,8 +30,9 @@ def came_to_life(before: Books, after: Books) -> bool:
 def still_reversible(books: Books) -> bool:
     """Whether something of the charge is left to reverse, and another attempt may be made."""
     payment = books.payment
-    tried = sum(a.purpose == "reverse" for a in books.attempts)
-    if tried >= MAX_REVERSALS and not books.open_attempts():
+    if any(a.purpose == "reverse" for a in books.open_attempts()):
+        return True
+    if sum(a.purpose == "reverse" for a in books.attempts) >= MAX_REVERSALS:
         return False
     if payment.status == "requires_capture":
         return True

@@ -31,7 +31,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     lock before anything was sent. `integration` is the version that follow-ups are pinned to,
     since `moved_ms` where it had misread the payment as `moved_from`. `provider_error` is what the
     provider said about a failure. `reversing`: the charge showed up after the shop was told that
-    the payment failed, and the account wants such charges reversed.
+    the payment failed, and the account wants such charges reversed. `attention_until`: attention
+    ends when what is open is settled, or only when a person clears it.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     audit_head: str = ""
     provider_error: ProviderError | None = None
     reversing: bool = False
+    attention_until: Literal["settled", "cleared"] = "settled"
     unique_reference: bool = False
 
 

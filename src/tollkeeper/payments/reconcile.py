@@ -282,7 +282,7 @@ def _after_authorization(books: Books, charge: Charge, now_ms: int, by: str) -> 
 def _for_a_person(payment: Payment, note: str) -> Payment:
     """Attention for a corrected conclusion; what needs attention already stays in the note."""
     before = f"{payment.attention}; " if payment.attention else ""
-    return replace(payment, attention=f"{before}{note}"[:1000])
+    return replace(payment, attention=f"{before}{note}"[:1000], attention_until="cleared")
 
 
 def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: str) -> Books:

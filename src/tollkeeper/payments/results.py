@@ -59,7 +59,8 @@ def apply_outcome(
     refusal = outcome.refusal
     if refusal is not None and refusal.ours and books.payment.attention is None:
         note = _ours(attempt, refusal)
-        books = replace(books, payment=replace(books.payment, attention=note))
+        payment = replace(books.payment, attention=note, attention_until="cleared")
+        books = replace(books, payment=payment)
     return totals(replace(books, payment=replace(books.payment, updated_ms=now_ms)))
 
 
