@@ -57,7 +57,11 @@ def _versions() -> str:
         + ", ".join(f"`{version}`" for version in versions.VERSIONS)
         + ". A document at an older version is the newest form with every later change undone. "
         "Besides, `capture_method` defaults to `automatic_async` since 2024-04-10, and automatic "
-        "payment methods are on by default since 2023-08-16."
+        "payment methods are on by default since 2023-08-16. Until "
+        f"{versions.RELEASES_WITHOUT_REFUND}, a partial capture, a cancellation and an expiry list "
+        "a refund for what they release, add to `amount_refunded` and send `charge.refunded`; "
+        "since then they do neither. The version of the request decides; where an authorization expires, "
+        "the account's own."
     )
     return _table("API versions", lead, ("since", "object", "change"), rows)
 
@@ -109,7 +113,9 @@ def _faults() -> str:
         + "), strikes with `probability` and at most `count` times, `before` or `after` the effect "
         f"on money. Operation `{faults.DELIVER}` means outgoing events: the effects on documents "
         "work there, too. A path is dotted, `[]` means each element; with `object` it starts at "
-        "every object of that type."
+        "every object of that type. In a list, `only`, `other_than` and `row` choose the objects "
+        "that it strikes: those that belong to an identifier (of a payment, an intent, a charge), "
+        "those that do not, and the place among these, counted from 1."
     )
     return _table("Faults", lead, ("effect", "when", "fields", "what it does"), rows)
 
@@ -145,12 +151,13 @@ def _settings() -> str:
     rows = [
         (f"`{field.name}`", f"`{getattr(config.SimulatorConfig(), field.name)}`")
         for field in msgspec.structs.fields(config.SimulatorConfig)
-        if field.name not in ("accounts", "issuer", "public_url")
+        if field.name not in ("accounts", "keys", "issuer", "public_url")
     ]
     changing = ", ".join(f"`{name}`" for name in control.SETTINGS)
     lead = (
-        "`serve --config FILE` takes them as JSON, `accounts` (`id`, `key`, `api_version`) and "
-        f"`issuer` (`approve_rate`, `declines`, `brands_down`) besides. While it runs, `POST "
+        "`serve --config FILE` takes them as JSON, `accounts` (`id`, `key`, `api_version`), "
+        "`keys` (`key`, `account`, `expired`, `allowed`) and `issuer` (`approve_rate`, `declines`, "
+        "`brands_down`) besides. While it runs, `POST "
         f"/_control/settings` changes {changing}."
     )
     return _table("Settings", lead, ("setting", "default"), rows)

@@ -5,12 +5,13 @@ The catalogue is the table EFFECTS; its documentation is drawn from it.
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from math import ceil
 from typing import Any, Final, Literal
 
 import msgspec
 
 from tollkeeper.kernel.chance import Chance
-from tollkeeper.simulator import mutations, problems
+from tollkeeper.simulator import mutations, problems, rows
 from tollkeeper.simulator.messages import SimReply
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.versions import is_known
@@ -26,6 +27,10 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     like `payment_intents.create`, `webhooks.deliver` for outgoing events), `probability` and
     `count` how many of them; the rest are the effect's own fields.
 
+    `only`, `other_than` and `row` choose the objects of a list that an effect on documents
+    strikes: those that belong to an identifier (their own, their payment's, their charge's, or a
+    value of their metadata), those that do not, and the place among these, counted from 1.
+
     `when` says whether the effect on money took place: `before` it (nothing happened) or `after`.
     """
 
@@ -40,12 +45,21 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     probability: float = 1.0
     count: int | None = None
     seconds: float = 0.0
+    most_seconds: float = 0.0
     fraction: float = 0.1
     status: int = 0
     object: str = ""
     path: str = ""
     to: str = ""
+    only: str = ""
+    other_than: str = ""
+    row: int = 0
     value: Any = None
+    type: str = "invalid_request_error"
+    code: str = ""
+    message: str = "The request was refused."
+    param: str = ""
+    headers: dict[str, str] = {}
     factor: float = 0.01
     parameter: str = ""
     at: int = 20
@@ -80,8 +94,16 @@ class Effect(msgspec.Struct, frozen=True):
 BOTH: Final[tuple[When, ...]] = ("before", "after")
 BEFORE: Final[tuple[When, ...]] = ("before",)
 
+ROWS: Final = ("only", "other_than", "row")
+
 EFFECTS: Final[dict[str, Effect]] = {
-    "drop": Effect("reply", "Never answers; the connection stays open.", (), BOTH),
+    "drop": Effect(
+        "reply",
+        "Accepts the request and never answers; the connection stays open for `seconds` (300 unless"
+        " told, and at most).",
+        ("seconds",),
+        BOTH,
+    ),
     "reset": Effect("reply", "Resets the connection (TCP RST).", (), BOTH),
     "truncate": Effect("reply", "Sends `at` bytes of the body, then closes.", ("at",)),
     "slow_body": Effect("reply", "Sends the headers, then the body `seconds` later.", ("seconds",)),
@@ -93,7 +115,33 @@ EFFECTS: Final[dict[str, Effect]] = {
         BOTH,
     ),
     "html": Effect("reply", "Answers `status` with a page of HTML.", ("status",), BOTH),
-    "rate_limited": Effect("gate", "Answers 429 `rate_limit`.", (), BEFORE),
+    "refuse": Effect(
+        "gate",
+        "Answers `status` (400 unless told) with an error of `type`, with `code`, `message` and"
+        " `param` where told, and `headers` over the usual ones. With `stored` the refusal is kept"
+        " under the key, as when execution had begun: a repetition of the request replays it.",
+        ("status", "type", "code", "message", "param", "headers", "stored"),
+        BEFORE,
+    ),
+    "rate_limited": Effect(
+        "gate",
+        "Answers 429 `rate_limit` with `Retry-After: seconds` (1 unless told).",
+        ("seconds",),
+        BEFORE,
+    ),
+    "lock_timeout": Effect(
+        "gate",
+        "Answers 429 `lock_timeout` with `Stripe-Should-Retry: true`, and with `Retry-After:"
+        " seconds` where told.",
+        ("seconds",),
+        BEFORE,
+    ),
+    "maintenance": Effect(
+        "gate",
+        "Answers 503 with `Retry-After: seconds` (60 unless told).",
+        ("seconds",),
+        BEFORE,
+    ),
     "unauthorized": Effect("gate", "Answers 401 as for a revoked key.", (), BEFORE),
     "conflict": Effect("gate", "Answers 409 `idempotency_key_in_use`.", (), BEFORE),
     "sunset": Effect(
@@ -120,23 +168,36 @@ EFFECTS: Final[dict[str, Effect]] = {
     ),
     "late_effect": Effect(
         "late",
-        "Never answers, and the effect lands `seconds` after arrival; with `holds_key` the"
-        " idempotency key is taken meanwhile.",
-        ("seconds", "holds_key"),
+        "Never answers (or answers `status` at once, where told), and the effect lands `seconds`"
+        " after arrival; with `most_seconds` the lateness is drawn between the two. With"
+        " `holds_key` the idempotency key is taken meanwhile.",
+        ("seconds", "most_seconds", "holds_key", "status"),
     ),
     "rename_field": Effect(
-        "body", "Renames the field at `path` to `to`.", ("object", "path", "to")
+        "body", "Renames the field at `path` to `to`.", ("object", "path", "to", *ROWS)
     ),
-    "remove_field": Effect("body", "Removes the field at `path`.", ("object", "path")),
-    "null_field": Effect("body", "Makes the field at `path` null.", ("object", "path")),
+    "remove_field": Effect("body", "Removes the field at `path`.", ("object", "path", *ROWS)),
+    "null_field": Effect("body", "Makes the field at `path` null.", ("object", "path", *ROWS)),
     "change_type": Effect(
-        "body", "Numbers become text, text a list, at `path`.", ("object", "path")
+        "body", "Numbers become text, text a list, at `path`.", ("object", "path", *ROWS)
     ),
     "new_word": Effect(
-        "body", "Puts `value` (a word nobody knows) at `path`.", ("object", "path", "value")
+        "body", "Puts `value` (a word nobody knows) at `path`.", ("object", "path", "value", *ROWS)
     ),
     "amount_unit": Effect(
-        "body", "Multiplies the number at `path` by `factor`.", ("object", "path", "factor")
+        "body", "Multiplies the number at `path` by `factor`.", ("object", "path", "factor", *ROWS)
+    ),
+    "nulls": Effect(
+        "body",
+        "Makes every member null that the provider's description calls nullable, or only `path`.",
+        ("object", "path", *ROWS),
+    ),
+    "replace_row": Effect("body", "A row of a list becomes `value`.", ("value", *ROWS)),
+    "foreign_row": Effect(
+        "body",
+        "A list has one row more, which other software made: like the first row, without metadata,"
+        " with the members of `value` over it.",
+        ("value", "row"),
     ),
     "decline_as_approval": Effect("body", "A decline reads as an approval, with status 200."),
     "error_in_200": Effect("reply", "The body is an error, the status stays 200.", ("status",)),
@@ -177,6 +238,11 @@ class Faults:
             rule.hits += 1
         return struck
 
+    def lateness_seconds(self, rule: FaultRule) -> float:
+        """How late the effect of this request lands."""
+        spread = rule.most_seconds - rule.seconds
+        return rule.seconds + (self._chance.uniform() * spread if spread > 0 else 0.0)
+
     def _strikes(self, rule: FaultRule, facts: Facts) -> bool:
         if rule.count is not None and rule.hits >= rule.count:
             return False
@@ -206,32 +272,53 @@ def _refuse_nonsense(rule: FaultRule) -> None:
     if len(effect.moments) == 1:
         rule.when = effect.moments[0]
     for name in ("path", "parameter", "to"):
-        if name in effect.fields and not getattr(rule, name):
+        if name in effect.fields and not getattr(rule, name) and rule.effect != "nulls":
             raise ValueError(f"effect {rule.effect!r} needs {name!r}")
     if effect.stage == "version" and not is_known(rule.to):
         raise ValueError(f"effect {rule.effect!r}: {rule.to!r} is no version of this provider")
-    if not 0 <= rule.probability <= 1 or rule.seconds < 0:
-        raise ValueError("probability must be in [0, 1] and seconds must not be negative")
+    if not 0 <= rule.probability <= 1 or rule.seconds < 0 or rule.row < 0:
+        raise ValueError("probability must be in [0, 1], seconds and row must not be negative")
+    if rule.most_seconds and rule.most_seconds < rule.seconds:
+        raise ValueError("most_seconds must not be less than seconds")
 
 
 def gate(rule: FaultRule, params: dict[str, Any], key: str) -> Problem | SimReply | None:
     """What a `gate` rule answers in place of execution, or None to let the request through."""
     match rule.effect:
-        case "rate_limited":
-            return problems.too_many_requests()
-        case "unauthorized":
-            return Problem(401, "Invalid API Key provided: it was revoked.", code="api_key_expired")
-        case "conflict":
-            return problems.key_in_use(key)
         case "require_parameter" if _lacks(params, rule.parameter):
             return problems.missing(rule.parameter)
         case "forbid_parameter" if not _lacks(params, rule.parameter):
             message = f"The parameter {rule.parameter} is not supported any more."
             return problems.invalid(rule.parameter, message)
+        case "conflict":
+            return problems.key_in_use(key)
         case "sunset":
             return html_page(rule.status or 404)
-        case _:
-            return None
+        case effect:
+            make = _REFUSALS.get(effect)
+            return make(rule) if make is not None else None
+
+
+def refusal(rule: FaultRule) -> Problem:
+    """What a `refuse` rule answers."""
+    code, param = rule.code or None, rule.param or None
+    problem = Problem(rule.status or 400, rule.message, kind=rule.type, code=code, param=param)
+    problem.headers = {name.lower(): value for name, value in rule.headers.items()}
+    return problem
+
+
+def _revoked(rule: FaultRule) -> Problem:
+    return Problem(401, "Invalid API Key provided: it was revoked.", code="api_key_expired")
+
+
+_REFUSALS: Final[dict[str, Callable[[FaultRule], Problem]]] = {
+    "refuse": refusal,
+    "rate_limited": lambda rule: problems.too_many_requests(ceil(rule.seconds) or 1),
+    "lock_timeout": lambda rule: problems.lock_timeout(ceil(rule.seconds)),
+    "maintenance": lambda rule: problems.maintenance(ceil(rule.seconds) or 60),
+    "unauthorized": _revoked,
+}
+"""The gates that look at nothing but their own rule."""
 
 
 def _lacks(params: dict[str, Any], parameter: str) -> bool:
@@ -263,9 +350,27 @@ def edit_body(rule: FaultRule, reply: SimReply) -> None:
 
 
 def edit_document(rule: FaultRule, document: Any) -> None:
-    """Apply a `body` rule at its path, from the root or from every object of its type."""
+    """Apply a `body` rule to the rows that it chooses: at its path, from the root or from every
+    object of its type."""
+    if rule.effect == "foreign_row":
+        rows.add_foreign(document, rule.value, rule.row)
+        return
+    found = [document]
+    if rule.only or rule.other_than or rule.row or rule.effect == "replace_row":
+        found = rows.chosen(document, only=rule.only, other_than=rule.other_than, place=rule.row)
+    if rule.effect == "replace_row":
+        rows.replace(document, found, rule.value)
+        return
+    for row in found:
+        _edit_row(rule, row)
+
+
+def _edit_row(rule: FaultRule, row: Any) -> None:
+    if rule.effect == "nulls":
+        rows.make_null(row, rule.object, rule.path)
+        return
     edit = _edit(rule)
-    roots = list(mutations.objects(document, rule.object)) if rule.object else [document]
+    roots = list(mutations.objects(row, rule.object)) if rule.object else [row]
     for root in roots:
         for holder, name in list(mutations.holders(root, rule.path)):
             edit(holder, name)
@@ -303,6 +408,7 @@ def strike_reply(rule: FaultRule, reply: SimReply) -> SimReply:
     match rule.effect:
         case "drop" | "reset":
             reply.ending = "drop" if rule.effect == "drop" else "reset"
+            reply.hold_seconds = rule.seconds
         case "truncate":
             reply.ending, reply.truncate_at = "truncate", rule.at
         case "slow_body":
