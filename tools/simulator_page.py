@@ -60,8 +60,8 @@ def _versions() -> str:
         "payment methods are on by default since 2023-08-16. Until "
         f"{versions.RELEASES_WITHOUT_REFUND}, a partial capture, a cancellation and an expiry list "
         "a refund for what they release, add to `amount_refunded` and send `charge.refunded`; "
-        "since then they do neither. The version of the request decides; where an authorization expires, "
-        "the account's own."
+        "since then they do neither. The version of the request decides; where an authorization "
+        "expires, the account's own."
     )
     return _table("API versions", lead, ("since", "object", "change"), rows)
 
