@@ -110,7 +110,8 @@ def _faults() -> str:
     lead = (
         "A rule matches requests by shell patterns ("
         + ", ".join(f"`{name}`" for name in matching)
-        + "), strikes with `probability` and at most `count` times, `before` or `after` the effect "
+        + "), strikes with `probability` and at most `count` times (with `first_of_key` the first "
+        "request of each idempotency key alone), `before` or `after` the effect "
         f"on money. Operation `{faults.DELIVER}` means outgoing events: the effects on documents "
         "work there, too. A path is dotted, `[]` means each element; with `object` it starts at "
         "every object of that type. In a list, `only`, `other_than` and `row` choose the objects "

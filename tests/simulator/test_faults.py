@@ -276,6 +276,16 @@ async def test_a_rule_strikes_only_what_it_names_and_only_so_often() -> None:
     assert rule["hits"] == 2
 
 
+async def test_a_rule_may_strike_only_the_first_request_of_each_key() -> None:
+    shop = merchant()
+    rule = await shop.fault("error", when="before", first_of_key=True)
+    statuses = [(await shop.pay(idempotency_key=key)).status for key in ("a", "b", "a", "b")]
+    assert statuses == [500, 500, 200, 200]
+    await shop.control("DELETE", f"faults/{rule}")
+    await shop.fault("error", when="before", first_of_key=True)
+    assert (await shop.pay(idempotency_key="a")).status == 500
+
+
 async def test_a_rule_strikes_a_share_of_requests() -> None:
     shop = merchant()
     await shop.fault("error", when="before", probability=0.25)

@@ -68,6 +68,7 @@ class Visit(msgspec.Struct):
             api_version=self.version,
             account=self.account.id if self.account else "",
             payment_method=method if isinstance(method, str) else "",
+            key=self.key,
         )
 
 

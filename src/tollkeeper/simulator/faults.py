@@ -31,6 +31,9 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     strikes: those that belong to an identifier (their own, their payment's, their charge's, or a
     value of their metadata), those that do not, and the place among these, counted from 1.
 
+    With `first_of_key` a rule strikes only the first request of each idempotency key that it
+    matches, so that a repetition gets through.
+
     `when` says whether the effect on money took place: `before` it (nothing happened) or `after`.
     """
 
@@ -44,6 +47,7 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     event_type: str = "*"
     probability: float = 1.0
     count: int | None = None
+    first_of_key: bool = False
     seconds: float = 0.0
     most_seconds: float = 0.0
     fraction: float = 0.1
@@ -76,6 +80,7 @@ class Facts(msgspec.Struct, frozen=True):
     account: str
     payment_method: str = ""
     event_type: str = ""
+    key: str = ""
 
 
 Stage = Literal["gate", "version", "pause", "late", "body", "reply", "webhook"]
@@ -215,6 +220,7 @@ class Faults:
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self._count = 0
+        self._keys: dict[str, set[str]] = {}
         self.rules: dict[str, FaultRule] = {}
 
     def add(self, rule: FaultRule) -> FaultRule:
@@ -226,9 +232,11 @@ class Faults:
         return rule
 
     def remove(self, identifier: str) -> bool:
+        self._keys.pop(identifier, None)
         return self.rules.pop(identifier, None) is not None
 
     def clear(self) -> None:
+        self._keys.clear()
         self.rules.clear()
 
     def pick(self, facts: Facts) -> list[FaultRule]:
@@ -243,10 +251,19 @@ class Faults:
         spread = rule.most_seconds - rule.seconds
         return rule.seconds + (self._chance.uniform() * spread if spread > 0 else 0.0)
 
+    def _is_first(self, rule: FaultRule, key: str) -> bool:
+        seen = self._keys.setdefault(rule.id, set())
+        if key in seen:
+            return False
+        seen.add(key)
+        return True
+
     def _strikes(self, rule: FaultRule, facts: Facts) -> bool:
         if rule.count is not None and rule.hits >= rule.count:
             return False
         if not _matches(rule, facts):
+            return False
+        if rule.first_of_key and not self._is_first(rule, facts.key):
             return False
         probability = rule.fraction if rule.effect == "slow_tail" else rule.probability
         return probability >= 1.0 or self._chance.uniform() < probability
