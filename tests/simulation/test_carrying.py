@@ -121,7 +121,7 @@ def test_a_wrong_name_is_misuse_and_suggests_the_nearest(
 
 
 @pytest.mark.timeout(120)
-def test_a_short_drill_tells_nobody_what_is_not_so() -> None:
+def test_a_short_drill_tells_no_shopper_what_is_not_so() -> None:
     row = play("renamed_charges", rate=8.0, seconds=2.0)
     assert row.shoppers > 3
     assert row.told_nothing == 0

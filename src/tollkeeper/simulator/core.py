@@ -26,9 +26,6 @@ from tollkeeper.simulator.faults import (
     FaultRule,
     Faults,
     Stage,
-    edit_body,
-    gate,
-    strike_reply,
 )
 from tollkeeper.simulator.ledger import Ledger
 from tollkeeper.simulator.messages import SimReply, SimRequest
@@ -37,6 +34,7 @@ from tollkeeper.simulator.parameters import check
 from tollkeeper.simulator.presenting import check_expansions, present, present_problem
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.records import Account, Origin
+from tollkeeper.simulator.striking import edit_body, gate, strike_reply
 from tollkeeper.simulator.versions import NEWEST, is_known
 from tollkeeper.simulator.webhooks import Deliver, Outbox
 from tollkeeper.simulator.world import Journal, World

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tollkeeper.simulator.agenda import Spawn
-from tollkeeper.simulator.faults import DELIVER, EFFECTS, Facts, FaultRule, Faults, edit_document
+from tollkeeper.simulator.faults import DELIVER, EFFECTS, Facts, FaultRule, Faults
 from tollkeeper.simulator.presenting import event_document
 from tollkeeper.simulator.records import Endpoint, Event
+from tollkeeper.simulator.striking import edit_document
 from tollkeeper.simulator.world import World
 
 Deliver = Callable[[str, list[tuple[str, str]], bytes], Awaitable[int]]
