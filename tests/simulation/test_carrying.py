@@ -43,7 +43,7 @@ def test_a_row_counts_those_who_came_while_the_provider_was_broken() -> None:
     row = figures("new_parameter", visits, Harm(unresolved=1, other=2), _ledger("p0", "p1", "p2"))
     told = (row.told_succeeded, row.told_wait, row.told_failed, row.told_declined, row.told_nothing)
     assert (row.shoppers, told) == (5, (1, 1, 1, 1, 1))
-    ended = (row.ended_paid, row.ended_failed, row.ended_declined, row.never_final)
+    ended = (row.ended_paid, row.ended_failed, row.ended_without_money, row.never_final)
     assert ended == (2, 1, 1, 1)
     assert (row.median_ms, row.p95_ms, row.clean_median_ms) == (10.0, 30.0, 4.0)
     assert (row.attempts, row.final_seconds) == (1.2, 2.0)
@@ -125,6 +125,6 @@ def test_a_short_drill_tells_no_shopper_what_is_not_so() -> None:
     row = play("renamed_charges", rate=8.0, seconds=2.0)
     assert row.shoppers > 3
     assert row.told_nothing == 0
-    assert row.ended_paid + row.ended_declined == row.shoppers
+    assert row.ended_paid + row.ended_without_money == row.shoppers
     assert not row.harmed, row
     assert row.clean_median_ms is not None

@@ -83,9 +83,10 @@ MOST_LOOK_SECONDS: Final = 3.0
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One row's figures. Shoppers are those who came while the provider was broken; `told_` counts
-    first answers, `ended_` what became of the payments. Latencies are of the first answer, in
-    milliseconds, beside those before the fault (`clean_`). `wrong` counts shoppers whose final
-    first answer the ledger contradicts. The last four are by the ledger, over all payments."""
+    first answers, `ended_` what became of the payments (`failed`: of shoppers with money).
+    Latencies are of the first answer, in milliseconds, beside those before the fault (`clean_`).
+    `wrong` counts shoppers whose final first answer the ledger contradicts. The last four are by
+    the ledger, over all payments."""
 
     row: str
     story: str
@@ -97,7 +98,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     told_nothing: int
     ended_paid: int
     ended_failed: int
-    ended_declined: int
+    ended_without_money: int
     never_final: int
     median_ms: float | None
     p95_ms: float | None
@@ -137,7 +138,7 @@ def figures(name: str, visits: Iterable[Visit], harm: Harm, ledger: Ledger) -> R
         told_nothing=told["no answer"] + told[""],
         ended_paid=sum(visit.status == "succeeded" for visit in during),
         ended_failed=sum(visit.has_money for visit in unpaid),
-        ended_declined=sum(not visit.has_money for visit in unpaid),
+        ended_without_money=sum(not visit.has_money for visit in unpaid),
         never_final=len(during) - len(finals),
         median_ms=median_ms(visit.asked_seconds for visit in during),
         p95_ms=_p95_ms(during),
@@ -291,7 +292,7 @@ _TABLES: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
         (
             ("median", "median_ms"), ("clean", "clean_median_ms"), ("p95", "p95_ms"),
             ("clean", "clean_p95_ms"), ("attempts", "attempts"), ("final after s", "final_seconds"),
-            ("paid", "ended_paid"), ("failed", "ended_failed"), ("declined", "ended_declined"),
+            ("paid", "ended_paid"), ("failed", "ended_failed"), ("no money", "ended_without_money"),
             ("never final", "never_final"),
         ),
     ),
