@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, Stage, stage
 from tests.flows.test_following import told
 
+from tollkeeper.flows import attention
 from tollkeeper.flows.reconcile import reconcile
 from tollkeeper.integrations.values import WireReply, WireRequest
-from tollkeeper.kernel.errors import Conflict
+from tollkeeper.kernel.errors import Conflict, NotFound
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import AccountSettings
 
@@ -447,3 +448,19 @@ async def test_the_rest_of_a_multicapture_is_released_by_a_capture_of_nothing(
         done = await s.capture(held["id"], 0)
         assert "amount_to_capture=0" in s.wire.posts()[-1].body.decode()
         assert (done["status"], done["amount_captured_minor"]) == ("succeeded", 400)
+
+
+async def test_attention_ends_with_a_persons_reason(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        id_, hidden = await concluded(s)
+        hidden.show()
+        await s.work(2 * HOUR)
+        await attention.clear(s.world, id_, account="acc_1", reason="told the shop", actor="key:x")
+        assert (await s.books(id_)).payment.attention is None
+        trail = await s.store.load_audit(id_)
+        assert (b"told the shop" in trail[-1].body, trail[-1].actor) == (True, "key:x")
+        with pytest.raises(Conflict):
+            await attention.clear(s.world, id_, account="acc_1", reason="again", actor="key:x")
+        with pytest.raises(NotFound):
+            await attention.clear(s.world, id_, account="evil", reason="x", actor="key:y")
+        await s.agreed()

@@ -8,6 +8,7 @@ from tollkeeper.api.answers import Answer, Header, json_answer
 from tollkeeper.api.calls import NEWEST, Call, bad_parameter
 from tollkeeper.api.requests import (
     CapturePayment,
+    ClearAttention,
     CreatePayment,
     RefundPayment,
     VoidPayment,
@@ -22,7 +23,7 @@ from tollkeeper.api.views import (
     attempt_view,
     audit_view,
 )
-from tollkeeper.flows import pay
+from tollkeeper.flows import attention, pay
 from tollkeeper.flows.recording import load
 from tollkeeper.flows.world import Reply
 from tollkeeper.kernel.errors import NotFound
@@ -193,6 +194,20 @@ async def read_dispute(call: Call) -> Answer:
 async def attempts(call: Call) -> Answer:
     books = await load(call.world, call.id("payment_id", "pay"), call.account)
     return json_answer(AttemptList(data=[attempt_view(item) for item in books.attempts]))
+
+
+async def clear_attention(call: Call) -> Answer:
+    payment_id = call.id("payment_id", "pay")
+    asked, _ = call.asked(ClearAttention)
+    assert call.key is not None, "clearing asks for a key"
+    after = await attention.clear(
+        call.world,
+        payment_id,
+        account=call.account,
+        reason=asked.reason,
+        actor=call.key.id,
+    )
+    return json_answer(payment_view(after))
 
 
 async def audit(call: Call) -> Answer:

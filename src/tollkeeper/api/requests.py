@@ -134,6 +134,12 @@ class Reasoned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reason: Annotated[str, Meta(max_length=500)] = ""
 
 
+class ClearAttention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person found and did; it stays in the payment's audit trail."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=300)]
+
+
 def meaning_of_payment(asked: CreatePayment) -> list[Fault]:
     """What no schema says about a payment: currencies that exist, addresses that can be gone to."""
     faults = []

@@ -120,6 +120,15 @@ ROUTES: Final = (
         gives=RefundView,
     ),
     Route(
+        method="POST",
+        path=f"{PAYMENT}/clear_attention",
+        handler=payments.clear_attention,
+        summary="Say that a payment needs no attention any more",
+        role="operator",
+        gives=PaymentView,
+        body=requests.ClearAttention,
+    ),
+    Route(
         method="GET",
         path=f"{PAYMENT}/disputes",
         handler=payments.disputes,

@@ -6,8 +6,18 @@ import cyclopts
 import msgspec
 from rich.markup import escape
 
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
+from tollkeeper.cli.opening import (
+    AsJson,
+    Config,
+    console,
+    print_json,
+    table_of,
+    with_store,
+    with_world,
+)
+from tollkeeper.flows import attention
 from tollkeeper.flows.ports import Store
+from tollkeeper.flows.world import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.money import display
@@ -99,6 +109,31 @@ def show(payment_id: str, /, *, json: AsJson = False, config: Config = None) -> 
         )
         return 0
     _tell(books, trail)
+    return 0
+
+
+@app.command
+def clear(
+    payment_id: str,
+    /,
+    *,
+    reason: Annotated[str, cyclopts.Parameter(help="What was found and done; it is audited.")],
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Say that a payment needs no attention any more.
+
+    Example: `tollkeeper payments clear pay_01m7q5cqg00n9tdzzy37gh1mk3 --reason "refunded by hand"`
+    """
+
+    async def work(world: World) -> Payment:
+        return await attention.clear(world, payment_id, account=None, reason=reason, actor="cli")
+
+    payment = with_world(config, work)
+    if json:
+        print_json(payment_view(payment))
+    else:
+        console.print(f"{payment.id} needs no attention any more")
     return 0
 
 
