@@ -58,9 +58,9 @@ def _failures() -> str:
         for code, failure in sorted(FAILURES.items())
     ]
     return (
-        "## Failure codes\n\nA payment or a refund that failed says why in `failure_code`. The words "
-        "never change their meaning. `provider_error` has the provider's own code, parameter and "
-        "message, masked and cut: for people only.\n\n| code | meaning | may be tried again |\n"
+        "## Failure codes\n\nA payment or a refund that failed says why in `failure_code`. The "
+        "words never change their meaning. `provider_error` has the provider's own code, parameter "
+        "and message, masked and cut: for people only.\n\n| code | meaning | may be tried again |\n"
         "|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
