@@ -148,3 +148,9 @@ def test_every_wire_type_of_the_module_is_declared_as_read(name: str) -> None:
     # what is decoded from a part that is kept raw is declared by the whole
     raw = {"Listed", "Referenced", "EventObject", "Dispute", "ThinEvent", "RelatedObject"}
     assert {kind.__name__ for kind in own - declared} <= raw
+
+
+@given(st.integers(0, 2**32))
+def test_one_spoiled_row_hides_no_other(seed: int) -> None:
+    for case in range(5):
+        fuzz.run_case("rows", seed, case, CORPUS)
