@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import importlib.util
 import os
 import secrets
 import sys
@@ -23,8 +24,10 @@ from tollkeeper.contracts.plays import PLAYS, Play
 from tollkeeper.flows import advance, check, crossread, deliver, receive, routing, settle, upkeep
 from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import Integration, WireRequest
+from tollkeeper.integrations.catalogue import INSTALLED, OURS
+from tollkeeper.integrations.freezing import closure
+from tollkeeper.integrations.scaffold import module_of
+from tollkeeper.integrations.version import Integration, WireRequest
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.payments.cards import mask_card_numbers
@@ -262,6 +265,7 @@ class Service:
             sender=secrets.token_hex(8),
             alone=alone,
             tell=_tell,
+            sources_of=sources_of,
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
         await routing.refresh(self.world)
@@ -344,6 +348,22 @@ def upgrade_database(settings: Settings) -> str:
     """Brings the database to the newest schema, and blocks until done; gives its revision."""
     migrate.upgrade(settings.database)
     return migrate.HEAD
+
+
+def module_source(name: str) -> bytes:
+    """The source of the module called `name`."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise Misconfigured(f"no module {name}")
+    return Path(spec.origin).read_bytes()
+
+
+def sources_of(integration: Integration) -> dict[str, bytes]:
+    """The sources of a version of this package and of all that it imports below `integrations/`, by
+    module; nothing for a version of another distribution."""
+    if integration.name not in OURS:
+        return {}
+    return closure(module_of(integration), module_source)
 
 
 MAX_FETCHED_BYTES: Final = 1 << 30

@@ -22,7 +22,7 @@ from tollkeeper.flows.looking import settled_at_once
 from tollkeeper.flows.recording import commit_surely, load, record
 from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_reply, stored_request
 from tollkeeper.flows.world import Reply, World
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.kernel.errors import (
     Fault,
     InFlight,

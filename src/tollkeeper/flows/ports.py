@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded

@@ -1,6 +1,6 @@
 """What every flow holds in hand: the ports, the settings, and what follows from both."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ from tollkeeper.flows.health import Health
 from tollkeeper.flows.ports import Hook, Sources, Store, Target, Tell, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
-from tollkeeper.integrations.values import Integration
+from tollkeeper.integrations.version import Integration
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.errors import Fault, Misconfigured
@@ -55,6 +55,7 @@ class World:
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
     tell: Tell = _silent
+    sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     routes: Routes = field(init=False)
     stirred: bool = False

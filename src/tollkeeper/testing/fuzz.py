@@ -24,7 +24,7 @@ from tollkeeper.api.incoming import decode_object, idempotency_key, query_of
 from tollkeeper.app import read_settings
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read, mask_reply, mask_request
-from tollkeeper.integrations.values import (
+from tollkeeper.integrations.version import (
     Integration,
     Order,
     SignatureRefused,

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.ports import HookResult, Stage, Target, WireFailure, WireResult
-from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.testing.coverage import Coverage

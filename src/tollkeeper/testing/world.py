@@ -19,7 +19,7 @@ from tollkeeper.flows.examine import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import Integration
+from tollkeeper.integrations.version import Integration
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import StoreDoubt, TollkeeperError, Unavailable
 from tollkeeper.payments import invariants
