@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from tollkeeper.api import application, incoming, openapi, routes
+from tollkeeper.api.access import REACHES
 from tollkeeper.flows.keys import API_VERSIONS, ROLES
 from tollkeeper.payments.change import EVENT_TYPES
 from tollkeeper.settings import Settings
@@ -48,7 +49,9 @@ def page() -> str:
         receive=defaults.receive_seconds,
         in_flight=defaults.max_in_flight,
     )
-    return "\n".join([head, _roles(), _operations(described), _resources(described), _events()])
+    return "\n".join(
+        [head, _roles(), _reaches(), _operations(described), _resources(described), _events()]
+    )
 
 
 def _roles() -> str:
@@ -56,6 +59,17 @@ def _roles() -> str:
     return (
         "## Roles\n\nEach may do all that the ones before it may.\n\n"
         "| role | adds |\n|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _reaches() -> str:
+    rows = [f"| `{reach}` | {meaning} |" for reach, meaning in REACHES.items()]
+    return (
+        "## Reach\n\nEvery operation has an owner and a reach. Another account's thing is 404; an act "
+        "that concerns every account is 403 without a `platform` key. Only rollouts concern every "
+        "account: a rollout belongs to the account that its condition names, and to the platform "
+        "where it names none.\n\n"
+        "| reach | what the operation may touch |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 
@@ -70,15 +84,16 @@ def _operations(described: Any) -> str:
         statuses = ", ".join(status for status in told["responses"])
         rows.append(
             f"| `{route.method} {route.path}` | {told['summary']} | "
-            f"{f'`{route.role}`' if route.role else 'none'} | {sent} | {got} | {statuses} |"
+            f"{f'`{route.role}`' if route.role else 'none'} | {route.resource} | `{route.reach}` | "
+            f"{sent} | {got} | {statuses} |"
         )
     plain = "\n".join(
         f"- `GET {path}`: {(handler.__doc__ or '').split(chr(10))[0]}"
         for path, handler in application.PLAIN.items()
     )
     return (
-        "## Operations\n\n| operation | what it does | role | takes | gives | statuses |\n"
-        "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "## Operations\n\n| operation | what it does | role | resource | reach | takes | gives "
+        "| statuses |\n|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         "Without a key, and never turned away, for those who run the service:\n\n" + plain + "\n"
     )
 

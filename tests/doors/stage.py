@@ -141,7 +141,7 @@ async def stage(
             settings = settings_for(folder, simulator.url, public_url=url, **changes)
             await asyncio.to_thread(migrate.upgrade, settings.database)
             async with Service(settings) as service, aiohttp.ClientSession() as session:
-                roles = ("viewer", "service", "operator", "admin")
+                roles = ("viewer", "service", "operator", "admin", "platform")
                 keys = {
                     role: await create_key(service.world, "acme", role, f"stage {role}")
                     for role in roles

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tollkeeper.api.access import REACHES
 from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
 from tollkeeper.api.requests import CreateEndpoint, Reasoned, StartRollout
 from tollkeeper.api.routes import ROUTES, Route
@@ -74,7 +75,10 @@ def _operation(route: Route) -> Json:
         "security": [{"key": []}] if route.role else [],
     }
     if route.role:
-        told["description"] = f"Needs the role `{route.role}`, which {ROLES[route.role]}."
+        told["description"] = (
+            f"Needs the role `{route.role}`, which {ROLES[route.role]}. "
+            f"Reaches {REACHES[route.reach]}."
+        )
     if route.body is not None:
         schema = {"$ref": SCHEMA.format(name=route.body.__name__)}
         told["requestBody"] = {

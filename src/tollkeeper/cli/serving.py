@@ -137,9 +137,9 @@ class Demo:
         write_secret(self.config, self._settings(self._register_webhooks()))
         settings = app.read_settings(self.config)
         app.upgrade_database(settings)
-        secret = with_world(self.config, lambda w: keys.create_key(w, "default", "admin", "demo"))[
-            1
-        ]
+        _, secret = with_world(
+            self.config, lambda w: keys.create_key(w, "default", keys.PLATFORM, "demo")
+        )
         self._program("service", ["-m", "tollkeeper", "serve", "--config", str(self.config)])
         _until(lambda: _get(f"{self.api}/ready") == 200, "the service", self)
         if rate > 0:

@@ -175,6 +175,9 @@ class StoreFacade:
     async def list_rollouts(self, limit: int) -> list[Rollout]:
         return await self.driver.read(rolling.list_rollouts(limit))
 
+    async def list_rollouts_of(self, account: str, limit: int) -> list[Rollout]:
+        return await self.driver.read(rolling.list_rollouts_of(account, limit))
+
     async def list_records(self, rollout_id: str, after: int, limit: int) -> list[Record]:
         return await self.driver.read(rolling.list_records(rollout_id, after, limit))
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.store.sqlite import connect
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest revision; a test holds that it is Alembic's head."""
 
 
