@@ -33,8 +33,10 @@ people.
   that the key is pinned to, unless the request names one in `Tollkeeper-Version`.
 - Lists are newest first; `next_cursor` goes into `cursor` for the next page, `previous_cursor` for
   the page before.
-- What does not arrive within {receive:g} seconds is answered 408. More than {in_flight} requests
-  at once get 503 with `Retry-After` at once, and have had no effect.
+- What does not arrive within {receive:g} seconds is answered 408. Payments, reads,
+  providers' webhooks, returning shoppers and administration have places of their own ({in_flight},
+  {reads}, {inbound}, {shoppers} and {administration}); one provider's payments take at most
+  {provider}. What finds no place gets 503 with `Retry-After` at once, and has had no effect.
 """
 
 
@@ -48,6 +50,11 @@ def page() -> str:
         versions=", ".join(f"`{version}`" for version in API_VERSIONS),
         receive=defaults.receive_seconds,
         in_flight=defaults.max_in_flight,
+        provider=defaults.max_in_flight_per_provider,
+        reads=defaults.max_reads_in_flight,
+        inbound=defaults.max_inbound_in_flight,
+        shoppers=defaults.max_shoppers_in_flight,
+        administration=defaults.max_administration_in_flight,
     )
     return "\n".join(
         [head, _roles(), _reaches(), _operations(described), _resources(described), _events()]
@@ -65,10 +72,10 @@ def _roles() -> str:
 def _reaches() -> str:
     rows = [f"| `{reach}` | {meaning} |" for reach, meaning in REACHES.items()]
     return (
-        "## Reach\n\nEvery operation has an owner and a reach. Another account's thing is 404; an act "
-        "that concerns every account is 403 without a `platform` key. Only rollouts concern every "
-        "account: a rollout belongs to the account that its condition names, and to the platform "
-        "where it names none.\n\n"
+        "## Reach\n\nEvery operation has an owner and a reach. Another account's thing is 404; an "
+        "act that concerns every account is 403 without a `platform` key. Only rollouts concern "
+        "every account: a rollout belongs to the account that its condition names, and to the "
+        "platform where it names none.\n\n"
         "| reach | what the operation may touch |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 

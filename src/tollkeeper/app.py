@@ -25,6 +25,7 @@ from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.values import Integration, WireRequest
+from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.payments.cards import mask_card_numbers
@@ -283,12 +284,21 @@ class Service:
         return store
 
     async def _start_worker(self) -> None:
+        settings, known = self.settings, handlers(self.world)
+        lanes = lanes_for(
+            known,
+            settings.job_concurrency,
+            per_account=settings.deliveries_per_account,
+            per_endpoint=settings.deliveries_per_endpoint,
+        )
         self._worker = Worker(
             self.store,
             self.world.clock,
-            handlers(self.world),
-            concurrency=self.settings.job_concurrency,
+            known,
+            concurrency=sum(lane.slots for lane in lanes),
             on_error=_log_job_error,
+            lanes=lanes,
+            resting=self.world.breakers.resting,
         )
         task = asyncio.create_task(self._worker.run())
         self._stack.push_async_callback(_finished, task, self.settings.drain_seconds)

@@ -1,11 +1,15 @@
 """What the door remembers about one running service: keys seen, requests inside, rates.
 
+Requests inside are counted by pot: what fills one pot takes no place of another.
+
 Law: it belongs to a world and is thrown away with it, so that nothing leaks from one service (or
 one simulated life) to the next; times are the world's own; everything is bounded.
 """
 
 import math
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, Protocol
 
 from litestar.datastructures import State
 
@@ -31,28 +35,65 @@ class Running(Protocol):
     draining: bool
 
 
+Pot = Literal["payments", "reads", "inbound", "shoppers", "administration"]
+
+POTS: Final[dict[Pot, str]] = {
+    "payments": "max_in_flight",
+    "reads": "max_reads_in_flight",
+    "inbound": "max_inbound_in_flight",
+    "shoppers": "max_shoppers_in_flight",
+    "administration": "max_administration_in_flight",
+}
+"""Every pot of requests, and the setting that says how many it holds."""
+
+MAX_ARRIVING_BYTES: Final = 67_108_864
+"""What all bodies that are still arriving may have together: with a key or without, the memory of
+one process bears it beside everything else."""
+
+
 class Desk:
-    """Per-world memory. `in_flight` counts the requests that are inside."""
+    """Per-world memory. `in_flight` counts the requests that are inside, by pot."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.in_flight = 0
+        self.in_flight: dict[Pot, int] = dict.fromkeys(POTS, 0)
+        self.arriving_bytes = 0
         self._keys: dict[str, tuple[ApiKey, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def refuse_if_full(self) -> None:
-        """Raises `Overloaded` where nobody could be let in now."""
-        limit = self.world.settings.max_in_flight
-        if self.in_flight >= limit:
-            raise Overloaded(f"{limit} requests are being served already")
+    def refuse_if_full(self, pot: Pot) -> None:
+        """Raises `Overloaded` where the pot has no place now."""
+        limit: int = getattr(self.world.settings, POTS[pot])
+        if self.in_flight[pot] >= limit:
+            raise Overloaded(f"{limit} requests of this kind ({pot}) are being served already")
 
-    def enter(self) -> None:
-        """Counts a request in, or refuses it. `leave` must follow."""
-        self.refuse_if_full()
-        self.in_flight += 1
+    @contextmanager
+    def inside(self, pot: Pot) -> Iterator[None]:
+        """Counts a request in for as long as it is handled, or refuses it."""
+        self.refuse_if_full(pot)
+        self.in_flight[pot] += 1
+        try:
+            yield
+        finally:
+            self.in_flight[pot] -= 1
 
-    def leave(self) -> None:
-        self.in_flight -= 1
+    @contextmanager
+    def arriving(self) -> Iterator[Callable[[int], None]]:
+        """Gives what counts the bytes of one body while it arrives. Raises `Overloaded` where too
+        many are arriving."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self.arriving_bytes + size > MAX_ARRIVING_BYTES:
+                raise Overloaded("too many large requests are arriving at once")
+            held += size
+            self.arriving_bytes += size
+
+        try:
+            yield hold
+        finally:
+            self.arriving_bytes -= held
 
     async def key_of(self, secret: str) -> ApiKey | None:
         """The live key with this secret."""

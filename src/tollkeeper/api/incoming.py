@@ -8,7 +8,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl
@@ -29,6 +29,9 @@ from tollkeeper.payments.cards import find_card_numbers
 
 MAX_KEY_LENGTH: Final = 255
 MAX_PARAMETERS: Final = 16
+MAX_INBOUND_BYTES: Final = 524_288
+"""A provider's webhook may carry a whole payment with its history."""
+
 DISCARD_BYTES: Final = 2_097_152
 DISCARD_SECONDS: Final = 1.0
 
@@ -52,10 +55,15 @@ class Disconnected(Exception):
 
 
 async def read_body(
-    scope: Scope, receive: Receive, *, max_bytes: int, receive_seconds: float
+    scope: Scope,
+    receive: Receive,
+    *,
+    max_bytes: int,
+    receive_seconds: float,
+    hold: Callable[[int], None],
 ) -> bytes:
-    """The whole body. Raises `TooLarge`, by the announced length or while counting, and
-    `RequestTimeout`."""
+    """The whole body. `hold` is given the size of every part, and may refuse it. Raises `TooLarge`,
+    by the announced length or while counting, and `RequestTimeout`."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced[:18]) > max_bytes:
         if header(scope, b"expect") is None:  # else the client waits for leave, and gets none
@@ -63,7 +71,7 @@ async def read_body(
         raise _too_large(max_bytes)
     try:
         async with asyncio.timeout(receive_seconds):
-            body, more = await _received(receive, max_bytes)
+            body, more = await _received(receive, max_bytes, hold)
     except TimeoutError:
         detail = f"the body did not arrive within {receive_seconds:g} seconds"
         raise RequestTimeout(detail) from None
@@ -74,7 +82,9 @@ async def read_body(
     return body
 
 
-async def _received(receive: Receive, max_bytes: int) -> tuple[bytes, bool]:
+async def _received(
+    receive: Receive, max_bytes: int, hold: Callable[[int], None]
+) -> tuple[bytes, bool]:
     """The body as far as it may go, and whether more of it would come."""
     parts: list[bytes] = []
     size, more = 0, True
@@ -83,6 +93,7 @@ async def _received(receive: Receive, max_bytes: int) -> tuple[bytes, bool]:
         if message["type"] == "http.disconnect":
             raise Disconnected
         parts.append(message.get("body", b""))
+        hold(len(parts[-1]))
         size += len(parts[-1])
         more = message.get("more_body", False)
     return (parts[0] if len(parts) == 1 else b"".join(parts)), more

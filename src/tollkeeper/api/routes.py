@@ -10,6 +10,7 @@ from tollkeeper.api import events, hooks, payments, requests, rollouts, shopper,
 from tollkeeper.api.access import Reach, Resource
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
+from tollkeeper.api.desk import Pot
 from tollkeeper.flows.keys import Role
 from tollkeeper.payments.view import EventView, PaymentView, RefundView
 
@@ -36,6 +37,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool = False
     money: bool = False
     query: tuple[str, ...] = ()
+
+    @property
+    def pot(self) -> Pot:
+        """Which requests it shares its places with."""
+        if self.money:
+            return "payments"
+        if self.signed:
+            return "inbound"
+        if self.reach == "shopper":
+            return "shoppers"  # the provider is asked, so that one that hangs fills this pot
+        return "reads" if self.method == "GET" else "administration"
 
 
 PAYMENT: Final = "/v1/payments/{payment_id}"

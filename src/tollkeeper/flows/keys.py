@@ -23,11 +23,11 @@ PLATFORM: Final = "platform"
 ROLES: Final[dict[Role, str]] = {
     "viewer": "reads payments, refunds and events",
     "service": "takes, captures, voids and refunds payments",
-    "operator": "sees attempts, audit rows, webhook deliveries and its account's rollouts, and ends "
-    "those rollouts",
+    "operator": "sees attempts, audit rows, webhook deliveries and its account's rollouts, and "
+    "ends those rollouts",
     "admin": "manages webhook endpoints and their secrets; starts and promotes rollouts that its "
     "account alone meets",
-    "platform": "starts rollouts for every account, and sees and ends the rollouts of every account",
+    "platform": "starts rollouts for every account; sees and ends the rollouts of every account",
 }
 """Every role, weakest first, and what it adds."""
 

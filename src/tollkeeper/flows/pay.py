@@ -90,6 +90,13 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     if fault is not None:
         return await _refused(world, key, fault)
     taken = world.take(facts, before_ms, asked.amount_minor)
+    with world.places.at(taken.integration):
+        return await _create(world, key, asked, id_, taken, before_ms)
+
+
+async def _create(
+    world: World, key: Key, asked: NewPayment, id_: str, taken: Taken, before_ms: int
+) -> Reply:
     payment = _payment(world, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(world, payment, before_ms)
     books = Books(payment=payment, attempts=(attempt,))
@@ -385,6 +392,19 @@ async def _follow_up(
     if known is not None:
         return await _replay(world, key, known)
     books = await load(world, payment_id, key.account)
+    with world.places.at(books.payment.integration):
+        return await _follow_up_at(world, key, books, claim, start, reason)
+
+
+async def _follow_up_at(
+    world: World,
+    key: Key,
+    books: Books,
+    claim: Claim,
+    start: Callable[[Books, str, int], Books],
+    reason: str | None,
+) -> Reply:
+    payment_id = books.payment.id
     opened = await _open(world, key, books, claim, start, reason)
     if isinstance(opened, KeyTaken):
         return await _replay(world, key, opened)

@@ -83,6 +83,15 @@ class Vault(Protocol):
     def open(self, sealed: bytes) -> bytes | None: ...
 
 
+class Due(msgspec.Struct, frozen=True):
+    """A job that could be claimed: whose it is, and which peer it will ask. The peer is a provider
+    or an endpoint; both are empty where there is none."""
+
+    subject: str
+    account: str = ""
+    peer: str = ""
+
+
 class Job(msgspec.Struct, frozen=True):
     """A claimed job. `fence` must be shown to finish or postpone it; `tries` counts claims."""
 
@@ -322,6 +331,24 @@ class Store(Protocol):
     async def needed(self, integration: str) -> dict[tuple[str, bool], int]: ...
 
     async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]: ...
+
+    async def list_due(
+        self,
+        kind: str,
+        parties: str,
+        now_ms: int,
+        *,
+        full_accounts: list[str],
+        full_peers: list[str],
+        limit: int,
+    ) -> list[Due]:
+        """Due jobs of one kind, oldest first; `parties` says whose account and peer they have:
+        `payments`, `deliveries` or `none`."""
+        ...
+
+    async def claim_these(
+        self, kind: str, subjects: list[str], now_ms: int, lease_ms: int
+    ) -> list[Job]: ...
 
     async def finish_job(self, job: Job) -> bool: ...
 
