@@ -24,7 +24,7 @@ LIMITS = {"per_account": 4, "per_endpoint": 2}
 
 
 def lane(kind: str, **changes: Any) -> Lane:
-    fields = {"kind": kind, "slots": 8, "per_account": 8, "per_peer": 8} | changes
+    fields: dict[str, Any] = {"kind": kind, "slots": 8, "per_account": 8, "per_peer": 8} | changes
     return Lane(**fields)
 
 
@@ -234,7 +234,7 @@ async def test_a_failure_is_counted_whatever_its_form(tmp_path: Path) -> None:
         async def hangs(*_: Any) -> HookResult:
             return HookResult(status=0, error="timeout at wait")
 
-        s.world.hook.post = hangs  # type: ignore[method-assign]
+        s.world.hook.post = hangs  # type: ignore[assignment, method-assign]
         await s.create()
         await s.work(86_400)
         assert s.world.breakers._known[made.id].failures >= THRESHOLD

@@ -25,7 +25,8 @@ from tollkeeper.kernel.errors import (
     TooLarge,
     Unsupported,
 )
-from tollkeeper.payments.cards import find_card_numbers
+from tollkeeper.payments.cards import SHORTEST, find_card_numbers
+from tollkeeper.payments.digits import could_hold
 
 MAX_KEY_LENGTH: Final = 255
 MAX_PARAMETERS: Final = 16
@@ -38,9 +39,6 @@ DISCARD_SECONDS: Final = 1.0
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _PLAIN: Final = re.compile(r"[\x20-\x7e]+")
 _QUOTED: Final = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
-_TWELVE: Final = re.compile(r"(?:\d\D?){11}\d")
-"""What every card number matches, and few other texts do."""
-
 _RANDOM: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|"
     r"(?=(?:[0-9]*[a-f]){4})[0-9a-f]{24,})(?![0-9A-Za-z])",
@@ -211,7 +209,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
         raise Malformed("a number in the body is too long") from None
     if not isinstance(value, dict):
         raise Malformed("the body must be a JSON object")
-    if b"\\" in body or _TWELVE.search(text):  # else no string can hold what is looked for
+    if b"\\" in body or could_hold(text, SHORTEST):  # else no string has what is looked for
         _inspect(value, halves=_SURROGATE.search(body) is not None)
     return value
 
@@ -283,7 +281,9 @@ def _shown(name: str) -> str:
 
 def refuse_cards(text: str, pointer: str) -> None:
     """Raises `CardNumberRefused` where `text` holds what looks like a card number."""
-    if _TWELVE.search(text) and find_card_numbers(_RANDOM.sub("x", text)):
+    if not could_hold(text, SHORTEST):
+        return
+    if find_card_numbers(_RANDOM.sub("x", text)):
         raise CardNumberRefused(
             "a card number must never be sent here",
             faults=(Fault(pointer, "looks like a card number"),),

@@ -1,7 +1,7 @@
 """Lanes of jobs: each kind has slots of its own, and what hangs in one lane takes none of another.
 
-Law: within a lane an account, and a peer (the provider that is asked, the endpoint that is sent to),
-has a bounded number of slots; a free slot goes to the account that has the fewest.
+Law: within a lane an account, and a peer (the provider that is asked, the endpoint that is sent
+to), has a bounded number of slots; a free slot goes to the account that has the fewest.
 """
 
 from collections import Counter
