@@ -175,9 +175,10 @@ def main() -> None:
     given = options.parse_args()
     with rig.workplace() as folder:
         database = str(folder / "tarpit.sqlite3")
-        with rig.simulator(folder) as provider, rig.service(
-            folder, database, provider, SETTINGS
-        ) as ours:
+        with (
+            rig.simulator(folder) as provider,
+            rig.service(folder, database, provider, SETTINGS) as ours,
+        ):
             config = folder / f"service-{ours.port}.toml"
             settling = rig.run(lambda: receivers(ours, provider, config, given.rounds))
             rig.say("receivers done; now the provider")

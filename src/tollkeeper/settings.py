@@ -21,7 +21,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = ()
     base_url: Annotated[
         str | None,
-        Meta(description="Where the provider is, where that is not its own public address."),
+        Meta(
+            description="Where the provider is, where that is not its own public address: "
+            "`https://`, or `http://` on this machine.",
+        ),
     ] = None
     description: Annotated[
         str | None,

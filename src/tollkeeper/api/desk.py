@@ -9,17 +9,21 @@ one simulated life) to the next; times are the world's own; everything is bounde
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NoReturn, Protocol
 
 from litestar.datastructures import State
 
 from tollkeeper.flows.keys import digest_of
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.flows.world import World
-from tollkeeper.kernel.errors import Overloaded, RateLimited
+from tollkeeper.kernel.errors import Overloaded, RateLimited, Unauthenticated
 
 KEY_SECONDS: Final = 2.0
 """How long a revoked key may live on in this process."""
+
+WRONG_KEYS_PER_SECOND: Final = 1.0
+WRONG_KEYS_AT_ONCE: Final = 50.0
+"""How often one peer is told that a key is unknown; more often it is told to slow down."""
 
 MAX_KEYS: Final = 1024
 MAX_DESKS: Final = 4
@@ -60,6 +64,7 @@ class Desk:
         self.arriving_bytes = 0
         self._keys: dict[str, tuple[ApiKey, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
+        self._wrong: dict[str, tuple[float, float]] = {}
 
     def refuse_if_full(self, pot: Pot) -> None:
         """Raises `Overloaded` where the pot has no place now."""
@@ -109,6 +114,25 @@ class Desk:
         _make_room(self._keys, MAX_KEYS)
         self._keys[digest] = (key, now + KEY_SECONDS)
         return key
+
+    def refuse_wrong_key(self, peer: str) -> NoReturn:
+        """Raises `Unauthenticated`, or `RateLimited` for a peer that has shown many wrong keys. A
+        right key is never slowed down by wrong ones: a proxy makes one peer of all callers."""
+        if not self._take(self._wrong, peer, WRONG_KEYS_PER_SECOND, WRONG_KEYS_AT_ONCE):
+            raise RateLimited("too many unknown API keys from this address")
+        raise Unauthenticated("the API key is not known, or was revoked")
+
+    def _take(
+        self, buckets: dict[str, tuple[float, float]], name: str, rate: float, most: float
+    ) -> bool:
+        """Takes one token from a bucket that fills at `rate` up to `most`; false where none is
+        left."""
+        now = self.world.clock.monotonic()
+        tokens, since = buckets.pop(name, (most, now))
+        tokens = min(most, tokens + (now - since) * rate)
+        _make_room(buckets, MAX_KEYS)
+        buckets[name] = (tokens - 1.0 if tokens >= 1.0 else tokens, now)
+        return tokens >= 1.0
 
     def spend(self, key: ApiKey) -> None:
         """Takes one token from the key's bucket; `RateLimited` where none is left."""

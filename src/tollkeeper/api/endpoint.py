@@ -122,12 +122,19 @@ async def _key(route: Route, desk: Desk, scope: Scope) -> ApiKey:
         raise Unauthenticated("no API key: send Authorization: Bearer tk_...")
     key = await desk.key_of(secret.strip())
     if key is None:
-        raise Unauthenticated("the API key is not known, or was revoked")
+        desk.refuse_wrong_key(_peer(scope))
     assert route.role is not None, "a route without a role asks for no key"
     if not allows(key.role, route.role):
         raise Forbidden(f"this needs the role {route.role}; the key's role is {key.role}")
     desk.spend(key)
     return key
+
+
+def _peer(scope: Scope) -> str:
+    """The network that the request came from: an IPv6 network of 64 bits is one customer's."""
+    client = scope["client"]
+    host = client[0] if client else ""
+    return ":".join(host.split(":")[:4]) if ":" in host else host
 
 
 def _wanted_version(scope: Scope) -> str | None:

@@ -1,5 +1,6 @@
 """`tollkeeper serve`, `up` and `simulator`: programs that run until they are stopped."""
 
+import asyncio
 import fcntl
 import importlib
 import json
@@ -49,6 +50,7 @@ def serve(*, config: Config = None) -> int:
     settings = app.read_settings(config)
     app.require_keys(settings)
     app.configure_logging(settings)
+    asyncio.run(app.probe(settings))
     return 0 if importlib.import_module(SERVER).run(settings) else 1
 
 
