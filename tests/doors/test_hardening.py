@@ -20,13 +20,13 @@ WRONG = {"Authorization": "Bearer tk_00000000000000000000000000000000"}
 
 async def test_many_wrong_keys_are_slowed_down_and_a_right_one_is_not(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
-        statuses = []
-        for _ in range(int(WRONG_KEYS_AT_ONCE) + 20):
-            reply = await it.get("/v1/payments", role=None, headers=WRONG)
-            statuses.append(reply.status)
-        assert statuses[0] == 401
-        assert statuses.count(429) >= 15
-        assert (reply.body["code"], reply.headers["retry-after"]) == ("rate_limited", "1")
+        count = int(WRONG_KEYS_AT_ONCE) + 40
+        replies = [await it.get("/v1/payments", role=None, headers=WRONG) for _ in range(count)]
+        assert replies[0].status == 401
+        slowed = [reply for reply in replies if reply.status == 429]
+        assert len(slowed) >= 10
+        told = slowed[0]
+        assert (told.body["code"], told.headers["retry-after"]) == ("rate_limited", "1")
         assert (await it.get("/v1/payments")).status == 200
 
 
