@@ -21,10 +21,10 @@ def page() -> str:
         for lane in lanes
     ]
     return (
-        "# Jobs\n\nWhat the service does beside its requests. Every kind has slots of its own, so that "
-        "a kind that hangs takes none of another. The numbers are for the default "
-        f"`job_concurrency` of {settings.job_concurrency}, in one process; other values change them "
-        "in proportion, and each kind keeps at least one slot. A peer is the provider that is "
+        "# Jobs\n\nWhat the service does beside its requests. Every kind has slots of its own, so "
+        "that a kind that hangs takes none of another. The numbers are for the default "
+        f"`job_concurrency` of {settings.job_concurrency}, in one process; other values change "
+        "them in proportion, and each kind keeps at least one slot. A peer is the provider that is "
         "asked, or the webhook endpoint that is sent to. A free slot goes to the account that has "
         "the fewest.\n\n"
         "| kind | what it does | slots | for one account | for one peer |\n|---|---|---|---|---|\n"

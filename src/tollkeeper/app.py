@@ -201,7 +201,8 @@ def is_loopback(host: str) -> bool:
 async def probe(settings: Settings) -> None:
     """Opens everything that a service needs and closes it, so that what is wrong with the settings
     or the database is raised as one error before a server starts."""
-    async with Service(settings, work=False):
+    one = msgspec.structs.replace(settings, database_connections=1)
+    async with Service(one, work=False):
         pass
 
 
