@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import resource
+import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -201,6 +202,46 @@ async def test_connections_are_bounded_and_the_next_one_is_told(tmp_path: Path) 
         for _, other in held:
             other.close()
         await asyncio.sleep(0.1)
+        assert (await it.get("/health", role=None)).status == 200
+
+
+async def test_a_connection_that_is_idle_after_an_answer_makes_room(tmp_path: Path) -> None:
+    async with stage(tmp_path, max_connections=4) as it:
+        ask = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        held = []
+        for _ in range(6):
+            reader, writer = await _connect(it)
+            writer.write(ask)
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            held.append((reader, writer))
+        async with asyncio.timeout(5):
+            await held[0][0].read()  # the one that was quiet longest was closed
+        held[-1][1].write(ask)
+        await held[-1][0].readexactly(len(b'{"status":"ok"}'))
+        assert b" 200 " in await held[-1][0].readuntil(b"\r\n\r\n")
+        for _, writer in held:
+            writer.close()
+
+
+async def _ask_without_reading(peer: socket.socket) -> None:
+    for _ in range(600):
+        with contextlib.suppress(BlockingIOError):
+            peer.send(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.01)
+
+
+async def test_a_peer_that_does_not_read_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.1)
+    async with stage(tmp_path, receive_seconds=0.5) as it:
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(peer, ("127.0.0.1", urlsplit(it.url).port))
+            with pytest.raises(ConnectionError):
+                await _ask_without_reading(peer)
         assert (await it.get("/health", role=None)).status == 200
 
 

@@ -88,7 +88,13 @@ class BoundedProtocol(HttpToolsProtocol):
     header_seconds: float = 10.0
     max_body_bytes: int = MAX_INBOUND_BYTES
     max_connections: int = 1024
+    quiet_since: float | None = None
+    """When the last answer was complete, while no request follows it."""
+
     _watch: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+    """Ends a connection whose peer does not read what it is sent."""
+
     _refused = False
     _refused_message = False
     """The parser is in a message that the application must not see; the connection ends with it."""
@@ -99,16 +105,48 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.max_connections:
+        if len(self.connections) > self.max_connections and not self._drop_an_idle_one():
             self._refuse(503, Overloaded(f"{self.max_connections} connections are open already"))
             return
         self._await_headers()
 
+    def _drop_an_idle_one(self) -> bool:
+        """Closes the connection that has been quiet longest after an answer; false where all are
+        in use."""
+        idle = [one for one in self.connections if isinstance(one, BoundedProtocol)]
+        idle = [one for one in idle if one.quiet_since is not None]
+        if not idle:
+            return False
+        min(idle, key=lambda one: one.quiet_since or 0.0).transport.close()
+        return True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self.quiet_since = None if self.pipeline or self._watch else self.loop.time()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            seconds = self.header_seconds + GRACE_SECONDS
+            self._stalled = self.loop.call_later(seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_stalled()
+
+    def _stop_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self.quiet_since = None
         self._stop_watch()
+        self._stop_stalled()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self.quiet_since = None
         if self._idle():
             self._await_headers()
         for begin in range(0, len(data), SLICE_BYTES):
