@@ -186,6 +186,30 @@ async def test_an_accounts_rollout_tells_its_account_and_proves_nothing_to_other
         assert theirs.body["integration"] != NEW
 
 
+async def test_an_accounts_rollout_keeps_no_other_account_waiting(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it:
+        things = Things(it)
+        await things.make()
+        for account in ACCOUNTS:
+            fields = PLAN | {"account": account}
+            made = await things.call(account, "admin", "POST", "/v1/rollouts", fields)
+            assert made.status == 201, made.body
+            again = await things.call(account, "admin", "POST", "/v1/rollouts", fields)
+            assert again.status == 409
+        everybody = await things.call("acme", "platform", "POST", "/v1/rollouts", PLAN)
+        assert everybody.status == 409
+        stopped = await things.call("acme", "operator", "POST", "/v1/rollouts/stop")
+        assert len(stopped.body["data"]) == 1
+        (theirs,) = (await things.call("other", "operator", "GET", "/v1/rollouts")).body["data"]
+        assert theirs["status"] in {"shadow", "running"}
+        await things.call("acme", "platform", "POST", "/v1/rollouts/stop")
+        assert (await things.call("acme", "platform", "POST", "/v1/rollouts", PLAN)).status == 201
+        mine = await things.call(
+            "acme", "admin", "POST", "/v1/rollouts", PLAN | {"account": "acme"}
+        )
+        assert mine.status == 409
+
+
 async def test_a_version_refused_for_everybody_is_not_proved_by_one_account(
     tmp_path: Path,
 ) -> None:

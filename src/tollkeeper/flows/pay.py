@@ -295,7 +295,7 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
             answer=answer,
             observed=observed,
             shadowed=shadowed,
-            read_again=_read_again(world, attempt),
+            read_again=_read_again(world, books.payment, attempt),
             followed=followed_of(world, books.payment, attempt, heard),
         )
 
@@ -305,12 +305,13 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
     )  # fmt: skip
 
 
-def _read_again(world: World, attempt: Attempt) -> str | None:
+def _read_again(world: World, payment: Payment, attempt: Attempt) -> str | None:
     """The rollout whose candidate has just taken a follow-up: what it made of it is read again."""
     if attempt.operation == "authorize":
         return None
+    facts = facts_of(payment)
     running = (c for c in world.routes.canaries if c.candidate == attempt.integration)
-    return next((c.rollout_id for c in running), None)
+    return next((c.rollout_id for c in running if c.condition.holds(facts)), None)
 
 
 def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | None:

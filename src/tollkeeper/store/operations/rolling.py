@@ -420,10 +420,11 @@ NEEDED: Final = Statement(
 
 def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operation[bool]:
     """Begins a rollout with its first record, its event and its controller's job; false where the
-    provider has one already."""
+    provider has one already, which other accounts' rollouts do not count as."""
     rows = yield ACTIVE_ROLLOUTS, {}
     for other in _readable(rows):
-        if other.provider == rollout.provider and other.status != "promoted":
+        running = other.provider == rollout.provider and other.status != "promoted"
+        if running and not _are_of_two_accounts(other, rollout):
             raise Refused(False)  # noqa: FBT003 - the operation's answer
     named = {"id": rollout.id, "provider": rollout.provider, "account": rollout.condition.account}
     yield INSERT_ROLLOUT, _row(rollout) | named
@@ -437,6 +438,12 @@ def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operati
     yield COUNT_UP, {"rules": None}
     yield TELL, {}
     return True
+
+
+def _are_of_two_accounts(one: Rollout, other: Rollout) -> bool:
+    """Whether no payment can meet both, since each names an account of its own."""
+    accounts = {one.condition.account, other.condition.account}
+    return len(accounts) == 2 and None not in accounts
 
 
 def save_rollout(
