@@ -21,7 +21,7 @@ MOST_BYTES = 8 * MEGABYTE
 """What a connection may take at most before it is hung up on, socket buffers included."""
 
 INBOUND = "/v1/inbound/stripe/2022-11-15"
-PATHS = (INBOUND, "/v1/payments", "/nowhere", "/health", "/v1/inbound/nobody/none")
+PATHS = (INBOUND, "/v1/payments", "/nowhere", "/health", "/v1/inbound/unknown/none")
 CHUNKED = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -61,7 +61,7 @@ PIECES = {
     "a body with a length": (
         b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b"b" * 65_536,
     ),
-    "a body that nobody waits for": (
+    "a body that is not read": (
         b"GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", b"b" * 65_536,
     ),
     "a request line": (b"GET %s?", b"q" * 65_536),
