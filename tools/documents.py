@@ -20,6 +20,7 @@ import simulator_page
 from tollkeeper.api.problems import status_of
 from tollkeeper.kernel import errors
 from tollkeeper.payments import moves
+from tollkeeper.payments.failures import FAILURES
 from tollkeeper.wire import addresses, failures, trip
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +49,20 @@ def errors_page() -> str:
         "of these codes. A decline is not an error: it is a payment whose status is `failed` or a "
         "refund that did not go through, with a reason.\n\n"
         "| code | HTTP status | who has to act | retry | money may have moved | advice |\n"
-        "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n" + _failures()
+    )
+
+
+def _failures() -> str:
+    rows = [
+        f"| `{code}` | {failure.says} | {_yes(failure.retryable)} |"
+        for code, failure in sorted(FAILURES.items())
+    ]
+    return (
+        "## Failure codes\n\nA payment or a refund that failed says why in `failure_code`. The "
+        "words never change their meaning. `provider_error` has the provider's own code, parameter "
+        "and message, masked and cut: for people only.\n\n| code | meaning | may be tried again |\n"
+        "|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 

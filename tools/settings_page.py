@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from tollkeeper.settings import ProviderSettings, Settings, Timeouts
+from tollkeeper.settings import AccountSettings, ProviderSettings, Settings, Timeouts
 
 
 def page() -> str:
@@ -28,7 +28,7 @@ def undescribed() -> list[str]:
     """Settings without a description."""
     return [
         f"{kind.__name__}.{name}"
-        for kind in (Settings, ProviderSettings, Timeouts)
+        for kind in (Settings, ProviderSettings, AccountSettings, Timeouts)
         for name, described in _described(kind).items()
         if not described
     ]

@@ -1,6 +1,7 @@
 """The simulator's reference page, drawn from its tables: operations, controls, faults, ledger."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -33,6 +34,7 @@ def page() -> str:
             _methods(),
             _controls(),
             _faults(),
+            _examples(),
             _ledger(),
             _settings(),
         ]
@@ -57,7 +59,11 @@ def _versions() -> str:
         + ", ".join(f"`{version}`" for version in versions.VERSIONS)
         + ". A document at an older version is the newest form with every later change undone. "
         "Besides, `capture_method` defaults to `automatic_async` since 2024-04-10, and automatic "
-        "payment methods are on by default since 2023-08-16."
+        "payment methods are on by default since 2023-08-16. Until "
+        f"{versions.RELEASES_WITHOUT_REFUND}, a partial capture, a cancellation and an expiry list "
+        "a refund for what they release, add to `amount_refunded` and send `charge.refunded`; "
+        "since then they do neither. The version of the request decides; where an authorization "
+        "expires, the account's own."
     )
     return _table("API versions", lead, ("since", "object", "change"), rows)
 
@@ -106,12 +112,96 @@ def _faults() -> str:
     lead = (
         "A rule matches requests by shell patterns ("
         + ", ".join(f"`{name}`" for name in matching)
-        + "), strikes with `probability` and at most `count` times, `before` or `after` the effect "
+        + "), strikes with `probability` and at most `count` times (with `first_of_key` the first "
+        "request of each idempotency key alone), `before` or `after` the effect "
         f"on money. Operation `{faults.DELIVER}` means outgoing events: the effects on documents "
         "work there, too. A path is dotted, `[]` means each element; with `object` it starts at "
-        "every object of that type."
+        "every object of that type. In a list, `only`, `other_than` and `row` choose the objects "
+        "that it strikes: those that belong to an identifier (of a payment, an intent, a charge), "
+        "those that do not, and the place among these, counted from 1."
     )
     return _table("Faults", lead, ("effect", "when", "fields", "what it does"), rows)
+
+
+EXAMPLES: Final[tuple[tuple[str, str, str], ...]] = (
+    (
+        "a refusal without a code",
+        "faults",
+        '{"effect": "refuse", "operation": "payment_intents.create", "message": "No.", "count": 1}',
+    ),
+    (
+        "a 402 that is no decline, kept under its key",
+        "faults",
+        '{"effect": "refuse", "status": 402, "code": "payment_intent_authentication_failure",'
+        ' "stored": true}',
+    ),
+    (
+        "not now: a lock, for one version",
+        "faults",
+        '{"effect": "lock_timeout", "api_version": "2022-08-01", "seconds": 2}',
+    ),
+    (
+        "maintenance for half an hour",
+        "faults",
+        '{"effect": "maintenance", "seconds": 1800}',
+    ),
+    (
+        "effects up to three hours late, keys held, repetitions answered 409",
+        "faults",
+        '{"effect": "late_effect", "operation": "refunds.create", "seconds": 0,'
+        ' "most_seconds": 10800, "holds_key": true, "first_of_key": true}',
+    ),
+    (
+        "a word of tomorrow in every listed intent but those of one payment",
+        "faults",
+        '{"effect": "new_word", "operation": "payment_intents.list", "path": "status",'
+        ' "other_than": "pay_1"}',
+    ),
+    (
+        "the second listed refund has no status",
+        "faults",
+        '{"effect": "nulls", "operation": "refunds.list", "path": "status", "row": 2}',
+    ),
+    (
+        "a row that is no object",
+        "faults",
+        '{"effect": "replace_row", "operation": "refunds.list", "row": 1, "value": "?"}',
+    ),
+    (
+        "a payment of other software in the list",
+        "faults",
+        '{"effect": "foreign_row", "operation": "payment_intents.list"}',
+    ),
+    (
+        "a peer that hangs for a minute",
+        "faults",
+        '{"effect": "drop", "when": "before", "operation": "refunds.*", "seconds": 60}',
+    ),
+    ("a clock that is seven minutes slow", "settings", '{"clock_offset_seconds": -420}'),
+    ("payment methods are used up", "settings", '{"refuses_used_methods": true}'),
+    ("the key has expired", "keys", '{"key": "sk_test_tollkeeper", "expired": true}'),
+    (
+        "the key may not refund",
+        "keys",
+        '{"key": "sk_test_tollkeeper", "allowed": ["payment_intents.*", "charges.*"]}',
+    ),
+    (
+        "the key is of another account",
+        "keys",
+        '{"key": "sk_test_tollkeeper", "account": "acct_other"}',
+    ),
+    ("a payment method that was used before", "payment_methods", '{"used": true}'),
+)
+"""What it makes, the control it is posted to, and the body."""
+
+
+def _examples() -> str:
+    rows = [(what, f"`POST /_control/{where}`", f"`{body}`") for what, where, body in EXAMPLES]
+    lead = (
+        "In Python, `core.faults.add(FaultRule(...))` takes the same fields, and "
+        "`core.handle(SimRequest(...))` the same requests."
+    )
+    return _table("Examples", lead, ("what", "request", "body"), rows)
 
 
 def _ledger() -> str:
@@ -145,12 +235,13 @@ def _settings() -> str:
     rows = [
         (f"`{field.name}`", f"`{getattr(config.SimulatorConfig(), field.name)}`")
         for field in msgspec.structs.fields(config.SimulatorConfig)
-        if field.name not in ("accounts", "issuer", "public_url")
+        if field.name not in ("accounts", "keys", "issuer", "public_url")
     ]
     changing = ", ".join(f"`{name}`" for name in control.SETTINGS)
     lead = (
-        "`serve --config FILE` takes them as JSON, `accounts` (`id`, `key`, `api_version`) and "
-        f"`issuer` (`approve_rate`, `declines`, `brands_down`) besides. While it runs, `POST "
+        "`serve --config FILE` takes them as JSON, `accounts` (`id`, `key`, `api_version`), "
+        "`keys` (`key`, `account`, `expired`, `allowed`) and `issuer` (`approve_rate`, `declines`, "
+        "`brands_down`) besides. While it runs, `POST "
         f"/_control/settings` changes {changing}."
     )
     return _table("Settings", lead, ("setting", "default"), rows)

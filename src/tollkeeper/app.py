@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tollkeeper.contracts.plays import PLAYS, Play
-from tollkeeper.flows import advance, check, crossread, deliver, routing, settle, upkeep
+from tollkeeper.flows import advance, check, crossread, deliver, receive, routing, settle, upkeep
 from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import INSTALLED
@@ -300,6 +300,7 @@ class Service:
             settings=settings,
             sender=secrets.token_hex(8),
             alone=alone,
+            tell=_tell,
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
         await routing.refresh(self.world)
@@ -347,6 +348,7 @@ def handlers(world: World) -> dict[str, Callable[[Job], Awaitable[None]]]:
     return {
         "settle": lambda job: settle.settle(world, job),
         "refresh": lambda job: settle.settle(world, job),
+        "trace": lambda job: receive.trace(world, job),
         "deliver": lambda job: deliver.deliver(world, job),
         "expire": lambda job: upkeep.expire(world, job),
         "seal_audit": lambda job: upkeep.seal_audit(world, job),
@@ -454,6 +456,10 @@ def _budgets(settings: Settings) -> Budgets:
 def _exit_on_io_error(error: Exception) -> None:
     log.critical("database_io_error", error=str(error))
     os._exit(FATAL_EXIT)
+
+
+def _tell(event: str, /, **facts: object) -> None:
+    log.warning(event, **facts)
 
 
 def _log_job_error(job: Job, error: BaseException) -> None:

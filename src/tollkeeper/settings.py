@@ -43,6 +43,19 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = None
 
 
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One account of ours, in a table `[accounts.NAME]`."""
+
+    late_charges: Annotated[
+        Literal["keep", "reverse"],
+        Meta(
+            description="What happens to a charge that shows up after the shop was told that the "
+            "payment failed. `keep`: the books are corrected and the shop is told. `reverse`: the "
+            "service voids or refunds it as well."
+        ),
+    ] = "keep"
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long each stage of one send to a provider may take, in a table `[timeouts]`."""
 
@@ -77,11 +90,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     providers: Annotated[
         dict[str, ProviderSettings], Meta(description="Provider accounts by provider name.")
     ] = {}
+    accounts: Annotated[
+        dict[str, AccountSettings], Meta(description="Policies of accounts by account name.")
+    ] = {}
     weights: Annotated[
         dict[str, float],
         Meta(
             description="Percent of new payments for each integration version; the sum is 100. A "
-            "version with 0 takes none but may take over after proof that another had no effect. "
+            "version with 0 takes none, and takes over a payment after proof that another version "
+            "had no effect. "
             "From the first promotion on `tollkeeper routes` counts instead."
         ),
     ] = msgspec.field(default_factory=lambda: {"stripe@2022-11-15": 100.0})
@@ -100,6 +117,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds,
         Meta(description="How long a payment in doubt may still be repeated under its own key."),
     ] = 120.0
+    rescue_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=30,
+            description="How long a caller waits for one look at the provider where its reply "
+            "could not be read; 0 for none.",
+        ),
+    ] = 1.5
+    patience_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="How long a caller may be kept waiting in all by pauses that a busy "
+            "provider asks for; 0 for none.",
+        ),
+    ] = 4.0
     action_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long a shopper may take to authenticate before we cancel."),

@@ -41,7 +41,7 @@ def _nested(paths: list[str]) -> dict[str, Any]:
 def _leaf(name: str) -> dict[str, Any]:
     if name.startswith("amount"):
         return {"type": "integer"}
-    return {"type": "boolean" if name in {"has_more", "captured"} else "string"}
+    return {"type": "boolean" if name in {"has_more", "captured", "disputed"} else "string"}
 
 
 def description(*names: str) -> dict[str, Any]:

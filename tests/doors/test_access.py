@@ -88,7 +88,7 @@ async def test_no_role_of_an_account_touches_another_accounts_things(tmp_path: P
                 expected = {404, 422} if allows(role, needed) else {403}
                 assert foreign.status in expected, (route.path, role, foreign.body)
         for route in named:  # the same ids name something for their owner
-            if route.method == "GET":
+            if route.method == "GET" and "{dispute_id}" not in route.path:
                 mine = await things.ask(route, "acme", "platform", things.ids["acme"])
                 assert mine.status == 200, (route.path, mine.body)
 

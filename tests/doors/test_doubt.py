@@ -13,8 +13,19 @@ from tollkeeper.wire.provider import HttpWire
 THREE_D = "pm_card_threeDSecure2Required"
 
 
-async def test_a_silent_provider_means_accepted_and_is_settled_afterwards(tmp_path: Path) -> None:
+async def test_a_charge_that_can_be_seen_is_told_at_once(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
+        it.simulator.core.faults.add(
+            FaultRule(effect="drop", operation="payment_intents.create", when="after", count=1)
+        )
+        reply = await it.post("/v1/payments", PAYMENT, key="a")
+        assert (reply.status, reply.body["status"]) == (201, "succeeded")
+        assert (await it.post("/v1/payments", PAYMENT, key="a")).body == reply.body
+        assert len(it.simulator.core.ledger().charges) == 1
+
+
+async def test_a_silent_provider_means_accepted_and_is_settled_afterwards(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as it:
         it.simulator.core.faults.add(
             FaultRule(effect="drop", operation="payment_intents.create", when="after", count=1)
         )
@@ -46,7 +57,7 @@ async def test_a_provider_that_never_saw_it_means_failed_in_the_end(tmp_path: Pa
 
 
 async def test_a_refund_in_doubt_is_accepted_and_settled(tmp_path: Path) -> None:
-    async with stage(tmp_path) as it:
+    async with stage(tmp_path, rescue_seconds=0) as it:
         paid = await it.pay()
         it.simulator.core.faults.add(
             FaultRule(effect="reset", operation="refunds.create", when="after", count=1)
@@ -132,7 +143,7 @@ async def test_without_a_shop_the_shopper_reads_a_sentence(tmp_path: Path) -> No
 async def test_a_slow_provider_is_waited_for_and_no_longer_than_its_budget(
     tmp_path: Path,
 ) -> None:
-    async with stage(tmp_path) as it:
+    async with stage(tmp_path, rescue_seconds=0) as it:
         it.simulator.core.faults.add(
             FaultRule(effect="delay", operation="payment_intents.create", seconds=0.5, count=1)
         )

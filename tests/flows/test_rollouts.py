@@ -147,7 +147,7 @@ async def test_a_broken_candidate_is_taken_out_and_no_shopper_sees_it(
 async def test_a_reply_in_doubt_is_never_sent_again_and_settles_through_the_baseline(
     tmp_path: Path,
 ) -> None:
-    async with stage(tmp_path) as at:
+    async with stage(tmp_path, rescue_seconds=0) as at:
         await running(at)
         at.fault(
             "rename_field", object="payment_intent", path="status", to="state",

@@ -27,6 +27,16 @@ def test_the_simulators_commands_are_named(capsys: pytest.CaptureFixture[str]) -
     assert "serve, fault, ledger, shoppers" in told
 
 
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_a_program_s_own_commands_have_help(capfd: pytest.CaptureFixture[str], flag: str) -> None:
+    assert main(["drill", "carrying", flag]) == 0
+    told = capfd.readouterr().out
+    assert "--row" in told
+    assert "Example:" in told
+    assert main(["simulator", "fault", flag]) == 0
+    assert "--operation" in capfd.readouterr().out
+
+
 def test_a_new_version_begins_as_a_copy_of_the_newest(tmp_path: Path) -> None:
     assert newest_of("stripe") == "stripe@2026-03-25.dahlia"
     assert newest_of("nobody") is None

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.rooms import books as b
 
 from tollkeeper.payments.outcome import Charge, DisputeSeen, RefundSeen
 from tollkeeper.payments.payment import Books
 from tollkeeper.payments.reconcile import reconcile_charge, reconcile_dispute, reconcile_refunds
+from tollkeeper.payments.results import apply_outcome
 
 HISTORIES: list[tuple[str, ...]] = [
     ("processing", "captured"),
@@ -152,18 +154,50 @@ def test_a_refund_of_another_amount_or_currency_settles_nothing() -> None:
     assert listing(books, b.seen(attempt, currency="USD")) is books
 
 
-@given(st.permutations(["open", "won", "lost"]))
-def test_a_closed_dispute_stays_closed(states: list[Any]) -> None:
+def dispute(state: Any, told_s: int) -> DisputeSeen:
+    return DisputeSeen(
+        provider_id="dp_1", state=state, amount_minor=5, currency="EUR", told_s=told_s
+    )
+
+
+@given(st.permutations([("open", 10), ("lost", 20), ("won", 30)]))
+def test_the_newest_word_about_a_dispute_counts_in_any_order(told: list[Any]) -> None:
     books = b.paid()
-    first_closed = next(s for s in states if s != "open")
-    for state in states:
-        seen = DisputeSeen(provider_id="dp_1", state=state, amount_minor=5, currency="EUR")
-        books = reconcile_dispute(books, seen, "dp_ours", b.NOW_MS)
-    assert [d.state for d in books.disputes] == [first_closed]
-    assert books.payment.disputed
+    for state, told_s in told:
+        books = reconcile_dispute(books, dispute(state, told_s), "dp_ours", b.NOW_MS)
+    assert [d.state for d in books.disputes] == ["won"]
+    assert not books.payment.disputed
     assert books.payment.status == "succeeded"
+
+
+@given(st.permutations(["open", "prevented"]))
+def test_of_one_second_an_end_counts_more_than_an_opening(states: list[Any]) -> None:
+    books = b.paid()
+    for state in states:
+        books = reconcile_dispute(books, dispute(state, 10), "dp_ours", b.NOW_MS)
+    assert [d.state for d in books.disputes] == ["prevented"]
+
+
+def test_a_payment_is_disputed_until_its_last_dispute_ends_and_an_inquiry_is_no_dispute() -> None:
+    books = reconcile_dispute(b.paid(), dispute("inquiry", 1), "dp_ours", b.NOW_MS)
+    assert not books.payment.disputed
+    books = reconcile_dispute(books, dispute("open", 2), "dp_ours", b.NOW_MS)
+    other = replace(dispute("open", 3), provider_id="dp_2")
+    books = reconcile_dispute(books, other, "dp_other", b.NOW_MS)
+    books = reconcile_dispute(books, dispute("won", 4), "dp_ours", b.NOW_MS)
+    assert books.payment.disputed
+    books = reconcile_dispute(books, replace(other, state="lost", told_s=5), "x", b.NOW_MS)
+    assert not books.payment.disputed
 
 
 def test_an_unchanged_reading_gives_the_very_same_books() -> None:
     for books, state in ((b.held(), "authorized"), (b.paid(), "captured")):
         assert read(books, b.charge(books, state)) is books
+
+
+@pytest.mark.parametrize(("state", "outcome"), [("failed", "declined"), ("succeeded", "approved")])
+def test_a_refund_in_doubt_is_settled_as_the_provider_shows_it(state: str, outcome: str) -> None:
+    opened, attempt = b.refunding(b.paid(), 300)
+    doubt = apply_outcome(opened, attempt, b.SILENT, b.NOW_MS)
+    after = listing(doubt, b.seen(attempt, state))
+    assert (after.attempts[-1].outcome, after.refunds[0].status) == (outcome, state)

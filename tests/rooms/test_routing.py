@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollkeeper.kernel.errors import Misconfigured
-from tollkeeper.routing.weights import BUCKETS, bucket_of, check, choose, next_version
+from tollkeeper.routing.weights import BUCKETS, bucket_of, check, choose, failover_order
 
 INSTALLED = ("p@1", "p@2", "p@3")
 SHARES = st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted)
@@ -70,10 +70,15 @@ def test_a_table_that_makes_no_sense_is_refused(weights: dict[str, float]) -> No
 
 def test_a_failover_takes_the_heaviest_that_was_not_tried() -> None:
     weights = {"p@1": 10, "p@2": 60, "p@3": 30}
-    assert next_version(weights, ["p@2"]) == "p@3"
-    assert next_version(weights, ["p@2", "p@3"]) == "p@1"
-    assert next_version(weights, ["p@1", "p@2", "p@3"]) is None
+    assert failover_order(weights, [], ["p@2"]) == ["p@3", "p@1"]
+    assert failover_order(weights, [], ["p@1", "p@2", "p@3"]) == []
 
 
-def test_no_failover_goes_to_a_version_that_was_taken_out_of_service() -> None:
-    assert next_version({"p@1": 0, "p@2": 100}, ["p@2"]) is None
+def test_a_failover_takes_a_sound_version_of_no_weight_after_those_that_have_some() -> None:
+    weights = {"p@1": 0, "p@2": 60, "p@3": 40}
+    assert failover_order(weights, ["p@1", "p@3"], ["p@2"]) == ["p@3", "p@1"]
+    assert failover_order({"p@2": 100}, ["p@1"], ["p@2"]) == ["p@1"]
+
+
+def test_no_failover_goes_to_a_version_that_is_not_sound() -> None:
+    assert failover_order({"p@1": 0, "p@2": 100}, [], ["p@2"]) == []

@@ -219,8 +219,10 @@ ERRORS: list[tuple[int, Any, str, str | None]] = [
     (402, error("card_error", "a_new_code"), "declined", "declined"),
     (402, error("api_error", "card_declined"), "unknown", None),
     (400, error("invalid_request_error", "parameter_missing"), "failed", "parameter_missing"),
-    (400, error("invalid_request_error", "a_new_code"), "unknown", None),
-    (400, error("invalid_request_error"), "unknown", None),
+    (400, error("invalid_request_error", "a_new_code"), "failed", "a_new_code"),
+    (400, error("invalid_request_error"), "failed", "http_400"),
+    (402, error("invalid_request_error"), "failed", "http_402"),
+    (400, error("api_error", "a_new_code"), "unknown", None),
     (400, error("idempotency_error"), "unknown", None),
     (401, error("invalid_request_error"), "failed", "http_401"),
     (403, b"<html>", "failed", "http_403"),
@@ -267,16 +269,16 @@ def test_a_listing_keeps_what_is_ours_and_says_where_it_goes_on(name: str) -> No
     assert [c.provider_id for c in said.charges] == ["pi_1"]
     assert said.next_cursor == "pi_0"
     assert heard(name, "find", page | {"has_more": False}).next_cursor is None
-    odd = {"data": [intent(name, "a_new_word")], "has_more": False}
-    assert heard(name, "find", odd).kind == "unknown"
+    odd = heard(name, "find", {"data": [intent(name, "a_new_word")], "has_more": False})
+    assert (odd.charges, [row.payment_id for row in odd.unread]) == ((), ["pay_1"])
     refunds = {"data": [refund("succeeded"), refund("failed", id="re_2")], "has_more": True}
     listed = heard(name, "list_refunds", refunds)
     assert [(r.provider_id, r.state) for r in listed.refunds] == [
         ("re_1", "succeeded"), ("re_2", "failed"),
     ]  # fmt: skip
     assert listed.next_cursor == "re_2"
-    unread = {"data": [refund("a_new_word")], "has_more": False}
-    assert heard(name, "list_refunds", unread).kind == "unknown"
+    unread = heard(name, "list_refunds", {"data": [refund("a_new_word")], "has_more": False})
+    assert [row.attempt_id for row in unread.unread] == ["att_1"]
     assert heard(name, "list_refunds", {"data": []}).kind == "unknown"
 
 

@@ -33,6 +33,10 @@ class Description:
         self.paths = document["paths"]
         schemas = document["components"]["schemas"]
         self.fields = {name: set(schema.get("properties", {})) for name, schema in schemas.items()}
+        self.nullable = {
+            name: {m for m, told in schema.get("properties", {}).items() if told.get("nullable")}
+            for name, schema in schemas.items()
+        }
         self._schemas = {name: _json_schema(schema) for name, schema in schemas.items()}
         if closed:
             self._schemas = {name: _closed(schema) for name, schema in self._schemas.items()}

@@ -1,8 +1,11 @@
 """The control API: what happens outside of any merchant's request."""
 
+import json
+
 import pytest
 from tests.simulator.stage import merchant
 
+from simulator_page import EXAMPLES
 from tollkeeper.simulator.control import ROUTES
 from tollkeeper.simulator.ledger import LedgerCharge
 
@@ -111,6 +114,12 @@ async def test_an_unknown_control_is_not_found() -> None:
     assert (await shop.control("GET", "nothing")).status == 404
     assert (await shop.control("POST", "charges/ch_nobody/refund")).status == 404
     assert (await shop.control("GET", "health")).json["ok"]
+
+
+@pytest.mark.parametrize(("where", "body"), [(where, body) for _, where, body in EXAMPLES])
+async def test_every_example_of_the_reference_is_accepted(where: str, body: str) -> None:
+    answer = await merchant().control("POST", where, json.loads(body))
+    assert answer.status == 200, answer.json
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.simulator.stage import MIDDLE, NEW, OLD, Answer, merchant, settle
+from tests.simulator.stage import MIDDLE, NEW, OLD, Answer, Merchant, merchant, settle
 
 from tollkeeper.simulator.faults import EFFECTS
 
@@ -78,6 +78,64 @@ async def test_a_late_effect_may_hold_its_key_meanwhile() -> None:
     assert (await shop.pay(idempotency_key="k")).error["code"] == "idempotency_key_in_use"
     await shop.clock.advance(30)
     assert len(shop.core.ledger().charges) == 1
+
+
+@pytest.mark.parametrize("operation", ["capture", "cancel", "refund"])
+async def test_every_effect_on_money_may_be_hours_late(operation: str) -> None:
+    shop = merchant()
+    manual = "automatic" if operation == "refund" else "manual"
+    made = (await shop.pay(capture_method=manual)).json
+    path = f"/v1/payment_intents/{made['id']}/{operation}"
+    body = {} if operation != "refund" else {"payment_intent": made["id"]}
+    path = path if operation != "refund" else "/v1/refunds"
+    name = "refunds.create" if operation == "refund" else f"payment_intents.{operation}"
+    await shop.fault("late_effect", seconds=7200, count=1, holds_key=True, operation=name)
+
+    assert (await shop.post(path, body, idempotency_key="k")).reply.ending == "drop"
+    await shop.clock.advance(7199)
+    in_use = await shop.post(path, body, idempotency_key="k")
+    assert (in_use.status, in_use.error["code"]) == (409, "idempotency_key_in_use")
+    before = shop.core.ledger().charges[0]
+    await shop.clock.advance(2)
+    after = shop.core.ledger().charges[0]
+    assert (before.status, before.amount_refunded_minor) != (
+        after.status,
+        after.amount_refunded_minor,
+    )
+    assert (await shop.post(path, body, idempotency_key="k")).headers["idempotent-replayed"]
+
+
+async def test_a_late_effect_may_be_told_as_an_error_at_once() -> None:
+    shop = merchant()
+    await shop.fault("late_effect", seconds=90, status=504, count=1, **CREATE)
+    assert (await shop.pay()).status == 504
+    assert shop.core.ledger().charges == []
+    await shop.clock.advance(91)
+    assert len(shop.core.ledger().charges) == 1
+
+
+async def test_the_lateness_may_be_drawn() -> None:
+    shop = merchant()
+    await shop.fault("late_effect", seconds=10, most_seconds=1000, **CREATE)
+    for _ in range(40):
+        await shop.pay()
+    landed = []
+    for _ in range(5):
+        await shop.clock.advance(200)
+        landed.append(len(shop.core.ledger().charges))
+    assert landed[-1] == 40
+    assert landed == sorted(set(landed)), "they land one after the other"
+
+
+async def test_an_effect_that_is_later_than_its_key_lives_lands_all_the_same() -> None:
+    shop = merchant()
+    rule = {"seconds": 25 * 3600, "count": 1, "holds_key": True}
+    await shop.fault("late_effect", **rule, **CREATE)
+    await shop.pay(idempotency_key="k")
+    await shop.clock.advance(24 * 3600 + 1)
+    assert (await shop.pay(idempotency_key="k")).status == 200
+    await shop.clock.advance(3600)
+    assert len(shop.core.ledger().charges) == 2
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -218,6 +276,16 @@ async def test_a_rule_strikes_only_what_it_names_and_only_so_often() -> None:
     assert rule["hits"] == 2
 
 
+async def test_a_rule_may_strike_only_the_first_request_of_each_key() -> None:
+    shop = merchant()
+    rule = await shop.fault("error", when="before", first_of_key=True)
+    statuses = [(await shop.pay(idempotency_key=key)).status for key in ("a", "b", "a", "b")]
+    assert statuses == [500, 500, 200, 200]
+    await shop.control("DELETE", f"faults/{rule}")
+    await shop.fault("error", when="before", first_of_key=True)
+    assert (await shop.pay(idempotency_key="a")).status == 500
+
+
 async def test_a_rule_strikes_a_share_of_requests() -> None:
     shop = merchant()
     await shop.fault("error", when="before", probability=0.25)
@@ -232,6 +300,8 @@ async def test_a_rule_strikes_a_share_of_requests() -> None:
         {"effect": "rename_field", "path": "a"},
         {"effect": "null_field"},
         {"effect": "drop", "probability": 2},
+        {"effect": "late_effect", "seconds": 5, "most_seconds": 4},
+        {"effect": "replace_row", "row": -1},
         {"effect": "drop", "colour": "red"},
         {},
     ],
@@ -260,14 +330,20 @@ async def test_each_effect_of_the_catalogue_can_strike() -> None:
     for name in EFFECTS:
         shop = merchant()
         parameter = "confirm" if name == "forbid_parameter" else "mandate"
-        path = "error.payment_intent.amount"
+        path = "" if name == "nulls" else "error.payment_intent.amount"
         to = "2022-08-01" if name == "ignore_version" else "x"
         rule = {"path": path, "to": to, "parameter": parameter, "seconds": 1, "fraction": 1}
         await shop.fault(name, **rule)
-        waiting = asyncio.ensure_future(shop.pay(payment_method="pm_card_visa_chargeDeclined"))
+        waiting = asyncio.ensure_future(_asked(shop, name))
         await shop.clock.advance(5)
-        plain = await merchant().pay(payment_method="pm_card_visa_chargeDeclined")
+        plain = await _asked(merchant(), name)
         assert _differs(await waiting, plain) or EFFECTS[name].stage in ("webhook", "pause"), name
+
+
+async def _asked(shop: Merchant, effect: str) -> Answer:
+    """A decline, or a list for the effects on lists."""
+    declined = await shop.pay(payment_method="pm_card_visa_chargeDeclined")
+    return await shop.get("/v1/payment_intents") if effect.endswith("_row") else declined
 
 
 def _differs(one: Answer, other: Answer) -> bool:

@@ -29,7 +29,7 @@ async def test_an_automatic_payment_is_captured_at_once(version: str) -> None:
 
 
 async def test_a_manual_payment_is_authorized_and_then_captured_in_part() -> None:
-    shop = merchant()
+    shop = merchant(MIDDLE)
     held = (await shop.pay(1000, capture_method="manual")).json
     assert (held["status"], held["amount_capturable"]) == ("requires_capture", 1000)
     assert shop.core.ledger().charges[0].status == "authorized"
@@ -144,7 +144,8 @@ async def test_an_authorization_expires_after_seven_days() -> None:
     gone = (await shop.get(f"/v1/payment_intents/{held['id']}")).json
     assert (gone["status"], gone["cancellation_reason"]) == ("canceled", "expired")
     assert shop.core.ledger().charges[0].status == "expired"
-    assert shop.events()[-3:] == ["charge.refunded", "charge.expired", "payment_intent.canceled"]
+    assert shop.events()[-2:] == ["charge.expired", "payment_intent.canceled"]
+    assert "charge.refunded" not in shop.events()
 
 
 async def test_an_older_version_calls_an_expiry_automatic() -> None:
@@ -199,7 +200,11 @@ async def test_a_disputed_charge_cannot_be_refunded() -> None:
     [dispute] = shop.core.ledger().charges[0].disputes
     await shop.control("POST", f"disputes/{dispute.dispute_id}/close", {"won": False})
     assert shop.core.ledger().charges[0].disputes[0].status == "lost"
-    assert shop.events()[-2:] == ["charge.dispute.created", "charge.dispute.closed"]
+    assert shop.events()[-3:] == [
+        "charge.dispute.created",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.closed",
+    ]
 
 
 @pytest.mark.parametrize("capture_method", ["automatic", "manual"])

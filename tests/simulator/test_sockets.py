@@ -114,6 +114,21 @@ def test_a_drop_is_silence_on_an_open_connection(provider: Program, when: str) -
     assert _charges(provider) - before == (when == "after")
 
 
+def test_a_drop_ends_when_its_rule_says(provider: Program) -> None:
+    rule = {"effect": "drop", "when": "before", "seconds": 0.3, "operation": "account.*"}
+    provider.control("POST", "faults", rule)
+    with _connect(provider) as connection:
+        connection.sendall(_head("/v1/account", "GET", 0))
+        began = time.monotonic()
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        assert 0.2 < time.monotonic() - began < 3
+    with _connect(provider) as connection:
+        connection.sendall(_head("/v1/balance", "GET", 0))
+        head, _ = _read_reply(connection)
+        assert b"\r\ndate: " in head
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_reset_is_a_tcp_reset(provider: Program, when: str) -> None:
     provider.control("POST", "faults", {"effect": "reset", "when": when})
@@ -187,6 +202,15 @@ def test_the_command_line_adds_lists_and_clears_faults(provider: Program) -> Non
     assert _run("fault", "clear", *at).returncode == 0
     assert provider.control("GET", "faults") == []
     assert '"charges"' in _run("ledger", *at).stdout
+
+
+def test_the_command_line_takes_the_headers_of_a_refusal_as_json(provider: Program) -> None:
+    headers = '{"Retry-After": "5"}'
+    added = _run("fault", "add", "refuse", "--url", provider.url, "--headers", headers)
+    assert added.returncode == 0
+    [rule] = provider.control("GET", "faults")
+    assert rule["headers"] == {"Retry-After": "5"}
+    assert _run("fault", "add", "refuse", "--url", provider.url, "--headers", "x").returncode == 2
 
 
 def test_the_command_line_tells_misuse_from_no_answer(provider: Program) -> None:

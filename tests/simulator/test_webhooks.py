@@ -102,6 +102,17 @@ async def test_an_event_names_the_request_that_caused_it() -> None:
         assert event["request"] == {"id": paid.headers["request-id"], "idempotency_key": "k"}
 
 
+async def test_an_event_s_object_may_have_null_where_the_provider_says_so() -> None:
+    async with _shop() as (shop, receiver):
+        await _listen(shop, "refund.created")
+        await shop.fault("nulls", operation="webhooks.deliver", path="status")
+        paid = (await shop.pay()).json
+        await shop.post("/v1/refunds", {"payment_intent": paid["id"]})
+        await settle()
+        [refund] = [json.loads(body)["data"]["object"] for _, _, body in receiver.received]
+        assert (refund["status"], refund["amount"]) == (None, 1000)
+
+
 async def test_a_refused_delivery_is_repeated_with_growing_pauses() -> None:
     async with _shop(webhook_backoff_seconds=(1.0, 10.0, 100.0)) as (shop, receiver):
         await _listen(shop, "payment_intent.succeeded")

@@ -8,6 +8,7 @@ from tollkeeper.api.answers import Answer, Header, json_answer
 from tollkeeper.api.calls import NEWEST, Call, bad_parameter
 from tollkeeper.api.requests import (
     CapturePayment,
+    ClearAttention,
     CreatePayment,
     RefundPayment,
     VoidPayment,
@@ -16,18 +17,19 @@ from tollkeeper.api.requests import (
 from tollkeeper.api.views import (
     AttemptList,
     AuditList,
+    DisputeList,
     PaymentPage,
     RefundList,
     attempt_view,
     audit_view,
 )
-from tollkeeper.flows import pay
+from tollkeeper.flows import attention, pay
 from tollkeeper.flows.recording import load
 from tollkeeper.flows.world import Reply
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.kernel.ids import is_id
 from tollkeeper.payments.payment import Payment, Status
-from tollkeeper.payments.view import payment_view, refund_view
+from tollkeeper.payments.view import dispute_view, payment_view, refund_view
 
 FILTERS: Final[tuple[str, ...]] = ("customer", "reference", "status")
 MAX_FILTER: Final = 255
@@ -174,9 +176,38 @@ async def read_refund(call: Call) -> Answer:
     return json_answer(refund_view(books, found))
 
 
+async def disputes(call: Call) -> Answer:
+    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    currency = books.payment.currency
+    return json_answer(DisputeList(data=[dispute_view(item, currency) for item in books.disputes]))
+
+
+async def read_dispute(call: Call) -> Answer:
+    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    dispute_id = call.id("dispute_id", "dp")
+    found = next((item for item in books.disputes if item.id == dispute_id), None)
+    if found is None:
+        raise NotFound(f"no dispute {dispute_id}")
+    return json_answer(dispute_view(found, books.payment.currency))
+
+
 async def attempts(call: Call) -> Answer:
     books = await load(call.world, call.id("payment_id", "pay"), call.account)
     return json_answer(AttemptList(data=[attempt_view(item) for item in books.attempts]))
+
+
+async def clear_attention(call: Call) -> Answer:
+    payment_id = call.id("payment_id", "pay")
+    asked, _ = call.asked(ClearAttention)
+    assert call.key is not None, "clearing asks for a key"
+    after = await attention.clear(
+        call.world,
+        payment_id,
+        account=call.account,
+        reason=asked.reason,
+        actor=call.key.id,
+    )
+    return json_answer(payment_view(after))
 
 
 async def audit(call: Call) -> Answer:

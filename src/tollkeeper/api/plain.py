@@ -15,7 +15,7 @@ async def health(_: State) -> Answer:
 
 
 async def ready(state: State) -> Answer:
-    """Ready: not draining, and the store answers."""
+    """Ready: not draining, and the store answers. A provider that refuses our key degrades it."""
     service = state.service
     if service.draining:
         return json_answer(Health(status="draining"), 503)
@@ -24,6 +24,9 @@ async def ready(state: State) -> Answer:
         await store.next_job_ms(store.now_ms())
     except (Unavailable, StoreDoubt):
         return json_answer(Health(status="the store does not answer"), 503)
+    refusing = service.world.refusing
+    if refusing:
+        return json_answer(Health(status="degraded", providers=refusing))
     return json_answer(Health(status="ok"))
 
 

@@ -22,6 +22,7 @@ STATUSES: Final[dict[type[TollkeeperError], tuple[int, str]]] = {
     errors.MethodNotAllowed: (405, "Method not allowed"),
     errors.RequestTimeout: (408, "The request came too slowly"),
     errors.Conflict: (409, "Not possible in this state"),
+    errors.ReferenceInUse: (409, "Another live payment has this reference"),
     errors.GateClosed: (409, "The rollout's gate is closed"),
     errors.InFlight: (409, "The first request is still running"),
     errors.ProviderRefused: (409, "Refused by the provider"),

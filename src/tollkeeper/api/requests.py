@@ -11,10 +11,17 @@ from tollkeeper.kernel.money import EXPONENTS, MAX_AMOUNT_MINOR
 
 MAX_METADATA: Final = 50
 MAX_URL: Final = 2048
+RESERVED: Final = "tollkeeper_"
+"""How our own names in a provider's metadata begin."""
+
 
 type AmountMinor = Annotated[
     int,
     Meta(gt=0, le=MAX_AMOUNT_MINOR, description="Minor units of the currency: 1234 is 12.34 EUR."),
+]
+type CapturedMinor = Annotated[
+    int,
+    Meta(ge=0, le=MAX_AMOUNT_MINOR, description="Minor units; 0 releases the rest."),
 ]
 type Currency = Annotated[
     str,
@@ -50,7 +57,9 @@ type Metadata = Annotated[
 
 class CreatePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A payment to be made. `reference` and `customer` are the caller's own names; a customer's
-    payments stay with one integration version while the weights stand."""
+    payments stay with one integration version while the weights stand. With `unique_reference` the
+    payment is refused while another live payment of the account has the same reference. Reference
+    and metadata travel to the provider."""
 
     amount_minor: AmountMinor
     currency: Currency
@@ -63,13 +72,15 @@ class CreatePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     description: Text | None = None
     return_url: Url | None = None
     metadata: Metadata = {}
+    unique_reference: bool = False
 
 
 class CapturePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Without an amount all that is capturable is captured; `final` false keeps the rest open,
-    for a payment that was made with `multicapture`."""
+    for a payment that was made with `multicapture`. An amount of 0 releases the rest after an
+    earlier capture."""
 
-    amount_minor: AmountMinor | None = None
+    amount_minor: CapturedMinor | None = None
     final: bool = True
 
 
@@ -123,6 +134,12 @@ class Reasoned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reason: Annotated[str, Meta(max_length=500)] = ""
 
 
+class ClearAttention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person found and did; it stays in the payment's audit trail."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=300)]
+
+
 def meaning_of_payment(asked: CreatePayment) -> list[Fault]:
     """What no schema says about a payment: currencies that exist, addresses that can be gone to."""
     faults = []
@@ -132,6 +149,13 @@ def meaning_of_payment(asked: CreatePayment) -> list[Fault]:
         faults.append(Fault("/currency", "not an ISO 4217 currency in upper case"))
     if asked.return_url is not None and not is_web_address(asked.return_url):
         faults.append(Fault("/return_url", "an http or https address of printable ASCII"))
+    if asked.unique_reference and asked.reference is None:
+        faults.append(Fault("/unique_reference", "needs a `reference`"))
+    reserved = [name for name in asked.metadata if name.startswith(RESERVED)]
+    if reserved:
+        faults.append(
+            Fault(f"/metadata/{reserved[0]}", f"names that begin with {RESERVED} are ours")
+        )
     return faults
 
 

@@ -12,7 +12,7 @@ from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
 from tollkeeper.api.desk import Pot
 from tollkeeper.flows.keys import Role
-from tollkeeper.payments.view import EventView, PaymentView, RefundView
+from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 
 type Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -142,6 +142,34 @@ ROUTES: Final = (
         resource="payment",
         role="viewer",
         gives=RefundView,
+    ),
+    Route(
+        method="POST",
+        path=f"{PAYMENT}/clear_attention",
+        handler=payments.clear_attention,
+        summary="Say that a payment needs no attention any more",
+        resource="payment",
+        role="operator",
+        gives=PaymentView,
+        body=requests.ClearAttention,
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/disputes",
+        handler=payments.disputes,
+        summary="List a payment's disputes",
+        resource="payment",
+        role="viewer",
+        gives=views.DisputeList,
+    ),
+    Route(
+        method="GET",
+        path=f"{PAYMENT}/disputes/{{dispute_id}}",
+        handler=payments.read_dispute,
+        summary="Read a dispute",
+        resource="payment",
+        role="viewer",
+        gives=DisputeView,
     ),
     Route(
         method="GET",

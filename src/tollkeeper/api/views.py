@@ -8,7 +8,14 @@ from tollkeeper.flows.ports import Delivery, Endpoint
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.payment import Attempt
-from tollkeeper.payments.view import EventView, PaymentView, RefundView
+from tollkeeper.payments.view import (
+    DisputeView,
+    ErrorView,
+    EventView,
+    PaymentView,
+    RefundView,
+    error_view,
+)
 from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
 from tollkeeper.rollouts.rollout import Record, Rollout
 from tollkeeper.routing.routes import PPM
@@ -29,6 +36,12 @@ class RefundList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[RefundView]
 
 
+class DisputeList(msgspec.Struct, frozen=True, kw_only=True):
+    """All disputes of one payment, oldest first."""
+
+    data: list[DisputeView]
+
+
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     """Events, newest first."""
 
@@ -39,7 +52,8 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
 
 class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     """One try at one operation. `outcome` is null while it is being sent; `result_class` is A (not
-    sent), B1 (refused), B2 (declined) or C (unknown)."""
+    sent), B1 (refused), B2 (declined) or C (unknown). `corrected_at`: when a later fact showed that
+    an attempt which was taken for not executed had taken effect."""
 
     object: Literal["attempt"] = "attempt"
     id: str
@@ -57,6 +71,8 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     looks: int
     settled_by: str
     detail: str
+    provider_error: ErrorView | None
+    corrected_at: str | None
     first_sent_at: str
     sent_at: str
 
@@ -126,10 +142,12 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     fate: str
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """`ok`, or why not."""
+class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`ok`, or why not. `degraded`: it serves, and a provider refuses our key or account, for the
+    reason that `providers` has by name."""
 
     status: str
+    providers: dict[str, str] = {}
 
 
 def attempt_view(attempt: Attempt) -> AttemptView:
@@ -149,6 +167,8 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         looks=attempt.looks,
         settled_by=attempt.settled_by,
         detail=attempt.detail,
+        provider_error=error_view(attempt.error),
+        corrected_at=rfc3339(attempt.corrected_ms) if attempt.corrected_ms is not None else None,
         first_sent_at=rfc3339(attempt.first_sent_ms),
         sent_at=rfc3339(attempt.sent_ms),
     )

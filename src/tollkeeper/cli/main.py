@@ -33,6 +33,10 @@ _COMMANDS: Final = {
 is asked for by itself says more, and loads what it needs and nothing else."""
 
 
+_PROGRAMS: Final = ("simulator", "drill")
+"""Commands that are programs of their own, with commands and help of their own."""
+
+
 def application(*, overview: bool = False) -> cyclopts.App:
     """The command line; with `overview` each command has its line instead of its own text."""
     made = cyclopts.App(
@@ -57,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; gives its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     overview = not given or given[0] in {"--help", "-h"}
+    if len(given) > 1 and given[0] in _PROGRAMS and given[1] not in {"--help", "-h"}:
+        given.insert(1, "--")  # What follows, --help included, is for the program.
     try:
         result = (application(overview=True) if overview else app)(
             given,

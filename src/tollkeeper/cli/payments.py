@@ -4,12 +4,24 @@ from typing import Annotated, get_args
 
 import cyclopts
 import msgspec
+from rich.markup import escape
 
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
+from tollkeeper.cli.opening import (
+    AsJson,
+    Config,
+    console,
+    print_json,
+    table_of,
+    with_store,
+    with_world,
+)
+from tollkeeper.flows import attention
 from tollkeeper.flows.ports import Store
+from tollkeeper.flows.world import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.money import display
+from tollkeeper.payments.failures import said_of
 from tollkeeper.payments.payment import Books, Payment, Status
 from tollkeeper.payments.view import payment_view
 
@@ -100,6 +112,31 @@ def show(payment_id: str, /, *, json: AsJson = False, config: Config = None) -> 
     return 0
 
 
+@app.command
+def clear(
+    payment_id: str,
+    /,
+    *,
+    reason: Annotated[str, cyclopts.Parameter(help="What was found and done; it is audited.")],
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Say that a payment needs no attention any more.
+
+    Example: `tollkeeper payments clear pay_01m7q5cqg00n9tdzzy37gh1mk3 --reason "refunded by hand"`
+    """
+
+    async def work(world: World) -> Payment:
+        return await attention.clear(world, payment_id, account=None, reason=reason, actor="cli")
+
+    payment = with_world(config, work)
+    if json:
+        print_json(payment_view(payment))
+    else:
+        console.print(f"{payment.id} needs no attention any more")
+    return 0
+
+
 def _cause(body: bytes) -> dict[str, object]:
     said = msgspec.json.decode(body, type=dict[str, object])
     return {"cause": said["cause"], "status": said["status"]}
@@ -109,8 +146,10 @@ def _tell(books: Books, trail: list[dict[str, object]]) -> None:
     payment = books.payment
     amount = display(payment.amount_minor, payment.currency)
     console.print(f"[bold]{payment.id}[/bold] {amount} {payment.status} via {payment.integration}")
+    if payment.failure_code:
+        console.print(f"failed: {payment.failure_code}: {said_of(payment.failure_code)}")
     if payment.attention:
-        console.print(f"[red]needs attention[/red]: {payment.attention}")
+        console.print(f"[red]needs attention[/red]: {escape(payment.attention)}")
     for attempt in books.attempts:
         by = f" by {attempt.settled_by}" if attempt.settled_by else ""
         outcome = attempt.outcome or "sending"
@@ -118,6 +157,9 @@ def _tell(books: Books, trail: list[dict[str, object]]) -> None:
             f"  {attempt.operation} {display(attempt.amount_minor, payment.currency)} "
             f"{attempt.id} {attempt.integration}: {outcome}{by} {attempt.detail}"
         )
+        if attempt.error is not None:
+            words = " ".join(part for part in msgspec.structs.astuple(attempt.error) if part)
+            console.print(f"      the provider said: {escape(words)}")
     for refund in books.refunds:
         money = display(refund.amount_minor, payment.currency)
         console.print(f"  refund {refund.id} {money} {refund.status} ({refund.origin})")

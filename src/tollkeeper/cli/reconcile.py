@@ -27,8 +27,9 @@ def reconcile(
 ) -> int:
     """Compare the provider's charges since a moment with our books; exit 1 while any differs.
 
-    Payments that differ are looked at again by the running service; a charge that no payment of
-    ours explains is yours to refund or to cancel at the provider.
+    Books that differ are corrected at once from what the provider shows; each correction is audited
+    and told to the shop. What still differs is listed, and the running service looks at it again.
+    A charge that no payment of ours explains is yours to refund or to cancel at the provider.
 
     Example: `tollkeeper reconcile --since 2026-11-24T10:00`
     """
@@ -62,7 +63,14 @@ def moment_ms(text: str) -> int:
 def _tell(found: flow.Reconciled) -> None:
     console.print(f"{found.charges} charges of ours at the provider")
     for entry in found.differing:
-        console.print(f"{_named(entry)}: {entry.detail}; it is being looked at again")
+        console.print(
+            f"[red]{_named(entry)}: {entry.detail}; not corrected yet, the running service looks "
+            "again[/red]"
+        )
+    for entry in found.mended:
+        console.print(f"{_named(entry)}: {entry.detail}; corrected in our books")
+    if found.unread:
+        console.print(f"[red]{found.unread} rows of the provider's list cannot be read[/red]")
     for entry in found.unexplained:
         console.print(f"[red]{_named(entry)}: {entry.detail}; no payment of ours explains it[/red]")
     console.print("[bold]agreed[/bold]" if found.agreed else "[bold]not agreed[/bold]")

@@ -68,7 +68,8 @@ def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen
 def drill(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:
     """Replay incidents against a service, a simulator and shoppers of their own.
 
-    Example: `tollkeeper drill original` replays the incident that this project began with.
+    Example: `tollkeeper drill original` replays the incident that this project began with;
+    `tollkeeper drill carrying` breaks the version that carries everything, in seven ways.
     """
     command = [sys.executable, "-m", "tollkeeper.testing.drill", *arguments]
     return subprocess.call(command)  # noqa: S603 - our own program

@@ -13,11 +13,8 @@ from tollkeeper.contracts.finding import Location
 from tollkeeper.contracts.usage import OperationUsage, Usage, Words
 from tollkeeper.contracts.witness import Reader
 from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
-from tollkeeper.payments.outcome import Operation
+from tollkeeper.payments.outcome import OPERATIONS, Operation
 
-OPERATIONS: Final[tuple[Operation, ...]] = (
-    "authorize", "capture", "void", "refund", "lookup", "find", "list_refunds",
-)  # fmt: skip
 CHARGE: Final = "charge-id"
 REFUSED: Final = 402
 """The status with which a witness's failure is read: the one of a declined payment."""

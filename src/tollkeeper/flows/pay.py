@@ -5,6 +5,7 @@ and again when the outcome is known. A key executes once, for ever.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from tollkeeper.flows.counting import (
     observed_of,
     shadowed_of,
 )
+from tollkeeper.flows.looking import settled_at_once
 from tollkeeper.flows.recording import commit_surely, load, record
 from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_reply, stored_request
 from tollkeeper.flows.world import Reply, World
@@ -28,24 +30,29 @@ from tollkeeper.kernel.errors import (
     KeyReused,
     NotSent,
     ProviderRefused,
+    ReferenceInUse,
     RefusedForNow,
     TollkeeperError,
     Unavailable,
 )
 from tollkeeper.payments.assignment import Observed, Shadowed
-from tollkeeper.payments.change import Answer, Change, Claim, committed
+from tollkeeper.payments.change import Answer, Change, Claim, HeldReference, committed
 from tollkeeper.payments.closing import close
-from tollkeeper.payments.commit import Committed, KeyTaken, Stale
-from tollkeeper.payments.judging import classify, may_send_elsewhere
+from tollkeeper.payments.commit import Committed, KeyTaken, ReferenceTaken, Stale
+from tollkeeper.payments.failover import may_fail_over, pause_seconds, tried_versions
 from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
 from tollkeeper.payments.results import apply_outcome
 from tollkeeper.payments.view import encode, payment_view, refund_view
 from tollkeeper.routing.routes import Facts, Taken
-from tollkeeper.routing.weights import next_version
 
-MAX_VERSIONS_TRIED: Final = 3
+MAX_SENDS: Final = 8
+"""Sends of one payment: three versions, and the pauses that a busy provider asks for."""
+
+MAX_OPENINGS: Final = 12
+"""Tries at starting a follow-up while others change the payment."""
+
 DAY_MS: Final = 86_400_000
 
 
@@ -73,6 +80,7 @@ class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     return_url: str | None = None
     metadata: dict[str, str] = {}
+    unique_reference: bool = False
 
 
 async def create(world: World, key: Key, asked: NewPayment) -> Reply:
@@ -103,19 +111,44 @@ async def _create(
     prepared = prepare(world, books, attempt)
     claim = _claim(world, key, payment.id)
     change = _closed(world, key, None, books, cause="created", now_ms=before_ms, claim=claim)
+    held = None
+    if asked.unique_reference and asked.reference is not None:
+        known = await world.store.load_key(key.account, key.key)
+        if known is not None:
+            return await _replay(world, key, known)
+        held = await _held_reference(world, key.account, asked.reference, payment.id)
     result = await commit_surely(
         world,
         msgspec.structs.replace(
             change,
             exchanges=(stored_request(world, attempt, prepared),),
             assignment=assignment_of(taken, id_, before_ms),
+            held=held,
         ),
     )
     if isinstance(result, KeyTaken):
         return await _replay(world, key, result)
+    if isinstance(result, ReferenceTaken):
+        raise _reference_taken(asked.reference or "", result.payment_id)
     assert isinstance(result, Committed), result
     books = await _authorize(world, key, committed(books, change), attempt, prepared, taken)
     return _payment_reply(books, created=True)
+
+
+async def _held_reference(
+    world: World, account: str, reference: str, payment_id: str
+) -> HeldReference:
+    """The reference, to be held with the payment; raises `Conflict` where a live payment has it."""
+    live, holder = await world.store.reference_holder(account, reference)
+    if live is not None:
+        raise _reference_taken(reference, live)
+    return HeldReference(
+        account=account, reference=reference, payment_id=payment_id, previous=holder
+    )
+
+
+def _reference_taken(reference: str, payment_id: str) -> ReferenceInUse:
+    return ReferenceInUse(f"payment {payment_id} is live and has the reference {reference!r}")
 
 
 async def _refused(world: World, key: Key, fault: Fault) -> Reply:
@@ -148,6 +181,7 @@ def _payment(
         description=asked.description,
         return_url=asked.return_url,
         metadata=asked.metadata,
+        unique_reference=asked.unique_reference,
     )
 
 
@@ -167,11 +201,13 @@ def _first_attempt(world: World, payment: Payment, now_ms: int) -> Attempt:
 async def _authorize(
     world: World, key: Key, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken
 ) -> Books:
-    """Sends the attempt, and after proof of no effect the next version's, until one is decided.
-    Only the first counts in a rollout."""
-    for number in range(MAX_VERSIONS_TRIED):
-        heard, latency_ms = await _counted_send(world, books, attempt, prepared, taken, number)
-        following = _following(world, books, attempt, heard)
+    """Sends the attempt, and after proof of no effect the next one, until one is decided. Only the
+    first counts in a rollout, as it was before anything helped it."""
+    waited = Patience(world.settings.patience_seconds)
+    for number in range(MAX_SENDS):
+        first, latency_ms = await _counted_send(world, books, attempt, prepared, taken, number)
+        heard = await settled_at_once(world, books, attempt, first)
+        following = _following(world, books, attempt, heard, waited)
         counts = number == 0 and taken.canary is not None
         next_prepared = prepare(world, books, following) if following else None
         books = await _record_outcome(
@@ -183,15 +219,16 @@ async def _authorize(
             prepared.request,
             following=following,
             prepared=next_prepared,
-            observed=observed_of(taken, attempt, heard, latency_ms, world.store.now_ms())
+            observed=observed_of(taken, attempt, first, latency_ms, world.store.now_ms())
             if counts
             else None,
-            shadowed=shadowed_of(world, taken, books, attempt, prepared, heard) if counts else None,
+            shadowed=shadowed_of(world, taken, books, attempt, prepared, first) if counts else None,
         )
         if following is None or next_prepared is None:
             break
         if books.attempt(following.id) is None:
-            break  # somebody settled the payment meanwhile
+            break  # another process settled the payment meanwhile
+        await world.clock.sleep(max(0, following.first_sent_ms - world.store.now_ms()) / 1000)
         attempt, prepared = following, next_prepared
     return books
 
@@ -216,37 +253,48 @@ async def _counted_send(
     return heard, int((world.clock.monotonic() - began) * 1000)
 
 
-def _following(world: World, books: Books, attempt: Attempt, heard: Heard) -> Attempt | None:
-    """The failover attempt, where the class of the result allows one and a version is left."""
-    if not may_send_elsewhere(classify(heard.outcome)):
+@dataclass
+class Patience:
+    """What one payment has waited for a provider that says "not now"."""
+
+    left_seconds: float
+    pauses: int = 0
+
+
+def _following(
+    world: World, books: Books, attempt: Attempt, heard: Heard, patience: Patience
+) -> Attempt | None:
+    """The next attempt, where the class of the result allows one: after a pause through the same
+    version, or at once through another one that is left."""
+    pause = pause_seconds(heard.outcome, patience.pauses, patience.left_seconds)
+    if pause is not None:
+        patience.pauses += 1
+        patience.left_seconds -= pause
+        return _again(world, attempt, attempt.integration, pause)
+    tried = tried_versions(books.attempts)
+    if not may_fail_over(heard.outcome, tried):
         return None
-    tried = [a.integration for a in books.attempts if a.operation == "authorize"]
-    if len(tried) >= MAX_VERSIONS_TRIED:
-        return None
-    name = next_version(world.routes.weights_for(facts_of(books.payment)), tried)
-    if name is None:
-        return None
-    return _again(world, attempt, name)
+    name = world.next_version(facts_of(books.payment), books.payment.amount_minor, tried)
+    return _again(world, attempt, name) if name is not None else None
 
 
 def _following_up(world: World, books: Books, attempt: Attempt, heard: Heard) -> Attempt | None:
     """The second attempt at a follow-up, through another version that handles the payment's: only
     on proof that the first had no effect, and not where the provider asks for patience."""
     pinned = books.payment.integration
-    refusal = heard.outcome.refusal
-    patience = refusal is not None and refusal.later
-    if attempt.integration != pinned or patience:
+    if attempt.integration != pinned or not may_fail_over(heard.outcome, [pinned]):
         return None
     able = [v for v in world.siblings(pinned) if pinned in v.handles]
-    if not able or not may_send_elsewhere(classify(heard.outcome)):
+    if not able:
         return None
     return _again(world, attempt, able[0].name)
 
 
-def _again(world: World, attempt: Attempt, integration: str) -> Attempt:
-    """The same through another version. Attempts are told apart in time, so that they are read back
-    in the order of their sending."""
-    now_ms = max(world.store.now_ms(), attempt.first_sent_ms + 1)
+def _again(world: World, attempt: Attempt, integration: str, pause_seconds: float = 0.0) -> Attempt:
+    """The same under a new key, `pause_seconds` from now. Attempts are told apart in time, so that
+    they are read back in the order of their sending."""
+    due_ms = world.store.now_ms() + int(pause_seconds * 1000)
+    now_ms = max(due_ms, attempt.first_sent_ms + 1)
     return msgspec.structs.replace(
         attempt,
         id=world.new_id("att"),
@@ -268,8 +316,10 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
     prepared: Prepared | None = None,
     observed: Observed | None = None,
     shadowed: Shadowed | None = None,
+    first: Heard | None = None,
 ) -> Books:
-    """Commits what became of `attempt`, with the stored answer when it is the final word."""
+    """Commits what became of `attempt`, with the stored answer when it is the final word. `first`:
+    the result as it was before a look, which is what a rollout counts."""
 
     def decide(current: Books) -> Books:
         mine = current.attempt(attempt.id)
@@ -296,7 +346,7 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
             observed=observed,
             shadowed=shadowed,
             read_again=_read_again(world, books.payment, attempt),
-            followed=followed_of(world, books.payment, attempt, heard),
+            followed=followed_of(world, books.payment, attempt, first or heard),
         )
 
     return await record(
@@ -413,12 +463,14 @@ async def _follow_up_at(
     following: Attempt | None = attempt
     while following is not None:
         attempt = following
-        heard = await send(world, books, attempt, prepared)
+        first = await send(world, books, attempt, prepared)
+        heard = await settled_at_once(world, books, attempt, first)
         following = _following_up(world, books, attempt, heard)
         after = prepare(world, books, following, reason=reason) if following else None
         books = await _record_outcome(
-            world, key, books, attempt, heard, prepared.request, following=following, prepared=after
-        )
+            world, key, books, attempt, heard, prepared.request, following=following,
+            prepared=after, first=first,
+        )  # fmt: skip
         if following is not None and after is not None:
             following, prepared = books.attempt(following.id), after
     if heard.outcome.kind in {"failed", "declined"} and attempt.operation != "refund":
@@ -435,7 +487,7 @@ async def _open(
     reason: str | None,
 ) -> tuple[Books, Attempt, Prepared] | KeyTaken:
     attempt_id = world.new_id("att")
-    for _ in range(MAX_VERSIONS_TRIED * 4):
+    for _ in range(MAX_OPENINGS):
         now_ms = world.store.now_ms()
         carried = _carried(world, books, now_ms)
         after = sent_by(start(carried, attempt_id, now_ms), attempt_id, world.sender)

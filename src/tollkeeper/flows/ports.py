@@ -207,6 +207,12 @@ class Sources(Protocol):
     async def fetch(self, source: str, etag: str | None) -> Fetched: ...
 
 
+class Tell(Protocol):
+    """Tells operators: one line of the log. `facts` hold no secret and no card number."""
+
+    def __call__(self, event: str, /, **facts: object) -> None: ...
+
+
 class Store(Protocol):
     """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
 
@@ -225,6 +231,27 @@ class Store(Protocol):
     async def load_payment(self, payment_id: str) -> Payment | None: ...
 
     async def payment_of_charge(self, provider_id: str) -> str | None: ...
+
+    async def earlier_charge(self, provider: str, before: str) -> str | None:
+        """The provider's id of a charge of a payment that was made before `before` (an id)."""
+        ...
+
+    async def reference_holder(self, account: str, reference: str) -> tuple[str | None, str]:
+        """The first live payment with this reference, and the payment that holds it, live or not;
+        empty where none does."""
+        ...
+
+    async def hinted_charge(self, payment_id: str) -> str | None:
+        """The charge that a webhook or a listing named last as this payment's."""
+        ...
+
+    async def hint(self, payment_id: str, charge_id: str, now_ms: int) -> None:
+        """Keeps a charge's id for a payment, and enqueues its `refresh`."""
+        ...
+
+    async def match_inbound(self, job: Job, charge_id: str, payment_id: str, now_ms: int) -> bool:
+        """Gives the unmatched events of a charge to a payment, which is looked at; ends the job."""
+        ...
 
     async def list_payments(
         self,
@@ -266,8 +293,9 @@ class Store(Protocol):
 
     async def list_events(self, account: str, cursor: str, limit: int) -> list[OutEvent]: ...
 
-    async def receive(self, inbound: Inbound) -> "Duplicate | None":
-        """Stores a webhook and, when it names a payment, a `refresh` job in the same commit."""
+    async def receive(self, inbound: Inbound, trace_at_ms: int | None = None) -> "Duplicate | None":
+        """Stores a webhook and a job in the same commit: `refresh` where it names a payment, else
+        `trace` at `trace_at_ms` where it names a charge."""
         ...
 
     async def insert_rollout(self, rollout: Rollout, record: Record, event: OutEvent) -> bool: ...

@@ -2,19 +2,27 @@
 
 Law: a webhook answered 2xx is applied or stored with a job, in the same commit. What it says is a
 reason to look, not a truth: the payment is read from the provider, so that order and repetition
-never matter. A dispute is recorded as told, since nothing else tells it.
+never matter. A dispute is recorded as told; a look at the payment lists its disputes as well. An
+event about a charge that the books do not know is kept and matched later (`trace`).
 """
 
 import hashlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
+from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import commit_surely, load
+from tollkeeper.flows.sending import ask
 from tollkeeper.flows.settle import Pass, walk
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import EventUnreadable, Integration, SignatureRefused
+from tollkeeper.integrations.values import (
+    EventUnreadable,
+    Integration,
+    Order,
+    SignatureRefused,
+)
 from tollkeeper.kernel.errors import BadSignature, NotFound, StoreDoubt, Unavailable
 from tollkeeper.payments.change import Inbound
 from tollkeeper.payments.closing import close
@@ -24,6 +32,9 @@ from tollkeeper.payments.payment import Books, Payment
 from tollkeeper.payments.reconcile import reconcile_dispute
 
 MAX_TRIES = 5
+
+TRACE_MS: Final = (2_000, 15_000, 120_000, 900_000, 7_200_000)
+"""Pauses before an event's unknown charge is traced: a payment may learn its id meanwhile."""
 
 Fate = Literal["applied", "queued", "unmatched", "unknown_type", "unread", "duplicate"]
 
@@ -44,7 +55,8 @@ async def webhook(
         return await _dispute(world, integration, event, payment_id, body)
     fate = _fate(event, payment_id)
     inbound = _inbound(world, integration, event, body, fate, payment_id)
-    return "duplicate" if await _store(world, inbound) is not None else fate
+    trace_at_ms = world.store.now_ms() + TRACE_MS[0] if fate == "unmatched" else None
+    return "duplicate" if await _store(world, inbound, trace_at_ms) is not None else fate
 
 
 def _read(
@@ -107,16 +119,46 @@ def _inbound(
         received_ms=world.store.now_ms(),
         fate=fate,
         payment_id=payment_id if fate == "queued" else None,
+        charge_id=event.charge_id,
     )
 
 
-async def _store(world: World, inbound: Inbound) -> Duplicate | None:
+async def _store(
+    world: World, inbound: Inbound, trace_at_ms: int | None = None
+) -> Duplicate | None:
     for _ in range(MAX_TRIES):
         try:
-            return await world.store.receive(inbound)
+            return await world.store.receive(inbound, trace_at_ms)
         except (StoreDoubt, Unavailable):
             await world.clock.sleep(0.1)
-    return await world.store.receive(inbound)
+    return await world.store.receive(inbound, trace_at_ms)
+
+
+async def trace(world: World, job: Job) -> None:
+    """Runs one `trace` job: whose is a charge that an event named and the books did not know? The
+    books are asked first, since the id may have become known, and then the provider."""
+    name, _, charge_id = job.subject.partition("|")
+    payment_id = await world.store.payment_of_charge(charge_id)
+    integration = world.installed.get(name)
+    answered = True
+    if payment_id is None and integration is not None:
+        order = Order(
+            payment_id="", attempt_id="", amount_minor=0, currency="", provider_id=charge_id
+        )
+        said = await ask(world, integration, "lookup", order)
+        answered = said.kind in {"approved", "failed"}
+        named = said.charge.payment_id if said.charge is not None else None
+        if named is not None and await world.store.load_payment(named) is not None:
+            payment_id = named
+    now_ms = world.store.now_ms()
+    if payment_id is not None:
+        await world.store.match_inbound(job, charge_id, payment_id, now_ms)
+    elif job.tries < len(TRACE_MS):
+        await world.store.postpone_job(job, now_ms + TRACE_MS[job.tries])
+    elif answered:
+        await world.store.finish_job(job)
+    else:
+        await world.store.postpone_job(job, now_ms + TRACE_MS[-1])
 
 
 async def _dispute(

@@ -1,7 +1,7 @@
 """Reconciling after a restore: the provider's charges of a time, against our books.
 
-Reads at the provider and moves nothing there. A payment that differs is looked at again by a
-`refresh` job; a charge that no payment explains is reported.
+Reads at the provider and moves nothing there. A payment that differs is looked at at once, and its
+books are corrected; a charge that no payment explains is reported.
 """
 
 from collections.abc import AsyncIterator
@@ -10,10 +10,12 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.sending import ask
+from tollkeeper.flows.settle import look_now
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.values import Integration, Order
 from tollkeeper.kernel.errors import NotSent
-from tollkeeper.payments.outcome import Charge
+from tollkeeper.payments.outcome import Charge, Outcome
+from tollkeeper.payments.reconcile import released_minor
 from tollkeeper.payments.restoring import difference, unexplained
 
 MAX_PAGES: Final = 100_000
@@ -31,36 +33,53 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Reconciled(msgspec.Struct, frozen=True):
-    """`charges` of ours were listed; `differing` are being looked at again; `unexplained` belong to
-    no payment that we have."""
+    """`charges` of ours were listed. `mended` differed, and the books were corrected; `differing`
+    still differ, and settling goes on looking; `unexplained` belong to no payment that we have;
+    `unread` rows of the list could not be read."""
 
     charges: int
     differing: list[Entry]
     unexplained: list[Entry]
+    mended: list[Entry] = []
+    unread: int = 0
 
     @property
     def agreed(self) -> bool:
-        return not self.differing and not self.unexplained
+        return not self.differing and not self.unexplained and not self.unread
 
 
 async def reconcile(
     world: World, integration: Integration, since_ms: int, until_ms: int
 ) -> Reconciled:
     """Compares every charge with a reference of ours that was made in the interval (Unix
-    milliseconds). Raises `NotSent` where the provider does not list them to the end."""
-    count = 0
-    differing: list[Entry] = []
-    strange: list[Entry] = []
-    async for charge in _charges(world, integration, since_ms, until_ms):
-        count += 1
-        books = await world.store.load_books(charge.payment_id or "")
-        detail = unexplained(charge) if books is None else difference(books, charge)
-        if detail is None:
-            continue
-        (strange if books is None else differing).append(_entry(charge, detail))
-        if books is not None:
-            await world.store.enqueue_job("refresh", books.payment.id, world.store.now_ms())
-    return Reconciled(count, differing, strange)
+    milliseconds), and corrects the books where they differ. Raises `NotSent` where the provider
+    does not list them to the end."""
+    found = Reconciled(0, [], [])
+    count = unread = 0
+    async for page in _pages(world, integration, since_ms, until_ms):
+        unread += len(page.unread)
+        count += len(page.charges)
+        for charge in page.charges:
+            await _compare(world, charge, found)
+    return msgspec.structs.replace(found, charges=count, unread=unread)
+
+
+async def _compare(world: World, charge: Charge, found: Reconciled) -> None:
+    """Compares one charge; looks at its payment at once where they differ."""
+    books = await world.store.load_books(charge.payment_id or "")
+    if books is None:
+        detail = unexplained(charge)
+        if detail is not None:
+            found.unexplained.append(_entry(charge, detail))
+        return
+    detail = difference(books, charge, released_minor(books, world.releases))
+    if detail is None:
+        return
+    # durable first: what cannot be mended now is looked at again by the running service
+    await world.store.hint(books.payment.id, charge.provider_id, world.store.now_ms())
+    after = await look_now(world, books, charge.provider_id)
+    mended = difference(after, charge, released_minor(after, world.releases)) is None
+    (found.mended if mended else found.differing).append(_entry(charge, detail))
 
 
 def _entry(charge: Charge, detail: str) -> Entry:
@@ -69,9 +88,9 @@ def _entry(charge: Charge, detail: str) -> Entry:
     )
 
 
-async def _charges(
+async def _pages(
     world: World, integration: Integration, since_ms: int, until_ms: int
-) -> AsyncIterator[Charge]:
+) -> AsyncIterator[Outcome]:
     order = Order(
         payment_id="",
         attempt_id="",
@@ -85,8 +104,7 @@ async def _charges(
         if said.kind != "approved":
             why = said.doubt or said.refusal
             raise NotSent(f"{integration.name} does not list its charges: {why}")
-        for charge in said.charges:
-            yield charge
+        yield said
         if said.next_cursor is None:
             return
         order = msgspec.structs.replace(order, cursor=said.next_cursor)

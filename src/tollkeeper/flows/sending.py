@@ -11,6 +11,7 @@ from tollkeeper.flows.world import World
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
+from tollkeeper.payments.foreign import checked
 from tollkeeper.payments.judging import judge, not_sent, silence
 from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
@@ -57,6 +58,8 @@ def order_for(world: World, payment: Payment, attempt: Attempt) -> Order:
         final=attempt.final,
         return_url=f"{world.settings.public_url}/v1/return/{payment.id}",
         description=payment.description,
+        reference=payment.reference,
+        metadata=payment.metadata,
         provider_id=payment.provider_id or attempt.provider_id,
     )
 
@@ -101,6 +104,7 @@ def hear(
             return Heard(silence(failure.stage, failure.error), None)
         return Heard(not_sent(failure.error, f"{failure.stage} {failure.detail}"), None)
     said = judge(books.payment, attempt, read_by(integration, attempt.operation, reply))
+    _note_health(world, integration, said)
     if said.kind != "unknown":
         return Heard(said, reply)
     drift = drift_of(said)
@@ -116,10 +120,18 @@ def hear(
 def read_by(integration: Integration, operation: Operation, reply: WireReply) -> Outcome:
     """What a version reads. One that raises has not understood: its bug is nobody else's 500."""
     try:
-        return integration.outcome(operation, reply)
+        return checked(integration.outcome(operation, reply))
     except Exception as error:  # noqa: BLE001 - any bug of a version's must end as a doubt
         detail = f"{integration.name} raised {type(error).__name__}: {error}"[:300]
         return Outcome(kind="unknown", doubt=Doubt("decode", detail=detail))
+
+
+def _note_health(world: World, integration: Integration, said: Outcome) -> None:
+    health = world.health(integration.provider)
+    if health.heard(said, world.clock.monotonic()):
+        world.tell(
+            "provider_refuses_our_key", integration=integration.name, refusal=health.refusing
+        )
 
 
 def reread(world: World, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:
@@ -190,12 +202,27 @@ async def ask(
 ) -> Outcome:
     """Asks a reading question (lookup, find, list_refunds); moves no money, so that silence and
     errors are met by asking again at once, a few times."""
-    request, target = integration.request(operation, order), world.target(integration)
     for _ in range(ASK_TRIES - 1):
-        said = await _asked(world, integration, operation, request, target)
+        said = await ask_once(world, integration, operation, order, ASK_SECONDS)
         if said.doubt is None or said.doubt.kind not in {"silence", "status"}:
             return said
-    return await _asked(world, integration, operation, request, target)
+    return await ask_once(world, integration, operation, order, ASK_SECONDS)
+
+
+async def ask_once(
+    world: World, integration: Integration, operation: Operation, order: Order, seconds: float
+) -> Outcome:
+    """Asks a reading question once, within `seconds`; a provider that is asked too much already
+    counts as silent."""
+    request, target = integration.request(operation, order), world.target(integration)
+    health = world.health(integration.provider)
+    try:
+        async with health.turn():
+            said = await _asked(world, integration, operation, request, target, seconds)
+    except TimeoutError:
+        return silence("wait", "too many questions to this provider are open")
+    _note_health(world, integration, said)
+    return said
 
 
 async def _asked(
@@ -204,14 +231,18 @@ async def _asked(
     operation: Operation,
     request: WireRequest,
     target: Target,
+    seconds: float,
 ) -> Outcome:
     try:
-        async with asyncio.timeout(ASK_SECONDS):
+        async with asyncio.timeout(seconds):
             result = await world.wire.send(request, target)
     except TimeoutError:
-        return silence("wait", f"no answer within {ASK_SECONDS:g} seconds")
+        return silence("wait", f"no answer within {seconds:g} seconds")
     if result.reply is None:
         failure = result.failure
         assert failure is not None, "a result is a reply or a failure"
         return silence(failure.stage, failure.error)
+    dated_ms = result.reply.date_ms()
+    if dated_ms is not None:
+        world.health(integration.provider).skew_ms = dated_ms - world.store.now_ms()
     return read_by(integration, operation, result.reply)

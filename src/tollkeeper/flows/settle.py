@@ -42,12 +42,23 @@ from tollkeeper.payments.ladder import (
     looked,
     next_step,
     not_executed,
+    replay_proves,
     replaying,
+    with_key_answer,
 )
-from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen
+from tollkeeper.payments.late import open_reversal, still_reversible
+from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen, UnreadRow
 from tollkeeper.payments.payment import Attempt, Books, is_open
-from tollkeeper.payments.reconcile import is_overtaken, reconcile_charge, reconcile_refunds
+from tollkeeper.payments.reconcile import (
+    is_overtaken,
+    is_second,
+    reconcile_charge,
+    reconcile_disputes,
+    reconcile_refunds,
+    with_second,
+)
 from tollkeeper.payments.reservation import open_abandon, sent_by, sent_through
+from tollkeeper.payments.restoring import HOLDING
 from tollkeeper.payments.results import apply_outcome
 
 MAX_STEPS: Final = 10
@@ -63,8 +74,11 @@ NEAR_S: Final = 10
 """How far from the send a charge is looked for at first: a busy account makes thousands in the
 whole window, and a charge that is there needs no proof that nothing else is."""
 
-REPLAY_PROVES: Final = frozenset({"approved", "pending", "declined"})
-"""A refusal of the repetition says nothing about the first request, and a replayed 5xx neither."""
+MAX_LATE_PAGES: Final = 50
+"""Pages of a listing that looks for what may have shown up late; reconciliation reads the rest."""
+
+LATE_AGAIN_MS: Final = 60_000
+"""When a late look that was not answered is taken again."""
 
 ACTOR: Final = "settling"
 
@@ -80,6 +94,11 @@ class Pass:
 
     def learn(self, **learned: object) -> None:
         self.look = msgspec.structs.replace(self.look, **learned)
+
+    @property
+    def skew_ms(self) -> int:
+        """The clock of the payment's provider, less ours."""
+        return self.world.health(provider_of(self.books)).skew_ms
 
     async def record(
         self,
@@ -122,6 +141,7 @@ async def settle(world: World, job: Job) -> None:
         await world.store.finish_job(job)
         return
     current = Pass(world, books, refresh=job.kind == "refresh")
+    await _take_hint(current)
     answered = await walk(current)
     if job.kind == "refresh" and (not answered or current.books.open_attempts()):
         delay_ms = min(60_000, 500 << min(job.tries, 7))
@@ -129,7 +149,48 @@ async def settle(world: World, job: Job) -> None:
     elif job.kind == "refresh":
         await world.store.finish_job(job)
     else:
-        await _let_go(current, job)
+        await _let_go(current, job, answered=answered)
+
+
+async def look_now(world: World, books: Books, charge_id: str) -> Books:
+    """Looks at a payment at once, at the charge `charge_id` that something named as its own; gives
+    the books as they then are."""
+    current = Pass(world, books, refresh=True)
+    if books.payment.provider_id is None:
+        current.learn(hint=charge_id)
+    elif charge_id != books.payment.provider_id:
+        await _look_for_second(current, charge_id)
+    await walk(current)
+    return current.books
+
+
+def provider_of(books: Books) -> str:
+    """The name of the provider that the payment is at."""
+    return books.payment.integration.partition("@")[0]
+
+
+async def _take_hint(current: Pass) -> None:
+    """Takes along a charge's id that a webhook or a listing named: where the payment knows no
+    charge it is where to look, and where it knows another one there may be two."""
+    payment = current.books.payment
+    if payment.provider_id is not None and not current.refresh:
+        return
+    hint = await current.world.store.hinted_charge(payment.id)
+    if hint is None or hint == payment.provider_id:
+        return
+    if payment.provider_id is None:
+        current.learn(hint=hint)
+    elif hint not in (payment.attention or ""):
+        await _look_for_second(current, hint)
+
+
+async def _look_for_second(current: Pass, hint: str) -> None:
+    """A charge that is not the payment's, and names it: where it holds money a person must know."""
+    said = await _ask(current, "lookup", _order(current, hint))
+    charge = said.charge
+    if charge is None or not is_second(current.books, charge):
+        return
+    await current.record(lambda books: with_second(books, charge), "settling.second_charge")
 
 
 async def walk(current: Pass) -> bool:
@@ -177,11 +238,14 @@ async def _end(current: Pass, step: Step) -> None:
     await current.record(decide, "settling.looked")
 
 
-async def _let_go(current: Pass, job: Job) -> None:
+async def _let_go(current: Pass, job: Job, *, answered: bool) -> None:
     """Gives the job back when nothing was committed that moved it; every commit set it anew."""
     world = current.world
     policy = world.policy(current.books.payment.integration)
-    due = look_at_ms(current.books, policy, world.store.now_ms())
+    now_ms = world.store.now_ms()
+    due = look_at_ms(current.books, policy, now_ms)
+    if not answered and not current.books.open_attempts():
+        due = min(due or now_ms + LATE_AGAIN_MS, now_ms + LATE_AGAIN_MS)
     if due is None:
         await world.store.finish_job(job)
     else:
@@ -189,7 +253,7 @@ async def _let_go(current: Pass, job: Job) -> None:
 
 
 async def _reread(current: Pass, step: Step) -> None:
-    attempt = _subject(step)
+    attempt = _subject(current, step)
     current.learn(reread=True)
     exchange = await current.world.store.load_exchange(attempt.id)
     reply = opened_reply(current.world, exchange) if exchange is not None else None
@@ -203,77 +267,88 @@ async def _reread(current: Pass, step: Step) -> None:
 
 async def _lookup(current: Pass, step: Step) -> None:
     world = current.world
-    provider_id = known_provider_id(current.books)
+    provider_id = known_provider_id(current.books, current.look)
     assert provider_id is not None, "a lookup needs the provider's id"
     asked_ms = world.store.now_ms()
     said = await _ask(current, "lookup", _order(current, provider_id))
-    if said.kind == "failed" and _is_hint(current.books):
-        # the id came from a reply that was not ours: find the charge by our reference instead
-        await _find(current, step)
-        return
     charge = said.charge
-    if said.kind != "approved" or charge is None:
+    hinted = current.books.payment.provider_id is None
+    not_ours = said.kind == "failed" or (
+        charge is not None and charge.payment_id != current.books.payment.id
+    )
+    if hinted and not_ours:
+        # what named the id was mistaken: find the charge by our reference instead
+        current.learn(hint=None)
+        await (_find(current, step) if step.attempt is not None else _search(current, step))
+    elif said.kind != "approved" or charge is None:
         current.learn(charge_failed=True)
-        return
-    if charge.payment_id != current.books.payment.id and _is_hint(current.books):
-        await _find(current, step)
-        return
-    await _saw_charge(current, charge, asked_ms, "lookup")
-
-
-def _is_hint(books: Books) -> bool:
-    return books.payment.provider_id is None
+    else:
+        await _saw_charge(current, charge, asked_ms, "lookup")
 
 
 async def _find(current: Pass, step: Step) -> None:
     """Looks for the charge around its send."""
-    await _look_through(current, _subject(step), NEAR_S, NEAR_S)
+    attempt = _subject(current, step)
+    until_ms = attempt.sent_ms + NEAR_S * 1000
+    await _look_through(current, attempt, NEAR_S, until_ms, MAX_PAGES)
     current.learn(charge_near=current.look.charge is None)
 
 
 async def _search(current: Pass, step: Step) -> None:
     """Looks for the charge wherever it could be: only this proves that there is none."""
-    window_ms = current.world.policy(current.books.payment.integration).window_ms
-    after_s = window_ms // 1000 + FIND_MARGIN_S
-    await _look_through(current, _subject(step), FIND_MARGIN_S, after_s)
+    attempt = _subject(current, step)
+    until_ms = current.world.store.now_ms() + FIND_MARGIN_S * 1000
+    pages = MAX_PAGES if is_open(attempt) else MAX_LATE_PAGES
+    await _look_through(current, attempt, FIND_MARGIN_S, until_ms, pages)
     current.learn(charge_near=False)
 
 
-async def _look_through(current: Pass, attempt: Attempt, before_s: int, after_s: int) -> None:
+async def _look_through(
+    current: Pass, attempt: Attempt, before_s: int, until_ms: int, pages: int
+) -> None:
+    """Lists charges made from `before_s` before the payment's first send until `until_ms`."""
     asked_ms = current.world.store.now_ms()
-    found = await _listed(current, attempt, before_s, after_s)
-    if found is None:
-        current.learn(charge_failed=True)
-        return
-    ours = [c for c in found if c.attempt_id == attempt.id]
+    found, whole = await _listed(current, before_s, until_ms, pages)
+    ours = [c for c in found if c.attempt_id == attempt.id] if is_open(attempt) else found
     if ours:
-        await _saw_charge(current, ours[0], asked_ms, "listing")
-    else:
+        live = [c for c in ours if c.state in HOLDING]
+        await _saw_charge(current, (live or ours)[0], asked_ms, "listing")
+    elif whole:
         current.learn(charge=None, charge_asked_ms=asked_ms)
+    else:
+        current.learn(charge_failed=True)
 
 
 async def _listed(
-    current: Pass, attempt: Attempt, before_s: int, after_s: int
-) -> list[Charge] | None:
-    """The payment's charges that were made from `before_s` before its first send to `after_s` after
-    the last one of `attempt`; `None` where the listing was not answered to its end."""
+    current: Pass, before_s: int, until_ms: int, pages: int
+) -> tuple[list[Charge], bool]:
+    """The payment's charges, and whether the listing proves that there are no others: it was
+    answered to its end, no row of it could be one of ours, and the clocks agree."""
     books = current.books
     first_ms = min(a.first_sent_ms for a in books.attempts)
+    skew_s = current.skew_ms // 1000
     order = msgspec.structs.replace(
         _order(current, None),
-        created_from_s=first_ms // 1000 - before_s,
-        created_to_s=attempt.sent_ms // 1000 + after_s,
+        created_from_s=first_ms // 1000 - before_s + min(0, skew_s),
+        created_to_s=until_ms // 1000 + max(0, skew_s),
     )
     found: list[Charge] = []
-    for _ in range(MAX_PAGES):
+    whole = True
+    for _ in range(pages):
         said = await _ask(current, "find", order)
         if said.kind != "approved":
-            return None
+            return found, False
         found += [c for c in said.charges if c.payment_id == books.payment.id]
+        whole = whole and not any(_may_be_of(books, row) for row in said.unread)
         if said.next_cursor is None:
-            return found
+            return found, whole and abs(current.skew_ms) <= FIND_MARGIN_S * 1000
         order = msgspec.structs.replace(order, cursor=said.next_cursor)
-    return None
+    return found, False
+
+
+def _may_be_of(books: Books, row: UnreadRow) -> bool:
+    """Whether a row that could not be read is this payment's, or could be."""
+    return row.may_be_ours or row.payment_id == books.payment.id
 
 
 async def _saw_charge(current: Pass, charge: Charge, asked_ms: int, by: str) -> None:
@@ -292,32 +367,59 @@ async def _saw_charge(current: Pass, charge: Charge, asked_ms: int, by: str) -> 
 
 
 async def _list_refunds(current: Pass, step: Step) -> None:
-    provider_id = known_provider_id(current.books)
+    provider_id = known_provider_id(current.books, current.look)
     assert provider_id is not None, "refunds belong to a charge"
     order = _order(current, provider_id)
     asked_ms = current.world.store.now_ms()
     seen: list[RefundSeen] = []
+    unread: list[UnreadRow] = []
     for _ in range(MAX_PAGES):
         said = await _ask(current, "list_refunds", order)
         if said.kind != "approved":
             current.learn(refunds_failed=True)
             return
         seen += said.refunds
+        unread += said.unread
         if said.next_cursor is None:
             break
         order = msgspec.structs.replace(order, cursor=said.next_cursor)
     else:
         current.learn(refunds_failed=True)
         return
-    if any(_is_misshown(current.books, item) for item in seen):
-        current.learn(refunds_failed=True)
-        return
+    misshown = any(_is_misshown(current.books, item) for item in seen)
+    if misshown or any(_may_be_refund_of(current.books, row) for row in unread):
+        current.learn(refunds_failed=True)  # what was read counts, and proves no absence
     current.learn(refunds_asked_ms=asked_ms)
-    new_ids = tuple(current.world.new_id("re") for _ in seen)
+    true = tuple(item for item in seen if not _is_misshown(current.books, item))
+    new_ids = tuple(current.world.new_id("re") for _ in true)
+    now_ms = current.world.store.now_ms()
+    releases = current.world.releases
+    await current.record(
+        lambda books: reconcile_refunds(
+            books, true, new_ids, now_ms, by="listing", releases=releases
+        ),
+        "settling.refunds",
+    )
+
+
+def _may_be_refund_of(books: Books, row: UnreadRow) -> bool:
+    """Whether a row that could not be read is a refund of ours in doubt, or could be."""
+    return row.may_be_ours or any(a.id == row.attempt_id for a in books.open_attempts())
+
+
+async def _list_disputes(current: Pass, step: Step) -> None:
+    """Reads the charge's disputes, so that a lost webhook hides none."""
+    provider_id = current.books.payment.provider_id
+    assert provider_id is not None, "disputes belong to a charge"
+    current.learn(disputes_asked=True)
+    said = await _ask(current, "list_disputes", _order(current, provider_id))
+    if said.kind != "approved":
+        return
+    new_ids = tuple(current.world.new_id("dp") for _ in said.disputes)
     now_ms = current.world.store.now_ms()
     await current.record(
-        lambda books: reconcile_refunds(books, tuple(seen), new_ids, now_ms, by="listing"),
-        "settling.refunds",
+        lambda books: reconcile_disputes(books, said.disputes, new_ids, now_ms),
+        "settling.disputes",
     )
 
 
@@ -333,7 +435,7 @@ def _is_misshown(books: Books, seen: RefundSeen) -> bool:
 
 async def _replay(current: Pass, step: Step) -> None:
     """Sends the same bytes with the same key again, after committing that it will."""
-    attempt = _subject(step)
+    attempt = _subject(current, step)
     world = current.world
     current.learn(replayed=True)
     exchange = await world.store.load_exchange(attempt.id)
@@ -352,8 +454,12 @@ async def _replay(current: Pass, step: Step) -> None:
         return
     prepared = Prepared(world.integration(attempt.integration), request)
     heard = await send(world, current.books, mine, prepared)
-    if heard.outcome.kind in REPLAY_PROVES:
+    if replay_proves(heard.outcome):
         await _apply(current, mine, msgspec.structs.replace(heard, by="replay"), request)
+    else:
+        await current.record(
+            lambda books: with_key_answer(books, mine.id, heard.outcome), "settling.replayed"
+        )
 
 
 async def _cancel(current: Pass, step: Step) -> None:
@@ -397,8 +503,56 @@ def _canceller(world: World, books: Books) -> str:
     return able[0].name if refused and able else pinned
 
 
+async def _reverse(current: Pass, step: Step) -> None:
+    """Gives back a charge that showed up late, after committing that it will."""
+    world = current.world
+    attempt_id, refund_id = world.new_id("att"), world.new_id("re")
+    prepared: list[Prepared] = []
+
+    def decide(books: Books) -> Books:
+        prepared.clear()
+        if not books.payment.reversing or books.open_attempts() or not still_reversible(books):
+            return books
+        opened = open_reversal(books, attempt_id, refund_id, world.store.now_ms())
+        return sent_by(opened, attempt_id, world.sender)
+
+    def complete(change: Change, after: Books) -> Change:
+        attempt = after.attempt(attempt_id)
+        assert attempt is not None, "the reversal has an attempt"
+        prepared.append(prepare(world, after, attempt))
+        exchange = stored_request(world, attempt, prepared[-1])
+        return msgspec.structs.replace(change, exchanges=(exchange,))
+
+    await current.record(decide, "settling.reversing", complete)
+    attempt = current.books.attempt(attempt_id)
+    if attempt is not None and prepared:
+        heard = await send(world, current.books, attempt, prepared[-1])
+        await _apply(current, attempt, heard, prepared[-1].request)
+
+
+async def _key_shows_ours(current: Pass) -> bool:
+    """Whether our key still opens the account that our charges are in: one that was there before
+    this payment must still be seen. Nothing is concluded from another account's empty list."""
+    world, books = current.world, current.books
+    known = books.payment.provider_id
+    if known is None:
+        known = await world.store.earlier_charge(provider_of(books), books.payment.id)
+    if known is None:
+        return True  # the first payment of all: there is nothing to compare with
+    said = await _ask(current, "lookup", _order(current, known))
+    if said.kind == "failed":
+        world.tell(
+            "our_charges_are_not_in_this_account",
+            provider=provider_of(books), charge=known, payment=books.payment.id,
+        )  # fmt: skip
+    return said.kind == "approved"
+
+
 async def _not_executed(current: Pass, step: Step) -> None:
-    attempt = _subject(step)
+    attempt = _subject(current, step)
+    if not await _key_shows_ours(current):
+        current.learn(charge_failed=True, refunds_failed=True)
+        return
     now_ms = current.world.store.now_ms()
 
     def decide(books: Books) -> Books:
@@ -465,9 +619,11 @@ def _order(current: Pass, provider_id: str | None) -> Order:
     return msgspec.structs.replace(order, provider_id=provider_id)
 
 
-def _subject(step: Step) -> Attempt:
-    assert step.attempt is not None, f"{step.kind} is about an attempt"
-    return step.attempt
+def _subject(current: Pass, step: Step) -> Attempt:
+    """The attempt that a step is about; the last authorization where it is about the payment."""
+    if step.attempt is not None:
+        return step.attempt
+    return [a for a in current.books.attempts if a.operation == "authorize"][-1]
 
 
 _STEPS: Final = {
@@ -476,6 +632,8 @@ _STEPS: Final = {
     "find": _find,
     "search": _search,
     "list_refunds": _list_refunds,
+    "list_disputes": _list_disputes,
+    "reverse": _reverse,
     "replay": _replay,
     "cancel": _cancel,
     "not_executed": _not_executed,

@@ -8,8 +8,9 @@ import msgspec
 
 from tollkeeper.contracts.drift import Drift
 from tollkeeper.flows.breaking import Breakers
+from tollkeeper.flows.health import Health
 from tollkeeper.flows.places import Places
-from tollkeeper.flows.ports import Hook, Sources, Store, Target, Vault, Wire
+from tollkeeper.flows.ports import Hook, Sources, Store, Target, Tell, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
 from tollkeeper.integrations.values import Integration
@@ -21,6 +22,7 @@ from tollkeeper.payments.ladder import Policy
 from tollkeeper.rollouts import tripwire
 from tollkeeper.rollouts.tripwire import Tripwire
 from tollkeeper.routing.routes import Condition, Facts, Routes, Rule, Taken, take
+from tollkeeper.routing.weights import failover_order
 from tollkeeper.settings import ProviderSettings, Settings
 
 SEND_MARGIN_MS: Final = 2_000
@@ -29,6 +31,10 @@ SEND_MARGIN_MS: Final = 2_000
 
 MAX_DRIFTS: Final = 500
 """Kinds of departure that are counted; wire types have far fewer places."""
+
+
+def _silent(event: str, /, **facts: object) -> None:
+    """Tells nobody: for tests, and for commands that print what they find."""
 
 
 @dataclass(kw_only=True)
@@ -50,6 +56,7 @@ class World:
     alone: bool
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
+    tell: Tell = _silent
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     routes: Routes = field(init=False)
     places: Places = field(init=False)
@@ -60,6 +67,7 @@ class World:
     _policies: dict[str, Policy] = field(default_factory=dict)
     _targets: dict[str, Target] = field(default_factory=dict)
     _read: dict[str, frozenset[str]] = field(default_factory=dict)
+    _health: dict[str, Health] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.routes = Routes(rules=self.settled_rules())
@@ -171,6 +179,32 @@ class World:
             and other not in self.routes.unproved
         ]
 
+    def health(self, provider: str) -> Health:
+        """What this process knows of a provider's health."""
+        found = self._health.get(provider)
+        if found is None:
+            found = self._health[provider] = Health()
+        return found
+
+    @property
+    def refusing(self) -> dict[str, str]:
+        """Providers that refuse our key or account, with their reason."""
+        return {name: item.refusing for name, item in self._health.items() if item.refusing}
+
+    @property
+    def releases(self) -> frozenset[str]:
+        """The versions whose partial captures the provider lists as refunds of the rest."""
+        return frozenset(n for n, item in self.installed.items() if item.releases_as_refund)
+
+    def next_version(self, facts: Facts, amount_minor: int, tried: list[str]) -> str | None:
+        """The version to fail over to: sound, and able to take the payment."""
+        weights = self.routes.weights_for(facts)
+        sound = [version.name for version in self.siblings(tried[-1])]
+        for name in failover_order(weights, sound, tried):
+            if self._refusal_of(name, facts, amount_minor) is None:
+                return name
+        return None
+
     def provider(self, name: str) -> ProviderSettings:
         """The settings of a provider; defaults where there are none."""
         return self.settings.providers.get(name) or ProviderSettings()
@@ -204,6 +238,9 @@ class World:
             attention_ms=int(settings.attention_after_seconds * 1000),
             authorization_ms=integration.authorization_s * 1000,
             action_ms=int(settings.action_deadline_seconds * 1000),
+            reversing_accounts=frozenset(
+                name for name, mine in settings.accounts.items() if mine.late_charges == "reverse"
+            ),
         )
 
     def fields_read(self, provider: str) -> frozenset[str]:

@@ -19,13 +19,10 @@ from tollkeeper.integrations.values import (
     WireReply,
 )
 from tollkeeper.kernel.errors import Misconfigured
-from tollkeeper.payments.outcome import Operation
+from tollkeeper.payments.outcome import OPERATIONS
 
 NOW_S: Final = 1_700_000_000
 SECRET: Final = "whsec_golden"  # noqa: S105 - of golden webhooks alone
-OPERATIONS: Final[tuple[Operation, ...]] = (
-    "authorize", "capture", "void", "refund", "lookup", "find", "list_refunds",
-)  # fmt: skip
 
 _PLAIN: Final = Order(
     payment_id="pay_golden",
@@ -181,6 +178,10 @@ _REFUND: Final[dict[str, Any]] = {
     "id": "re_golden", "object": "refund", "amount": 34, "currency": "eur",
     "payment_intent": "pi_golden", "metadata": _METADATA,
 }  # fmt: skip
+_DISPUTE: Final[dict[str, Any]] = {
+    "id": "dp_golden", "status": "needs_response", "amount": 5, "currency": "eur",
+    "reason": "fraudulent", "payment_intent": "pi_golden",
+}  # fmt: skip
 _STATUSES: Final = (
     "requires_payment_method", "requires_confirmation", "requires_action", "processing",
     "requires_capture", "canceled", "succeeded", "a_word_nobody_knows",
@@ -210,6 +211,14 @@ REPLIES: Final[Mapping[str, Mapping[str, WireReply]]] = {
         },
         "intents": _json({"data": [_INTENT | {"status": "succeeded"}], "has_more": True}),
         "refunds": _json({"data": [_REFUND | {"status": "succeeded"}], "has_more": False}),
+        "disputes": _json({"data": [_DISPUTE], "has_more": False}),
+        "poisoned intents": _json(
+            {
+                "data": [_INTENT | {"status": "new"}, _INTENT | {"status": "succeeded"}, None],
+                "has_more": False,
+            },
+        ),
+        "nulls": _json({"data": [_REFUND | {"status": None, "metadata": None}], "has_more": False}),
         "without amount": _json({"id": "pi_golden", "status": "succeeded", "currency": "eur"}),
         "page": WireReply(status=404, headers=(), body=b"<html></html>"),
         "nothing": WireReply(status=200, headers=(), body=b""),
@@ -227,8 +236,7 @@ EVENTS: Final[Mapping[str, bytes]] = {
     "refunded": _webhook("charge.refunded", {"id": "ch_golden", "payment_intent": "pi_golden"}),
     "disputed": _webhook(
         "charge.dispute.created",
-        {"id": "dp_golden", "status": "needs_response", "amount": 5, "currency": "eur",
-         "reason": "fraudulent", "payment_intent": "pi_golden"},
+        _DISPUTE,
     ),
     "other": _webhook("a.type.nobody.knows", {"id": "x_golden"}),
     "none": b"[]",

@@ -131,6 +131,7 @@ PATHS: Final[dict[Operation, tuple[str, str]]] = {
     "lookup": ("GET", "/payments/{id}"),
     "find": ("GET", "/payments"),
     "list_refunds": ("GET", "/payments/{id}/refunds"),
+    "list_disputes": ("GET", "/payments/{id}/disputes"),
 }
 STATES: Final[dict[str, ChargeState]] = {}
 """Their words of status to ours. Empty, so that every reply is unknown until it is filled in."""

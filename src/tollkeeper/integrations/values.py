@@ -6,6 +6,7 @@ never sees a socket, a clock or a secret it was not handed.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Final
 from urllib.parse import quote_plus
@@ -63,12 +64,24 @@ class WireReply(msgspec.Struct, frozen=True, kw_only=True):
         """The first value of header `name` (lower case), or an empty string."""
         return next((value for key, value in self.headers if key == name), "")
 
+    def date_ms(self) -> int | None:
+        """When the provider answered by its own clock, in Unix milliseconds; `None` where the reply
+        does not say. Source: RFC 9110, section 6.6.1; whole seconds."""
+        try:
+            dated = datetime.strptime(
+                self.header("date") + " +0000", "%a, %d %b %Y %H:%M:%S GMT %z"
+            )
+        except ValueError:
+            return None
+        return int(dated.timestamp()) * 1000
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """All that a version may need to build a request. Amounts in minor units.
 
-    `provider_id` is the charge's id at the provider. For `find`: `created_from_s` and
-    `created_to_s` (Unix seconds) bound the listing; `cursor` continues a listing.
+    `provider_id` is the charge's id at the provider. `reference` and `metadata` are the shop's own
+    and travel with a new charge, so that people find it at the provider. For `find`:
+    `created_from_s` and `created_to_s` (Unix seconds) bound the listing; `cursor` continues one.
     """
 
     payment_id: str
@@ -82,6 +95,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     return_url: str | None = None
     description: str | None = None
     reason: str | None = None
+    reference: str | None = None
+    metadata: Mapping[str, str] = {}
     provider_id: str | None = None
     created_from_s: int = 0
     created_to_s: int = 0
@@ -167,7 +182,8 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
     `handles`: versions whose payments this one can follow up; `authorization_s`: how long an
     authorization lives; `units`: the currencies it takes, by upper-case code, and how the provider
-    counts each (empty: any, as ISO 4217 counts).
+    counts each (empty: any, as ISO 4217 counts). `releases_as_refund`: the provider lists the rest
+    of an authorization as a refund where this version captures only a part of it.
 
     `events_request`, `events` and `signed` fetch webhooks' bodies and sign them as the provider
     would, for rehearsals; `surroundings_request` and `surroundings` ask for what else the provider
@@ -190,6 +206,7 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     authorization_s: int
     handles: frozenset[str] = frozenset()
     units: Mapping[str, Unit] = {}
+    releases_as_refund: bool = False
     signed: Callable[[bytes, str, int], Mapping[str, str]] | None = None
     events_request: Callable[[], WireRequest] | None = None
     events: Callable[[WireReply], tuple[bytes, ...]] | None = None

@@ -32,9 +32,10 @@ SHARES: Final[dict[str, Share]] = {
         slots=24, parties="payments", account=0.5, peer=0.75, why="settles doubt at the provider"
     ),
     "refresh": Share(
-        slots=12, parties="payments", account=0.5, peer=0.75,
+        slots=10, parties="payments", account=0.5, peer=0.75,
         why="looks again after a provider's webhook or a shopper's return",
     ),
+    "trace": Share(slots=2, why="asks the provider which payment a webhook is about"),
     "deliver": Share(slots=16, parties="deliveries", why="sends outgoing webhooks"),
     "advance": Share(slots=4, why="moves rollouts on; asks no peer"),
     "cross_read": Share(slots=4, why="looks canary payments up at the provider"),

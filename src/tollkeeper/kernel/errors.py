@@ -78,6 +78,13 @@ class Conflict(TollkeeperError):
     advice = "Read it again, the payment or the rollout: its status does not allow this now."
 
 
+class ReferenceInUse(Conflict):
+    """`unique_reference` was asked for, and another live payment has the reference."""
+
+    code = "reference_in_use"
+    advice = "Use the payment that the message names, or another reference."
+
+
 class GateClosed(TollkeeperError):
     """A rollout without a passing check of the candidate."""
 

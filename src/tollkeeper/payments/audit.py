@@ -8,6 +8,7 @@ seal.
 
 import hashlib
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -78,8 +79,35 @@ def audit_row(  # noqa: PLR0913 - what one row says
 
 
 def row_digest(row: Attempt | Dispute | Payment | Refund) -> str:
-    """128 bits over a whole row, in hex. A payment's is taken before its new head is known."""
-    return _digest(_ENCODER.encode(row))
+    """128 bits over a whole row, in hex. A payment's is taken before its new head is known.
+
+    Fields that were added since the first release count only up to the last one that is set, so
+    that a row which was written without them keeps its digest.
+    """
+    text = _ENCODER.encode(row)
+    for unset in _ADDED[type(row)]:
+        if not text.endswith(unset):
+            break
+        text = text[: -len(unset)] + b"}"
+    return _digest(text)
+
+
+_LAST_OF_FIRST_RELEASE: Final[dict[type[msgspec.Struct], str]] = {
+    Attempt: "later", Dispute: "updated_ms", Payment: "audit_head", Refund: "failure_code",
+}  # fmt: skip
+
+
+def _added(kind: type[msgspec.Struct]) -> tuple[bytes, ...]:
+    """How each field that was added later ends the encoded row while it is not set, last first."""
+    fields = msgspec.structs.fields(kind)
+    names = [field.name for field in fields]
+    later = fields[names.index(_LAST_OF_FIRST_RELEASE[kind]) + 1 :]
+    return tuple(
+        b"," + _ENCODER.encode({field.encode_name: field.default})[1:] for field in reversed(later)
+    )
+
+
+_ADDED: Final = {kind: _added(kind) for kind in _LAST_OF_FIRST_RELEASE}
 
 
 def key_digest(account: str, key: str, fingerprint: str, refund_id: str | None) -> str:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
 from tollkeeper.payments.audit import AuditRow, audit_row, key_digest
+from tollkeeper.payments.late import corrected_attempts, corrected_refunds
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.view import dispute_view, encode, payment_view, refund_view
 
@@ -23,13 +24,18 @@ EVENT_TYPES: Final[dict[str, str]] = {
     "payment.canceled": "the authorization was voided, expired or cancelled at the provider",
     "payment.failed": "declined, refused, or proved not to have been executed",
     "payment.captured": "a part was captured and the rest stays capturable",
-    "payment.attention_required": "nobody could be asked for too long; a person must look",
+    "payment.attention_required": "a person must look at the payment",
+    "payment.corrected": "a later fact showed that what was taken for not executed took effect",
     "refund.pending": "the provider accepted the refund and has not decided",
     "refund.succeeded": "the refund was made, by us or in the provider's dashboard",
     "refund.failed": "the refund was refused, or failed after it had succeeded",
+    "refund.corrected": "a refund that was taken for not executed took effect",
     "dispute.open": "the shopper's bank disputes the charge",
     "dispute.won": "the dispute was closed in our favor",
     "dispute.lost": "the dispute was closed against us",
+    "dispute.prevented": "the dispute was settled before it was opened",
+    "dispute.inquiry": "the shopper's bank asks about the charge, and disputes nothing yet",
+    "dispute.inquiry_closed": "the bank's inquiry ended without a dispute",
     "contract.broken": "a provider's new description breaks an installed integration version",
     "contract.kept": "a provider has a new description, and every installed version fits it",
     "rollout.started": "a candidate began to earn its traffic",
@@ -52,6 +58,16 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     payment_id: str
     refund_id: str | None = None
+
+
+class HeldReference(msgspec.Struct, frozen=True, kw_only=True):
+    """A shop's reference that no second live payment may use. `previous` is the ended payment that
+    held it before, empty where there was none."""
+
+    account: str
+    reference: str
+    payment_id: str
+    previous: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +103,8 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's webhook; unique by provider and event id. `payload` is sealed."""
+    """A provider's webhook; unique by provider and event id. `payload` is sealed. `charge_id` is
+    the provider's id of the charge that it names."""
 
     provider: str
     event_id: str
@@ -97,6 +114,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     received_ms: int
     fate: str
     payment_id: str | None = None
+    charge_id: str | None = None
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +135,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: tuple[Exchange, ...] = ()
     look_at_ms: int | None = None
     claim: Claim | None = None
+    held: HeldReference | None = None
     answer: Answer | None = None
     inbound: Inbound | None = None
     assignment: Assignment | None = None
@@ -210,12 +229,19 @@ def _events(
             found.append(("payment.processing", body))
         if new.attention is not None and old.attention is None:
             found.append(("payment.attention_required", body))
+        if any(a.refund_id is None for a in corrected_attempts(before, after)):
+            found.append(("payment.corrected", body))
     found.extend(
         (f"refund.{r.status}", encode(refund_view(after, r)))
         for r in refunds
         if _tells(before, after, r)
     )
-    found.extend((f"dispute.{d.state}", encode(dispute_view(d))) for d in disputes)
+    found.extend(
+        ("refund.corrected", encode(refund_view(after, refund)))
+        for refund in corrected_refunds(before, after)
+    )
+    currency = new.currency
+    found.extend((f"dispute.{d.state}", encode(dispute_view(d, currency))) for d in disputes)
     return found
 
 

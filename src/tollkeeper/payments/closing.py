@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from tollkeeper.payments.change import Change, Claim, between
 from tollkeeper.payments.ladder import Policy, look_at_ms
+from tollkeeper.payments.late import came_to_life, still_reversible
 from tollkeeper.payments.payment import Books
 
 
@@ -25,6 +26,7 @@ def close(
     after = _with_expiry(after, policy, now_ms)
     after = _with_time_to_act(before, after, policy, now_ms)
     after = _without_needless_attention(before, after)
+    after = _with_reversal(before, after, policy)
     return between(
         before,
         after,
@@ -56,6 +58,21 @@ def _with_time_to_act(before: Books | None, after: Books, policy: Policy, now_ms
 def _without_needless_attention(before: Books | None, after: Books) -> Books:
     """Attention given because something could not be settled ends when it is settled."""
     was_open = before is not None and bool(before.open_attempts())
-    if after.payment.attention is None or not was_open or after.open_attempts():
+    payment = after.payment
+    if payment.attention is None or not was_open or after.open_attempts():
+        return after
+    if payment.attention_until == "cleared":
         return after
     return replace(after, payment=replace(after.payment, attention=None))
+
+
+def _with_reversal(before: Books | None, after: Books, policy: Policy) -> Books:
+    """A charge that showed up after the shop was told "failed" is reversed where the account wants
+    that; the mark goes when nothing of it is left, or when a person must act."""
+    payment = after.payment
+    if before is not None and came_to_life(before, after):
+        wanted = payment.account in policy.reversing_accounts
+        return replace(after, payment=replace(payment, reversing=wanted))
+    if not payment.reversing or still_reversible(after):
+        return after
+    return replace(after, payment=replace(payment, reversing=False))

@@ -28,4 +28,10 @@ class KeyTaken(msgspec.Struct, frozen=True):
     expires_ms: int | None = None
 
 
-type Recorded = Committed | Stale | Duplicate | KeyTaken
+class ReferenceTaken(msgspec.Struct, frozen=True):
+    """Another payment holds the shop's reference."""
+
+    payment_id: str
+
+
+type Recorded = Committed | Stale | Duplicate | KeyTaken | ReferenceTaken

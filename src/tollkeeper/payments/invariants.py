@@ -251,12 +251,33 @@ def check_effects(books: Books, ledger: Ledger) -> Iterator[Violation]:
     if len(live) > 1:
         ids = ", ".join(c.charge_id for c in live)
         yield Violation("I1", payment.id, f"{len(live)} live charges: {ids}")
-    if payment.status == "failed" and live:
+    if payment.status == "failed" and live and not _is_concluded(books, live):
         yield Violation("I4", payment.id, f"failed with a live charge {live[0].charge_id}")
     if payment.status in LIVE and not mine:
         yield Violation("I4", payment.id, f"{payment.status} without a charge")
     for charge in mine:
         yield from _check_charge(books, charge)
+
+
+def _is_concluded(books: Books, live: list[LedgerCharge]) -> bool:
+    """Whether the payment failed on a conclusion from absence, which stands until a fact
+    contradicts it: at quiet it must have been corrected (I16)."""
+    keys = {charge.idempotency_key for charge in live}
+    said = (a for a in books.attempts if a.concluded_ms is not None and a.corrected_ms is None)
+    return keys <= {attempt.id for attempt in said}
+
+
+def check_corrections(books: Books, told: Collection[str]) -> Iterator[Violation]:
+    """A corrected conclusion was told to the shop and to a person. `told`: the types of the events
+    about the payment."""
+    for attempt in books.attempts:
+        if attempt.corrected_ms is None:
+            continue
+        event = "payment.corrected" if attempt.refund_id is None else "refund.corrected"
+        if event not in told:
+            yield Violation("I16", books.payment.id, f"{attempt.id} was corrected without {event}")
+        if attempt.outcome != "approved":
+            yield Violation("I16", books.payment.id, f"{attempt.id} is {attempt.outcome} again")
 
 
 def _check_charge(books: Books, charge: LedgerCharge) -> Iterator[Violation]:

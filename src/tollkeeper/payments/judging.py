@@ -9,7 +9,14 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.payments.outcome import Charge, Doubt, Outcome, Refusal, unknown
+from tollkeeper.payments.outcome import (
+    Charge,
+    Doubt,
+    Outcome,
+    OutcomeKind,
+    Refusal,
+    unknown,
+)
 from tollkeeper.payments.payment import Attempt, MoneyOperation, Payment, ResultClass
 
 NOT_SENT: Final = "not_sent"
@@ -105,6 +112,20 @@ def _check_refund(payment: Payment, attempt: Attempt, outcome: Outcome) -> str |
     return None
 
 
+def seen_as(operation: MoneyOperation, charge: Charge, expected_minor: int) -> Outcome | None:
+    """What a charge that was looked up proves about an attempt, or `None` where it shows no effect.
+    `expected_minor`: what is captured in all once a capture has taken effect."""
+    if operation == "authorize":
+        kind = _AUTHORIZED_AS.get(charge.state)
+        return Outcome(kind=kind, charge=charge, decline=charge.decline) if kind else None
+    took_effect = {
+        "capture": charge.captured_minor == expected_minor
+        and charge.state in {"captured", "authorized"},
+        "void": charge.state == "canceled",
+    }
+    return Outcome(kind="approved", charge=charge) if took_effect.get(operation) else None
+
+
 def charge_mismatch(payment: Payment, charge: Charge) -> str | None:
     """Why `charge` cannot be the charge of `payment`, or `None`."""
     if charge.currency != payment.currency:
@@ -126,6 +147,15 @@ def charge_mismatch(payment: Payment, charge: Charge) -> str | None:
 
 _DECLINED_IN: Final = frozenset({"declined", "open", "canceled"})
 """States of a charge that a decline leaves; a capture that is declined leaves it open or gone."""
+
+_AUTHORIZED_AS: Final[dict[str, OutcomeKind]] = {
+    "authorized": "approved",
+    "captured": "approved",
+    "requires_action": "pending",
+    "processing": "pending",
+    "declined": "declined",
+}
+"""What a charge's state says about its authorization; a state that is missing proves nothing."""
 
 _CHECKS: Final[dict[MoneyOperation, Callable[[Payment, Attempt, Outcome], str | None]]] = {
     "authorize": _check_authorize,

@@ -2,7 +2,9 @@
 
 Law: nothing is sent again but the same bytes under the same key, and only where the provider
 retains keys. "Not found" counts only when the question was asked after the in-flight window of the
-last send. An intent that could still be confirmed is cancelled before its payment is called failed.
+last send, and after the key was asked once more where that is safe. It is a conclusion and no fact:
+later looks, and whatever else shows the effect, correct it. An intent that could still be confirmed
+is cancelled before its payment is called failed.
 """
 
 from typing import Final, Literal
@@ -10,8 +12,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.payments.outcome import Charge
-from tollkeeper.payments.payment import Attempt, Books, Payment
+from tollkeeper.payments.outcome import Charge, Outcome
+from tollkeeper.payments.payment import Attempt, Books, Payment, is_open
+from tollkeeper.payments.reconcile import misses_dispute
 from tollkeeper.payments.results import moved, totals, with_attempt, with_refund
 
 LOOK_BACKOFF_MS: Final = (
@@ -33,6 +36,15 @@ LOOKS_BEFORE_REPLAY: Final = 1
 """Passes that ask before the same bytes are sent again: asking costs nothing."""
 
 MAX_REPLAYS: Final = 3
+"""Repetitions while a shopper may be waiting; one more comes before absence is believed."""
+
+LATE_LOOKS_MS: Final = (300_000, 3_600_000, 86_400_000)
+"""When the provider is asked again after a conclusion from absence: five minutes, an hour, a day.
+Later than that, reconciliation finds what webhooks did not tell."""
+
+REFUND_LOOKS_MS: Final = (86_400_000, 5 * 86_400_000, 15 * 86_400_000)
+"""When a refund that succeeded is looked at again: banks return refunds for days, and the webhook
+about it may be lost."""
 
 StepKind = Literal[
     "reread",
@@ -40,8 +52,10 @@ StepKind = Literal[
     "find",
     "search",
     "list_refunds",
+    "list_disputes",
     "replay",
     "cancel",
+    "reverse",
     "not_executed",
     "wait",
     "done",
@@ -55,6 +69,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     may still land (W); `retention_ms`: how long the provider keeps idempotency keys, 0 for never;
     `attention_ms`: after how long without an answer a person is told; `authorization_ms`: how long
     an authorization lives; `action_ms`: how long a shopper may take to authenticate.
+    `reversing_accounts`: those whose charges are reversed that show up after the shop was told
+    "failed".
     """
 
     send_ms: int
@@ -63,13 +79,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     attention_ms: int
     authorization_ms: int
     action_ms: int
+    reversing_accounts: frozenset[str] = frozenset()
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What this pass has learned so far. `charge_asked_ms` is when the answered question was put,
     by the store's clock; `charge_near` that it was only about the time around the send; `*_failed`
-    that it could not be answered."""
+    that it could not be answered. `hint`: a charge's id that a webhook or a listing named."""
 
+    hint: str | None = None
     reread: bool = False
     charge: Charge | None = None
     charge_asked_ms: int | None = None
@@ -77,6 +95,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     charge_failed: bool = False
     refunds_asked_ms: int | None = None
     refunds_failed: bool = False
+    disputes_asked: bool = False
     replayed: bool = False
     canceled: bool = False
 
@@ -111,7 +130,7 @@ def next_step(
         if reply_stored and not look.reread:
             return Step("reread", attempt)
         if attempt.operation == "refund":
-            return _refund_step(attempt, look, policy, now_ms)
+            return _refund_step(books, attempt, look, policy, now_ms)
         return _charge_step(books, attempt, look, policy, now_ms)
     return _watch_step(books, look, now_ms, refresh=refresh)
 
@@ -132,7 +151,7 @@ def _charge_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
     if look.charge_failed or look.canceled:
         return WAIT
     if look.charge_asked_ms is None:
-        return Step("lookup" if known_provider_id(books) else "find", attempt)
+        return Step("lookup" if known_provider_id(books, look) else "find", attempt)
     late_enough = look.charge_asked_ms > attempt.sent_ms + policy.window_ms
     charge = look.charge
     if attempt.operation == "authorize" and charge is not None:
@@ -146,45 +165,124 @@ def _charge_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
     )
     if not late_enough or moved_otherwise:
         return WAIT
-    return Step("search" if look.charge_near else "not_executed", attempt)
+    if look.charge_near:
+        return Step("search", attempt)
+    return _absent(books.payment, attempt, look, policy, now_ms)
 
 
-def _refund_step(attempt: Attempt, look: Look, policy: Policy, now_ms: int) -> Step:
+def _refund_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now_ms: int) -> Step:
     if look.refunds_failed:
         return WAIT
     if look.refunds_asked_ms is None:
         return Step("list_refunds", attempt)
+    if _may_replay(books.payment, attempt, look, policy, now_ms):
+        return Step("replay", attempt)
     if look.refunds_asked_ms > attempt.sent_ms + policy.window_ms:
-        return Step("not_executed", attempt)
+        return _absent(books.payment, attempt, look, policy, now_ms)
     return WAIT
+
+
+def _absent(payment: Payment, attempt: Attempt, look: Look, policy: Policy, now_ms: int) -> Step:
+    """The provider shows no effect after the window: the key is asked once more, then it counts."""
+    if look.replayed:
+        return WAIT  # what the key said began another window
+    asked_late = attempt.sent_ms >= attempt.first_sent_ms + policy.window_ms
+    if attempt.in_use or not asked_late:
+        safe = attempt.in_use or _is_wanted(payment, attempt, now_ms)
+        if safe and _key_tells(attempt, policy, now_ms):
+            return Step("replay", attempt)
+    return Step("not_executed", attempt)
+
+
+def _is_wanted(payment: Payment, attempt: Attempt, now_ms: int) -> bool:
+    """Whether the effect is still wanted if the repetition causes it: a payment only while the
+    shopper may be waiting; what the shop asked for about a payment always."""
+    return attempt.operation != "authorize" or now_ms < payment.deadline_ms
+
+
+def _key_tells(attempt: Attempt, policy: Policy, now_ms: int) -> bool:
+    """Whether the provider still keeps the key, and has not said all that it will say."""
+    kept = now_ms + policy.send_ms < attempt.first_sent_ms + policy.retention_ms
+    return kept and not attempt.closed_key
 
 
 def _may_replay(
     payment: Payment, attempt: Attempt, look: Look, policy: Policy, now_ms: int
 ) -> bool:
-    """Replay is for a shopper who still waits, with a key that the provider still holds."""
+    """Early repetitions, for those who still wait for an answer."""
     return (
         not look.replayed
         and attempt.looks >= LOOKS_BEFORE_REPLAY
         and attempt.replays < MAX_REPLAYS
-        and now_ms < payment.deadline_ms
-        and now_ms + policy.send_ms < attempt.first_sent_ms + policy.retention_ms
+        and _is_wanted(payment, attempt, now_ms)
+        and _key_tells(attempt, policy, now_ms)
     )
 
 
 def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step:
     payment = books.payment
-    if payment.provider_id is None or look.charge_failed or look.refunds_failed:
+    if look.charge_failed or look.refunds_failed:
         return DONE
-    if look.charge_asked_ms is None and (refresh or _charge_is_due(payment, now_ms)):
+    charge_due = refresh or _charge_is_due(payment, now_ms) or _is_doubted(books, now_ms)
+    if known_provider_id(books, look) is None:
+        return _watch_unknown(books, look, wanted=charge_due)
+    if look.charge_asked_ms is None and (charge_due or look.hint is not None):
         return Step("lookup")
-    if look.refunds_asked_ms is None and (refresh or pending_refunds(books)):
+    if payment.provider_id is None:
+        return DONE
+    if look.refunds_asked_ms is None and (refresh or refunds_due(books, now_ms)):
         return Step("list_refunds")
+    if not look.disputes_asked and _asks_disputes(books, look, refresh=refresh):
+        return Step("list_disputes")
+    return Step("reverse") if payment.reversing else _abandon_step(payment, look, now_ms)
+
+
+def _abandon_step(payment: Payment, look: Look, now_ms: int) -> Step:
     timed_out = payment.status == "requires_action" and now_ms >= payment.deadline_ms
     still_open = look.charge is not None and look.charge.state in {"requires_action", "open"}
     if timed_out and still_open and not look.canceled:
         return Step("cancel")
     return DONE
+
+
+def _watch_unknown(books: Books, look: Look, *, wanted: bool) -> Step:
+    """A payment that ended without a charge: looked for by our reference, since none was seen."""
+    ended = books.payment.status in {"failed", "canceled"}
+    sent = [a for a in books.attempts if a.operation == "authorize" and a.result_class != "A"]
+    if not ended or not sent or not wanted or look.charge_asked_ms is not None:
+        return DONE
+    return Step("search", sent[-1])
+
+
+def _asks_disputes(books: Books, look: Look, *, refresh: bool) -> bool:
+    if look.charge is not None and misses_dispute(books, look.charge):
+        return True
+    return refresh and any(d.state in {"open", "inquiry"} for d in books.disputes)
+
+
+def _is_doubted(books: Books, now_ms: int) -> bool:
+    """Whether absence was taken for proof, and the time for another look has come."""
+    return any(
+        a.operation != "refund" and now_ms >= a.concluded_ms + LATE_LOOKS_MS[0]
+        for a in books.attempts
+        if a.concluded_ms is not None and a.corrected_ms is None
+    )
+
+
+def refunds_due(books: Books, now_ms: int) -> bool:
+    """Whether some refund is not decided, may have failed late, or may have taken effect late."""
+    if pending_refunds(books):
+        return True
+    late = any(
+        a.operation == "refund" and now_ms >= a.concluded_ms + LATE_LOOKS_MS[0]
+        for a in books.attempts
+        if a.concluded_ms is not None and a.corrected_ms is None
+    )
+    return late or any(
+        now_ms >= r.updated_ms + REFUND_LOOKS_MS[0]
+        for r in books.refunds
+        if r.status == "succeeded"
+    )
 
 
 def _charge_is_due(payment: Payment, now_ms: int) -> bool:
@@ -202,10 +300,12 @@ def pending_refunds(books: Books) -> bool:
     return any(r.status == "pending" and r.provider_id is not None for r in books.refunds)
 
 
-def known_provider_id(books: Books) -> str | None:
-    """The charge's provider id: settled, or as hinted by an open authorization's reply."""
+def known_provider_id(books: Books, look: Look) -> str | None:
+    """The charge's provider id: settled, or as hinted by a webhook or an open attempt's reply."""
     if books.payment.provider_id is not None:
         return books.payment.provider_id
+    if look.hint is not None:
+        return look.hint
     for attempt in books.open_attempts():
         if attempt.operation in {"authorize", "void"} and attempt.provider_id is not None:
             return attempt.provider_id
@@ -214,8 +314,8 @@ def known_provider_id(books: Books) -> str | None:
 
 def look_at_ms(books: Books, policy: Policy, now_ms: int) -> int | None:
     """When the ladder must look at this payment again; `None` when it need not."""
-    due = [at for at in (_open_due(books, policy, now_ms), _watch_due(books, now_ms)) if at]
-    return min(due, default=None)
+    due = [_open_due(books, policy, now_ms), _watch_due(books, now_ms), _late_due(books, now_ms)]
+    return min((at for at in due if at is not None), default=None)
 
 
 def _open_due(books: Books, policy: Policy, now_ms: int) -> int | None:
@@ -235,10 +335,29 @@ def _attempt_due(books: Books, attempt: Attempt, policy: Policy, now_ms: int) ->
     return min(now_ms + pause, ripe) if ripe > now_ms else now_ms + pause
 
 
+def _late_due(books: Books, now_ms: int) -> int | None:
+    """When what was concluded, or may yet fail, is looked at again."""
+    due = [
+        a.concluded_ms + pause
+        for a in books.attempts
+        if a.concluded_ms is not None and a.corrected_ms is None
+        for pause in LATE_LOOKS_MS
+    ]
+    due += [
+        r.updated_ms + pause
+        for r in books.refunds
+        if r.status == "succeeded" and r.provider_id is not None
+        for pause in REFUND_LOOKS_MS
+    ]
+    return min((at for at in due if at > now_ms), default=None)
+
+
 def _watch_due(books: Books, now_ms: int) -> int | None:
     payment = books.payment
     if books.open_attempts():
         return None
+    if payment.reversing:
+        return now_ms + LOOK_BACKOFF_MS[0]
     if payment.status == "requires_action":
         return max(payment.deadline_ms, now_ms + PENDING_LOOK_MS)
     if payment.status == "processing":
@@ -265,7 +384,7 @@ def looked(books: Books, attempt: Attempt, policy: Policy, now_ms: int) -> Books
     note = (
         f"{attempt.operation} {attempt.id} through {attempt.integration} is not settled: "
         f"{again.detail}. Next: look the payment up at the provider by metadata "
-        f"tollkeeper_attempt={attempt.id}; settling goes on by itself meanwhile"
+        f"tollkeeper_attempt={attempt.id}; settling goes on meanwhile"
     )
     return replace(books, payment=replace(books.payment, attention=note[:1000]))
 
@@ -278,6 +397,26 @@ def replaying(books: Books, attempt: Attempt, now_ms: int) -> Books:
     return totals(with_attempt(books, again))
 
 
+def replay_proves(said: Outcome) -> bool:
+    """Whether the answer to a repetition settles the attempt. A refusal does only where the
+    provider says that it repeats what it stored about the first request."""
+    if said.kind in {"approved", "pending", "declined"}:
+        return True
+    return said.kind == "failed" and said.replayed
+
+
+def with_key_answer(books: Books, attempt_id: str, said: Outcome) -> Books:
+    """The books with what the provider said of our key: that a request with it is still running, or
+    that it repeats a stored answer, so that asking again tells nothing new."""
+    mine = books.attempt(attempt_id)
+    if mine is None or not is_open(mine):
+        return books
+    in_use = said.doubt is not None and said.doubt.kind == "in_use"
+    stored = said.replayed or (said.may_retry is False and not in_use)
+    again = replace(mine, in_use=in_use, closed_key=mine.closed_key or stored)
+    return with_attempt(books, again) if again != mine else books
+
+
 def not_executed(books: Books, attempt: Attempt, now_ms: int) -> Books:
     """The books after proof by absence: the effect never took place and no longer can."""
     done = replace(
@@ -285,6 +424,7 @@ def not_executed(books: Books, attempt: Attempt, now_ms: int) -> Books:
         outcome="failed",
         settled_by="not_found",
         detail="not found at the provider after the in-flight window",
+        concluded_ms=now_ms,
     )
     books = with_attempt(books, done)
     payment = books.payment

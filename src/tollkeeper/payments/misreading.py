@@ -70,4 +70,4 @@ def handed_over(books: Books, reader: str, now_ms: int) -> Books:
 
 
 def _for_a_person(payment: Payment, why: str) -> Payment:
-    return replace(payment, attention=f"cross-read: {why}"[:1000])
+    return replace(payment, attention=f"cross-read: {why}"[:1000], attention_until="cleared")

@@ -4,13 +4,17 @@ Law: a word that no table knows, a missing field or an unreadable reply is `unkn
 that says why. It is never a guess and never an exception.
 """
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
-Operation = Literal["authorize", "capture", "void", "refund", "lookup", "find", "list_refunds"]
-"""`lookup` reads one charge by the provider's id, `find` lists charges by our reference and
-`list_refunds` lists one charge's refunds; the other four move money."""
+Operation = Literal[
+    "authorize", "capture", "void", "refund", "lookup", "find", "list_refunds", "list_disputes"
+]
+"""`lookup` reads one charge by the provider's id, `find` lists charges by our reference,
+`list_refunds` and `list_disputes` list what belongs to one charge; the other four move money."""
+
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 
 OutcomeKind = Literal["approved", "declined", "pending", "failed", "unknown"]
 
@@ -21,7 +25,30 @@ ChargeState = Literal[
 
 RefundState = Literal["pending", "succeeded", "failed"]
 
-DisputeState = Literal["open", "won", "lost"]
+DisputeState = Literal["open", "won", "lost", "prevented", "inquiry", "inquiry_closed"]
+"""`inquiry`: the bank asks before it disputes; `prevented`: settled before it became a dispute."""
+
+FailureCode = Literal[
+    "declined",
+    "not_sent",
+    "not_executed",
+    "not_completed",
+    "refused",
+    "try_again",
+    "provider_configuration",
+    "amount_too_small",
+    "amount_too_large",
+    "payment_method_unusable",
+    "authentication_required",
+    "already_captured",
+    "already_refunded",
+    "not_refundable",
+    "authorization_expired",
+    "disputed",
+    "provider_balance",
+    "failed_at_provider",
+]
+"""Why a payment or a refund failed, in words that never change; `failures.FAILURES` explains."""
 
 DeclineReason = Literal[
     "insufficient_funds",
@@ -40,7 +67,17 @@ DeclineReason = Literal[
 ]
 """Why an issuer or provider said no. `declined` where it gave no reason that we know."""
 
-DoubtKind = Literal["status", "decode", "contract", "mismatch", "silence"]
+DoubtKind = Literal["status", "decode", "contract", "mismatch", "silence", "in_use"]
+"""`in_use`: the provider says that a request with our own key is still running."""
+
+
+class ProviderError(msgspec.Struct, frozen=True):
+    """The provider's own words about an error, for people only. They are bounded and masked before
+    they are stored."""
+
+    code: str = ""
+    parameter: str = ""
+    message: str = ""
 
 
 class Decline(msgspec.Struct, frozen=True):
@@ -48,15 +85,26 @@ class Decline(msgspec.Struct, frozen=True):
 
     reason: DeclineReason
     code: str = ""
+    error: ProviderError | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Proof that nothing was executed. `code` is the provider's word or `http_<status>`; `later`:
-    the same may be taken later, of whichever version (too many requests, a key that is off)."""
+    """Proof that nothing was executed. `code` is the provider's word or `http_<status>`.
+
+    `later`: the same request may be accepted later (too many requests); `retry_after_s` is the
+    pause that the provider asked for, 0 where it named none. `ours`: our key or our account at the
+    provider is at fault. `certain`: the version's tables know the code; where they do not, one look
+    at the provider must confirm that no money moved. `reason` is the stable word for shops.
+    """
 
     code: str
     detail: str = ""
     later: bool = False
+    ours: bool = False
+    certain: bool = True
+    retry_after_s: int = 0
+    reason: FailureCode = "refused"
+    error: ProviderError | None = None
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -70,7 +118,8 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):
-    """One charge as the provider shows it now. Amounts are minor units of `currency`."""
+    """One charge as the provider shows it now. Amounts are minor units of `currency`. `disputed`:
+    whether it was ever disputed, `None` where the provider does not say."""
 
     provider_id: str
     state: ChargeState
@@ -83,6 +132,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     attempt_id: str | None = None
     redirect_url: str | None = None
     decline: Decline | None = None
+    disputed: bool | None = None
 
 
 class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,11 +146,36 @@ class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
     attempt_id: str | None = None
 
 
+class DisputeSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """One dispute as the provider shows it. `told_s` is when the provider said so, in Unix seconds
+    by its own clock; 0 for a listing, which shows what is so now."""
+
+    provider_id: str
+    state: DisputeState
+    amount_minor: int
+    currency: str
+    reason: str = ""
+    told_s: int = 0
+
+
+class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a listing that could not be read. `payment_id` and `attempt_id` are the references
+    that it carries; with `may_be_ours` they could not be read either."""
+
+    doubt: Doubt
+    provider_id: str = ""
+    payment_id: str | None = None
+    attempt_id: str | None = None
+    may_be_ours: bool = False
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one operation. Which fields are set depends on `kind` and the operation.
 
-    `charge` for authorize, capture, void and lookup; `refund` for refund; `charges` or `refunds`
-    and `next_cursor` for listings (a page; `None` is the last page).
+    `charge` for authorize, capture, void and lookup; `refund` for refund; `charges`, `refunds` or
+    `disputes`, with `unread` and `next_cursor`, for listings (a page; `None` is the last page).
+    `replayed`: the provider says that it repeated a stored answer. `may_retry` is what it says
+    about sending the same again, `None` where it says nothing.
     """
 
     kind: OutcomeKind
@@ -108,7 +183,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     refund: RefundSeen | None = None
     charges: tuple[Charge, ...] = ()
     refunds: tuple[RefundSeen, ...] = ()
+    disputes: tuple[DisputeSeen, ...] = ()
+    unread: tuple[UnreadRow, ...] = ()
     next_cursor: str | None = None
+    replayed: bool = False
+    may_retry: bool | None = None
     decline: Decline | None = None
     refusal: Refusal | None = None
     doubt: Doubt | None = None
@@ -116,16 +195,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EventTopic = Literal["charge", "refund", "dispute", "other"]
-
-
-class DisputeSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """One dispute as the provider shows it. `state` is `open`, `won` or `lost`."""
-
-    provider_id: str
-    state: DisputeState
-    amount_minor: int
-    currency: str
-    reason: str = ""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,20 @@
-"""A payment and what belongs to it: attempts, refunds, disputes. Amounts are minor units."""
+"""A payment and what belongs to it: attempts, refunds, disputes. Amounts are minor units.
+
+Law: a new field goes to the end of its value, with a default, so that the audit digests of older
+rows stay what they were.
+"""
 
 from typing import Literal
 
 import msgspec
 
-from tollkeeper.payments.outcome import DeclineReason, OutcomeKind, RefundState
+from tollkeeper.payments.outcome import (
+    DeclineReason,
+    DisputeState,
+    OutcomeKind,
+    ProviderError,
+    RefundState,
+)
 
 Status = Literal[
     "requires_action", "processing", "requires_capture", "succeeded", "canceled", "failed"
@@ -19,7 +29,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     `reserved_minor` is what captures and refunds in flight hold: it was taken under the payment's
     lock before anything was sent. `integration` is the version that follow-ups are pinned to,
-    since `moved_ms` where it had misread the payment as `moved_from`.
+    since `moved_ms` where it had misread the payment as `moved_from`. `provider_error` is what the
+    provider said about a failure. `reversing`: the charge showed up after the shop was told that
+    the payment failed, and the account wants such charges reversed. `attention_until`: attention
+    ends when what is open is settled, or only when a person clears it.
     """
 
     id: str
@@ -56,17 +69,25 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     moved_ms: int | None = None
     seq: int = 0
     audit_head: str = ""
+    provider_error: ProviderError | None = None
+    reversing: bool = False
+    attention_until: Literal["settled", "cleared"] = "settled"
+    unique_reference: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try at one operation through one integration version.
 
     Its id is also the idempotency key that the provider sees. `outcome` is `None` while it is
-    being sent. `purpose` is `abandon` where settling cancels an intent that nobody will complete;
+    being sent. `purpose` is `abandon` where settling cancels an intent that the shopper left, and
+    `reverse` where it gives back a charge that showed up late;
     `final` is false for a capture that leaves the rest of the authorization open. `sent_ms` is
     the last send, `first_sent_ms` the first; `replays` counts repeated sends of the same bytes,
     `looks` the passes of the settling ladder; `sender` is the process that sends it; `later`: the
-    provider refused it for now, and may take the same another time.
+    provider refused it for now or for our key, and may take the same another time. `in_use`: the
+    provider last said that a request with this key is still running; `closed_key`: it answers this
+    key with what it stored, so that sending again tells nothing new. `concluded_ms` is when absence
+    was taken for proof, `corrected_ms` when a later fact showed the effect after all.
     """
 
     id: str
@@ -80,7 +101,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     result_class: ResultClass | None = None
     refund_id: str | None = None
     provider_id: str | None = None
-    purpose: Literal["api", "abandon"] = "api"
+    purpose: Literal["api", "abandon", "reverse"] = "api"
     final: bool = True
     sender: str = ""
     detail: str = ""
@@ -88,6 +109,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     looks: int = 0
     settled_by: str = ""
     later: bool = False
+    error: ProviderError | None = None
+    in_use: bool = False
+    closed_key: bool = False
+    concluded_ms: int | None = None
+    corrected_ms: int | None = None
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,19 +129,22 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     provider_id: str | None = None
     reason: str | None = None
     failure_code: str | None = None
+    provider_error: ProviderError | None = None
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
-    """One dispute, recorded as the provider tells it; it changes no status of the payment."""
+    """One dispute, recorded as the provider tells it; it changes no status of the payment.
+    `told_ms` is when the provider said so last, by its own clock."""
 
     id: str
     payment_id: str
     provider_id: str
-    state: Literal["open", "won", "lost"]
+    state: DisputeState
     amount_minor: int
     reason: str
     created_ms: int
     updated_ms: int
+    told_ms: int = 0
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):

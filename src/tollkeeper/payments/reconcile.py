@@ -35,7 +35,7 @@ def reconcile_charge(books: Books, charge: Charge, now_ms: int, *, by: str, aske
     books = _settle_void(books, charge, now_ms, by)
     books = _settle_authorize(books, charge, by)
     books = _settle_capture(books, charge, by)
-    books = _external(books, charge, now_ms, asked_ms)
+    books = _external(books, charge, now_ms, asked_ms, by)
     return _touched(before, books, now_ms)
 
 
@@ -46,16 +46,41 @@ def is_overtaken(books: Books, charge: Charge) -> bool:
     return ended and charge.state in _LATE and charge_mismatch(books.payment, charge) is None
 
 
+def is_second(books: Books, charge: Charge) -> bool:
+    """Whether `charge` names the payment, holds money, and is not the payment's own charge."""
+    payment = books.payment
+    other = payment.provider_id is not None and charge.provider_id != payment.provider_id
+    return other and charge.payment_id == payment.id and charge.state in _LATE
+
+
+def with_second(books: Books, charge: Charge) -> Books:
+    """The books with attention for a second live charge of one payment."""
+    note = (
+        f"a second live charge {charge.provider_id} ({charge.state}) names this payment beside "
+        f"{books.payment.provider_id}: void or refund one of them at the provider"
+    )
+    if charge.provider_id in (books.payment.attention or ""):
+        return books
+    return replace(books, payment=_for_a_person(books.payment, note))
+
+
 def reconcile_refunds(
-    books: Books, seen: tuple[RefundSeen, ...], new_ids: tuple[str, ...], now_ms: int, *, by: str
+    books: Books,
+    seen: tuple[RefundSeen, ...],
+    new_ids: tuple[str, ...],
+    now_ms: int,
+    *,
+    by: str,
+    releases: frozenset[str] = frozenset(),
 ) -> Books:
     """The books after the provider's refunds of this charge were seen, complete or in part.
 
-    `new_ids` are fresh refund ids, at least one for each refund that we may not know.
+    `new_ids` are fresh refund ids, at least one for each refund that we may not know. `releases`:
+    the integration versions whose partial captures the provider lists as refunds of the rest.
     """
     before = books
     spare = iter(new_ids)
-    released = _released(books, seen)
+    released = _released(books, seen, releases)
     for item in seen:
         if item.currency != books.payment.currency or item is released:
             continue
@@ -69,8 +94,19 @@ def reconcile_refunds(
     return _touched(before, books, now_ms)
 
 
+def reconcile_disputes(
+    books: Books, seen: tuple[DisputeSeen, ...], new_ids: tuple[str, ...], now_ms: int
+) -> Books:
+    """The books after disputes were listed; `new_ids` has a fresh id for each."""
+    for item, new_id in zip(seen, new_ids, strict=False):
+        books = reconcile_dispute(books, item, new_id, now_ms)
+    return books
+
+
 def reconcile_dispute(books: Books, seen: DisputeSeen, new_id: str, now_ms: int) -> Books:
-    """The books after a dispute was seen; a closed dispute never opens again."""
+    """The books after a dispute was seen. What the provider said last, by its own clock, counts; of
+    one second, an end counts more than an opening. A listing shows what is so now."""
+    told_ms = seen.told_s * 1000 or now_ms
     known = next((d for d in books.disputes if d.provider_id == seen.provider_id), None)
     if known is None:
         dispute = Dispute(
@@ -82,15 +118,36 @@ def reconcile_dispute(books: Books, seen: DisputeSeen, new_id: str, now_ms: int)
             reason=seen.reason,
             created_ms=now_ms,
             updated_ms=now_ms,
+            told_ms=told_ms,
         )
         disputes = (*books.disputes, dispute)
-    elif known.state != "open" or seen.state == "open":
+    elif known.state == seen.state or _is_older(seen.state, told_ms, known):
         return books
     else:
-        closed = replace(known, state=seen.state, updated_ms=now_ms)
-        disputes = tuple(closed if d.id == known.id else d for d in books.disputes)
-    payment = replace(books.payment, disputed=True, updated_ms=now_ms)
+        again = replace(
+            known,
+            state=seen.state,
+            amount_minor=seen.amount_minor,
+            updated_ms=now_ms,
+            told_ms=told_ms,
+        )
+        disputes = tuple(again if d.id == known.id else d for d in books.disputes)
+    disputed = any(d.state in UNDECIDED_DISPUTES for d in disputes)
+    payment = replace(books.payment, disputed=disputed, updated_ms=now_ms)
     return replace(books, disputes=disputes, payment=payment)
+
+
+def _is_older(state: str, told_ms: int, known: Dispute) -> bool:
+    """Whether the provider said this before what the books know."""
+    if told_ms // 1000 != known.told_ms // 1000:
+        return told_ms < known.told_ms
+    return state in {"open", "inquiry"} and known.state not in {"open", "inquiry"}
+
+
+def misses_dispute(books: Books, charge: Charge) -> bool:
+    """Whether the provider shows a disputed charge of which the books know no dispute."""
+    ours = charge_mismatch(books.payment, charge) is None
+    return ours and charge.disputed is True and not books.disputes
 
 
 def _touched(before: Books, after: Books, now_ms: int) -> Books:
@@ -102,6 +159,25 @@ def _touched(before: Books, after: Books, now_ms: int) -> Books:
 
 def _open_attempt(books: Books, operation: str) -> Attempt | None:
     return next((a for a in books.open_attempts() if a.operation == operation), None)
+
+
+def _corrected(books: Books, attempt: Attempt, by: str, now_ms: int, **found: str) -> Books:
+    """The books with an attempt that was taken for not executed, and has taken effect after all."""
+    outcome: OutcomeKind = "approved"
+    again = replace(
+        attempt, outcome=outcome, settled_by=by, corrected_ms=now_ms, detail="found later", **found
+    )
+    return with_attempt(books, again)
+
+
+def _concluded(books: Books, operation: str) -> Attempt | None:
+    """The newest attempt at `operation` whose absence was taken for proof."""
+    said = (
+        a
+        for a in reversed(books.attempts)
+        if a.operation == operation and a.concluded_ms is not None and a.corrected_ms is None
+    )
+    return next(said, None)
 
 
 def _settle_void(books: Books, charge: Charge, now_ms: int, by: str) -> Books:
@@ -165,44 +241,72 @@ def _settle_capture(books: Books, charge: Charge, by: str) -> Books:
     return books
 
 
-def _external(books: Books, charge: Charge, now_ms: int, asked_ms: int) -> Books:
-    """Changes that none of our attempts made. Waits while one of ours could still explain them."""
-    payment = books.payment
+def _external(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: str) -> Books:
+    """Changes that no open attempt explains: those of an attempt that was taken for not executed,
+    and those that were made at the provider. Waits while an open attempt could still explain them.
+    """
     if any(a.operation != "refund" for a in books.open_attempts()):
         return books
-    if payment.status == "requires_capture" and charge.state == "canceled":
+    if books.payment.status == "requires_capture":
+        return _after_authorization(books, charge, now_ms, by)
+    return _found_late(books, charge, now_ms, asked_ms, by)
+
+
+def _after_authorization(books: Books, charge: Charge, now_ms: int, by: str) -> Books:
+    payment = books.payment
+    if charge.state == "canceled":
         due = payment.authorization_expires_ms
+        ours = _concluded(books, "void")
         move: moves.Move = "expired" if due is not None and now_ms >= due else "canceled_externally"
+        if ours is not None:
+            books, move = _corrected(books, ours, by, now_ms), "voided"
+            payment = _for_a_person(payment, f"void {ours.id} took effect after all")
         return replace(books, payment=replace(moved(payment, move), capturable_minor=0))
-    if payment.status == "requires_capture" and charge.state == "captured":
-        return replace(
-            books,
-            payment=replace(
-                moved(payment, "captured_externally"),
-                captured_minor=charge.captured_minor,
-                capturable_minor=0,
-            ),
+    more = charge.captured_minor - payment.captured_minor
+    if charge.state not in {"captured", "authorized"} or more <= 0:
+        return books
+    ours = _concluded(books, "capture")
+    if ours is not None and ours.amount_minor == more:
+        books = _corrected(books, ours, by, now_ms)
+        payment = _for_a_person(payment, f"capture {ours.id} of {more} took effect after all")
+    if charge.state == "captured":
+        move = "captured" if ours is not None else "captured_externally"
+        payment = replace(moved(payment, move), capturable_minor=0)
+    else:
+        payment = replace(
+            moved(payment, "partly_captured"), capturable_minor=charge.capturable_minor
         )
-    return _found_late(books, charge, asked_ms)
+    return replace(books, payment=replace(payment, captured_minor=charge.captured_minor))
 
 
-def _found_late(books: Books, charge: Charge, asked_ms: int) -> Books:
+def _for_a_person(payment: Payment, note: str) -> Payment:
+    """Attention for a corrected conclusion; what needs attention already stays in the note."""
+    before = f"{payment.attention}; " if payment.attention else ""
+    return replace(payment, attention=f"{before}{note}"[:1000], attention_until="cleared")
+
+
+def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: str) -> Books:
     payment = books.payment
     if not is_overtaken(books, charge) or asked_ms <= payment.updated_ms:
         return books
-    return replace(
-        books,
-        payment=replace(
-            moved(payment, _LATE[charge.state]),
-            provider_id=charge.provider_id,
-            capturable_minor=charge.capturable_minor,
-            captured_minor=charge.captured_minor,
-            failure_code=None,
-            decline_reason=None,
-            attention=f"a live charge {charge.provider_id} was found after the payment had ended "
-            f"as {payment.status}: void or refund it, or tell the shopper that it stands",
-        ),
+    attempt = books.attempt(charge.attempt_id or "")
+    if attempt is not None and attempt.operation == "authorize":
+        books = _corrected(books, attempt, by, now_ms, provider_id=charge.provider_id)
+    payment = replace(
+        moved(payment, _LATE[charge.state]),
+        integration=attempt.integration if attempt is not None else payment.integration,
+        provider_id=charge.provider_id,
+        capturable_minor=charge.capturable_minor,
+        captured_minor=charge.captured_minor,
+        failure_code=None,
+        decline_reason=None,
+        provider_error=None,
     )
+    note = (
+        f"a live charge {charge.provider_id} was found by {by} after the payment had ended as "
+        f"{books.payment.status}: void or refund it, or tell the shopper that it stands"
+    )
+    return replace(books, payment=_for_a_person(payment, note))
 
 
 def _refund_of(books: Books, seen: RefundSeen) -> Refund | None:
@@ -224,12 +328,14 @@ def _may_be_external(books: Books, seen: RefundSeen) -> bool:
     return payment.captured_minor > 0 and possible and not open_operations - {"refund"}
 
 
-def _released(books: Books, seen: tuple[RefundSeen, ...]) -> RefundSeen | None:
-    """The rest of an authorization that a partial capture released: providers list it as a refund.
-    It is the oldest one (listings are newest first) of exactly that amount that is not ours."""
-    payment = books.payment
-    rest = payment.amount_minor - payment.captured_minor
-    if rest == 0 or payment.captured_minor == 0:
+def _released(
+    books: Books, seen: tuple[RefundSeen, ...], releases: frozenset[str]
+) -> RefundSeen | None:
+    """The rest of an authorization that a partial capture released, where the provider lists it as
+    a refund: that depends on the version that captured. It is the oldest refund (listings are
+    newest first) of exactly that amount that is not ours."""
+    rest = released_minor(books, releases)
+    if rest == 0:
         return None
     for item in reversed(seen):
         if item.amount_minor == rest and _refund_of(books, item) is None:
@@ -237,6 +343,17 @@ def _released(books: Books, seen: tuple[RefundSeen, ...]) -> RefundSeen | None:
         if item.amount_minor == rest and item.attempt_id is None:
             return None  # it was taken for an external refund before, and stays one
     return None
+
+
+def released_minor(books: Books, releases: frozenset[str]) -> int:
+    """How much the provider lists as refunded that was only released, in minor units. `releases`:
+    the integration versions whose partial captures it lists so."""
+    payment = books.payment
+    done = [a for a in books.attempts if a.operation == "capture" and a.outcome == "approved"]
+    through = done[-1].integration if done else payment.integration
+    if payment.status != "succeeded" or payment.captured_minor == 0 or through not in releases:
+        return 0
+    return payment.amount_minor - payment.captured_minor
 
 
 def _settle_refund(books: Books, ours: Refund, seen: RefundSeen, now_ms: int, by: str) -> Books:
@@ -247,8 +364,10 @@ def _settle_refund(books: Books, ours: Refund, seen: RefundSeen, now_ms: int, by
         kind = "declined" if seen.state == "failed" else "approved"
         settled = replace(attempt, outcome=kind, settled_by=by, provider_id=seen.provider_id)
         books = with_attempt(books, settled)
+    elif ours.status == "failed" and ours.provider_id is None and seen.state != "failed":
+        return _refund_found_late(books, ours, seen, now_ms, by)
     if ours.status == "failed" or (ours.status == "succeeded" and seen.state == "pending"):
-        # a failed refund stays failed, and an older reading does not undo a newer one
+        # what the provider said to have failed stays so, and an older reading undoes no newer one
         return (
             books
             if ours.provider_id
@@ -260,6 +379,24 @@ def _settle_refund(books: Books, ours: Refund, seen: RefundSeen, now_ms: int, by
     if seen.state == "failed":
         updated = replace(updated, failure_code="failed_at_provider")
     return with_refund(books, updated)
+
+
+def _refund_found_late(books: Books, ours: Refund, seen: RefundSeen, now_ms: int, by: str) -> Books:
+    """The books after a refund that was taken for not executed turned up at the provider."""
+    attempt = next((a for a in reversed(books.attempts) if a.refund_id == ours.id), None)
+    if attempt is not None:
+        books = _corrected(books, attempt, by, now_ms, provider_id=seen.provider_id)
+    again = replace(refund_as_seen(ours, seen, now_ms), failure_code=None, provider_error=None)
+    books = totals(with_refund(books, again))
+    note = f"refund {ours.id} ({seen.provider_id}) of {ours.amount_minor} took effect after all"
+    twins = [
+        r.id
+        for r in books.refunds
+        if r.id != ours.id and r.amount_minor == ours.amount_minor and r.status != "failed"
+    ]
+    if twins:
+        note += f"; {', '.join(twins)} gave back the same amount: check that both are wanted"
+    return replace(books, payment=_for_a_person(books.payment, note))
 
 
 def _external_refund(payment: Payment, seen: RefundSeen, new_id: str, now_ms: int) -> Refund:
@@ -284,4 +421,7 @@ _AUTHORIZE_KIND: dict[str, OutcomeKind] = {
     "declined": "declined",
     "canceled": "failed",
 }
+UNDECIDED_DISPUTES = frozenset({"open"})
+"""States in which the money of a charge is disputed; an inquiry only asks."""
+
 _LATE: dict[str, moves.Move] = {"authorized": "found_authorized", "captured": "found_paid"}

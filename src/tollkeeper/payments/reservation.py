@@ -20,6 +20,11 @@ def open_capture(
     _require(payment, "capture", ("requires_capture",))
     _alone(books, "capture")
     amount = payment.capturable_minor if amount_minor is None else amount_minor
+    if amount == 0 and not (final and payment.captured_minor):
+        raise Invalid(
+            "a capture of nothing releases the rest after a part was captured",
+            faults=(Fault("/amount_minor", "0 needs `final` true and an earlier capture"),),
+        )
     if amount > payment.capturable_minor:
         raise _too_much("amount_minor", amount, payment.capturable_minor, payment, "capturable")
     if not final and not payment.multicapture:
@@ -37,7 +42,9 @@ def open_void(books: Books, attempt_id: str, now_ms: int) -> Books:
     _require(payment, "void", ("requires_capture", "requires_action"))
     _alone(books, "void")
     if payment.captured_minor:
-        raise Conflict("a part was captured: capture the rest with final, or refund")
+        raise Conflict(
+            "a part was captured: release the rest with a capture of 0 that is final, or refund"
+        )
     attempt = _attempt(payment, attempt_id, "void", payment.capturable_minor, now_ms)
     return _opened(books, attempt, now_ms)
 

@@ -32,9 +32,12 @@ def unexplained(charge: Charge) -> str | None:
     return f"captured {charge.captured_minor}, not given back {left}" if left else None
 
 
-def difference(books: Books, charge: Charge) -> str | None:
-    """What the charge shows that the books have otherwise, or `None`. Amounts are minor units. The
-    refund of a sum is compared where the provider tells it."""
+def difference(books: Books, charge: Charge, released_minor: int = 0) -> str | None:
+    """What the charge shows that the books do not, or `None`. Amounts are minor units.
+
+    The refunded sum is compared where the provider shows it. `released_minor`: how much of it was
+    never captured, where the provider counts the rest of an authorization as refunded.
+    """
     payment = books.payment
     if charge.attempt_id is not None and books.attempt(charge.attempt_id) is None:
         return f"no attempt {charge.attempt_id} is in our books"
@@ -46,6 +49,7 @@ def difference(books: Books, charge: Charge) -> str | None:
         return None
     if charge.captured_minor != payment.captured_minor:
         return f"captured {charge.captured_minor} there, {payment.captured_minor} here"
-    if charge.refunded_minor not in {None, payment.refunded_minor}:
-        return f"refunded {charge.refunded_minor} there, {payment.refunded_minor} here"
+    shown = charge.refunded_minor
+    if shown not in {None, payment.refunded_minor, payment.refunded_minor + released_minor}:
+        return f"refunded {shown} there, {payment.refunded_minor} here"
     return None

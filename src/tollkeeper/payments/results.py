@@ -4,7 +4,14 @@ from msgspec.structs import replace
 
 from tollkeeper.payments import moves
 from tollkeeper.payments.judging import classify
-from tollkeeper.payments.outcome import Charge, Outcome, RefundSeen
+from tollkeeper.payments.outcome import (
+    Charge,
+    FailureCode,
+    Outcome,
+    ProviderError,
+    RefundSeen,
+    Refusal,
+)
 from tollkeeper.payments.payment import Attempt, Books, Payment, Refund, is_open
 
 HOLDS_MONEY = ("capture", "refund")
@@ -28,6 +35,7 @@ def apply_outcome(
     """
     result_class = classify(outcome)
     known = outcome.kind != "unknown"
+    in_use = outcome.doubt is not None and outcome.doubt.kind == "in_use"
     done = replace(
         attempt,
         outcome=outcome.kind,
@@ -35,7 +43,9 @@ def apply_outcome(
         provider_id=_provider_id(outcome) or attempt.provider_id,
         detail=_detail(outcome)[:200],
         settled_by=by if known else "",
-        later=outcome.refusal is not None and outcome.refusal.later,
+        later=outcome.refusal is not None and (outcome.refusal.later or outcome.refusal.ours),
+        error=_error(outcome),
+        in_use=in_use,
     )
     books = with_attempt(books, done)
     if next_attempt is not None:
@@ -46,6 +56,11 @@ def apply_outcome(
         return totals(replace(with_attempt(books, next_attempt), payment=payment))
     if known:
         books = _APPLY[attempt.operation](books, done, outcome, now_ms)
+    refusal = outcome.refusal
+    if refusal is not None and refusal.ours and books.payment.attention is None:
+        note = _ours(attempt, refusal)
+        payment = replace(books.payment, attention=note, attention_until="cleared")
+        books = replace(books, payment=payment)
     return totals(replace(books, payment=replace(books.payment, updated_ms=now_ms)))
 
 
@@ -103,12 +118,25 @@ def _authorize(books: Books, attempt: Attempt, outcome: Outcome, now_ms: int) ->
             moved(payment, "declined"),
             decline_reason=reason,
             failure_code="declined",
+            provider_error=attempt.error,
             provider_id=(charge.provider_id if charge else None) or payment.provider_id,
             redirect_url=None,
         )
         return replace(books, payment=payment)
-    code = "not_sent" if attempt.result_class == "A" else "refused"
-    return replace(books, payment=replace(moved(payment, "refused"), failure_code=code))
+    code = "not_sent" if attempt.result_class == "A" else _reason(outcome)
+    payment = replace(moved(payment, "refused"), failure_code=code, provider_error=attempt.error)
+    return replace(books, payment=payment)
+
+
+def _reason(outcome: Outcome) -> FailureCode:
+    return outcome.refusal.reason if outcome.refusal is not None else "refused"
+
+
+def _ours(attempt: Attempt, refusal: Refusal) -> str:
+    return (
+        f"{attempt.integration} refused our key or account: {refusal.code} ({refusal.detail}). "
+        "Next: check the provider's secret key and the account's permissions"
+    )
 
 
 def charged(payment: Payment, charge: Charge) -> Payment:
@@ -181,10 +209,16 @@ def _refund(books: Books, attempt: Attempt, outcome: Outcome, now_ms: int) -> Bo
         seen = outcome.refund
         assert seen is not None, "an approval carries its refund"
         return with_refund(books, refund_as_seen(refund, seen, now_ms))
-    code = outcome.decline.code if outcome.decline else "not_executed"
-    if attempt.later or attempt.result_class == "A":
+    code: str = "failed_at_provider" if outcome.decline else _reason(outcome)
+    if attempt.result_class == "A":
         code = "try_again"
-    failed = replace(refund, status="failed", failure_code=code, updated_ms=now_ms)
+    failed = replace(
+        refund,
+        status="failed",
+        failure_code=code,
+        provider_error=attempt.error,
+        updated_ms=now_ms,
+    )
     return with_refund(books, failed)
 
 
@@ -197,6 +231,14 @@ def _provider_id(outcome: Outcome) -> str | None:
     if outcome.refund is not None:
         return outcome.refund.provider_id
     return outcome.charge.provider_id if outcome.charge is not None else None
+
+
+def _error(outcome: Outcome) -> ProviderError | None:
+    """The provider's own words about a refusal or a decline."""
+    for part in (outcome.refusal, outcome.decline):
+        if part is not None:
+            return part.error or (ProviderError(part.code) if part.code else None)
+    return None
 
 
 def _detail(outcome: Outcome) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from tollkeeper.kernel.clock import rfc3339
+from tollkeeper.payments.outcome import ProviderError
 from tollkeeper.payments.payment import Books, Dispute, Payment, Refund
 
 _ENCODER = msgspec.json.Encoder()
@@ -18,6 +19,15 @@ class NextAction(msgspec.Struct, frozen=True):
 
     type: Literal["redirect"]
     url: str
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider's own words about a failure: for people. They are masked, cut, and may change
+    at any time; programs read `failure_code`."""
+
+    code: str
+    parameter: str
+    message: str
 
 
 class RefundView(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +44,24 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     reason: str | None
     failure_code: str | None
+    provider_error: ErrorView | None
     created_at: str
 
 
 class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A dispute as the provider tells it. `state` is `open`, `won` or `lost`."""
+    """A dispute as the provider tells it. `state` is `open`, `won`, `lost`, `prevented`, `inquiry`
+    or `inquiry_closed`."""
 
+    object: Literal["dispute"] = "dispute"
     id: str
+    payment: str
     state: str
     amount_minor: int
+    currency: str
     reason: str
+    provider_id: str
+    created_at: str
+    updated_at: str
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +86,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     next_action: NextAction | None
     decline_reason: str | None
     failure_code: str | None
+    provider_error: ErrorView | None
     disputed: bool
     needs_attention: bool
     created_at: str
@@ -106,6 +125,7 @@ def payment_view(payment: Payment) -> PaymentView:
         next_action=action,
         decline_reason=payment.decline_reason,
         failure_code=payment.failure_code,
+        provider_error=error_view(payment.provider_error),
         disputed=payment.disputed,
         needs_attention=payment.attention is not None,
         created_at=rfc3339(payment.created_ms),
@@ -126,18 +146,31 @@ def refund_view(books: Books, refund: Refund) -> RefundView:
         origin=refund.origin,
         reason=refund.reason,
         failure_code=refund.failure_code,
+        provider_error=error_view(refund.provider_error),
         created_at=rfc3339(refund.created_ms),
     )
 
 
-def dispute_view(dispute: Dispute) -> DisputeView:
-    """The public representation of `dispute`."""
+def dispute_view(dispute: Dispute, currency: str) -> DisputeView:
+    """The public representation of `dispute`, whose amount is in `currency`."""
     return DisputeView(
         id=dispute.id,
+        payment=dispute.payment_id,
         state=dispute.state,
         amount_minor=dispute.amount_minor,
+        currency=currency,
         reason=dispute.reason,
+        provider_id=dispute.provider_id,
+        created_at=rfc3339(dispute.created_ms),
+        updated_at=rfc3339(dispute.updated_ms),
     )
+
+
+def error_view(error: ProviderError | None) -> ErrorView | None:
+    """The public representation of the provider's words."""
+    if error is None:
+        return None
+    return ErrorView(code=error.code, parameter=error.parameter, message=error.message)
 
 
 def encode(view: Any) -> bytes:

@@ -46,9 +46,14 @@ def bucket_of(salt: str, key: str) -> int:
     return int.from_bytes(digest) % BUCKETS
 
 
-def next_version(weights: Mapping[str, float], tried: Sequence[str]) -> str | None:
-    """The version to fail over to after those in `tried`: the heaviest of the same table that was
-    not tried yet; one of no weight was taken out of service and gets nothing. Only for attempts
-    that are proved to have had no effect."""
-    left = [(weight, name) for name, weight in weights.items() if weight > 0 and name not in tried]
-    return max(left, key=lambda item: item[0])[1] if left else None
+def failover_order(
+    weights: Mapping[str, float], sound: Sequence[str], tried: Sequence[str]
+) -> list[str]:
+    """The versions to fail over to after those in `tried`, best first: the heaviest of the table,
+    then the others of `sound` in their order. Only for attempts that are proved to have had no
+    effect. `sound`: installed versions of the provider that are not on probation; weight 0 keeps
+    new payments away from a version, and does not make it unfit for a rescue.
+    """
+    left = [name for name in weights if weights[name] > 0 and name not in tried]
+    left.sort(key=lambda name: -weights[name])
+    return left + [name for name in sound if name not in tried and name not in left]

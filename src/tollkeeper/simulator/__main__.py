@@ -141,6 +141,8 @@ def _fault(options: argparse.Namespace) -> int:
         for name, value in vars(options).items()
         if name.startswith("rule_") and value is not None
     }
+    if "headers" in rule:
+        rule["headers"] = msgspec.json.decode(rule["headers"])
     checked = msgspec.convert({**rule, "effect": options.name}, FaultRule, strict=False)
     body = msgspec.json.encode(checked)
     return asyncio.run(_call(options.url, "POST", "/_control/faults", body))

@@ -10,13 +10,16 @@ from tollkeeper.simulator.disputes import open_dispute
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.records import Capture, Charge, Intent, Origin, Refund
 from tollkeeper.simulator.rendering import render_payment_method
+from tollkeeper.simulator.versions import RELEASES_WITHOUT_REFUND, at_least
 from tollkeeper.simulator.world import World
 
 
 def charge_intent(world: World, intent: Intent, origin: Origin, *, authenticated: bool) -> None:
     """Ask the issuer and record its word, now or later; raises Problem (402) for a decline."""
-    card = world.methods[intent.payment_method or ""]
+    method = world.methods[intent.payment_method or ""]
+    card = method.card
     decline = world.issuer.decline_of(card, world.chance)
+    method.used = method.used or not decline
     charge = _new_charge(world, intent, card)
     charge.authenticated = authenticated
     world.shelves[intent.account].charges.add(charge)
@@ -150,11 +153,16 @@ def _book_balance(world: World, charge: Charge) -> None:
 def capture_charge(
     world: World, intent: Intent, charge: Charge, amount: int, origin: Origin, *, final: bool
 ) -> None:
-    """Capture `amount`; a final capture releases the rest and ends the intent."""
+    """Capture `amount`; a final capture releases the rest and ends the intent.
+
+    An amount of 0 is only the end of a multicapture.
+    """
+    assert amount > 0 or (final and charge.captured), "0 ends a multicapture, no more"
     charge.captured = True
     charge.amount_captured += amount
-    charge.captures.append(Capture(amount, world.now_ms(), origin))
-    charge.balance_transaction = world.new_id("txn")
+    if amount:
+        charge.captures.append(Capture(amount, world.now_ms(), origin))
+        charge.balance_transaction = world.new_id("txn")
     intent.amount_received += amount
     intent.amount_capturable -= amount
     world.touch(charge)
@@ -215,17 +223,31 @@ def _authorized_charge(world: World, intent: Intent) -> Charge | None:
 
 
 def _release(world: World, intent: Intent, charge: Charge, source: str, origin: Origin) -> None:
-    """Give back what is still held; the provider lists it as a refund that moves no money."""
+    """Give back what is still held; money that was never captured does not move.
+
+    Since RELEASES_WITHOUT_REFUND no refund tells of it. The version of the request decides, and
+    the account's own version where no request asked for it.
+    """
     rest, intent.amount_capturable = intent.amount_capturable, 0
     charge.capture_before = None
     world.touch(charge)
     if rest == 0:
         return
+    version = origin.api_version or world.accounts[charge.account].api_version
+    if at_least(version, RELEASES_WITHOUT_REFUND):
+        charge.amount_released += rest
+        return
+    charge.captured_untold = world.config.untold_captures and not charge.amount_captured
+    _list_release(world, charge, rest, source, origin)
+
+
+def _list_release(world: World, charge: Charge, rest: int, source: str, origin: Origin) -> None:
+    """The older form: the release is listed among the refunds, and counts in their sum."""
     release = Refund(
         id=world.new_id("re"),
         account=charge.account,
         charge=charge.id,
-        intent=intent.id,
+        intent=charge.intent,
         amount=rest,
         currency=charge.currency,
         created=world.now(),

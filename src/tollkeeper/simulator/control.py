@@ -10,11 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.simulator import charging, disputes, intents, refunding
+from tollkeeper.simulator.config import KeyConfig
 from tollkeeper.simulator.describing import description
 from tollkeeper.simulator.faults import FaultRule, Faults
 from tollkeeper.simulator.issuer import IssuerModel
 from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.simulator.records import Charge, Dispute, Intent, Origin, Refund
+from tollkeeper.simulator.records import Charge, Dispute, DisputeStatus, Intent, Origin, Refund
 from tollkeeper.simulator.webhooks import Outbox
 from tollkeeper.simulator.world import World
 
@@ -26,6 +27,10 @@ SETTINGS: Final = (
     "async_capture_seconds",
     "refund_settle_seconds",
     "dispute_seconds",
+    "clock_offset_seconds",
+    "webhook_clock_offset_seconds",
+    "refuses_used_methods",
+    "untold_captures",
     "webhook_delay_seconds",
 )
 """Members of the configuration that may change while the simulator runs."""
@@ -47,11 +52,29 @@ class Nothing(msgspec.Struct):
 
 
 class DisputeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`status` of `warning_needs_response` makes it an inquiry."""
+
     reason: str = "fraudulent"
+    status: DisputeStatus = "needs_response"
 
 
 class CloseBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`won` is the merchant's view."""
+
     won: bool
+
+
+class DecideBody(msgspec.Struct, forbid_unknown_fields=True):
+    status: DisputeStatus
+
+
+class MethodBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`card` is a published test payment method; `customer` the owner, `used` whether a charge was
+    made with it."""
+
+    card: str = "pm_card_visa"
+    customer: str = ""
+    used: bool = False
 
 
 class RefundBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -175,20 +198,47 @@ def outbox(control: Control, target: str, body: bytes) -> Any:
 
 
 def dispute(control: Control, target: str, body: bytes) -> Any:
-    """A shopper disputes what remains of a charge."""
+    """A shopper disputes what remains of a charge; `status` may make it an inquiry."""
     wanted = msgspec.json.decode(body, type=DisputeBody)
-    dispute = disputes.open_dispute(control.world, _charge(control, target), wanted.reason)
+    charge = _charge(control, target)
+    dispute = disputes.open_dispute(control.world, charge, wanted.reason, wanted.status)
     if dispute is None:
         raise Refused(409, "there is nothing to dispute")
     return control.world.render(dispute)
 
 
 def close(control: Control, target: str, body: bytes) -> Any:
-    """The bank decides a dispute."""
+    """The bank decides a dispute, for the first time or again: `won` or not."""
     wanted = msgspec.json.decode(body, type=CloseBody)
     dispute: Dispute = _found(control.world.find_dispute(target), target)
-    disputes.close_dispute(control.world, dispute, won=wanted.won)
+    disputes.decide_dispute(control.world, dispute, "won" if wanted.won else "lost")
     return control.world.render(dispute)
+
+
+def decide(control: Control, target: str, body: bytes) -> Any:
+    """The bank moves a dispute to any `status`, also one that was closed."""
+    wanted = msgspec.json.decode(body, type=DecideBody)
+    dispute: Dispute = _found(control.world.find_dispute(target), target)
+    disputes.decide_dispute(control.world, dispute, wanted.status)
+    return control.world.render(dispute)
+
+
+def put_key(control: Control, target: str, body: bytes) -> Any:
+    """Makes or changes a key: expired, restricted to `allowed`, or of another account."""
+    wanted = msgspec.json.decode(body, type=KeyConfig)
+    control.world.put_key(wanted)
+    return wanted
+
+
+def make_method(control: Control, target: str, body: bytes) -> Any:
+    """Makes a payment method that may belong to a customer or be used up; gives its `id`."""
+    wanted = msgspec.json.decode(body, type=MethodBody)
+    identifier = control.world.make_method(wanted.card)
+    if identifier is None:
+        raise Refused(422, f"no card {wanted.card}")
+    method = control.world.methods[identifier]
+    method.customer, method.used = wanted.customer, wanted.used
+    return {"id": identifier, **msgspec.structs.asdict(wanted)}
 
 
 def refund(control: Control, target: str, body: bytes) -> Any:
@@ -197,7 +247,7 @@ def refund(control: Control, target: str, body: bytes) -> Any:
     charge = _charge(control, target)
     rest = charge.amount_captured - charge.returned
     amount = rest if wanted.amount is None else wanted.amount
-    if not 0 < amount <= rest or charge.disputed:
+    if not 0 < amount <= rest or disputes.is_charged_back(control.world, charge):
         raise Refused(409, f"at most {rest} can be refunded, and nothing while disputed")
     refund = refunding.refund_charge(control.world, charge, amount, DASHBOARD)
     control.world.close_books()
@@ -267,6 +317,9 @@ ROUTES: Final[dict[tuple[str, str], Callable[[Control, str, bytes], Any]]] = {
     ("POST", "/_control/charges/{id}/dispute"): dispute,
     ("POST", "/_control/charges/{id}/refund"): refund,
     ("POST", "/_control/disputes/{id}/close"): close,
+    ("POST", "/_control/disputes/{id}/decide"): decide,
+    ("POST", "/_control/keys"): put_key,
+    ("POST", "/_control/payment_methods"): make_method,
     ("POST", "/_control/refunds/{id}/fail"): fail_refund,
     ("POST", "/_control/intents/{id}/expire"): expire,
     ("POST", "/_control/intents/{id}/challenge"): challenge,

@@ -7,6 +7,8 @@ done by a task of the simulator's own, so that a client that gives up undoes not
 import asyncio
 import base64
 import binascii
+from email.utils import formatdate
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -24,9 +26,6 @@ from tollkeeper.simulator.faults import (
     FaultRule,
     Faults,
     Stage,
-    edit_body,
-    gate,
-    strike_reply,
 )
 from tollkeeper.simulator.ledger import Ledger
 from tollkeeper.simulator.messages import SimReply, SimRequest
@@ -35,6 +34,7 @@ from tollkeeper.simulator.parameters import check
 from tollkeeper.simulator.presenting import check_expansions, present, present_problem
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.records import Account, Origin
+from tollkeeper.simulator.striking import edit_body, gate, strike_reply
 from tollkeeper.simulator.versions import NEWEST, is_known
 from tollkeeper.simulator.webhooks import Deliver, Outbox
 from tollkeeper.simulator.world import Journal, World
@@ -66,6 +66,7 @@ class Visit(msgspec.Struct):
             api_version=self.version,
             account=self.account.id if self.account else "",
             payment_method=method if isinstance(method, str) else "",
+            key=self.key,
         )
 
 
@@ -108,6 +109,12 @@ class SimulatorCore:
             return self.control.handle(request)
         if request.path.startswith("/3ds/"):
             return challenge.handle(self.world, request)
+        reply = await self._reply(request)
+        if reply.status:
+            reply.headers.append(("date", formatdate(self.world.now(), usegmt=True)))
+        return reply
+
+    async def _reply(self, request: SimRequest) -> SimReply:
         visit = self._visit(request)
         rules = self.faults.pick(visit.facts) if self.faults.rules else []
         if not rules and not self.config.latency_seconds:
@@ -130,7 +137,8 @@ class SimulatorCore:
 
     def _visit(self, request: SimRequest) -> Visit:
         headers = {name.lower(): value for name, value in request.headers}
-        account = self.world.by_key.get(_key_of(headers.get("authorization", "")))
+        key = self.world.keys.get(_key_of(headers.get("authorization", "")))
+        account = self.world.accounts[key.account] if key else None
         default = account.api_version if account else NEWEST
         found = route(request.method, request.path)
         visit = Visit(
@@ -149,12 +157,12 @@ class SimulatorCore:
     def _admit(self, visit: Visit, request: SimRequest, headers: dict[str, str]) -> None:
         """Note what stands against the request, in the order in which the provider looks."""
         try:
-            if visit.account is None:
-                raise _refused_key(headers.get("authorization", ""))
+            self._admit_key(visit, headers.get("authorization", ""))
             if not is_known(visit.version):
                 raise problems.bad_version(visit.version)
             if visit.operation is None:
                 raise problems.no_route(visit.method, visit.path)
+            self._admit_operation(visit, headers.get("authorization", ""))
             if len(request.body) > MAX_BODY_BYTES or len(visit.key) > 255:
                 raise problems.malformed("The request or its idempotency key is too long.")
             posted = forms.decode_body(request.body) if visit.method == "POST" else ""
@@ -163,6 +171,21 @@ class SimulatorCore:
             visit.params = forms.parse_form(visit.sent)
         except Problem as problem:
             visit.problem = problem
+
+    def _admit_key(self, visit: Visit, authorization: str) -> None:
+        if visit.account is None:
+            raise _refused_key(authorization)
+        secret = _key_of(authorization)
+        if self.world.keys[secret].expired:
+            raise problems.expired_key(secret)
+
+    def _admit_operation(self, visit: Visit, authorization: str) -> None:
+        secret = _key_of(authorization)
+        assert visit.operation is not None, "routed"
+        assert visit.account is not None, "admitted"
+        name = visit.operation.name
+        if not any(fnmatchcase(name, pattern) for pattern in self.world.keys[secret].allowed):
+            raise problems.restricted_key(secret, visit.account.id, name)
 
     # Answering
 
@@ -180,7 +203,7 @@ class SimulatorCore:
             visit.version = rule.to
         for rule in _of_stage(rules, "late"):
             self.spawn(self._answer_late(visit, rule))
-            return SimReply(0, [], b"", "drop")
+            return self._given_up(visit, rule)
         prepared = self._prepare(visit)
         await self._pause(rules, "before", self.config.latency_seconds)
         visit.stored_error = _stored_error(rules)
@@ -191,12 +214,19 @@ class SimulatorCore:
 
     async def _answer_late(self, visit: Visit, rule: FaultRule) -> None:
         prepared = self._prepare(visit) if rule.holds_key else None
-        await self.clock.sleep(rule.seconds)
+        await self.clock.sleep(self.faults.lateness_seconds(rule))
         self.agenda.fire_due()
         if prepared is None:
             prepared = self._prepare(visit)
         if not isinstance(prepared, SimReply):
             self._perform(visit, prepared)
+
+    def _given_up(self, visit: Visit, rule: FaultRule) -> SimReply:
+        """What the caller of a late effect gets at once: silence, or an error."""
+        if not rule.status:
+            return SimReply(0, [], b"", "drop")
+        body = problems.body_of({"message": "An unknown error occurred.", "type": "api_error"})
+        return SimReply(rule.status, self._headers(visit), body)
 
     def _stopped_at_gate(self, visit: Visit, rules: list[FaultRule]) -> SimReply | None:
         """The answer of a rule that strikes before the effect, or None."""
@@ -205,11 +235,22 @@ class SimulatorCore:
                 found = gate(rule, visit.params, visit.key)
                 if isinstance(found, SimReply):
                     return found
+                if found is not None and rule.effect == "refuse" and rule.stored:
+                    return self._refuse_for_good(visit, found)
                 if found is not None:
                     return self._refusal(visit, found)
             elif EFFECTS[rule.effect].stage == "reply" and rule.when == "before":
                 return strike_reply(rule, SimReply(0, self._headers(visit), b""))
         return None
+
+    def _refuse_for_good(self, visit: Visit, problem: Problem) -> SimReply:
+        """A refusal that execution came to: kept under the key, and replayed."""
+        call = self._prepare(visit)
+        if isinstance(call, SimReply):
+            return call
+        reply = self._refusal(visit, problem)
+        self._store(visit, call, reply.status, reply.body)
+        return reply
 
     async def _pause(self, rules: list[FaultRule], when: str, seconds: float) -> None:
         for rule in _of_stage(rules, "pause"):
@@ -277,11 +318,12 @@ class SimulatorCore:
             status, document = problem.status, self._refused_document(visit, problem)
         self.world.close_books()
         body = msgspec.json.encode(document)
-        if visit.key and self.config.honors_idempotency:
-            self._store(visit, call, status, body)
+        self._store(visit, call, status, body)
         return SimReply(status, self._headers(visit), body)
 
     def _store(self, visit: Visit, call: Call, status: int, body: bytes) -> None:
+        if not visit.key or not self.config.honors_idempotency:
+            return
         if visit.stored_error:
             status = visit.stored_error
             body = problems.body_of({"message": "An unknown error occurred.", "type": "api_error"})
@@ -296,11 +338,8 @@ class SimulatorCore:
         return present_problem(self.world, problem, version)
 
     def _refusal(self, visit: Visit, problem: Problem) -> SimReply:
-        headers = self._headers(visit)
-        if problem.status == 429:
-            headers.append(("stripe-rate-limited-reason", "global-rate"))
-        if problem.status == 409:
-            headers.append(("stripe-should-retry", "true"))
+        headers = [h for h in self._headers(visit) if h[0] not in problem.headers]
+        headers += problem.headers.items()
         body = msgspec.json.encode(self._refused_document(visit, problem))
         return SimReply(problem.status, headers, body)
 

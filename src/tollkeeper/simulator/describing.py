@@ -6,6 +6,7 @@ Replies describe the objects that money is moved with; others are said to be obj
 
 from typing import Any, Final
 
+from tollkeeper.simulator.disputes import STATUSES
 from tollkeeper.simulator.operations import OPERATIONS, Operation
 from tollkeeper.simulator.parameters import TABLES, Parameter
 from tollkeeper.simulator.versions import VERSIONS
@@ -84,6 +85,7 @@ SCHEMAS: Final[dict[str, Json]] = {
         amount_refunded=_COUNT,
         captured=_FLAG,
         currency=_TEXT,
+        disputed=_FLAG,
         metadata=_METADATA,
         payment_intent=_nullable(_TEXT),
         status={"type": "string", "enum": ["failed", "pending", "succeeded"]},
@@ -99,6 +101,18 @@ SCHEMAS: Final[dict[str, Json]] = {
         metadata=_nullable(_METADATA),
         reason=_nullable(_TEXT),
         status={"type": "string", "enum": ["canceled", "failed", "pending", "succeeded"]},
+    ),
+    "dispute": _object(
+        "id object amount currency reason status",
+        id=_TEXT,
+        object={"type": "string", "enum": ["dispute"]},
+        amount=_COUNT,
+        charge=_expandable("charge"),
+        currency=_TEXT,
+        metadata=_METADATA,
+        payment_intent=_nullable(_expandable("payment_intent")),
+        reason=_TEXT,
+        status={"type": "string", "enum": list(STATUSES)},
     ),
     "api_errors": _object(
         "type",

@@ -3,16 +3,12 @@
 The catalogue is the table EFFECTS; its documentation is drawn from it.
 """
 
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import msgspec
 
 from tollkeeper.kernel.chance import Chance
-from tollkeeper.simulator import mutations, problems
-from tollkeeper.simulator.messages import SimReply
-from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.versions import is_known
 
 When = Literal["before", "after"]
@@ -25,6 +21,13 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     """One rule. The first fields say which requests match (shell patterns; `operation` is a name
     like `payment_intents.create`, `webhooks.deliver` for outgoing events), `probability` and
     `count` how many of them; the rest are the effect's own fields.
+
+    `only`, `other_than` and `row` choose the objects of a list that an effect on documents
+    strikes: those that belong to an identifier (their own, their payment's, their charge's, or a
+    value of their metadata), those that do not, and the place among these, counted from 1.
+
+    With `first_of_key` a rule strikes only the first request of each idempotency key that it
+    matches, so that a repetition gets through.
 
     `when` says whether the effect on money took place: `before` it (nothing happened) or `after`.
     """
@@ -39,13 +42,23 @@ class FaultRule(msgspec.Struct, forbid_unknown_fields=True):
     event_type: str = "*"
     probability: float = 1.0
     count: int | None = None
+    first_of_key: bool = False
     seconds: float = 0.0
+    most_seconds: float = 0.0
     fraction: float = 0.1
     status: int = 0
     object: str = ""
     path: str = ""
     to: str = ""
+    only: str = ""
+    other_than: str = ""
+    row: int = 0
     value: Any = None
+    type: str = "invalid_request_error"
+    code: str = ""
+    message: str = "The request was refused."
+    param: str = ""
+    headers: dict[str, str] = {}
     factor: float = 0.01
     parameter: str = ""
     at: int = 20
@@ -62,6 +75,7 @@ class Facts(msgspec.Struct, frozen=True):
     account: str
     payment_method: str = ""
     event_type: str = ""
+    key: str = ""
 
 
 Stage = Literal["gate", "version", "pause", "late", "body", "reply", "webhook"]
@@ -80,8 +94,16 @@ class Effect(msgspec.Struct, frozen=True):
 BOTH: Final[tuple[When, ...]] = ("before", "after")
 BEFORE: Final[tuple[When, ...]] = ("before",)
 
+ROWS: Final = ("only", "other_than", "row")
+
 EFFECTS: Final[dict[str, Effect]] = {
-    "drop": Effect("reply", "Never answers; the connection stays open.", (), BOTH),
+    "drop": Effect(
+        "reply",
+        "Accepts the request and never answers; the connection stays open for `seconds` (300 unless"
+        " told, and at most).",
+        ("seconds",),
+        BOTH,
+    ),
     "reset": Effect("reply", "Resets the connection (TCP RST).", (), BOTH),
     "truncate": Effect("reply", "Sends `at` bytes of the body, then closes.", ("at",)),
     "slow_body": Effect("reply", "Sends the headers, then the body `seconds` later.", ("seconds",)),
@@ -93,7 +115,33 @@ EFFECTS: Final[dict[str, Effect]] = {
         BOTH,
     ),
     "html": Effect("reply", "Answers `status` with a page of HTML.", ("status",), BOTH),
-    "rate_limited": Effect("gate", "Answers 429 `rate_limit`.", (), BEFORE),
+    "refuse": Effect(
+        "gate",
+        "Answers `status` (400 unless told) with an error of `type`, with `code`, `message` and"
+        " `param` where told, and `headers` over the usual ones. With `stored` the refusal is kept"
+        " under the key, as when execution had begun: a repetition of the request replays it.",
+        ("status", "type", "code", "message", "param", "headers", "stored"),
+        BEFORE,
+    ),
+    "rate_limited": Effect(
+        "gate",
+        "Answers 429 `rate_limit` with `Retry-After: seconds` (1 unless told).",
+        ("seconds",),
+        BEFORE,
+    ),
+    "lock_timeout": Effect(
+        "gate",
+        "Answers 429 `lock_timeout` with `Stripe-Should-Retry: true`, and with `Retry-After:"
+        " seconds` where told.",
+        ("seconds",),
+        BEFORE,
+    ),
+    "maintenance": Effect(
+        "gate",
+        "Answers 503 with `Retry-After: seconds` (60 unless told).",
+        ("seconds",),
+        BEFORE,
+    ),
     "unauthorized": Effect("gate", "Answers 401 as for a revoked key.", (), BEFORE),
     "conflict": Effect("gate", "Answers 409 `idempotency_key_in_use`.", (), BEFORE),
     "sunset": Effect(
@@ -120,23 +168,36 @@ EFFECTS: Final[dict[str, Effect]] = {
     ),
     "late_effect": Effect(
         "late",
-        "Never answers, and the effect lands `seconds` after arrival; with `holds_key` the"
-        " idempotency key is taken meanwhile.",
-        ("seconds", "holds_key"),
+        "Never answers (or answers `status` at once, where told), and the effect lands `seconds`"
+        " after arrival; with `most_seconds` the lateness is drawn between the two. With"
+        " `holds_key` the idempotency key is taken meanwhile.",
+        ("seconds", "most_seconds", "holds_key", "status"),
     ),
     "rename_field": Effect(
-        "body", "Renames the field at `path` to `to`.", ("object", "path", "to")
+        "body", "Renames the field at `path` to `to`.", ("object", "path", "to", *ROWS)
     ),
-    "remove_field": Effect("body", "Removes the field at `path`.", ("object", "path")),
-    "null_field": Effect("body", "Makes the field at `path` null.", ("object", "path")),
+    "remove_field": Effect("body", "Removes the field at `path`.", ("object", "path", *ROWS)),
+    "null_field": Effect("body", "Makes the field at `path` null.", ("object", "path", *ROWS)),
     "change_type": Effect(
-        "body", "Numbers become text, text a list, at `path`.", ("object", "path")
+        "body", "Numbers become text, text a list, at `path`.", ("object", "path", *ROWS)
     ),
     "new_word": Effect(
-        "body", "Puts `value` (a word nobody knows) at `path`.", ("object", "path", "value")
+        "body", "Puts `value` (a word nobody knows) at `path`.", ("object", "path", "value", *ROWS)
     ),
     "amount_unit": Effect(
-        "body", "Multiplies the number at `path` by `factor`.", ("object", "path", "factor")
+        "body", "Multiplies the number at `path` by `factor`.", ("object", "path", "factor", *ROWS)
+    ),
+    "nulls": Effect(
+        "body",
+        "Makes every member null that the provider's description calls nullable, or only `path`.",
+        ("object", "path", *ROWS),
+    ),
+    "replace_row": Effect("body", "A row of a list becomes `value`.", ("value", *ROWS)),
+    "foreign_row": Effect(
+        "body",
+        "A list has one row more, which other software made: like the first row, without metadata,"
+        " with the members of `value` over it.",
+        ("value", "row"),
     ),
     "decline_as_approval": Effect("body", "A decline reads as an approval, with status 200."),
     "error_in_200": Effect("reply", "The body is an error, the status stays 200.", ("status",)),
@@ -154,6 +215,7 @@ class Faults:
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self._count = 0
+        self._keys: dict[str, set[str]] = {}
         self.rules: dict[str, FaultRule] = {}
 
     def add(self, rule: FaultRule) -> FaultRule:
@@ -165,9 +227,11 @@ class Faults:
         return rule
 
     def remove(self, identifier: str) -> bool:
+        self._keys.pop(identifier, None)
         return self.rules.pop(identifier, None) is not None
 
     def clear(self) -> None:
+        self._keys.clear()
         self.rules.clear()
 
     def pick(self, facts: Facts) -> list[FaultRule]:
@@ -177,10 +241,24 @@ class Faults:
             rule.hits += 1
         return struck
 
+    def lateness_seconds(self, rule: FaultRule) -> float:
+        """How late the effect of this request lands."""
+        spread = rule.most_seconds - rule.seconds
+        return rule.seconds + (self._chance.uniform() * spread if spread > 0 else 0.0)
+
+    def _is_first(self, rule: FaultRule, key: str) -> bool:
+        seen = self._keys.setdefault(rule.id, set())
+        if key in seen:
+            return False
+        seen.add(key)
+        return True
+
     def _strikes(self, rule: FaultRule, facts: Facts) -> bool:
         if rule.count is not None and rule.hits >= rule.count:
             return False
         if not _matches(rule, facts):
+            return False
+        if rule.first_of_key and not self._is_first(rule, facts.key):
             return False
         probability = rule.fraction if rule.effect == "slow_tail" else rule.probability
         return probability >= 1.0 or self._chance.uniform() < probability
@@ -206,134 +284,11 @@ def _refuse_nonsense(rule: FaultRule) -> None:
     if len(effect.moments) == 1:
         rule.when = effect.moments[0]
     for name in ("path", "parameter", "to"):
-        if name in effect.fields and not getattr(rule, name):
+        if name in effect.fields and not getattr(rule, name) and rule.effect != "nulls":
             raise ValueError(f"effect {rule.effect!r} needs {name!r}")
     if effect.stage == "version" and not is_known(rule.to):
         raise ValueError(f"effect {rule.effect!r}: {rule.to!r} is no version of this provider")
-    if not 0 <= rule.probability <= 1 or rule.seconds < 0:
-        raise ValueError("probability must be in [0, 1] and seconds must not be negative")
-
-
-def gate(rule: FaultRule, params: dict[str, Any], key: str) -> Problem | SimReply | None:
-    """What a `gate` rule answers in place of execution, or None to let the request through."""
-    match rule.effect:
-        case "rate_limited":
-            return problems.too_many_requests()
-        case "unauthorized":
-            return Problem(401, "Invalid API Key provided: it was revoked.", code="api_key_expired")
-        case "conflict":
-            return problems.key_in_use(key)
-        case "require_parameter" if _lacks(params, rule.parameter):
-            return problems.missing(rule.parameter)
-        case "forbid_parameter" if not _lacks(params, rule.parameter):
-            message = f"The parameter {rule.parameter} is not supported any more."
-            return problems.invalid(rule.parameter, message)
-        case "sunset":
-            return html_page(rule.status or 404)
-        case _:
-            return None
-
-
-def _lacks(params: dict[str, Any], parameter: str) -> bool:
-    """Whether `parameter` (bracket notation for members) is absent from the request."""
-    found: Any = params
-    for name in parameter.replace("]", "").split("["):
-        if not isinstance(found, dict) or name not in found:
-            return True
-        found = found[name]
-    return False
-
-
-def html_page(status: int) -> SimReply:
-    body = b"<!DOCTYPE html><html><head><title>Unavailable</title></head><body></body></html>"
-    return SimReply(status, [("content-type", "text/html; charset=utf-8")], body)
-
-
-def edit_body(rule: FaultRule, reply: SimReply) -> None:
-    """Apply a `body` rule to the reply in place; a body that is not JSON stays as it is."""
-    try:
-        document = msgspec.json.decode(reply.body)
-    except msgspec.DecodeError:
-        return
-    if rule.effect == "decline_as_approval":
-        document = _approval(document, reply)
-    else:
-        edit_document(rule, document)
-    reply.body = msgspec.json.encode(document)
-
-
-def edit_document(rule: FaultRule, document: Any) -> None:
-    """Apply a `body` rule at its path, from the root or from every object of its type."""
-    edit = _edit(rule)
-    roots = list(mutations.objects(document, rule.object)) if rule.object else [document]
-    for root in roots:
-        for holder, name in list(mutations.holders(root, rule.path)):
-            edit(holder, name)
-
-
-def _edit(rule: FaultRule) -> mutations.Edit:
-    edits: dict[str, Callable[[], mutations.Edit]] = {
-        "rename_field": lambda: mutations.rename(rule.to),
-        "remove_field": lambda: mutations.remove,
-        "null_field": lambda: mutations.assign(None),
-        "change_type": lambda: mutations.retype,
-        "new_word": lambda: mutations.assign(
-            "a_word_nobody_knows" if rule.value is None else rule.value
-        ),
-        "amount_unit": lambda: mutations.scale(rule.factor),
-    }
-    return edits[rule.effect]()
-
-
-def _approval(document: Any, reply: SimReply) -> Any:
-    error = document.get("error") if isinstance(document, dict) else None
-    intent = error.get("payment_intent") if isinstance(error, dict) else None
-    if reply.status != 402 or not isinstance(intent, dict):
-        return document
-    reply.status = 200
-    manual = intent.get("capture_method") == "manual"
-    intent["status"] = "requires_capture" if manual else "succeeded"
-    intent["amount_capturable" if manual else "amount_received"] = intent["amount"]
-    intent["last_payment_error"] = None
-    return intent
-
-
-def strike_reply(rule: FaultRule, reply: SimReply) -> SimReply:
-    """Apply a `reply` rule; gives the reply to send."""
-    match rule.effect:
-        case "drop" | "reset":
-            reply.ending = "drop" if rule.effect == "drop" else "reset"
-        case "truncate":
-            reply.ending, reply.truncate_at = "truncate", rule.at
-        case "slow_body":
-            reply.body_delay_seconds = rule.seconds
-        case "error":
-            return _with_error(reply, rule.status or 500)
-        case "html":
-            page = html_page(rule.status or 200)
-            return SimReply(page.status, page.headers, page.body)
-        case "error_in_200":
-            return _with_error(reply, rule.status or 200)
-        case "duplicate_keys":
-            reply.body = _duplicated(reply.body)
-        case _:
-            raise AssertionError(f"{rule.effect} is not a reply effect")
-    return reply
-
-
-def _with_error(reply: SimReply, status: int) -> SimReply:
-    message = "An unknown error occurred."
-    reply.status = status
-    reply.body = problems.body_of({"message": message, "type": "api_error"})
-    return reply
-
-
-def _duplicated(body: bytes) -> bytes:
-    """The first member again, as null: most parsers keep the last one, some the first."""
-    try:
-        first = next(iter(msgspec.json.decode(body, type=dict[str, Any])), None)
-    except msgspec.MsgspecError:
-        return body
-    if first is None:
-        return body
-    return body.rstrip()[:-1] + b"," + msgspec.json.encode(first) + b":null}"
+    if not 0 <= rule.probability <= 1 or rule.seconds < 0 or rule.row < 0:
+        raise ValueError("probability must be in [0, 1], seconds and row must not be negative")
+    if rule.most_seconds and rule.most_seconds < rule.seconds:
+        raise ValueError("most_seconds must not be less than seconds")

@@ -56,7 +56,10 @@ class Keys:
         self._entries[account, key] = Entry(fingerprint, now_ms)
 
     def store(self, account: str, key: str, answer: Answer) -> None:
-        self._entries[account, key].answer = answer
+        """Execution is over; a key that was forgotten meanwhile stays forgotten."""
+        entry = self._entries.get((account, key))
+        if entry is not None:
+            entry.answer = answer
 
     def release(self, account: str, key: str) -> None:
         """Execution did not begin after all."""

@@ -60,7 +60,7 @@ def _automatic_methods(call: Call) -> dict[str, Any] | None:
 def create_intent(world: World, call: Call) -> Intent:
     """POST /v1/payment_intents."""
     _check_customer(world, call)
-    method = _method(world, call)
+    method = _method(world, call, call.get("customer"))
     intent = _new_intent(world, call)
     shelves_of(world, call).intents.add(intent)
     world.emit("payment_intent.created", intent, call.origin)
@@ -114,7 +114,7 @@ def _check_customer(world: World, call: Call) -> None:
         raise problems.no_such("customer", customer, "customer", 400)
 
 
-def _method(world: World, call: Call) -> str | None:
+def _method(world: World, call: Call, customer: str | None) -> str | None:
     """The payment method named in the call, attached; raises Problem (400) if there is none."""
     named = call.get("payment_method")
     if named is None:
@@ -125,10 +125,22 @@ def _method(world: World, call: Call) -> str | None:
             return None
         if named not in TOKENS and named not in CARDS:
             raise problems.no_such("token", str(named), "payment_method_data[card][token]", 400)
-    method = world.attach_method(named)
+    method = world.make_method(named)
     if method is None:
         raise problems.no_such("PaymentMethod", named, "payment_method", 400)
+    _check_method(world, method, customer)
     return method
+
+
+def _check_method(world: World, identifier: str, customer: str | None) -> None:
+    """Refusals without a code, as observed at Stripe: a method of a customer, or one used up."""
+    method = world.methods[identifier]
+    if method.customer and customer is None:
+        raise Problem(400, problems.CUSTOMER_MISSING)
+    if method.customer and customer != method.customer:
+        raise problems.not_the_customers(identifier)
+    if method.used and not method.customer and world.config.refuses_used_methods:
+        raise Problem(400, problems.METHOD_USED)
 
 
 def confirm_intent(world: World, call: Call) -> Intent:
@@ -143,7 +155,7 @@ def confirm_intent(world: World, call: Call) -> Intent:
         )
         code = "payment_intent_unexpected_state"
         raise Problem(400, message, code=code, intent=intent.id)
-    method = _method(world, call)
+    method = _method(world, call, intent.customer)
     if method is not None:
         intent.payment_method = method
     intent.return_url = call.get("return_url", intent.return_url)
@@ -158,7 +170,7 @@ def _confirm(world: World, call: Call, intent: Intent) -> None:
         message = "You cannot confirm this PaymentIntent because it's missing a payment method."
         code = "payment_intent_unexpected_state"
         raise Problem(400, message, code=code, intent=intent.id)
-    card = world.methods[intent.payment_method]
+    card = world.methods[intent.payment_method].card
     intent.confirmation = call.origin
     if card.challenge == "required":
         if call.get("off_session", "false") != "false" or call.get("error_on_requires_action"):
@@ -214,6 +226,8 @@ def capture_intent(world: World, call: Call) -> Intent:
         raise Problem(400, message, code="amount_too_large", param="amount_to_capture")
     check_step(amount, intent.currency, "amount_to_capture")
     final = call.get("final_capture", True)
+    if amount == 0 and not (final and charge.captured):
+        raise problems.too_low("amount_to_capture", 1)  # 0 only releases the rest of a multicapture
     if not final and not charge.multicapture:
         message = "`final_capture` may only be false if multicapture is available."
         raise problems.invalid("final_capture", message)
@@ -244,7 +258,7 @@ def update_intent(world: World, call: Call) -> Intent:
             raise problems.unexpected_state(intent.id, "updated", intent.status, allowed)
         check_amount(amount, currency)
         intent.amount, intent.currency = amount, currency
-    method = _method(world, call)
+    method = _method(world, call, call.get("customer", intent.customer))
     if method is not None and intent.status in CONFIRMABLE:
         intent.payment_method, intent.status = method, "requires_confirmation"
     intent.metadata = merged_metadata(intent.metadata, call.get("metadata"))

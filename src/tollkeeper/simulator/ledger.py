@@ -59,8 +59,9 @@ class LedgerCharge(msgspec.Struct, frozen=True):
     `status` is `captured` once anything was captured; a voided or expired charge never moved
     money; a pending one waits for the issuer, and its intent is `open` meanwhile. `live` means
     authorized or captured. `amount_refunded_minor` counts refunds that did not fail, never
-    releases. Key, version and request are those of the confirmation that made it, also where a
-    shopper authenticated in between.
+    releases; `amount_released_minor` counts what was held and never captured, whether a release
+    object tells of it or not. Key, version and request are those of the confirmation that made it,
+    also where a shopper authenticated in between.
     """
 
     charge_id: str
@@ -84,6 +85,7 @@ class LedgerCharge(msgspec.Struct, frozen=True):
     disputes: list[LedgerDispute]
     created_ms: int
     updated_ms: int
+    amount_released_minor: int = 0
 
 
 class LedgerIntent(msgspec.Struct, frozen=True):
@@ -140,7 +142,13 @@ def charge_entry(
         disputes=[_dispute_entry(d) for d in disputes],
         created_ms=charge.created_ms,
         updated_ms=charge.updated_ms,
+        amount_released_minor=iso_minor(_released(charge, refunds), charge.currency),
     )
+
+
+def _released(charge: Charge, refunds: list[Refund]) -> int:
+    listed = sum(refund.amount for refund in refunds if refund.kind == "release")
+    return charge.amount_released + listed
 
 
 def _status(charge: Charge) -> ChargeStatus:

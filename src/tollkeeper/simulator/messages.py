@@ -24,7 +24,8 @@ class SimReply(msgspec.Struct):
     """One HTTP reply and what the transport shall do with it.
 
     `truncate_at` counts the body bytes that still leave when `ending` is `truncate`;
-    `body_delay_seconds` is a pause between the headers and the body.
+    `body_delay_seconds` is a pause between the headers and the body; `hold_seconds` how long a
+    dropped connection stays open (0: as long as the server lets it).
     """
 
     status: int
@@ -33,3 +34,4 @@ class SimReply(msgspec.Struct):
     ending: Ending = "send"
     truncate_at: int = 0
     body_delay_seconds: float = 0.0
+    hold_seconds: float = 0.0

@@ -34,9 +34,9 @@ def _walk(found: list[Json], way: list[str]) -> list[Json]:
 
 
 def objects(document: Json, kind: str) -> Iterator[dict[str, Json]]:
-    """Every object of the wire type `kind` anywhere in the document, outermost first."""
+    """Every object of the wire type `kind` (empty: of any) anywhere, outermost first."""
     if isinstance(document, dict):
-        if document.get("object") == kind:
+        if "object" in document and kind in ("", document["object"]):
             yield document
         for value in list(document.values()):
             yield from objects(value, kind)

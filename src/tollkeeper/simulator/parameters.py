@@ -94,7 +94,7 @@ TABLES: Final[dict[str, Table]] = {
     "payment_intents.confirm": {**_SHARED, **_CONFIRMING, "capture_method": _CAPTURE_METHOD},
     "payment_intents.capture": {
         "expand": _EXPAND,
-        "amount_to_capture": _SOME_AMOUNT,
+        "amount_to_capture": Parameter("integer", least=0, nullable=False),
         "final_capture": _BOOLEAN,
         "metadata": _FREE,
         "statement_descriptor": _TEXT,

@@ -3,7 +3,7 @@
 Source: Stripe's public error reference and messages quoted in public issue trackers.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,7 +13,8 @@ DOC_BASE = "https://stripe.com/docs/error-codes/"
 class Problem(Exception):
     """A reply other than success: `status` and the members of the body's `error` object.
 
-    `intent` names the payment intent whose current state belongs into the error.
+    `intent` names the payment intent whose current state belongs into the error; `headers` go
+    with the reply.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Problem(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers: dict[str, str] = {}
         self.intent = intent
         found = {"code": code, "message": message, "param": param, "type": kind, **members}
         self.error: dict[str, Any] = {
@@ -41,6 +43,18 @@ class Problem(Exception):
 def body_of(error: dict[str, Any]) -> bytes:
     """The reply's body for an `error` object."""
     return msgspec.json.encode({"error": error})
+
+
+METHOD_USED: Final = (
+    "The provided PaymentMethod was previously used with a PaymentIntent without Customer"
+    " attachment, shared with a connected account without Customer attachment, or was detached from"
+    " a Customer. It may not be used again. To use a PaymentMethod multiple times, you must attach"
+    " it to a Customer first."
+)
+CUSTOMER_MISSING: Final = (
+    "The payment method you provided is attached to a customer so for security purposes you must"
+    " provide the customer in the request."
+)
 
 
 def missing(param: str) -> Problem:
@@ -91,8 +105,31 @@ def no_key() -> Problem:
 
 
 def bad_key(key: str) -> Problem:
-    shown = key[:8] + "*" * 8 + key[-4:] if len(key) > 16 else "*" * len(key)
-    return Problem(401, f"Invalid API Key provided: {shown}")
+    return Problem(401, f"Invalid API Key provided: {_shown(key)}")
+
+
+def _shown(key: str) -> str:
+    return key[:8] + "*" * 8 + key[-4:] if len(key) > 16 else "*" * len(key)
+
+
+def expired_key(key: str) -> Problem:
+    return Problem(401, f"Expired API Key provided: {_shown(key)}", code="api_key_expired")
+
+
+def restricted_key(key: str, account: str, operation: str) -> Problem:
+    message = (
+        f"The provided key '{_shown(key)}' does not have the required permissions for this endpoint"
+        f" on account '{account}' ({operation})."
+    )
+    return Problem(403, message)
+
+
+def not_the_customers(method: str) -> Problem:
+    message = (
+        f"The customer does not have a payment method with the ID {method}."
+        " The payment method must be attached to the customer."
+    )
+    return Problem(400, message, code="resource_missing", param="payment_method")
 
 
 def bad_version(version: str) -> Problem:
@@ -103,13 +140,39 @@ def no_route(method: str, path: str) -> Problem:
     return Problem(404, f"Unrecognized request URL ({method[:20]}: {path[:200]!a}).")
 
 
-def too_many_requests() -> Problem:
-    return Problem(429, "Request rate limit exceeded.", code="rate_limit")
+def too_many_requests(retry_after_seconds: int = 1) -> Problem:
+    problem = Problem(429, "Request rate limit exceeded.", code="rate_limit")
+    problem.headers = {
+        "stripe-rate-limited-reason": "global-rate",
+        "retry-after": str(retry_after_seconds),
+    }
+    return problem
+
+
+def lock_timeout(retry_after_seconds: int = 0) -> Problem:
+    message = (
+        "This object cannot be accessed right now because another API request or Stripe process is"
+        " currently accessing it. If you see this error intermittently, retry the request."
+    )
+    problem = Problem(429, message, code="lock_timeout")
+    problem.headers = {"stripe-should-retry": "true"}
+    if retry_after_seconds:
+        problem.headers |= {"retry-after": str(retry_after_seconds)}
+    return problem
+
+
+def maintenance(retry_after_seconds: int) -> Problem:
+    message = "The API is down for maintenance. Try again later."
+    problem = Problem(503, message, kind="api_error")
+    problem.headers = {"retry-after": str(retry_after_seconds)}
+    return problem
 
 
 def key_in_use(key: str) -> Problem:
     message = f"There is currently another in-progress request using this Idempotent Key: {key}."
-    return Problem(409, message, code="idempotency_key_in_use")
+    problem = Problem(409, message, code="idempotency_key_in_use")
+    problem.headers = {"stripe-should-retry": "true"}
+    return problem
 
 
 def key_reused(key: str) -> Problem:

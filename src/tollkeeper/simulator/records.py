@@ -21,7 +21,20 @@ IntentStatus = Literal[
 RefundStatus = Literal["pending", "succeeded", "failed", "canceled", "requires_action"]
 RefundKind = Literal["refund", "release"]
 """A `release` gives back an authorization that was never captured: the rest of a partial capture,
-a cancellation, an expiry. The provider lists it among the refunds; no money moves."""
+a cancellation, an expiry. Older versions list it among the refunds; no money moves."""
+
+
+DisputeStatus = Literal[
+    "warning_needs_response",
+    "warning_under_review",
+    "warning_closed",
+    "needs_response",
+    "under_review",
+    "won",
+    "lost",
+    "prevented",
+]
+"""The first three are those of an inquiry, which moves no money."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -34,12 +47,29 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct):
-    """One merchant. `keys` are its secret keys, `api_version` the default of its requests."""
+    """One merchant; `api_version` is the default of its requests."""
 
     id: str
-    keys: list[str]
     api_version: str
     country: str = "US"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A secret key. `allowed` are shell patterns of operations; a restricted key has fewer than
+    all of them."""
+
+    account: str
+    expired: bool = False
+    allowed: tuple[str, ...] = ("*",)
+
+
+class Method(msgspec.Struct):
+    """A payment method that exists: `customer` owns it (empty: no customer does), `used` says
+    that a charge was made with it."""
+
+    card: Card
+    customer: str = ""
+    used: bool = False
 
 
 class Customer(msgspec.Struct):
@@ -133,7 +163,11 @@ class Charge(msgspec.Struct):
     disputes: list[str] = []
     amount_captured: int = 0
     amount_refunded: int = 0
-    """Refunds and releases that did not fail, as the wire shows it."""
+    """Refunds that did not fail, and releases that the provider listed, as the wire shows it."""
+    amount_released: int = 0
+    """Released without a refund to tell of it: what `amount_refunded` does not show."""
+    captured_untold: bool = False
+    """Whether `amount_captured` is null on the wire."""
     returned: int = 0
     """Money given back or on its way: refunds (never releases) that did not fail."""
     updated_ms: int = 0
@@ -166,7 +200,14 @@ class Dispute(msgspec.Struct):
     currency: str
     created: int
     reason: str
-    status: str = "needs_response"
+    status: DisputeStatus = "needs_response"
+    withdrawn: bool = False
+    """Whether the bank holds the money."""
+
+    @property
+    def blocks_refunds(self) -> bool:
+        """Whether the charge cannot be refunded: an inquiry or a prevented dispute lets it be."""
+        return self.status in ("needs_response", "under_review", "won", "lost")
 
 
 class Event(msgspec.Struct):

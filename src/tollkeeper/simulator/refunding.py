@@ -5,6 +5,7 @@ from typing import Any
 from tollkeeper.simulator import problems
 from tollkeeper.simulator.calls import Call, shelves_of
 from tollkeeper.simulator.currencies import check_step
+from tollkeeper.simulator.disputes import is_charged_back
 from tollkeeper.simulator.parameters import merged_metadata
 from tollkeeper.simulator.problems import Problem
 from tollkeeper.simulator.records import Charge, Origin, Refund
@@ -48,12 +49,12 @@ def _charge_to_refund(world: World, call: Call) -> Charge:
         if intent is None:
             raise problems.no_such("payment_intent", identifier, "payment_intent")
         charge = shelves.charges.get(intent.charges[-1]) if intent.charges else None
-    _refuse_unrefundable(charge, identifier)
+    _refuse_unrefundable(world, charge, identifier)
     assert charge is not None, "refused above"
     return charge
 
 
-def _refuse_unrefundable(charge: Charge | None, identifier: str) -> None:
+def _refuse_unrefundable(world: World, charge: Charge | None, identifier: str) -> None:
     if charge is None or charge.declined or charge.pending:
         raise Problem(400, f"This PaymentIntent ({identifier}) has no successful charge to refund.")
     if not charge.captured:
@@ -62,7 +63,7 @@ def _refuse_unrefundable(charge: Charge | None, identifier: str) -> None:
             " cancel the PaymentIntent to reverse the authorization."
         )
         raise Problem(400, message)
-    if charge.disputed:
+    if is_charged_back(world, charge):
         message = f"Charge {charge.id} has been charged back; cannot issue a refund."
         raise Problem(400, message, code="charge_disputed")
 

@@ -98,7 +98,7 @@ def render_charge(charge: Charge, public_url: str) -> Document:
         "id": charge.id,
         "object": "charge",
         "amount": charge.amount,
-        "amount_captured": charge.amount_captured,
+        "amount_captured": None if charge.captured_untold else charge.amount_captured,
         "amount_refunded": charge.amount_refunded,
         "application": None,
         "application_fee": None,
@@ -140,7 +140,7 @@ def render_charge(charge: Charge, public_url: str) -> Document:
         "receipt_email": charge.receipt_email,
         "receipt_number": None,
         "receipt_url": f"{public_url}/receipts/{charge.id}",
-        "refunded": charge.amount_refunded >= charge.amount,
+        "refunded": _is_refunded(charge),
         "review": None,
         "shipping": charge.shipping,
         "source_transfer": None,
@@ -150,6 +150,11 @@ def render_charge(charge: Charge, public_url: str) -> Document:
         "transfer_data": None,
         "transfer_group": charge.transfer_group,
     }
+
+
+def _is_refunded(charge: Charge) -> bool:
+    """Whether everything came back; what a release without a refund gave back never made it so."""
+    return 0 < charge.amount_refunded >= charge.amount - charge.amount_released
 
 
 def _charge_status(charge: Charge) -> str:
@@ -272,7 +277,7 @@ def render_dispute(dispute: Dispute, public_url: str) -> Document:
             "past_due": False,
             "submission_count": 0,
         },
-        "is_charge_refundable": False,
+        "is_charge_refundable": not dispute.blocks_refunds,
         "livemode": False,
         "metadata": {},
         "network_reason_code": "10.4",

@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
             return
         match reply.ending:
             case "drop":
-                await self._hold()
+                await self._hold(min(reply.hold_seconds or HOLD_SECONDS, HOLD_SECONDS))
             case "reset":
                 self._reset()
             case "truncate":
@@ -131,10 +131,10 @@ class Connection(asyncio.Protocol):
         if not self._keep_alive:
             self._close()
 
-    async def _hold(self) -> None:
+    async def _hold(self, seconds: float) -> None:
         """Say nothing, until the client hangs up or the bound is reached."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + HOLD_SECONDS
+        deadline = loop.time() + seconds
         while self._transport is not None and loop.time() < deadline:
             await asyncio.sleep(0.05)
         self._reset()

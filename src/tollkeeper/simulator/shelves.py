@@ -22,15 +22,27 @@ class Span(msgspec.Struct, frozen=True):
     earliest: int | None = None
     latest: int | None = None
 
+    def holds(self, moment: int) -> bool:
+        return (self.earliest is None or moment >= self.earliest) and (
+            self.latest is None or moment <= self.latest
+        )
+
 
 class Shelf[R: Stored]:
-    """The records of one kind and one account. Creation times never decrease."""
+    """The records of one kind and one account, in the order of their making.
+
+    Creation times never decrease, unless the provider's clock is put back; then a span is looked
+    for record by record.
+    """
 
     def __init__(self) -> None:
         self.records: list[R] = []
         self.places: dict[str, int] = {}
+        self._in_order = True
 
     def add(self, record: R) -> None:
+        if self.records and record.created < self.records[-1].created:
+            self._in_order = False
         self.places[record.id] = len(self.records)
         self.records.append(record)
 
@@ -45,7 +57,8 @@ class Shelf[R: Stored]:
         low, high = self._bounds(span)
         if after is not None:
             high = min(high, self.places[after])
-        return _page((self.records[i] for i in range(high - 1, low - 1, -1)), limit, keep)
+        found = (self.records[i] for i in range(high - 1, low - 1, -1))
+        return _page((record for record in found if span.holds(record.created)), limit, keep)
 
     def before(
         self, limit: int, *, before: str, span: Span, keep: Callable[[R], bool]
@@ -53,11 +66,14 @@ class Shelf[R: Stored]:
         """The page that ends just before the record `before` in newest-first order."""
         low, high = self._bounds(span)
         low = max(low, self.places[before] + 1)
-        found, more = _page((self.records[i] for i in range(low, high)), limit, keep)
-        return found[::-1], more
+        found = (self.records[i] for i in range(low, high))
+        page, more = _page((record for record in found if span.holds(record.created)), limit, keep)
+        return page[::-1], more
 
     def _bounds(self, span: Span) -> tuple[int, int]:
         low, high = 0, len(self.records)
+        if not self._in_order:
+            return low, high
         if span.earliest is not None:
             low = bisect_left(self.records, span.earliest, key=_created)
         if span.latest is not None:

@@ -40,6 +40,10 @@ VERSIONS: Final = (
 )
 NEWEST: Final = VERSIONS[-1]
 
+RELEASES_WITHOUT_REFUND: Final = "2025-03-31.basil"
+"""Since then a partial capture, a cancellation and an expiry list no refund for what they release.
+Source: Stripe's changelog of that date."""
+
 Document = dict[str, Any]
 
 

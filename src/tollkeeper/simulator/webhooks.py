@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tollkeeper.simulator.agenda import Spawn
-from tollkeeper.simulator.faults import DELIVER, EFFECTS, Facts, FaultRule, Faults, edit_document
+from tollkeeper.simulator.faults import DELIVER, EFFECTS, Facts, FaultRule, Faults
 from tollkeeper.simulator.presenting import event_document
 from tollkeeper.simulator.records import Endpoint, Event
+from tollkeeper.simulator.striking import edit_document
 from tollkeeper.simulator.world import World
 
 Deliver = Callable[[str, list[tuple[str, str]], bytes], Awaitable[int]]
@@ -89,9 +90,14 @@ class Outbox:
             secret = "whsec_of_somebody_else"
         return body, [
             ("Content-Type", "application/json; charset=utf-8"),
-            ("Stripe-Signature", sign(secret, body, self._world.now())),
+            ("Stripe-Signature", sign(secret, body, self._signing_time())),
             ("User-Agent", "Stripe/1.0 (+https://stripe.com/docs/webhooks)"),
         ]
+
+    def _signing_time(self) -> int:
+        """Unix seconds, by the clock of the machines that deliver."""
+        offset_ms = round(self._world.config.webhook_clock_offset_seconds * 1000)
+        return (self._world.now_ms() + offset_ms) // 1000
 
     async def attempt(self, delivery: Delivery) -> int:
         """Send once; gives the status, 0 if there was no answer. A refusal plans the next try."""
@@ -132,7 +138,11 @@ class Outbox:
 
 def _edited(rules: list[FaultRule], body: bytes) -> bytes:
     """The payload after the rules that change documents."""
-    edits = [rule for rule in rules if EFFECTS[rule.effect].stage == "body" and rule.path]
+    edits = [
+        rule
+        for rule in rules
+        if EFFECTS[rule.effect].stage == "body" and (rule.path or rule.effect == "nulls")
+    ]
     if not edits:
         return body
     document = msgspec.json.decode(body)

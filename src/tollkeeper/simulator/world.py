@@ -9,8 +9,8 @@ from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.simulator import ledger
 from tollkeeper.simulator.agenda import Agenda
-from tollkeeper.simulator.cards import CARDS, TOKENS, Card
-from tollkeeper.simulator.config import SimulatorConfig
+from tollkeeper.simulator.cards import CARDS, TOKENS
+from tollkeeper.simulator.config import KeyConfig, SimulatorConfig
 from tollkeeper.simulator.identifiers import new_identifier
 from tollkeeper.simulator.records import (
     Account,
@@ -20,13 +20,15 @@ from tollkeeper.simulator.records import (
     Endpoint,
     Event,
     Intent,
+    Key,
+    Method,
     Origin,
     Record,
     Refund,
 )
 from tollkeeper.simulator.rendering import RENDERERS, render_charge, render_refund
 from tollkeeper.simulator.shelves import Shelf
-from tollkeeper.simulator.versions import Document, take_back
+from tollkeeper.simulator.versions import NEWEST, Document, take_back
 
 Journal = Callable[[ledger.LedgerCharge], None]
 Announce = Callable[[Event, Endpoint], None]
@@ -61,41 +63,57 @@ class World:
         self.chance = chance
         self.agenda = agenda
         self.issuer = config.issuer
-        self.accounts = {a.id: Account(a.id, [a.key], a.api_version) for a in config.accounts}
-        self.by_key = {key: a for a in self.accounts.values() for key in a.keys}
-        self.shelves = {identifier: Shelves() for identifier in self.accounts}
-        self.methods: dict[str, Card] = {}
+        self.accounts: dict[str, Account] = {}
+        self.shelves: dict[str, Shelves] = {}
+        self.keys: dict[str, Key] = {}
+        for account in config.accounts:
+            self.open_account(account.id, account.api_version)
+            self.keys[account.key] = Key(account.id)
+        for key in config.keys:
+            self.put_key(key)
+        self.methods: dict[str, Method] = {}
         self.announce: Announce | None = None
         self._journal = journal
         self._touched: dict[str, Charge] = {}
 
+    # Accounts and keys
+
+    def open_account(self, identifier: str, api_version: str) -> None:
+        """An account that owns nothing yet; one that exists stays as it is."""
+        if identifier not in self.accounts:
+            self.accounts[identifier] = Account(identifier, api_version)
+            self.shelves[identifier] = Shelves()
+
+    def put_key(self, key: KeyConfig) -> None:
+        """From now on `key` is what it says; an account that is new is opened."""
+        self.open_account(key.account, NEWEST)
+        self.keys[key.key] = Key(key.account, key.expired, key.allowed)
+
     # Time and names
 
     def now_ms(self) -> int:
+        """The true time: of the books, of keys, of deliveries."""
         return self.clock.now_ms()
 
     def now(self) -> int:
-        return self.clock.now_ms() // 1000
+        """The time that the provider believes it is, in Unix seconds: what the wire shows."""
+        return (self.clock.now_ms() + round(self.config.clock_offset_seconds * 1000)) // 1000
 
     def new_id(self, prefix: str) -> str:
         return new_identifier(prefix, self.chance)
 
     # Payment methods
 
-    def card_of(self, method: str) -> Card | None:
-        """The card behind a published test payment method or one made from it."""
-        return CARDS.get(method) or self.methods.get(method)
-
-    def attach_method(self, method: str) -> str | None:
+    def make_method(self, name: str) -> str | None:
         """A payment method of its own for a published test name (each use makes a new one, as at
         the provider), the same identifier for one that exists, None for an unknown one."""
-        if method in self.methods:
-            return method
-        card = CARDS.get(TOKENS.get(method, method))
+        if name in self.methods:
+            return name
+        card = CARDS.get(TOKENS.get(name, name))
         if card is None:
             return None
         identifier = self.new_id("pm")
-        self.methods[identifier] = card
+        self.methods[identifier] = Method(card)
         return identifier
 
     # Looking up across accounts (control, challenge pages)

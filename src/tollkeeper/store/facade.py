@@ -89,6 +89,21 @@ class StoreFacade:
     async def payment_of_charge(self, provider_id: str) -> str | None:
         return await self.driver.read(reading.payment_of_charge(provider_id))
 
+    async def earlier_charge(self, provider: str, before: str) -> str | None:
+        return await self.driver.read(reading.earlier_charge(provider, before))
+
+    async def reference_holder(self, account: str, reference: str) -> tuple[str | None, str]:
+        return await self.driver.read_at_one_moment(reading.reference_holder(account, reference))
+
+    async def hinted_charge(self, payment_id: str) -> str | None:
+        return await self.driver.read(hooks.hinted_charge(payment_id))
+
+    async def hint(self, payment_id: str, charge_id: str, now_ms: int) -> None:
+        await self.driver.write(hooks.hint(payment_id, charge_id, now_ms))
+
+    async def match_inbound(self, job: Job, charge_id: str, payment_id: str, now_ms: int) -> bool:
+        return await self.driver.write(hooks.match_inbound(job, charge_id, payment_id, now_ms))
+
     async def list_payments(
         self,
         account: str,
@@ -138,8 +153,8 @@ class StoreFacade:
     async def list_events(self, account: str, cursor: str, limit: int) -> list[OutEvent]:
         return await self.driver.read(reading.list_events(account, cursor, limit))
 
-    async def receive(self, inbound: Inbound) -> Duplicate | None:
-        result: Duplicate | None = await self.driver.write(hooks.receive(inbound))
+    async def receive(self, inbound: Inbound, trace_at_ms: int | None = None) -> Duplicate | None:
+        result: Duplicate | None = await self.driver.write(hooks.receive(inbound, trace_at_ms))
         return result
 
     async def insert_rollout(self, rollout: Rollout, record: Record, event: OutEvent) -> bool:

@@ -229,8 +229,33 @@ inbound_events: Final = Table(
     Column("payment_id", TEXT),
     Column("received_ms", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    Column("charge_id", TEXT),
 )
 Index("inbound_events_received", inbound_events.c.received_ms)
+Index(
+    "inbound_events_unmatched",
+    inbound_events.c.charge_id,
+    sqlite_where=inbound_events.c.fate == "unmatched",
+    postgresql_where=inbound_events.c.fate == "unmatched",
+)
+
+charge_hints: Final = Table(
+    "charge_hints",
+    metadata,
+    Column("payment_id", TEXT, primary_key=True),
+    Column("charge_id", TEXT, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+held_references: Final = Table(
+    "held_references",
+    metadata,
+    Column("account", TEXT, primary_key=True),
+    Column("reference", TEXT, primary_key=True),
+    Column("payment_id", TEXT, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 jobs: Final = Table(
     "jobs",

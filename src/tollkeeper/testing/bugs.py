@@ -26,7 +26,7 @@ from tollkeeper.flows import (
 )
 from tollkeeper.integrations.stripe import v2022_08_01, v2022_11_15, v2026_03_25_dahlia
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
-from tollkeeper.payments import change, ladder, reservation, results
+from tollkeeper.payments import change, failover, ladder, reservation, results
 from tollkeeper.payments.commit import Committed
 from tollkeeper.payments.ladder import Step
 from tollkeeper.payments.outcome import Decline, Outcome, Refusal
@@ -117,7 +117,7 @@ def timeout_is_failure() -> list[Patch]:
     def silence(stage: str, error: str) -> Outcome:
         return Outcome(kind="failed", refusal=Refusal("timeout", f"{stage} {error}"))
 
-    return [(sending, "silence", silence), (pay, "may_send_elsewhere", lambda _: False)]
+    return [(sending, "silence", silence), (failover, "may_send_elsewhere", lambda _: False)]
 
 
 @_bug("A timeout fails over to another version.")
@@ -147,18 +147,18 @@ def replay_under_a_new_key() -> list[Patch]:
 
 @_bug("Settling repeats requests although the provider keeps no keys.")
 def replay_without_retention() -> list[Patch]:
-    real = ladder._may_replay  # noqa: SLF001
+    real = ladder._key_tells  # noqa: SLF001
 
-    def may(payment: Any, attempt: Any, look: Any, policy: Any, now_ms: int) -> bool:
+    def tells(attempt: Any, policy: Any, now_ms: int) -> bool:
         endless = msgspec.structs.replace(policy, retention_ms=10**12)
-        return real(payment, attempt, look, endless, now_ms)
+        return real(attempt, endless, now_ms)
 
-    return [(ladder, "_may_replay", may)]
+    return [(ladder, "_key_tells", tells)]
 
 
 @_bug("A refusal of the repeated request is believed to be about the first one.")
 def refused_replay_believed() -> list[Patch]:
-    return [(settle, "REPLAY_PROVES", frozenset({"approved", "pending", "declined", "failed"}))]
+    return [(settle, "replay_proves", lambda said: said.kind != "unknown")]
 
 
 @_bug("A repetition does not move the time of the last send, so the window ends too early.")
@@ -370,7 +370,7 @@ def refresh_dropped_unanswered() -> list[Patch]:
 
 @_bug("A settling job ends when its pass ends, settled or not.")
 def job_ends_unsettled() -> list[Patch]:
-    async def let_go(current: Any, job: Any) -> None:
+    async def let_go(current: Any, job: Any, **_: Any) -> None:
         def drop() -> Any:
             yield changes.DELETE_JOB, {"kind": job.kind, "subject": job.subject}
 

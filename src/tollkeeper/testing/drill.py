@@ -3,17 +3,15 @@
 `tollkeeper drill original` replays the incident that this project began with: a provider changes
 its API under one integration version. Once that version carries three quarters of the traffic and
 is rolled back by hand after the postmortem's delays, scaled; once it is a canary.
+`tollkeeper drill carrying` replays it under the version that carries everything.
 """
 
 import asyncio
 import contextlib
 import signal
-import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -27,7 +25,8 @@ from tollkeeper import app as root
 from tollkeeper.flows import rolling
 from tollkeeper.flows.examine import Report
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Rollout
-from tollkeeper.testing.kill import MEANINGS, Yard
+from tollkeeper.testing import drill_carrying
+from tollkeeper.testing.drill_scene import Scene, harm_of, median_ms
 from tollkeeper.testing.postgres import postgres_database
 
 BASELINE: Final = "stripe@2022-08-01"
@@ -73,36 +72,9 @@ POSTMORTEM: Final = (
 )
 """Minutes, and what happened then."""
 
-AFFECTED_SECONDS: Final = 5.0
-"""A shopper who has no final answer within this time was affected, whatever was said at first."""
-
 POLL_SECONDS: Final = 0.1
-FINAL_SECONDS: Final = 90.0
 REACT_SECONDS: Final = 120.0
 AFTER_SECONDS: Final = 5.0
-
-
-class Visit(msgspec.Struct):
-    """One shopper's payment. Seconds count from the fault; `told` is the first HTTP status,
-    `taken_by` the version that took it (a failover or a rollback may move it later),
-    `final_seconds` how long until the payment was final, `None` where it never was;
-    `asked_seconds` how long the answer took, after so many `attempts`."""
-
-    at: float
-    has_money: bool = True
-    told: int = 0
-    taken_by: str = ""
-    status: str = ""
-    final_seconds: float | None = None
-    asked_seconds: float = 0.0
-    attempts: int = 0
-
-    @property
-    def affected(self) -> bool:
-        """Whether this shopper was told anything but what is so, paid or declined, or only late."""
-        late = self.final_seconds is None or self.final_seconds > AFFECTED_SECONDS
-        right = "succeeded" if self.has_money else "failed"
-        return late or self.told != 201 or self.status != right
 
 
 class Story(msgspec.Struct, kw_only=True):
@@ -131,115 +103,11 @@ class Story(msgspec.Struct, kw_only=True):
     timeline: list[tuple[float, str]]
 
 
-WITHOUT_MONEY: Final = 0.1
-"""Of the shoppers' cards, how many are declined."""
-
-REGULARS: Final = 200
-"""Customers who come back."""
-
-
-class Scene(Yard):
-    """A yard with shoppers who come at a steady rate: new customers, and as many regular ones."""
-
-    faults = ()
-    began: float | None = None
-
-    def __init__(self, folder: Path, database: str, replicas: int, weights: dict[str, float]):
-        super().__init__(folder, database, replicas, seed=7)
-        self.weights = weights
-        self.visits: list[Visit] = []
-        self._told: list[tuple[float, str]] = []
-
-    @property
-    def timeline(self) -> list[tuple[float, str]]:
-        """Seconds since the fault, and what happened."""
-        began = self.began if self.began is not None else time.monotonic()
-        return [(round(at - began, 2), text) for at, text in self._told]
-
-    def since(self) -> float:
-        """Seconds since the fault, negative before it."""
-        return time.monotonic() - self.began if self.began is not None else -1.0
-
-    def tell(self, text: str) -> None:
-        self._told.append((time.monotonic(), text))
-
-    async def shop(self, rate: float) -> None:
-        """Shoppers at `rate` a second until `paying` ends; then waits for the last."""
-        under_way: set[asyncio.Task[None]] = set()
-        due, number = time.monotonic(), 0
-        while self.paying:
-            number += 1
-            task = asyncio.create_task(self._visit(number))
-            under_way.add(task)
-            task.add_done_callback(under_way.discard)
-            due += self.chance.expovariate(rate)
-            await asyncio.sleep(max(due - time.monotonic(), 0))
-        await asyncio.gather(*list(under_way))
-
-    async def _visit(self, number: int) -> None:
-        visit = Visit(at=self.since(), has_money=self.chance.random() > WITHOUT_MONEY)
-        began = time.monotonic()
-        self.visits.append(visit)
-        body = {
-            "amount_minor": self.chance.randrange(100, 10_000),
-            "currency": "EUR",
-            "payment_method": "pm_card_visa" if visit.has_money else "pm_card_visa_chargeDeclined",
-            "customer": self._customer(number),
-        }
-        payment: dict[str, Any] | None = None
-        while payment is None or payment["status"] in {"processing", "requires_action"}:
-            if time.monotonic() - began > FINAL_SECONDS:
-                return
-            port = self.ports[number % len(self.ports)]
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                if payment is None:
-                    payment = await self._ask(visit, port, body, f"shop-{number}")
-                else:
-                    await asyncio.sleep(0.3)
-                    payment = await self._look(port, payment)
-            await asyncio.sleep(0 if payment is not None else 0.3)
-        visit.status = payment["status"]
-        visit.final_seconds = time.monotonic() - began
-
-    def _customer(self, number: int) -> str:
-        if self.chance.random() < 0.5:
-            return f"regular-{self.chance.randrange(REGULARS)}"
-        return f"shopper-{number}"
-
-    async def _ask(
-        self, visit: Visit, port: int, body: dict[str, Any], key: str
-    ) -> dict[str, Any] | None:
-        headers = {"Authorization": f"Bearer {self.secret}", "Idempotency-Key": key}
-        url = f"http://127.0.0.1:{port}/v1/payments"
-        began = time.monotonic()
-        async with self.session.post(url, json=body, headers=headers) as reply:
-            visit.told = visit.told or reply.status
-            answer = dict(await reply.json())
-        visit.asked_seconds = time.monotonic() - began
-        if visit.told >= 300:
-            return None
-        attempts = await self._look(port, {"id": f"{answer['id']}/attempts"})
-        visit.taken_by = str(attempts["data"][0]["integration"])
-        visit.attempts = len(attempts["data"])
-        return answer
-
-    async def _look(self, port: int, payment: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self.secret}"}
-        url = f"http://127.0.0.1:{port}/v1/payments/{payment['id']}"
-        async with self.session.get(url, headers=headers) as reply:
-            return dict(await reply.json()) if reply.status == 200 else payment
-
-    async def strike(self, fault: str) -> None:
-        """The provider changes one version under us, from now on."""
-        rule = FAULTS[fault][1] | {"api_version": CANDIDATE.partition("@")[2]}
-        rule |= {"operation": "payment_intents.*"}
-        url = f"{self.provider}/_control/faults"
-        async with self.session.post(url, data=msgspec.json.encode(rule)) as reply:
-            assert reply.status == 200, await reply.text()
-        self.began = time.monotonic()
-        for visit in self.visits:
-            visit.at -= 1e9
-        self.tell(f"the provider changes {CANDIDATE}: {FAULTS[fault][0]}")
+async def break_candidate(scene: Scene, fault: str) -> None:
+    """The provider changes the candidate's version under us, from now on."""
+    story, effect = FAULTS[fault]
+    rule = {"api_version": CANDIDATE.partition("@")[2], "operation": "payment_intents.*", **effect}
+    await scene.strike(rule, f"the provider changes {CANDIDATE}: {story}")
 
 
 async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: float) -> Rollout:
@@ -259,7 +127,7 @@ async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: 
                 break
             await asyncio.sleep(POLL_SECONDS)
         scene.tell(f"the canary has {rollout.share_ppm / 10_000:g} % of the traffic")
-        await scene.strike(fault)
+        await break_candidate(scene, fault)
         end = time.monotonic() + REACT_SECONDS
         while time.monotonic() < end:
             rollout = await rolling.load_rollout(world, made.id)
@@ -274,7 +142,7 @@ async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: 
 async def unprotected(scene: Scene, fault: str, minute_seconds: float) -> None:
     """The candidate carries its traffic at once; people find out as slowly as they did."""
     await asyncio.sleep(3.0)
-    await scene.strike(fault)
+    await break_candidate(scene, fault)
     for minutes, text in POSTMORTEM[1:]:
         await asyncio.sleep(max(minutes * minute_seconds - scene.since(), 0))
         scene.tell(text)
@@ -315,8 +183,7 @@ def _story(scene: Scene, rate: float, fault: str, rollout: Rollout | None, repor
     after = [visit for visit in scene.visits if visit.at >= 0]
     canaries = [v for v in after if v.taken_by == CANDIDATE]
     affected = [visit for visit in after if visit.affected]
-    harm = Counter(MEANINGS.get(v.invariant, "other") for v in report.violations)
-    misread = sum(v.invariant in {"I4", "I13"} for v in report.violations)
+    harm = harm_of(report)
     out = rollout is not None and rollout.status == "rolled_back"
     decided = next((at for at, text in scene.timeline if text.startswith("rolled back")), None)
     return Story(
@@ -334,19 +201,14 @@ def _story(scene: Scene, rate: float, fault: str, rollout: Rollout | None, repor
         recovered=sum(v.affected and v.status == "succeeded" for v in after),
         never_final=sum(v.final_seconds is None for v in after),
         fell_back=sum(v.attempts > 1 for v in after),
-        fallback_ms=_median_ms(v.asked_seconds for v in after if v.attempts > 1),
-        plain_ms=_median_ms(v.asked_seconds for v in after if v.attempts == 1),
-        double=harm["double"],
-        lost=harm["lost"] - misread,
-        misread=misread,
-        other=harm["other"] + harm["forgotten"] + harm["unresolved"],
+        fallback_ms=median_ms(v.asked_seconds for v in after if v.attempts > 1),
+        plain_ms=median_ms(v.asked_seconds for v in after if v.attempts == 1),
+        double=harm.double,
+        lost=harm.lost,
+        misread=harm.misread,
+        other=harm.other + harm.unresolved,
         timeline=scene.timeline,
     )
-
-
-def _median_ms(seconds: Iterable[float]) -> float | None:
-    found = list(seconds)
-    return round(statistics.median(found) * 1000, 1) if found else None
 
 
 def drill_plan(
@@ -364,6 +226,7 @@ def drill_plan(
 
 
 app = cyclopts.App(name="drill", help="Incidents, replayed against the running service.")
+app.command(drill_carrying.carrying)
 console: Final = Console(highlight=False)
 
 

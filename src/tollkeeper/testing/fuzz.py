@@ -32,10 +32,11 @@ from tollkeeper.integrations.values import (
     WireRequest,
 )
 from tollkeeper.kernel.errors import TollkeeperError
-from tollkeeper.payments.outcome import Charge, Event, Operation, Outcome, RefundSeen
+from tollkeeper.payments.outcome import Charge, Doubt, Event, Operation, Outcome, RefundSeen
 from tollkeeper.settings import Settings
 from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
+from tollkeeper.simulator.faults import FaultRule
 from tollkeeper.simulator.messages import SimRequest
 from tollkeeper.simulator.webhooks import sign
 from tollkeeper.testing.fuzz_contracts import MAX_SECONDS, check_case
@@ -95,6 +96,9 @@ class Corpus(msgspec.Struct, frozen=True):
     events: list[tuple[str, bytes]]
 
 
+LISTINGS: Final = frozenset({"find", "list_refunds", "list_disputes"})
+
+
 class Broken(AssertionError):
     """A law does not hold for a case."""
 
@@ -149,6 +153,8 @@ class Recorder:
             for capture_method in ("automatic", "manual"):
                 await self._life(method, capture_method)
         await self._send("find", _order(created_from_s=1, created_to_s=4_000_000_000))
+        self._core.faults.add(FaultRule(effect="error", when="before", status=500, count=1))
+        await self._send("authorize", _order())
         for _ in range(50):
             await asyncio.sleep(0)
 
@@ -164,6 +170,7 @@ class Recorder:
         for amount in (500, 10_000):
             await self._send("refund", msgspec.structs.replace(mine, amount_minor=amount))
         await self._send("list_refunds", mine)
+        await self._send("list_disputes", mine)
         await self._send("void", mine)
         await self._send("lookup", msgspec.structs.replace(mine, provider_id="pi_none"))
 
@@ -313,12 +320,12 @@ def check_outcome(integration: Integration, operation: Operation, reply: WireRep
     said = integration.outcome(operation, reply)
     if said.kind in {"approved", "pending"}:
         document = _lenient(reply.body)
-        shown = document.get("data") if operation in {"find", "list_refunds"} else [document]
+        shown = document.get("data") if operation in LISTINGS else [document]
         told: list[Charge | RefundSeen] = [*said.charges, *said.refunds]
         told += [item for item in (said.charge, said.refund) if item is not None]
         for item in told:
             _require(any(_shows(d, item) for d in shown), "an approval that the reply does not say")
-        if operation not in {"find", "list_refunds"}:
+        if operation not in LISTINGS:
             _require(bool(told), "an approval of nothing")
     if said.kind == "unknown":
         _require(said.doubt is not None, "unknown without a doubt")
@@ -375,9 +382,20 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
+_NO_DOUBT: Final = Doubt("decode", "")
+
+
 def comparable(said: Outcome) -> bytes:
-    """What must survive masking: all but the provider's own texts."""
-    plain = msgspec.structs.replace(said, provider_request_id="", doubt=None)
+    """What must survive masking: all but the provider's own texts, and what is told from them."""
+    refusal, decline = said.refusal, said.decline
+    if refusal is not None:
+        refusal = msgspec.structs.replace(refusal, error=None, reason="refused", ours=False)
+    if decline is not None:
+        decline = msgspec.structs.replace(decline, error=None)
+    unread = tuple(msgspec.structs.replace(row, doubt=_NO_DOUBT) for row in said.unread)
+    plain = msgspec.structs.replace(
+        said, provider_request_id="", doubt=None, refusal=refusal, decline=decline, unread=unread
+    )
     return msgspec.json.encode(plain)
 
 

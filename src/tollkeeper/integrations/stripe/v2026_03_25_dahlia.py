@@ -7,8 +7,8 @@ payment method by default, so `payment_method_types` is what keeps us to cards.
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -38,19 +38,25 @@ from tollkeeper.payments.outcome import (
     DeclineReason,
     DisputeSeen,
     DisputeState,
+    Doubt,
     Event,
     EventTopic,
+    FailureCode,
     Operation,
     Outcome,
+    ProviderError,
     RefundSeen,
     RefundState,
     Refusal,
+    UnreadRow,
     unknown,
 )
 
 VERSION: Final = "2026-03-25.dahlia"
 TOLERANCE_S: Final = 300
 PAGE: Final = 100
+METADATA_LEFT: Final = 48
+"""Stripe takes 50 keys of metadata, and two are ours."""
 
 
 class Metadata(msgspec.Struct):
@@ -75,6 +81,7 @@ class LatestCharge(msgspec.Struct):
     amount_refunded: Amount
     amount_captured: Amount | None = None
     captured: bool | None = None
+    disputed: bool | None = None
 
 
 class PaymentIntent(msgspec.Struct):
@@ -84,19 +91,21 @@ class PaymentIntent(msgspec.Struct):
     currency: str
     amount_capturable: Amount | None = None
     amount_received: Amount | None = None
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
+    metadata: Metadata | None = None
     next_action: NextAction | None = None
     last_payment_error: LastPaymentError | None = None
     latest_charge: LatestCharge | str | None = None
 
 
 class Refund(msgspec.Struct):
+    """Stripe describes the status and the metadata of a refund as nullable."""
+
     id: str
-    status: str
     amount: Amount
     currency: str
+    status: str | None = None
     payment_intent: str | None = None
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
+    metadata: Metadata | None = None
 
 
 class Dispute(msgspec.Struct):
@@ -108,9 +117,14 @@ class Dispute(msgspec.Struct):
     payment_intent: str | None = None
 
 
-class ListedIntent(msgspec.Struct):
-    id: str
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
+class Referenced(msgspec.Struct):
+    metadata: Metadata | None = None
+
+
+class Listed(Referenced):
+    """What every row of a listing must show: an id to go on from, and whose it is."""
+
+    id: str = ""
 
 
 class IntentList(msgspec.Struct):
@@ -119,7 +133,12 @@ class IntentList(msgspec.Struct):
 
 
 class RefundList(msgspec.Struct):
-    data: list[Refund]
+    data: list[msgspec.Raw]
+    has_more: bool
+
+
+class DisputeList(msgspec.Struct):
+    data: list[msgspec.Raw]
     has_more: bool
 
 
@@ -127,6 +146,8 @@ class Error(msgspec.Struct):
     type: str
     code: str | None = None
     decline_code: str | None = None
+    param: str | None = None
+    message: str | None = None
     payment_intent: PaymentIntent | None = None
 
 
@@ -156,12 +177,25 @@ class EventReply(msgspec.Struct):
     id: str
     type: str
     data: EventData
+    created: int = 0
 
 
 class EventObject(msgspec.Struct):
     id: str
     payment_intent: str | None = None
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
+    metadata: Metadata | None = None
+
+
+class RelatedObject(msgspec.Struct):
+    id: str
+
+
+class ThinEvent(msgspec.Struct):
+    """An event of the second generation: it names an object and does not show it."""
+
+    id: str
+    type: str
+    related_object: RelatedObject
 
 
 INTENT_STATES: Final[dict[str, ChargeState]] = {
@@ -181,10 +215,17 @@ REFUND_STATES: Final[dict[str, RefundState]] = {
     "canceled": "failed",
 }
 DISPUTE_STATES: Final[dict[str, DisputeState]] = {
+    "needs_response": "open",
+    "under_review": "open",
     "won": "won",
     "lost": "lost",
-    "warning_closed": "won",
+    "prevented": "prevented",
+    "warning_needs_response": "inquiry",
+    "warning_under_review": "inquiry",
+    "warning_closed": "inquiry_closed",
 }
+"""A word that is missing here counts as open, so that a person looks at the dispute."""
+
 DECLINE_WORDS: Final[dict[DeclineReason, str]] = {
     "insufficient_funds": "insufficient_funds",
     "limit_exceeded": "withdrawal_count_limit_exceeded card_velocity_exceeded",
@@ -202,20 +243,53 @@ DECLINE_WORDS: Final[dict[DeclineReason, str]] = {
 }
 DECLINE_REASONS: Final = {w: reason for reason, ws in DECLINE_WORDS.items() for w in words(ws)}
 REFUSED_STATUSES: Final = frozenset({401, 403, 404, 405, 410, 415, 429})
-LATER_STATUSES: Final = frozenset({401, 429})
-REFUSED_CODES: Final = words(
-    """
-    amount_too_large amount_too_small api_key_expired charge_already_captured
-    charge_already_refunded charge_disputed charge_expired_for_capture country_unsupported
-    email_invalid invalid_charge_amount invalid_charge_amount_no_decimal_compatible
-    parameter_invalid_empty parameter_invalid_integer
-    parameter_invalid_string_blank parameter_invalid_string_empty parameter_missing
-    parameter_unknown parameters_exclusive payment_intent_incompatible_payment_method
-    payment_intent_unexpected_state payment_method_invalid_parameter
-    payment_method_unexpected_state refund_disputed_payment resource_missing
-    secret_key_required testmode_charges_only url_invalid
-    """
+OURS_STATUSES: Final = frozenset({401, 403})
+LATER_STATUS: Final = 429
+REFUSAL_WORDS: Final[dict[FailureCode, str]] = {
+    "amount_too_small": "amount_too_small",
+    "amount_too_large": "amount_too_large",
+    "payment_method_unusable": """
+        invalid_card_type payment_intent_incompatible_payment_method
+        payment_method_currency_mismatch payment_method_invalid_parameter
+        payment_method_not_available payment_method_unactivated payment_method_unexpected_state
+        source_not_chargeable token_already_used
+        """,
+    "authentication_required": "payment_intent_authentication_failure",
+    "already_captured": "charge_already_captured",
+    "already_refunded": "charge_already_refunded",
+    "not_refundable": "charge_not_refundable",
+    "authorization_expired": """
+        capture_charge_authorization_expired charge_expired_for_capture
+        """,
+    "disputed": "charge_disputed refund_disputed_payment",
+    "provider_balance": "balance_insufficient insufficient_funds",
+    "provider_configuration": """
+        account_closed account_country_invalid_address account_invalid api_key_expired
+        livemode_mismatch platform_account_required platform_api_key_expired secret_key_required
+        testmode_charges_only
+        """,
+    "try_again": "lock_timeout rate_limit",
+    "refused": """
+        capture_unauthorized_payment country_unsupported customer_max_payment_methods email_invalid
+        invalid_charge_amount invalid_charge_amount_no_decimal_compatible parameter_invalid_empty
+        parameter_invalid_integer parameter_invalid_string_blank parameter_invalid_string_empty
+        parameter_missing parameter_unknown parameters_exclusive payment_intent_unexpected_state
+        resource_missing return_url_required url_invalid
+        """,
+}
+"""Codes of refusals that executed nothing. Source: docs.stripe.com/error-codes. A refusal of type
+`invalid_request_error` whose code is missing here is confirmed by one look."""
+
+REFUSAL_REASONS: Final = {w: reason for reason, ws in REFUSAL_WORDS.items() for w in words(ws)}
+MESSAGE_REASONS: Final[tuple[tuple[str, FailureCode], ...]] = (
+    ("unrefunded amount", "already_refunded"),
+    ("paymentmethod", "payment_method_unusable"),
+    ("payment method", "payment_method_unusable"),
+    ("your account", "provider_configuration"),
 )
+"""What to tell the shop where Stripe gives no code; the text decides nothing else."""
+
+RETRY_AFTER_MOST_S: Final = 3_600
 EVENT_WORDS: Final[dict[EventTopic, str]] = {
     "charge": """
         payment_intent.amount_capturable_updated payment_intent.canceled
@@ -277,6 +351,9 @@ def request(operation: Operation, order: Order) -> WireRequest:
         case "list_refunds":
             fields = [("payment_intent", order.provider_id or "")]
             return _get("/v1/refunds", _paged(fields, order))
+        case "list_disputes":
+            fields = [("payment_intent", order.provider_id or "")]
+            return _get("/v1/disputes", _paged(fields, order))
 
 
 def _authorize_fields(order: Order) -> list[tuple[str, str]]:
@@ -288,6 +365,7 @@ def _authorize_fields(order: Order) -> list[tuple[str, str]]:
         ("payment_method", order.payment_method),
         ("payment_method_types[]", "card"),
         *_metadata(order),
+        *_shops_own(order),
         EXPAND,
     ]
     if order.return_url:
@@ -326,6 +404,19 @@ def _metadata(order: Order) -> list[tuple[str, str]]:
     ]
 
 
+def _shops_own(order: Order) -> list[tuple[str, str]]:
+    """The shop's reference and metadata, as far as Stripe takes them beside our two keys. Source:
+    docs.stripe.com/api/metadata."""
+    own = {"reference": order.reference} if order.reference else {}
+    own |= {name: text for name, text in order.metadata.items() if _travels(name)}
+    return [(f"metadata[{name}]", text) for name, text in list(own.items())[:METADATA_LEFT]]
+
+
+def _travels(name: str) -> bool:
+    reserved = name.startswith("tollkeeper_") or name == "reference"
+    return not reserved and not set("[]") & set(name)
+
+
 def _paged(fields: list[tuple[str, str]], order: Order) -> list[tuple[str, str]]:
     fields.append(("limit", str(PAGE)))
     if order.cursor:
@@ -355,12 +446,24 @@ def credentials(secret: str) -> tuple[tuple[str, str], ...]:
 def outcome(operation: Operation, reply: WireReply) -> Outcome:
     """What the reply says, in our words; `unknown` for whatever the tables do not know."""
     try:
-        body = storable(reply.body)
-        said = _READERS[operation](body) if reply.status == 200 else _refusal(reply)
+        body = reply.body if operation in LISTINGS else storable(reply.body)
+        ok = reply.status == 200
+        said = _READERS[operation](body) if ok else _refusal(operation, reply)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         pointer = _pointer(str(error))
         said = unknown("decode", f"{operation}: {error}", pointer, reply.body[:80])
-    return msgspec.structs.replace(said, provider_request_id=reply.header("request-id"))
+    return msgspec.structs.replace(
+        said,
+        provider_request_id=reply.header("request-id"),
+        replayed=reply.header("idempotent-replayed") == "true",
+        may_retry=_MAY_RETRY.get(reply.header("stripe-should-retry")),
+    )
+
+
+LISTINGS: Final = frozenset({"find", "list_refunds", "list_disputes"})
+"""Their rows are read one by one: what is wrong with one hides no other."""
+
+_MAY_RETRY: Final = {"true": True, "false": False}
 
 
 def _pointer(message: str) -> str:
@@ -400,10 +503,11 @@ def _intent(intent: PaymentIntent) -> Outcome:
         refunded_minor=_ours(
             details.amount_refunded if details and state == "captured" else 0, intent.currency
         ),
-        payment_id=intent.metadata.tollkeeper_payment,
-        attempt_id=intent.metadata.tollkeeper_attempt,
+        payment_id=intent.metadata.tollkeeper_payment if intent.metadata else None,
+        attempt_id=intent.metadata.tollkeeper_attempt if intent.metadata else None,
         redirect_url=redirect,
         decline=decline,
+        disputed=details.disputed if details else None,
     )
     return Outcome(kind="approved", charge=charge, decline=decline)
 
@@ -453,12 +557,13 @@ def _read_refund(body: bytes) -> Outcome:
     if seen is None:
         return unknown("contract", "refund status word not known", "/status", refund.status)
     if seen.state == "failed":
-        return Outcome(kind="declined", refund=seen, decline=Decline("declined", refund.status))
+        decline = Decline("declined", refund.status or "")
+        return Outcome(kind="declined", refund=seen, decline=decline)
     return Outcome(kind="pending" if seen.state == "pending" else "approved", refund=seen)
 
 
 def _refund_seen(refund: Refund) -> RefundSeen | None:
-    state = REFUND_STATES.get(refund.status)
+    state = REFUND_STATES.get(refund.status or "")
     if state is None:
         return None
     return RefundSeen(
@@ -467,38 +572,98 @@ def _refund_seen(refund: Refund) -> RefundSeen | None:
         amount_minor=_ours(refund.amount, refund.currency),
         currency=refund.currency.upper(),
         charge_id=refund.payment_intent,
-        attempt_id=refund.metadata.tollkeeper_attempt,
+        attempt_id=refund.metadata.tollkeeper_attempt if refund.metadata else None,
     )
 
 
 def _read_list(body: bytes) -> Outcome:
     page = msgspec.json.decode(body, type=IntentList)
-    charges, last = [], None
+    charges, unread = [], []
     for raw in page.data:
-        listed = msgspec.json.decode(raw, type=ListedIntent)
-        last = listed.id
-        if listed.metadata.tollkeeper_payment is None:
-            continue
-        said = _read_intent(raw)
-        if said.charge is None:
-            return said
-        charges.append(said.charge)
-    cursor = last if page.has_more else None
-    return Outcome(kind="approved", charges=tuple(charges), next_cursor=cursor)
+        row = _listed(raw)
+        if isinstance(row, UnreadRow):
+            unread.append(row)
+        elif row.metadata is not None and row.metadata.tollkeeper_payment is not None:
+            said = _row(_read_intent, raw)
+            if said.charge is None:
+                unread.append(_unread(row, said))
+            else:
+                charges.append(said.charge)
+    return _page(page, tuple(unread), charges=tuple(charges))
 
 
 def _read_refunds(body: bytes) -> Outcome:
     page = msgspec.json.decode(body, type=RefundList)
-    seen = [_refund_seen(refund) for refund in page.data]
-    if None in seen:
-        return unknown("contract", "refund status word not known", "/data/-/status")
-    cursor = page.data[-1].id if page.has_more and page.data else None
-    return Outcome(
-        kind="approved", refunds=tuple(item for item in seen if item), next_cursor=cursor
+    refunds, unread = [], []
+    for raw in page.data:
+        row = _listed(raw)
+        if isinstance(row, UnreadRow):
+            unread.append(row)
+            continue
+        said = _row(_read_refund, raw)
+        if said.refund is None:
+            unread.append(_unread(row, said))
+        else:
+            refunds.append(said.refund)
+    return _page(page, tuple(unread), refunds=tuple(refunds))
+
+
+def _read_disputes(body: bytes) -> Outcome:
+    page = msgspec.json.decode(body, type=DisputeList)
+    disputes, unread = [], []
+    for raw in page.data:
+        try:
+            text = storable(bytes(raw))
+            disputes.append(_dispute_seen(msgspec.json.decode(text, type=Dispute), 0))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            unread.append(UnreadRow(doubt=Doubt("decode", str(error)[:200]), may_be_ours=True))
+    return _page(page, tuple(unread), disputes=tuple(disputes))
+
+
+def _listed(raw: msgspec.Raw) -> Listed | UnreadRow:
+    """A row's id and reference, which say whose it is, whatever else is wrong with it."""
+    try:
+        return msgspec.json.decode(raw, type=Listed)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        doubt = Doubt("decode", str(error)[:200], "/data/-")
+    try:
+        return Listed(metadata=msgspec.json.decode(raw, type=Referenced).metadata)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return UnreadRow(doubt=doubt, may_be_ours=True)
+
+
+def _row(read: Callable[[bytes], Outcome], raw: msgspec.Raw) -> Outcome:
+    """One row, read by itself, so that its trouble is not that of the others."""
+    try:
+        return read(storable(bytes(raw)))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        return unknown("decode", str(error)[:200], _pointer(str(error)))
+
+
+def _unread(row: Listed, said: Outcome) -> UnreadRow:
+    doubt = said.doubt or Doubt("contract", "the row holds no charge")
+    return UnreadRow(
+        doubt=msgspec.structs.replace(doubt, pointer=f"/data/-{doubt.pointer}"),
+        provider_id=row.id,
+        payment_id=row.metadata.tollkeeper_payment if row.metadata else None,
+        attempt_id=row.metadata.tollkeeper_attempt if row.metadata else None,
     )
 
 
-def _refusal(reply: WireReply) -> Outcome:
+def _page(
+    page: IntentList | RefundList | DisputeList, unread: tuple[UnreadRow, ...], **read: Any
+) -> Outcome:
+    """One page. The list goes on after its last row, so that row must show its id."""
+    cursor = None
+    if page.has_more and page.data:
+        last = _listed(page.data[-1])
+        if isinstance(last, UnreadRow) or not last.id:
+            return unknown("decode", "the last row's id cannot be read", "/data/-/id")
+        cursor = last.id
+    return Outcome(kind="approved", unread=unread, next_cursor=cursor, **read)
+
+
+def _refusal(operation: Operation, reply: WireReply) -> Outcome:
     """A reply that is not 200: a decline, a proof that nothing was executed, or unknown."""
     error = _error(reply.body)
     if reply.status == 402 and error is not None and error.type == "card_error":
@@ -508,13 +673,58 @@ def _refusal(reply: WireReply) -> Outcome:
         charge = said.charge if said is not None else None
         return Outcome(kind="declined", decline=_decline(error), charge=charge)
     if reply.status in REFUSED_STATUSES:
-        code = error.code if error is not None and error.code else f"http_{reply.status}"
-        later = reply.status in LATER_STATUSES
-        return Outcome(kind="failed", refusal=Refusal(code, f"status {reply.status}", later))
-    if reply.status == 400 and error is not None and error.code in REFUSED_CODES:
-        return Outcome(kind="failed", refusal=Refusal(error.code or "", error.type))
+        return Outcome(kind="failed", refusal=_refused(reply, error, certain=True))
+    if error is not None and _is_refusal(operation, reply.status, error):
+        certain = error.code in REFUSAL_REASONS
+        return Outcome(kind="failed", refusal=_refused(reply, error, certain=certain))
+    in_use = error is not None and error.code == "idempotency_key_in_use"
     word = f"{error.type} {error.code}" if error is not None else reply.body[:60]
-    return unknown("status", f"status {reply.status}", "", word)
+    return unknown("in_use" if in_use else "status", f"status {reply.status}", "", word)
+
+
+def _is_refusal(operation: Operation, status: int, error: Error) -> bool:
+    """Whether a 400 or 402 proves that the request was refused: Stripe calls it unacceptable, and
+    what it shows has moved no money."""
+    unacceptable = status in {400, 402} and error.type == "invalid_request_error"
+    if not unacceptable and not (status == 400 and error.code in REFUSAL_REASONS):
+        return False
+    shown = error.payment_intent
+    return operation != "authorize" or shown is None or INTENT_STATES.get(shown.status) == "open"
+
+
+def _refused(reply: WireReply, error: Error | None, *, certain: bool) -> Refusal:
+    code = error.code if error is not None and error.code else f"http_{reply.status}"
+    ours = reply.status in OURS_STATUSES
+    later = reply.status == LATER_STATUS or code == "lock_timeout"
+    reason = _reason(code, error.message if error is not None else None)
+    if ours or later:
+        reason = "provider_configuration" if ours else "try_again"
+    return Refusal(
+        code,
+        f"status {reply.status}" if error is None or certain else error.type,
+        later=later,
+        ours=reason == "provider_configuration",
+        certain=certain,
+        retry_after_s=_retry_after_s(reply),
+        reason=reason,
+        error=_provider_error(error) if error is not None else None,
+    )
+
+
+def _reason(code: str, message: str | None) -> FailureCode:
+    if code in REFUSAL_REASONS:
+        return REFUSAL_REASONS[code]
+    text = (message or "").lower()
+    return next((reason for part, reason in MESSAGE_REASONS if part in text), "refused")
+
+
+def _provider_error(error: Error) -> ProviderError:
+    return ProviderError(error.code or "", error.param or "", error.message or "")
+
+
+def _retry_after_s(reply: WireReply) -> int:
+    text = reply.header("retry-after")
+    return min(int(text), RETRY_AFTER_MOST_S) if text.isascii() and text.isdigit() else 0
 
 
 def _error(body: bytes) -> Error | None:
@@ -527,7 +737,8 @@ def _error(body: bytes) -> Error | None:
 def _decline(error: Error | LastPaymentError) -> Decline:
     word = error.decline_code or error.code or ""
     reason = DECLINE_REASONS.get(word) or DECLINE_REASONS.get(error.code or "", "declined")
-    return Decline(reason, word)
+    shown = _provider_error(error) if isinstance(error, Error) else None
+    return Decline(reason, word, shown)
 
 
 def event(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], now_ms: int) -> Event:
@@ -536,11 +747,23 @@ def event(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], now
     try:
         said = msgspec.json.decode(storable(body), type=EventReply)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise EventUnreadable(f"the body is no event: {error}") from error
+        return _thin_event(body, str(error))
     try:
         return _EVENT_READERS[EVENT_TOPICS.get(said.type, "other")](said)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _unread_event(said)
+
+
+def _thin_event(body: bytes, why: str) -> Event:
+    """An event that only names an intent is a reason to look at it."""
+    try:
+        said = msgspec.json.decode(storable(body), type=ThinEvent)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise EventUnreadable(f"the body is no event: {why}") from error
+    named = said.related_object.id
+    if not named.startswith("pi_"):
+        return Event(event_id=said.id, word=said.type, topic="other")
+    return Event(event_id=said.id, word=said.type, topic="charge", charge_id=named)
 
 
 def _check_signature(body: bytes, header: str, secrets: tuple[str, ...], now_ms: int) -> None:
@@ -574,8 +797,8 @@ def _unread_event(said: EventReply) -> Event:
         word=said.type,
         topic="charge",
         charge_id=item.payment_intent or item.id,
-        payment_id=item.metadata.tollkeeper_payment,
-        attempt_id=item.metadata.tollkeeper_attempt,
+        payment_id=item.metadata.tollkeeper_payment if item.metadata else None,
+        attempt_id=item.metadata.tollkeeper_attempt if item.metadata else None,
     )
 
 
@@ -588,8 +811,8 @@ def _charge_event(said: EventReply) -> Event:
         word=said.type,
         topic="charge",
         charge_id=item.id if is_intent else item.payment_intent,
-        payment_id=item.metadata.tollkeeper_payment,
-        attempt_id=item.metadata.tollkeeper_attempt,
+        payment_id=item.metadata.tollkeeper_payment if item.metadata else None,
+        attempt_id=item.metadata.tollkeeper_attempt if item.metadata else None,
         charge=charge,
     )
 
@@ -601,26 +824,30 @@ def _refund_event(said: EventReply) -> Event:
         word=said.type,
         topic="refund",
         charge_id=item.payment_intent,
-        payment_id=item.metadata.tollkeeper_payment,
-        attempt_id=item.metadata.tollkeeper_attempt,
+        payment_id=item.metadata.tollkeeper_payment if item.metadata else None,
+        attempt_id=item.metadata.tollkeeper_attempt if item.metadata else None,
     )
 
 
 def _dispute_event(said: EventReply) -> Event:
     dispute = msgspec.json.decode(said.data.object, type=Dispute)
-    seen = DisputeSeen(
-        provider_id=dispute.id,
-        state=DISPUTE_STATES.get(dispute.status, "open"),
-        amount_minor=_ours(dispute.amount, dispute.currency),
-        currency=dispute.currency.upper(),
-        reason=dispute.reason,
-    )
     return Event(
         event_id=said.id,
         word=said.type,
         topic="dispute",
         charge_id=dispute.payment_intent,
-        dispute=seen,
+        dispute=_dispute_seen(dispute, said.created),
+    )
+
+
+def _dispute_seen(dispute: Dispute, told_s: int) -> DisputeSeen:
+    return DisputeSeen(
+        provider_id=dispute.id,
+        state=DISPUTE_STATES.get(dispute.status, "open"),
+        amount_minor=_ours(dispute.amount, dispute.currency),
+        currency=dispute.currency.upper(),
+        reason=dispute.reason,
+        told_s=told_s,
     )
 
 
@@ -671,6 +898,7 @@ _READERS: Final = {
     "lookup": _read_intent,
     "find": _read_list,
     "list_refunds": _read_refunds,
+    "list_disputes": _read_disputes,
 }
 _EVENT_READERS: Final = {
     "charge": _charge_event,
@@ -687,7 +915,7 @@ INTEGRATION: Final = Integration(
     outcome=outcome,
     event=event,
     credentials=credentials,
-    in_flight_window_s=45,
+    in_flight_window_s=90,
     retention_s=86_400,
     authorization_s=604_800,
     units=UNITS,
@@ -705,12 +933,18 @@ INTEGRATION: Final = Integration(
         "lookup": PaymentIntent,
         "find": IntentList,
         "list_refunds": RefundList,
+        "list_disputes": DisputeList,
         "error": ErrorReply,
         "event": EventReply,
         "surroundings": HookEndpoints,
         "events": EventList,
     },
-    nested={"IntentList.data": PaymentIntent, "EventData.object": EventObject},
+    nested={
+        "IntentList.data": PaymentIntent,
+        "RefundList.data": Refund,
+        "DisputeList.data": Dispute,
+        "EventData.object": EventObject,
+    },
     words={
         "authorize": {"status": tuple(INTENT_STATES)},
         "capture": {"status": tuple(INTENT_STATES)},
@@ -719,5 +953,6 @@ INTEGRATION: Final = Integration(
         "refund": {"status": tuple(REFUND_STATES)},
         "find": {"data[].status": tuple(INTENT_STATES)},
         "list_refunds": {"data[].status": tuple(REFUND_STATES)},
+        "list_disputes": {"data[].status": tuple(DISPUTE_STATES)},
     },
 )

@@ -20,7 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.payments.change import Answer, Change, Exchange, Inbound, OutEvent
-from tollkeeper.payments.commit import Committed, Duplicate, KeyTaken, Recorded, Stale
+from tollkeeper.payments.commit import (
+    Committed,
+    Duplicate,
+    KeyTaken,
+    Recorded,
+    ReferenceTaken,
+    Stale,
+)
 from tollkeeper.payments.payment import Attempt, Dispute, Payment, Refund
 from tollkeeper.store import tables as t
 from tollkeeper.store.statements import (
@@ -206,6 +213,33 @@ INSERT_INBOUND: Final = Statement(
 )
 
 
+def _hold(dialect: str) -> ClauseElement:
+    """Takes a reference over from the payment that was read as its ended holder, and from no other:
+    who holds it now is looked at under the row's lock."""
+    statement = insert_for(dialect)(t.held_references).values(
+        {c.name: bindparam(c.name) for c in t.held_references.c}
+    )
+    return statement.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=["account", "reference"],
+        set_={"payment_id": statement.excluded.payment_id},
+        where=t.held_references.c.payment_id == bindparam("previous"),
+    )
+
+
+HOLD_REFERENCE: Final = Statement("hold_reference", _hold, returns=False)
+SELECT_HOLDER: Final = Statement(
+    "select_holder",
+    lambda _: select(t.held_references.c.payment_id).where(
+        t.held_references.c.account == bindparam("account"),
+        t.held_references.c.reference == bindparam("reference"),
+    ),
+    returns=True,
+)
+UPSERT_HINT: Final = Statement(
+    "upsert_hint", _insert_all(t.charge_hints, conflict="update"), returns=False
+)
+
+
 def _assign(dialect: str) -> ClauseElement:
     """The unit's first payment takes the unit's place, a later one its own, if it counts at all."""
     a = t.assignments
@@ -315,10 +349,13 @@ def commit_change(change: Change) -> Operation[Recorded]:
 
 
 def _guards(change: Change) -> list[Item]:
-    """What must change a row each, or the whole change is refused: key, webhook, payment."""
+    """What must change a row each, or the whole change is refused: key, reference, webhook,
+    payment."""
     guards: list[Item] = []
     if change.claim is not None:
         guards.append((INSERT_KEY, msgspec.structs.asdict(change.claim) | _NO_ANSWER))
+    if change.held is not None:
+        guards.append((HOLD_REFERENCE, msgspec.structs.asdict(change.held)))
     if change.inbound is not None:
         guards.append((INSERT_INBOUND, msgspec.structs.asdict(change.inbound)))
     row = _payment_row(change.payment)
@@ -426,6 +463,16 @@ def _key_is_taken(change: Change) -> Operation[None]:
     raise Refused(Committed() if taken.token == claim.token else taken)
 
 
+def _reference_is_taken(change: Change) -> Operation[None]:
+    held = change.held
+    assert held is not None, "a reference was to be held"
+    if (yield from _is_committed(change)):
+        raise Refused(Committed())
+    values = {"account": held.account, "reference": held.reference}
+    rows = yield SELECT_HOLDER, values
+    raise Refused(ReferenceTaken(rows[0][0]))
+
+
 def _is_duplicate(change: Change) -> Operation[None]:
     if (yield from _is_committed(change)):
         raise Refused(Committed())
@@ -448,6 +495,13 @@ def store_inbound(inbound: Inbound) -> Operation[None]:
     ((count,),) = yield INSERT_INBOUND, msgspec.structs.asdict(inbound)
     if not count:
         raise Refused(Duplicate())
+    if inbound.payment_id is not None and inbound.charge_id is not None:
+        yield from note_hint(inbound.payment_id, inbound.charge_id, inbound.received_ms)
+
+
+def note_hint(payment_id: str, charge_id: str, seen_ms: int) -> Operation[None]:
+    """Keeps the provider's id of a charge that something named as this payment's."""
+    yield UPSERT_HINT, {"payment_id": payment_id, "charge_id": charge_id, "seen_ms": seen_ms}
 
 
 def _exchange(exchange: Exchange) -> tuple[Statement, dict[str, Any]]:
@@ -528,6 +582,7 @@ _PAYMENT_COLUMNS: Final = tuple(c.name for c in t.payments.c if c.name != "body"
 _NO_ANSWER: Final[dict[str, Any]] = {"status": None, "body": None, "expires_ms": None}
 _REFUSE: Final = {
     "insert_key": _key_is_taken,
+    "hold_reference": _reference_is_taken,
     "insert_inbound": _is_duplicate,
     "insert_payment": _has_moved_on,
     "update_payment": _has_moved_on,

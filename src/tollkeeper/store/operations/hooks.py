@@ -3,12 +3,12 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, literal, select, update
 
 from tollkeeper.flows.ports import Delivery, Endpoint, Job
 from tollkeeper.payments.change import Inbound
 from tollkeeper.store import tables as t
-from tollkeeper.store.operations.changes import store_inbound
+from tollkeeper.store.operations.changes import note_hint, store_inbound
 from tollkeeper.store.operations.queue import enqueue_job, finish_job, postpone_job
 from tollkeeper.store.statements import Operation, Refused, Statement, insert_for
 
@@ -79,12 +79,62 @@ LIST_DELIVERIES: Final = Statement(
 )
 
 
-def receive(inbound: Inbound) -> Operation[Any]:
+def receive(inbound: Inbound, trace_at_ms: int | None = None) -> Operation[Any]:
     """Stores a webhook and enqueues the payment's `refresh`, in one commit; `Duplicate` when its
-    event id is known."""
+    event id is known. An event of a charge that the books do not know gets a `trace` job at
+    `trace_at_ms` instead."""
     yield from store_inbound(inbound)
     if inbound.payment_id is not None:
         yield from enqueue_job("refresh", inbound.payment_id, inbound.received_ms)
+    elif trace_at_ms is not None and inbound.charge_id is not None:
+        subject = f"{inbound.integration}|{inbound.charge_id}"
+        yield from enqueue_job("trace", subject, trace_at_ms)
+
+
+MATCH_INBOUND: Final = Statement(
+    "match_inbound",
+    lambda _: (
+        update(t.inbound_events)
+        .where(
+            t.inbound_events.c.charge_id == bindparam("the_charge"),
+            t.inbound_events.c.fate == literal("unmatched"),
+        )
+        .values(fate=literal("queued"), payment_id=bindparam("the_payment"))
+    ),
+    returns=False,
+)
+
+
+def match_inbound(job: Job, charge_id: str, payment_id: str, now_ms: int) -> Operation[bool]:
+    """Gives the events about a charge to the payment whose it is, which is looked at now; ends the
+    `trace` job. Does nothing where the job's fence has moved on."""
+    if not (yield from finish_job(job)):
+        raise Refused(False)  # noqa: FBT003 - the operation's answer
+    yield MATCH_INBOUND, {"the_charge": charge_id, "the_payment": payment_id}
+    yield from note_hint(payment_id, charge_id, now_ms)
+    yield from enqueue_job("refresh", payment_id, now_ms)
+    return True
+
+
+def hint(payment_id: str, charge_id: str, now_ms: int) -> Operation[None]:
+    """Keeps a charge's id for a payment, and looks at the payment now."""
+    yield from note_hint(payment_id, charge_id, now_ms)
+    yield from enqueue_job("refresh", payment_id, now_ms)
+
+
+SELECT_HINT: Final = Statement(
+    "select_hint",
+    lambda _: select(t.charge_hints.c.charge_id).where(
+        t.charge_hints.c.payment_id == bindparam("payment_id")
+    ),
+    returns=True,
+)
+
+
+def hinted_charge(payment_id: str) -> Operation[str | None]:
+    """The charge that a webhook or a listing named last as this payment's."""
+    rows = yield SELECT_HINT, {"payment_id": payment_id}
+    return rows[0][0] if rows else None
 
 
 def save_endpoint(endpoint: Endpoint) -> Operation[None]:

@@ -211,6 +211,13 @@ def wake_orphans(now_ms: int) -> Operation[int]:
     return int(count)
 
 
+FORGET_HINTS: Final = Statement(
+    "forget_hints",
+    lambda _: delete(t.charge_hints).where(t.charge_hints.c.seen_ms < bindparam("before_ms")),
+    returns=False,
+)
+
+
 def expire(now_ms: int, keep_inbound_ms: int) -> Operation[int]:
     """Removes stored answers past their time and payloads of old webhooks; gives how many."""
     ((keys,),) = yield EXPIRE_KEYS, {"now_ms": now_ms}
@@ -226,6 +233,7 @@ def forget(exchanges_before_ms: int, events_before_ms: int) -> Operation[int]:
         (FORGET_DELIVERIES, {"before": first_id("evt", events_before_ms)}),
         (FORGET_EVENTS, {"before": first_id("evt", events_before_ms)}),
         (FORGET_INBOUND, {"before_ms": events_before_ms}),
+        (FORGET_HINTS, {"before_ms": events_before_ms}),
     ):
         ((removed,),) = yield statement, values
         count += int(removed)

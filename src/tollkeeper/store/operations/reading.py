@@ -11,7 +11,7 @@ from tollkeeper.payments.change import Exchange, OutEvent
 from tollkeeper.payments.commit import KeyTaken
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.store import tables as t
-from tollkeeper.store.operations.changes import SELECT_KEY
+from tollkeeper.store.operations.changes import SELECT_HOLDER, SELECT_KEY
 from tollkeeper.store.statements import Operation, Statement
 
 _payment: Final = msgspec.json.Decoder(Payment).decode
@@ -137,6 +137,56 @@ def payment_of_charge(provider_id: str) -> Operation[str | None]:
     """The id of the payment that this provider id belongs to."""
     rows = yield SELECT_BY_PROVIDER_ID, {"provider_id": provider_id}
     return rows[0][0] if rows else None
+
+
+SELECT_EARLIER_CHARGE: Final = Statement(
+    "select_earlier_charge",
+    lambda _: (
+        select(t.payments.c.provider_id, t.payments.c.integration)
+        .where(
+            t.payments.c.id < bindparam("before"),
+            t.payments.c.provider_id.is_not(None),
+        )
+        .order_by(t.payments.c.id.desc())
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
+
+EARLIER_LOOKED_AT: Final = 50
+"""Payments before a doubtful one among which a charge of the same provider is looked for."""
+
+
+def earlier_charge(provider: str, before: str) -> Operation[str | None]:
+    """The provider id of the newest charge at `provider` of a payment below `before` (an id)."""
+    rows = yield SELECT_EARLIER_CHARGE, {"before": before, "limit": EARLIER_LOOKED_AT}
+    mine = (charge for charge, name in rows if name.partition("@")[0] == provider)
+    return next(mine, None)
+
+
+SELECT_LIVE_BY_REFERENCE: Final = Statement(
+    "select_live_by_reference",
+    lambda _: (
+        select(t.payments.c.id)
+        .where(
+            t.payments.c.account == bindparam("account"),
+            t.payments.c.reference == bindparam("reference"),
+            t.payments.c.status.not_in([literal("failed"), literal("canceled")]),
+        )
+        .order_by(t.payments.c.id)
+        .limit(1)
+    ),
+    returns=True,
+)
+
+
+def reference_holder(account: str, reference: str) -> Operation[tuple[str | None, str]]:
+    """The first live payment with this reference, if any, and the payment that holds it, live or
+    not; empty where none does."""
+    values = {"account": account, "reference": reference}
+    live = yield SELECT_LIVE_BY_REFERENCE, values
+    held = yield SELECT_HOLDER, values
+    return (live[0][0] if live else None), (held[0][0] if held else "")
 
 
 def list_payments(

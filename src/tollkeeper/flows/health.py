@@ -1,0 +1,61 @@
+"""What this process knows of each provider's health: its clock, our key, and how much we ask.
+
+Law: it decides nothing about money. It is live state of one process, lost with it without harm.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from tollkeeper.payments.outcome import Outcome
+
+ASKS_AT_ONCE: Final = 16
+"""Questions to one provider at once. A provider in trouble must not be drowned by look-ups."""
+
+QUEUE_SECONDS: Final = 2.0
+"""How long a question waits for its turn; then it counts as unanswered, and is put again later."""
+
+TOLD_AGAIN_SECONDS: Final = 60.0
+"""How often the log repeats that the provider refuses our key."""
+
+
+@dataclass
+class Health:
+    """One provider. `skew_ms`: its clock less ours, as its last answered listing said. `refusing`:
+    why it refuses our key or account, empty while it does not."""
+
+    skew_ms: int = 0
+    refusing: str = ""
+    told_at: float = -TOLD_AGAIN_SECONDS
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKS_AT_ONCE))
+
+    def heard(self, said: Outcome, now: float) -> bool:
+        """Notes whether the provider took our key; whether operators must be told now. `now`:
+        seconds on the monotonic clock."""
+        refusal = said.refusal
+        if refusal is None or not refusal.ours:
+            if said.kind in {"approved", "pending", "declined"}:
+                self.refusing = ""
+            return False
+        self.refusing = f"{refusal.code}: {refusal.detail}"
+        if now < self.told_at + TOLD_AGAIN_SECONDS:
+            return False
+        self.told_at = now
+        return True
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Waits for a turn to ask; raises TimeoutError where none comes in time."""
+        async with asyncio.timeout(QUEUE_SECONDS):
+            await self.asking.acquire()
+        try:
+            yield
+        finally:
+            self.asking.release()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a question would have to wait."""
+        return self.asking.locked()

@@ -1,0 +1,66 @@
+"""What shows up late: a conclusion that a fact contradicts, and a charge that nobody waits for.
+
+Law: a corrected conclusion is told to the shop and to a person. Money is given back only where the
+account asked for it beforehand.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from tollkeeper.payments.payment import Attempt, Books, Refund
+from tollkeeper.payments.reservation import open_refund, open_void, refundable_minor
+from tollkeeper.payments.results import with_attempt
+
+MAX_REVERSALS: Final = 3
+"""Attempts at reversing one charge; then a person must act."""
+
+REASON: Final = "the charge showed up after the payment had failed"
+
+
+def came_to_life(before: Books, after: Books) -> bool:
+    """Whether a payment that the shop knows as failed turned out to hold money."""
+    return before.payment.status == "failed" and after.payment.status in {
+        "requires_capture",
+        "succeeded",
+    }
+
+
+def still_reversible(books: Books) -> bool:
+    """Whether something of the charge is left to reverse, and another attempt may be made."""
+    payment = books.payment
+    if any(a.purpose == "reverse" for a in books.open_attempts()):
+        return True
+    if sum(a.purpose == "reverse" for a in books.attempts) >= MAX_REVERSALS:
+        return False
+    if payment.status == "requires_capture":
+        return True
+    return payment.status == "succeeded" and refundable_minor(books) > 0
+
+
+def open_reversal(books: Books, attempt_id: str, refund_id: str, now_ms: int) -> Books:
+    """Starts giving back the whole charge: a void before the capture, a refund after it."""
+    if books.payment.status == "requires_capture":
+        opened = open_void(books, attempt_id, now_ms)
+    else:
+        opened = open_refund(books, attempt_id, refund_id, now_ms, amount_minor=None, reason=REASON)
+    attempt = opened.attempt(attempt_id)
+    assert attempt is not None, "a reversal has an attempt"
+    return with_attempt(opened, replace(attempt, purpose="reverse"))
+
+
+def corrected_attempts(before: Books | None, after: Books) -> Iterator[Attempt]:
+    """Attempts whose conclusion this change corrects."""
+    for attempt in after.attempts:
+        old = before.attempt(attempt.id) if before is not None else None
+        if attempt.corrected_ms is not None and (old is None or old.corrected_ms is None):
+            yield attempt
+
+
+def corrected_refunds(before: Books | None, after: Books) -> Iterator[Refund]:
+    """Refunds whose conclusion this change corrects."""
+    for attempt in corrected_attempts(before, after):
+        refund = after.refund(attempt.refund_id or "")
+        if refund is not None:
+            yield refund
