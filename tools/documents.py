@@ -13,6 +13,7 @@ from pathlib import Path
 import api_page
 import cli_page
 import contracts_page
+import jobs_page
 import settings_page
 import simulation_page
 import simulator_page
@@ -127,6 +128,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli_page.page,
     "docs/reference/contracts.md": contracts_page.page,
     "docs/reference/errors.md": errors_page,
+    "docs/reference/jobs.md": jobs_page.page,
     "docs/reference/planted-bugs.md": simulation_page.page,
     "docs/reference/settings.md": settings_page.page,
     "docs/reference/simulator.md": simulator_page.page,

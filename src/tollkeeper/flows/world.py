@@ -7,7 +7,9 @@ from typing import Final
 import msgspec
 
 from tollkeeper.contracts.drift import Drift
+from tollkeeper.flows.breaking import Breakers
 from tollkeeper.flows.health import Health
+from tollkeeper.flows.places import Places
 from tollkeeper.flows.ports import Hook, Sources, Store, Target, Tell, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
@@ -58,6 +60,8 @@ class World:
     sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     routes: Routes = field(init=False)
+    places: Places = field(init=False)
+    breakers: Breakers = field(default_factory=Breakers)
     stirred: bool = False
     _outstanding: dict[str, int] = field(default_factory=dict)
     _tripwires: dict[str, Tripwire] = field(default_factory=dict)
@@ -68,6 +72,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.routes = Routes(rules=self.settled_rules())
+        self.places = Places(self.settings.max_in_flight_per_provider)
 
     def settled_rules(self) -> tuple[Rule, ...]:
         """The routing that the settings ask for, before any promotion."""

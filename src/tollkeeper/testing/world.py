@@ -59,6 +59,7 @@ SETTINGS: Final = Settings(
     action_deadline_seconds=40,
     attention_after_seconds=60,
     max_in_flight=10_000,
+    max_in_flight_per_provider=10_000,
 )
 
 
