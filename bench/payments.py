@@ -4,7 +4,8 @@
 1 and 16 at a time, and reads the CPU of the service's process alone. Beside it, in the same run: a
 straightforward service (FastAPI, async SQLAlchemy, the provider's own library) that writes alike.
 With `--rollout` instead: what a running rollout adds (routing, evidence, their statements and the
-controller), measured between two runs without one. Example: `./dev bench payments --payments 4000`
+controller), measured between two runs without one. With `--beside TREE`: the service of another
+checkout, in turns with ours. Example: `./dev bench payments --payments 4000`
 """
 
 import os
@@ -109,6 +110,35 @@ def with_rollout(
             }
 
 
+ROUNDS = 3
+
+
+def beside(
+    tree: Path, folder: Path, provider: str, store: str, count: int
+) -> Iterator[dict[str, Any]]:
+    """Ours and another checkout's service in turns, on databases of their own; medians."""
+    import statistics  # noqa: PLC0415 - for this mode alone
+
+    here = BENCH.parent
+    ours_db, theirs_db = (str(folder / f"{name}.sqlite3") for name in ("ours", "theirs"))
+    with (
+        rig.service_of(here, folder, ours_db, provider) as ours,
+        rig.service_of(tree, folder, theirs_db, provider) as theirs,
+    ):
+        for at_once in AT_ONCE:
+            costs: dict[str, list[float]] = {"ours": [], "theirs": []}
+            for number in range(ROUNDS):
+                rig.say(f"{store}, {at_once} at once: round {number + 1} of {ROUNDS}")
+                for name, one in (("ours", ours), ("theirs", theirs)):
+                    found = measured(one.program, one.port, one.secret, count, at_once)
+                    costs[name].append(found["cpu_ms"])
+            mine, other = (statistics.median(costs[name]) for name in ("ours", "theirs"))
+            yield {
+                "store": store, "at_once": at_once, "ours_ms": round(mine, 3),
+                "theirs_ms": round(other, 3), "ratio": round(mine / other, 3),
+            }  # fmt: skip
+
+
 def row(
     name: str, store: str, at_once: int, found: dict[str, float], bare_ms: float
 ) -> dict[str, Any]:
@@ -128,12 +158,18 @@ def main() -> None:
     options.add_argument("--payments", type=int, default=3000, help="of each kind (default 3000)")
     options.add_argument("--alone", action="store_true", help="without the straightforward service")
     options.add_argument("--rollout", action="store_true", help="what a rollout adds")
+    options.add_argument("--beside", type=Path, help="another checkout (SQLite only)")
     given = options.parse_args()
-    if given.rollout:
+    if given.rollout or given.beside:
         given.alone = True
     if not given.alone and not STRAIGHTFORWARD.exists():
         raise SystemExit("no straightforward service here: run `./dev bench-env`, or use --alone")
     found: list[dict[str, Any]] = []
+    if given.beside:
+        with rig.workplace() as folder, rig.simulator(folder) as provider:
+            found += beside(given.beside.resolve(), folder, provider, "sqlite", given.payments)
+        rig.show(found, as_json=given.json)
+        return
     with rig.workplace() as folder, rig.databases(folder, rig.stores(given.store)) as urls:
         for store, database in urls.items():
             with rig.simulator(folder) as provider:

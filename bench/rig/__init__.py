@@ -47,11 +47,23 @@ def keep_off_the_measured_core() -> None:
 class Program:
     """A child process. `measured`: alone on its core."""
 
-    def __init__(self, arguments: list[str], log: Path, *, measured: bool = False) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        log: Path,
+        *,
+        measured: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self._log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                arguments, stdout=out, stderr=out, start_new_session=True, cwd=log.parent
+                arguments,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                cwd=log.parent,
+                env=environment,
             )
         if measured and len(os.sched_getaffinity(0)) != os.cpu_count():
             os.sched_setaffinity(self.process.pid, {MEASURED_CORE})
@@ -141,6 +153,35 @@ def service(folder: Path, database: str, provider: str, more: str = "") -> Itera
     secret = asyncio.run(_key(settings))
     arguments = [sys.executable, "-m", "tollkeeper", "serve", "--config", str(config)]
     program = Program(arguments, folder / "service.log", measured=True)
+    try:
+        program.wait_for(f"http://127.0.0.1:{port}/ready")
+        yield Service(program, port, secret)
+    finally:
+        program.stop()
+
+
+@contextlib.contextmanager
+def service_of(tree: Path, folder: Path, database: str, provider: str) -> Iterator[Service]:
+    """The service of another checkout of ours, on a fresh `database`, through its command line."""
+    port = free_port()
+    config = folder / f"service-{port}.toml"
+    config.write_text(_settings(database, provider, port, ""), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src")}
+    command = [sys.executable, "-m", "tollkeeper"]
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [*command, *arguments, "--config", str(config)], cwd=folder, env=environment,
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout
+
+    run("db", "migrate")
+    secret = msgspec.json.decode(run("keys", "create", "--role", "admin", "--json"))["secret"]
+    arguments = [*command, "serve", "--config", str(config)]
+    program = Program(
+        arguments, folder / f"service-{port}.log", measured=True, environment=environment
+    )
     try:
         program.wait_for(f"http://127.0.0.1:{port}/ready")
         yield Service(program, port, secret)
