@@ -7,11 +7,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.rooms.plays import ORDER, error, intent, refund, reply
 
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import PRIVATE_NAME, fields_read, mask_reply, mask_request
-from tollkeeper.integrations.version import WireReply
+from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.testing import fuzz
 
 NAMES = sorted(INSTALLED)
@@ -113,3 +114,46 @@ def test_no_text_under_a_private_name_survives(document: dict[str, str]) -> None
     body = mask_reply(reply(document), KEPT).body
     for value in msgspec.json.decode(body).values():
         assert re.fullmatch(r"[xX0\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]*", value)
+
+
+JANE = {
+    "amount": {"value": 2_500, "currency": "EUR"},
+    "reference": "pay_1",
+    "shopperEmail": "jane.doe@example.com",
+    "shopperName": {"firstName": "Jane", "lastName": "Roe"},
+    "telephoneNumber": "+491701234567",
+    "deliveryAddress": {"street": "1 Rue de la Paix", "city": "paris"},
+}
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/json; charset=utf-8", "application/vnd.acme+json"]
+)
+def test_a_json_request_is_masked_field_by_field(kind: str) -> None:
+    body = msgspec.json.encode(JANE)
+    request = WireRequest(
+        method="POST", path="/payments", headers=(("Content-Type", kind),), body=body
+    )
+    masked = mask_request(request, frozenset({"reference", "value", "currency"}))
+    assert survivors(masked.body) == []
+    said = msgspec.json.decode(masked.body)
+    assert (said["amount"], said["reference"]) == (JANE["amount"], "pay_1")
+
+
+@pytest.mark.parametrize("headers", [(), (("content-type", "text/plain"),)])
+def test_a_request_of_another_kind_is_masked_as_a_whole(headers: Any) -> None:
+    body = msgspec.json.encode(JANE)
+    masked = mask_request(WireRequest(method="POST", path="/", headers=headers, body=body), KEPT)
+    assert WORDS.findall(masked.body.decode()) == []
+
+
+def test_of_a_merchants_own_names_only_ours_keep_their_values() -> None:
+    """The shop's metadata travels to the provider, under names that may be read elsewhere."""
+    own = {"id": "jane_roe_1", "status": "jane", "tollkeeper_payment": "pay_1", "amount": "4242"}
+    answer = reply(intent(NAMES[0], "succeeded") | {"metadata": own})
+    said = msgspec.json.decode(mask_reply(answer, KEPT).body)["metadata"]
+    assert survivors(msgspec.json.encode(said)) == []
+    assert said["tollkeeper_payment"] == "pay_1"
+    order = replace(ORDER, metadata={"id": "jane_roe_1", "status": "jane"}, reference="jane-1")
+    sent = mask_request(INSTALLED[NAMES[0]].request("authorize", order), KEPT)
+    assert WORDS.findall(sent.body.decode()) == []

@@ -10,8 +10,10 @@ from tests.rooms import books as b
 from tollkeeper.kernel.errors import Conflict, Invalid
 from tollkeeper.payments import moves
 from tollkeeper.payments.judging import classify, judge, may_send_elsewhere, not_sent, silence
+from tollkeeper.payments.ladder import Look, looked, next_step
 from tollkeeper.payments.outcome import Decline, Outcome
 from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.payments.reconcile import reconcile_charge
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, refundable_minor
 from tollkeeper.payments.results import apply_outcome
 
@@ -262,3 +264,59 @@ def test_follow_ups_go_through_the_payments_version() -> None:
     held = b.later(b.held(), integration="stripe@2022-08-01")
     attempts: list[Attempt] = [b.capturing(held)[1], b.voiding(held)[1]]
     assert {a.integration for a in attempts} == {"stripe@2022-08-01"}
+
+
+def accepted(operation: str) -> tuple[Books, Attempt]:
+    """A follow-up that the provider answered with "received, decided later"."""
+    if operation == "capture":
+        opened, attempt = b.capturing(b.held(), 600)
+    else:
+        opened, attempt = b.voiding(b.held())
+    received = Outcome(kind="pending", charge=b.charge(opened, "authorized"))
+    said = judge(opened.payment, attempt, received)
+    assert said.kind == "pending"
+    return apply_outcome(opened, attempt, said, b.NOW_MS), attempt
+
+
+@pytest.mark.parametrize("operation", ["capture", "void"])
+def test_a_follow_up_that_is_decided_later_stays_open_and_keeps_its_amount(operation: str) -> None:
+    books, attempt = accepted(operation)
+    assert [a.id for a in books.open_attempts()] == [attempt.id]
+    assert books.payment.reserved_minor == (600 if operation == "capture" else 0)
+    assert (books.payment.status, books.payment.outcome_known) == ("requires_capture", False)
+    for again in (b.capturing, b.voiding):
+        with pytest.raises(Conflict):
+            again(books)
+
+
+@pytest.mark.parametrize("operation", ["capture", "void"])
+def test_what_is_decided_later_is_neither_repeated_nor_concluded(operation: str) -> None:
+    books, _ = accepted(operation)
+    late_ms = b.NOW_MS + 100 * b.POLICY.window_ms
+    asked = Look(charge=b.charge(books, "authorized"), charge_asked_ms=late_ms)
+    step = next_step(books, asked, b.POLICY, late_ms, reply_stored=False, refresh=False)
+    assert step.kind == "wait"
+    counted = looked(books, books.attempts[-1], b.POLICY, late_ms)
+    assert (counted.attempts[-1].outcome, counted.attempts[-1].looks) == ("pending", 1)
+    assert counted.payment.attention is not None
+
+
+@pytest.mark.parametrize(
+    ("operation", "state", "sums", "outcome", "status"),
+    [
+        ("capture", "captured", {"captured_minor": 600}, "approved", "succeeded"),
+        ("capture", "canceled", {}, "failed", "canceled"),
+        ("void", "canceled", {}, "approved", "canceled"),
+        ("void", "captured", {"captured_minor": 1_000}, "failed", "succeeded"),
+    ],
+)
+def test_what_was_decided_later_is_settled_by_a_reading(
+    operation: str, state: str, sums: dict[str, int], outcome: str, status: str
+) -> None:
+    books, attempt = accepted(operation)
+    seen = b.charge(books, state, **sums)
+    after = reconcile_charge(books, seen, b.NOW_MS + 9, by="lookup", asked_ms=b.NOW_MS + 9)
+    done = after.attempt(attempt.id)
+    assert done is not None
+    assert (done.outcome, after.payment.status) == (outcome, status)
+    assert (after.payment.reserved_minor, after.payment.outcome_known) == (0, True)

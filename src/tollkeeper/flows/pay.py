@@ -41,7 +41,7 @@ from tollkeeper.payments.closing import close
 from tollkeeper.payments.commit import Committed, KeyTaken, ReferenceTaken, Stale
 from tollkeeper.payments.failover import may_fail_over, pause_seconds, tried_versions
 from tollkeeper.payments.misreading import handed_over
-from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
+from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment, is_open
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
 from tollkeeper.payments.results import apply_outcome
 from tollkeeper.payments.view import encode, payment_view, refund_view
@@ -323,7 +323,7 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
 
     def decide(current: Books) -> Books:
         mine = current.attempt(attempt.id)
-        if mine is None or mine.outcome not in {None, "unknown"}:
+        if mine is None or not is_open(mine):
             return current  # settled by somebody else while we were waiting
         # somebody may have ended or moved the payment meanwhile: then nothing is tried again
         was, now = books.payment, current.payment
@@ -368,7 +368,7 @@ def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | 
     """The answer to store for replays; none while the outcome is unknown: a replay then gets the
     payment as it is, which settling makes known."""
     done = after.attempt(attempt.id)
-    if done is None or done.outcome in {None, "unknown"}:
+    if done is None or is_open(done):
         return None
     refused = refusal_of(done)
     if refused is not None:

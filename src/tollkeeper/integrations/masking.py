@@ -43,9 +43,20 @@ MAX_NAMES: Final = 4096
 """Names that are remembered; a provider that invents more has them decided each time."""
 
 NOTHING: Final[frozenset[str]] = frozenset()
+OURS: Final = frozenset({"tollkeeper_attempt", "tollkeeper_payment"})
+"""Our own names among a merchant's, which travel beside the shop's reference and metadata."""
+
+CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+FORM: Final = "application/x-www-form-urlencoded"
+JSON_TYPE: Final = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json", re.IGNORECASE)
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 _WORD_BYTES: Final = re.compile(ID_OR_WORD.pattern.encode()).fullmatch
+
+
+def is_private(name: str) -> bool:
+    """Whether a field's name, in snake_case or camelCase, speaks of a person or a secret."""
+    return PRIVATE_NAME.search(CAMEL.sub("_", name).lower()) is not None
 
 
 def fields_read(integrations: Iterable[Integration]) -> frozenset[str]:
@@ -85,7 +96,7 @@ class _Fields(dict[str, _Field]):
 
     def __missing__(self, name: str) -> _Field:
         read = name in self._kept
-        personal = name == FREE_NAME or PRIVATE_NAME.search(name) is not None
+        personal = name == FREE_NAME or is_private(name)
         shown = read or (PLAIN_NAME.fullmatch(name) and not self._free)
         words = not (personal or self._free)
         field = (
@@ -100,8 +111,8 @@ class _Fields(dict[str, _Field]):
         return field
 
     def _below(self, name: str) -> "_Fields":
-        """Nothing that we read stands below a private name."""
-        return _free_fields(self._kept if name == FREE_NAME else NOTHING)
+        """Nothing that we read is below a private name; among a merchant's own names only ours."""
+        return _free_fields(OURS if name == FREE_NAME else NOTHING)
 
 
 class _FormFields(dict[bytes, tuple[bytes, bool, bool]]):
@@ -115,8 +126,8 @@ class _FormFields(dict[bytes, tuple[bytes, bool, bool]]):
     def __missing__(self, raw: bytes) -> tuple[bytes, bool, bool]:
         name = unquote_plus(raw.decode("utf-8", "replace"))
         *above, last = name.replace("]", "").split("[")
-        private = any(PRIVATE_NAME.search(part) for part in (last, *above))
-        closed = private or (FREE_NAME in above and last not in self._kept)
+        private = any(is_private(part) for part in (last, *above))
+        closed = private or (FREE_NAME in above and last not in OURS)
         whole = last in self._kept or AMOUNT_NAME.search(name) is not None
         field = (quote_plus(name).encode() + b"=", whole and not closed, not closed)
         if len(self) < MAX_NAMES:
@@ -141,10 +152,23 @@ def mask_reply(reply: WireReply, kept: frozenset[str]) -> WireReply:
 
 
 def mask_request(request: WireRequest, kept: frozenset[str]) -> WireRequest:
-    """`request` with the private values of its form fields replaced."""
-    fields = _form_fields(kept)
-    masked = b"&".join([_masked_pair(pair, fields) for pair in request.body.split(b"&") if pair])
-    return msgspec.structs.replace(request, body=masked)
+    """`request` with its private values replaced, as its content type says. A body that is neither
+    a form nor JSON is replaced as a whole."""
+    return msgspec.structs.replace(request, body=_masked_body(request, kept))
+
+
+def _masked_body(request: WireRequest, kept: frozenset[str]) -> bytes:
+    if not request.body:
+        return b""
+    types = (value for name, value in request.headers if name.lower() == "content-type")
+    kind = next(types, "").partition(";")[0].strip()
+    if kind.lower() == FORM:
+        fields = _form_fields(kept)
+        pairs = [_masked_pair(pair, fields) for pair in request.body.split(b"&") if pair]
+        return b"&".join(pairs)
+    if JSON_TYPE.fullmatch(kind):
+        return _masked_json(request.body, kept)
+    return _masked_text(request.body.decode("utf-8", "replace")).encode()
 
 
 def _masked_pair(pair: bytes, fields: _FormFields) -> bytes:

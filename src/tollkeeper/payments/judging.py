@@ -98,7 +98,8 @@ def _check_void(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | N
         return "no charge in the reply"
     if wrong := charge_mismatch(payment, charge):
         return wrong
-    return None if charge.state == "canceled" else f"{attempt.operation}: state {charge.state}"
+    done = charge.state == "canceled" or outcome.kind == "pending"
+    return None if done else f"{attempt.operation}: state {charge.state}"
 
 
 def _check_refund(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.payments.outcome import Charge, Outcome
-from tollkeeper.payments.payment import Attempt, Books, Payment, is_open
+from tollkeeper.payments.payment import Attempt, Books, Payment, is_decided_later, is_open
 from tollkeeper.payments.reconcile import misses_dispute
 from tollkeeper.payments.results import moved, totals, with_attempt, with_refund
 
@@ -156,6 +156,8 @@ def _charge_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
     charge = look.charge
     if attempt.operation == "authorize" and charge is not None:
         return Step("cancel", attempt) if late_enough and charge.state == "open" else WAIT
+    if is_decided_later(attempt):
+        return WAIT  # the provider has it: neither a repetition nor absence says anything
     if _may_replay(books.payment, attempt, look, policy, now_ms):
         return Step("replay", attempt)
     moved_otherwise = (
@@ -373,8 +375,8 @@ def looked(books: Books, attempt: Attempt, policy: Policy, now_ms: int) -> Books
     again = replace(
         attempt,
         looks=attempt.looks + 1,
-        outcome="unknown",
-        result_class="C",
+        outcome=attempt.outcome or "unknown",
+        result_class=attempt.result_class or "C",
         detail=attempt.detail or "the process that sent it ended before the reply was stored",
     )
     books = totals(with_attempt(books, again))

@@ -167,5 +167,11 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_open(attempt: Attempt) -> bool:
-    """Whether the attempt may or may not have had its effect."""
-    return attempt.outcome is None or attempt.outcome == "unknown"
+    """Whether the attempt may or may not have had its effect. A capture or a void that the provider
+    accepted and decides later is open until then."""
+    return attempt.outcome in {None, "unknown"} or is_decided_later(attempt)
+
+
+def is_decided_later(attempt: Attempt) -> bool:
+    """Whether the provider accepted a follow-up and has not decided it."""
+    return attempt.outcome == "pending" and attempt.operation in {"capture", "void"}

@@ -95,7 +95,7 @@ def totals(books: Books) -> Books:
         books,
         payment=replace(
             books.payment,
-            outcome_known=not any(a.outcome == "unknown" for a in unsettled),
+            outcome_known=not any(a.outcome is not None for a in unsettled),
             reserved_minor=sum(a.amount_minor for a in unsettled if a.operation in HOLDS_MONEY),
             refunded_minor=sum(
                 r.amount_minor
