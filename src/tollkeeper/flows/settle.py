@@ -434,7 +434,8 @@ def _is_misshown(books: Books, seen: RefundSeen) -> bool:
 
 
 async def _replay(current: Pass, step: Step) -> None:
-    """Sends the same bytes with the same key again, after committing that it will."""
+    """Sends the same bytes with the same key again, after committing that it will. A provider that
+    is asked too much already is left alone until the next pass."""
     attempt = _subject(current, step)
     world = current.world
     current.learn(replayed=True)
@@ -442,6 +443,15 @@ async def _replay(current: Pass, step: Step) -> None:
     request = opened_request(world, exchange) if exchange is not None else None
     if request is None:
         return
+    try:
+        async with world.health(provider_of(current.books)).turn():
+            await _send_again(current, attempt, request)
+    except TimeoutError:
+        return
+
+
+async def _send_again(current: Pass, attempt: Attempt, request: WireRequest) -> None:
+    world = current.world
     now_ms = world.store.now_ms()
 
     def decide(books: Books) -> Books:
