@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tollkeeper.rollouts.deciding import Counted, Seen, advance
+from tollkeeper.rollouts.deciding import Counted, advance
 from tollkeeper.rollouts.evidence import GUARDRAILS, add, begin
 from tollkeeper.rollouts.rollout import Plan, Rollout, start
 from tollkeeper.rollouts.tally import tally
+from tollkeeper.rollouts.units import Seen
 from tollkeeper.routing.routes import Canary, Condition, Facts, Routes, Rule, take
 
 ROUNDS = 5

@@ -15,7 +15,7 @@ from tollkeeper.rollouts import deciding, tripwire
 from tollkeeper.rollouts.afterwards import begin_watch, observe
 from tollkeeper.rollouts.certificate import Certificate, attest, projected
 from tollkeeper.rollouts.crossing import disagreement
-from tollkeeper.rollouts.deciding import Counted, Seen
+from tollkeeper.rollouts.deciding import Counted
 from tollkeeper.rollouts.evidence import (
     GUARDRAILS,
     Evidence,
@@ -35,6 +35,7 @@ from tollkeeper.rollouts.rollout import (
 )
 from tollkeeper.rollouts.starting import plan_faults
 from tollkeeper.rollouts.tally import Tally, tally, total
+from tollkeeper.rollouts.units import Seen
 from tollkeeper.routing.routes import Canary, Condition, Facts, Routes, Rule, number_of, take
 
 RAIL = GUARDRAILS[0]
@@ -390,7 +391,7 @@ def test_tallies_are_in_the_order_of_shares_and_count_everything() -> None:
 
 
 def test_wealth_of_all_guardrails_begins_at_one() -> None:
-    evidence: tuple[Evidence, ...] = tuple(begin(rail) for rail in GUARDRAILS)
+    evidence: dict[str, Evidence] = {rail.name: begin(rail) for rail in GUARDRAILS}
     assert whole_wealth(evidence) == pytest.approx(1)
 
 

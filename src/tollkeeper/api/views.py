@@ -16,7 +16,7 @@ from tollkeeper.payments.view import (
     RefundView,
     error_view,
 )
-from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
+from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import Record, Rollout
 from tollkeeper.routing.routes import PPM
 
@@ -299,7 +299,7 @@ def rollout_view(rollout: Rollout) -> RolloutView:
                 baseline_seen=seen.baseline_bad + seen.baseline_ok,
                 evidence=rail.part * seen.wealth,
             )
-            for rail, seen in zip(GUARDRAILS, rollout.evidence, strict=True)
+            for rail, seen in rollout.watched()
         ],
         cross_read_agreed=rollout.crossings.agreed,
         cross_read_disagreed=rollout.crossings.disagreed,

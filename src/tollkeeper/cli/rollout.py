@@ -29,7 +29,7 @@ from tollkeeper.flows.rolling import Explained
 from tollkeeper.flows.world import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid, NotFound
-from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
+from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout
 from tollkeeper.routing.routes import PPM, Condition
 
@@ -251,16 +251,16 @@ def _evidence(rollout: Rollout, records: list[Record]) -> Table:
     boundary = 1 / rollout.plan.alpha
     table.add_column("over time", no_wrap=True)
     history = [record.parts for record in records if record.parts]
-    for number, (rail, seen) in enumerate(zip(GUARDRAILS, rollout.evidence, strict=True)):
+    for rail, seen in rollout.watched():
         table.add_row(
             rail.name,
             f"{seen.canary_bad} of {seen.canary_bad + seen.canary_ok}",
             f"{seen.baseline_bad} of {seen.baseline_bad + seen.baseline_ok}",
             f"{rail.part * seen.wealth:.3g}",
             f"{boundary:g}",
-            plot([parts[number] for parts in history], boundary),
+            plot([parts.get(rail.name, rail.part) for parts in history], boundary),
         )
-    whole = [sum(parts) for parts in history]
+    whole = [sum(parts.values()) for parts in history]
     table.add_row(
         "together", "", "", f"{whole_wealth(rollout.evidence):.3g}", f"{boundary:g}",
         plot(whole, boundary),

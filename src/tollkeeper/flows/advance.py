@@ -17,11 +17,12 @@ from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts import deciding
-from tollkeeper.rollouts.deciding import Counted, Seen
+from tollkeeper.rollouts.deciding import Counted
 from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
 from tollkeeper.rollouts.rerouting import promoted_rules
 from tollkeeper.rollouts.rollout import Decision, Record, Rollout, Shadows
 from tollkeeper.rollouts.starting import closed_gate
+from tollkeeper.rollouts.units import Seen
 from tollkeeper.routing.routes import PPM, Rule
 
 LOOK_SECONDS: Final = 5.0
@@ -292,9 +293,7 @@ def _record(before: Rollout, after: Rollout, decision: Decision, counted: Counte
         tallies=deciding.tallies_of(before, counted),
         crossings=after.crossings,
         wealth=whole_wealth(after.evidence),
-        parts=tuple(
-            rail.part * seen.wealth for rail, seen in zip(GUARDRAILS, after.evidence, strict=True)
-        ),
+        parts={rail.name: rail.part * after.evidence[rail.name].wealth for rail in GUARDRAILS},
         decision=decision,
     )
 

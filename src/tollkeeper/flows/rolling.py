@@ -26,7 +26,7 @@ from tollkeeper.kernel.errors import (
     Unavailable,
 )
 from tollkeeper.rollouts import deciding
-from tollkeeper.rollouts.evidence import GUARDRAILS, begin, whole_wealth
+from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rerouting import overlap, promoted_rules, restored_rules
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.rollouts.starting import condition_faults, plan_faults
@@ -376,7 +376,7 @@ async def explain(world: World, rollout_id: str) -> Explained:
     """Why a rollout is where it is; the evidence is computed again from the stored counts."""
     rollout = await load_rollout(world, rollout_id)
     records = [r for r in await all_records(world, rollout_id) if r.seq <= rollout.seq]
-    again = replace(start(rollout), status="running", evidence=tuple(begin(r) for r in GUARDRAILS))
+    again = replace(start(rollout), status="running")
     worth: list[bool] = []
     for record in records:
         if record.tallies and record.status != "promoted":

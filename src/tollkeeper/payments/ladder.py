@@ -36,8 +36,8 @@ LOOKS_BEFORE_REPLAY: Final = 1
 """Passes that ask before the same bytes are sent again: asking costs nothing."""
 
 MAX_REPLAYS: Final = 8
-"""Repetitions while a shopper may be waiting, spread over two minutes by the pauses above: a payment
-outlives a short outage. One more repetition comes before absence is believed."""
+"""Repetitions while a shopper may be waiting. The pauses above spread them over two minutes: a
+payment outlives a short outage. One more repetition comes before absence is believed."""
 
 LATE_LOOKS_MS: Final = (300_000, 3_600_000, 86_400_000)
 """When the provider is asked again after a conclusion from absence: five minutes, an hour, a day.

@@ -5,7 +5,7 @@ rollout is never promoted. The same numbers give the same decision, so that it c
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -14,9 +14,11 @@ from msgspec.structs import replace
 from tollkeeper.rollouts.afterwards import Watch, begin_watch, observe
 from tollkeeper.rollouts.certificate import DECLINES_PER_RATE, attest
 from tollkeeper.rollouts.evidence import (
+    BY_NAME,
     GUARDRAILS,
     LATENCY,
     Evidence,
+    Guardrail,
     add,
     expected_harm,
     suspect_limit,
@@ -24,13 +26,15 @@ from tollkeeper.rollouts.evidence import (
 )
 from tollkeeper.rollouts.rollout import Crossings, Decision, Rollout, Shadows, Status, ppm
 from tollkeeper.rollouts.tally import Tally, tally
+from tollkeeper.rollouts.units import Seen
 from tollkeeper.routing.routes import PPM
 
 HARMFUL: Final = ("failure", "contract", "decline", "follow_up")
 """Guardrails that hold the share back; follow-ups, which may be few, only once two have failed."""
 
-DECLINE: Final = [rail.name for rail in GUARDRAILS].index("decline")
-"""The guardrail of declines, which a certificate and the watch look at as well."""
+FAILURE: Final = "failure"
+DECLINE: Final = "decline"
+"""The guardrails that certificates and the watch look at as well."""
 
 MOST_UNREAD: Final = 0.1
 """Of the cross-reads, how many may stay without an answer before a step is held."""
@@ -45,22 +49,6 @@ HISTORY: Final = 200
 """Baseline latencies that the limits of the latency guardrails are taken from."""
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """One unit whose first attempt has been decided, or was lost with its process."""
-
-    share_ppm: int
-    canary: bool
-    failed: bool
-    unreadable: bool
-    declined: bool
-    latency_ms: int
-
-    @property
-    def is_bad(self) -> bool:
-        """Whether any guardrail but latency counts it as bad."""
-        return self.failed or self.unreadable or self.declined
-
-
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """What came since the last look: units; first follow-ups as (share, canary, failed); and how
     all cross-reads and shadow readings stand."""
@@ -71,52 +59,46 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     shadows: Shadows = Shadows()
 
 
-def tallies_of(rollout: Rollout, counted: Counted) -> tuple[tuple[Tally, ...], ...]:
-    """What was counted as tallies, one tuple a guardrail; none where nothing came. Latency counts
-    once there are limits."""
-    units = counted.units
-    if not units and not counted.follows:
-        return ()
-    found = [
-        tally((u.share_ppm, u.canary, u.failed) for u in units),
-        tally((u.share_ppm, u.canary, u.unreadable) for u in units),
-        tally((u.share_ppm, u.canary, u.declined) for u in units),
-    ]
-    for number in range(len(LATENCY)):
-        if number >= len(rollout.limits_ms):
-            found.append(())
-            continue
-        limit = rollout.limits_ms[number]
-        found.append(tally((u.share_ppm, u.canary, u.latency_ms > limit) for u in units))
-    found.append(tally(counted.follows))
-    return tuple(found)
+def tallies_of(rollout: Rollout, counted: Counted) -> dict[str, tuple[Tally, ...]]:
+    """What was counted as tallies by guardrail's name; nothing where nothing came."""
+    if not counted.units and not counted.follows:
+        return {}
+    return {rail.name: _tally(rail, rollout, counted) for rail in GUARDRAILS}
 
 
-def count(rollout: Rollout, tallies: tuple[tuple[Tally, ...], ...]) -> Rollout:
-    """The rollout with its evidence and certificates after `tallies`."""
+def _tally(rail: Guardrail, rollout: Rollout, counted: Counted) -> tuple[Tally, ...]:
+    """One guardrail's tallies. Units of which it cannot tell anything yet do not count."""
+    if rail.is_bad is None:
+        return tally(counted.follows)
+    told = [(u, rail.is_bad(u, rollout.limits_ms)) for u in counted.units]
+    return tally((u.share_ppm, u.canary, bad) for u, bad in told if bad is not None)
+
+
+def count(rollout: Rollout, tallies: Mapping[str, tuple[Tally, ...]]) -> Rollout:
+    """The rollout with its evidence and certificates after `tallies`, by guardrail's name. Records
+    of older releases have fewer of them."""
     if not tallies:
         return rollout
-    # records of releases that had fewer guardrails
-    tallies = (*tallies, *(() for _ in GUARDRAILS[len(tallies) :]))
+    failed, declined = tallies.get(FAILURE, ()), tallies.get(DECLINE, ())
     if rollout.status == "promoted" and rollout.watch is not None:
         return replace(
             rollout,
-            watch=_watched(rollout.watch, tallies[0]),
-            decline_watch=_watched(rollout.decline_watch, tallies[DECLINE]),
+            watch=_watched(rollout.watch, failed),
+            decline_watch=_watched(rollout.decline_watch, declined),
         )
-    rail, declining = GUARDRAILS[0], GUARDRAILS[DECLINE]
-    evidence = tuple(
-        add(rail, seen, new)
-        for rail, seen, new in zip(GUARDRAILS, rollout.evidence, tallies, strict=True)
-    )
+    rail, declining = BY_NAME[FAILURE], BY_NAME[DECLINE]
+    evidence = {
+        one.name: add(one, rollout.evidence[one.name], tallies.get(one.name, ()))
+        for one in GUARDRAILS
+    }
     certificates = tuple(
-        attest(one, tallies[0], prior=rail.prior, strength=rail.strength)
+        attest(one, failed, prior=rail.prior, strength=rail.strength)
         for one in rollout.certificates
     )
     declines = tuple(
         attest(
             one,
-            tallies[DECLINE],
+            declined,
             prior=declining.prior,
             strength=declining.strength,
             per_rate=DECLINES_PER_RATE,
@@ -187,10 +169,8 @@ def _worse(rollout: Rollout, _: int) -> Decision | None:
     wealth, boundary = whole_wealth(rollout.evidence), 1 / rollout.plan.alpha
     if wealth < boundary:
         return None
-    rail, seen = max(
-        zip(GUARDRAILS, rollout.evidence, strict=True),
-        key=lambda item: item[0].part * item[1].wealth,
-    )
+    rail = max(GUARDRAILS, key=lambda one: one.part * rollout.evidence[one.name].wealth)
+    seen = rollout.evidence[rail.name]
     return Decision(
         kind="roll_back",
         reason=f"{rail.name}: {seen.canary_bad} of {seen.canary_bad + seen.canary_ok} canary "
@@ -317,8 +297,8 @@ def suspicion_of(rollout: Rollout) -> tuple[str, float, float]:
     the excess rate to be expected, and the limit."""
     found = [
         (rail.name, expected_harm(rail, seen), suspect_limit(rail, seen, cautious=rollout.cautious))
-        for rail, seen in zip(GUARDRAILS, rollout.evidence, strict=True)
-        if rail.name in HARMFUL and _tells(rail.name, seen)
+        for rail in GUARDRAILS
+        if rail.name in HARMFUL and _tells(rail.name, seen := rollout.evidence[rail.name])
     ]
     return max(found, key=lambda one: one[1] / one[2])
 
@@ -373,13 +353,13 @@ def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
         step_began_ms=now_ms,
         reason=reason,
         waiting="",
-        watch=_begin_watch(rollout, 0),
+        watch=_begin_watch(rollout, FAILURE),
         decline_watch=_begin_watch(rollout, DECLINE),
     )
 
 
-def _begin_watch(rollout: Rollout, number: int) -> Watch:
-    rail, seen = GUARDRAILS[number], rollout.evidence[number]
+def _begin_watch(rollout: Rollout, name: str) -> Watch:
+    rail, seen = BY_NAME[name], rollout.evidence[name]
     bad = seen.baseline_bad + seen.canary_bad
     whole = bad + seen.baseline_ok + seen.canary_ok
     return begin_watch(bad, whole, prior=rail.prior, strength=rail.strength)

@@ -29,12 +29,13 @@ Waudby-Smith and Ramdas (2024) for betting with a mixture. The stakes were tuned
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from tollkeeper.rollouts.tally import Tally, total
+from tollkeeper.rollouts.units import Seen
 
 MAX_RATE: Final = 0.99
 MAX_LOG: Final = 600.0
@@ -69,6 +70,8 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
     `part`: of the whole wealth, and so of alpha. `prior`: the baseline's rate before anything was
     seen, believed as `strength` units are. `causes`' stakes and `cash` sum to 1. `restake`: the
     part of the cash that is staked anew after each bad canary unit, for faults that start late.
+    `is_bad` tells of a unit, and of the limits of latency in force, whether it counts as bad; its
+    answer is `None` while it cannot be told. A guardrail without it counts first follow-ups.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...]
     cash: float
     restake: float
+    is_bad: Callable[[Seen, tuple[int, ...]], bool | None] | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,36 +122,54 @@ _DECLINES: Final = (
 )
 _SLOWNESS: Final = (Cause(0.20, 0.0, 0.30), Cause(0.35, 0.0, 0.60), Cause(0.40, 0.0, 0.85))
 
+
+def _slower(number: int) -> Callable[[Seen, tuple[int, ...]], bool | None]:
+    """Slower than the baseline's quantile `number` of `LATENCY`."""
+
+    def is_bad(unit: Seen, limits_ms: tuple[int, ...]) -> bool | None:
+        return unit.latency_ms > limits_ms[number] if number < len(limits_ms) else None
+
+    return is_bad
+
+
 GUARDRAILS: Final = (
     Guardrail(
         name="failure", part=0.5, prior=0.005, strength=200, causes=_TECHNICAL,
-        cash=0.04, restake=0.025,
+        cash=0.04, restake=0.025, is_bad=lambda unit, _: unit.failed,
     ),
     Guardrail(
         name="contract", part=0.17, prior=1e-5, strength=10_000, causes=_TECHNICAL,
-        cash=0.04, restake=0.025,
+        cash=0.04, restake=0.025, is_bad=lambda unit, _: unit.unreadable,
     ),
     Guardrail(
         name="decline", part=0.13, prior=0.1, strength=20, causes=_DECLINES,
-        cash=0.1, restake=0.02,
+        cash=0.1, restake=0.02, is_bad=lambda unit, _: unit.declined,
     ),
     Guardrail(
         name="slower_than_p50", part=0.05, prior=0.5, strength=100, causes=_SLOWNESS,
-        cash=0.05, restake=0.01,
+        cash=0.05, restake=0.01, is_bad=_slower(0),
     ),
     Guardrail(
         name="slower_than_p80", part=0.05, prior=0.2, strength=100, causes=_SLOWNESS,
-        cash=0.05, restake=0.01,
+        cash=0.05, restake=0.01, is_bad=_slower(1),
     ),
     Guardrail(
         name="slower_than_p95", part=0.05, prior=0.05, strength=100, causes=_SLOWNESS,
-        cash=0.05, restake=0.01,
+        cash=0.05, restake=0.01, is_bad=_slower(2),
     ),
     Guardrail(
         name="follow_up", part=0.05, prior=0.005, strength=200, causes=_TECHNICAL,
         cash=0.04, restake=0.025,
     ),
 )  # fmt: skip
+"""What is watched. A new guardrail is one more entry: everything else finds it by its name."""
+
+BY_NAME: Final = {rail.name: rail for rail in GUARDRAILS}
+FIRST_ORDER: Final = (
+    "failure", "contract", "decline", "slower_than_p50", "slower_than_p80", "slower_than_p95",
+    "follow_up",
+)  # fmt: skip
+"""The order in which releases before 0.1.0 stored what is by guardrail."""
 """What every rollout watches; the parts sum to 1. Origin of the figures: `bench/canary.py`."""
 
 LATENCY: Final = {"slower_than_p50": 0.5, "slower_than_p80": 0.8, "slower_than_p95": 0.95}
@@ -265,8 +287,6 @@ def suspect_limit(guardrail: Guardrail, seen: Evidence, *, cautious: bool) -> fl
     return limit / 2 if cautious else limit
 
 
-def whole_wealth(evidence: Sequence[Evidence]) -> float:
-    """The wealth of all guardrails together, in the order of `GUARDRAILS`."""
-    return math.fsum(
-        rail.part * seen.wealth for rail, seen in zip(GUARDRAILS, evidence, strict=True)
-    )
+def whole_wealth(evidence: Mapping[str, Evidence]) -> float:
+    """The wealth of all guardrails together; `evidence` is by guardrail's name."""
+    return math.fsum(rail.part * evidence[rail.name].wealth for rail in GUARDRAILS)

@@ -1,12 +1,19 @@
 """A rollout: the candidate, its plan, how far it is, and the evidence so far: one value."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from tollkeeper.rollouts.afterwards import Watch
 from tollkeeper.rollouts.certificate import LEAST_DECLINES, Certificate
-from tollkeeper.rollouts.evidence import GUARDRAILS, Evidence, begin
+from tollkeeper.rollouts.evidence import (
+    BY_NAME,
+    FIRST_ORDER,
+    GUARDRAILS,
+    Evidence,
+    Guardrail,
+    begin,
+)
 from tollkeeper.rollouts.tally import Tally
 from tollkeeper.routing.routes import PPM, Condition, Rule
 
@@ -129,7 +136,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     override: str = ""
     reason: str = ""
     waiting: str = ""
-    evidence: tuple[Evidence, ...] = ()
+    evidence: dict[str, Evidence] = {}
     certificates: tuple[Certificate, ...] = ()
     declines: tuple[Certificate, ...] = ()
     crossings: Crossings = Crossings()
@@ -175,17 +182,22 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
             return 0
         return PPM if self.step == 0 else ppm(self.plan.cross_read_percent)
 
+    def watched(self) -> list[tuple[Guardrail, Evidence]]:
+        """Each guardrail with its evidence; none before the rollout began."""
+        return [(rail, self.evidence[rail.name]) for rail in GUARDRAILS if self.evidence]
+
     @property
     def canary_seen(self) -> int:
         """Counted canary units."""
-        return self.evidence[0].canary_ok + self.evidence[0].canary_bad if self.evidence else 0
+        seen = self.evidence.get("failure")
+        return seen.canary_ok + seen.canary_bad if seen is not None else 0
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One row of a rollout's own history: what was counted, what was decided upon it, by whom.
 
-    `tallies` are by guardrail, in the order of `GUARDRAILS`; from the records alone the evidence
-    can be computed again. `wealth` and `parts` are what the decision saw.
+    `tallies` and `parts` are by guardrail's name. From the records alone the evidence can be
+    computed again. `wealth` and `parts` are what the decision saw.
     """
 
     seq: int
@@ -195,10 +207,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     step: int
     share_ppm: int
-    tallies: tuple[tuple[Tally, ...], ...] = ()
+    tallies: dict[str, tuple[Tally, ...]] = {}
     crossings: Crossings = Crossings()
     wealth: float = 0.0
-    parts: tuple[float, ...] = ()
+    parts: dict[str, float] = {}
     decision: Decision | None = None
     detail: str = ""
 
@@ -207,7 +219,7 @@ def start(rollout: Rollout) -> Rollout:
     """A new rollout with its evidence at the start, one certificate a step."""
     return msgspec.structs.replace(
         rollout,
-        evidence=tuple(begin(rail) for rail in GUARDRAILS),
+        evidence={rail.name: begin(rail) for rail in GUARDRAILS},
         certificates=tuple(
             Certificate(margin=margin_for(following))
             for following in rollout.plan.steps_percent[1:]
@@ -221,14 +233,23 @@ def start(rollout: Rollout) -> Rollout:
 
 def of_any_release(rollout: Rollout) -> Rollout:
     """A stored rollout as this release reads it: guardrails that came since begin anew."""
-    short = len(GUARDRAILS) - len(rollout.evidence)
-    if not rollout.evidence or (short <= 0 and rollout.declines):
+    known = rollout.evidence
+    if not known or (known.keys() == BY_NAME.keys() and rollout.declines):
         return rollout
-    added = tuple(begin(rail) for rail in GUARDRAILS[len(rollout.evidence) :])
+    evidence = {rail.name: known.get(rail.name) or begin(rail) for rail in GUARDRAILS}
     declines = rollout.declines or start(rollout).declines
-    return msgspec.structs.replace(
-        rollout, evidence=(*rollout.evidence, *added)[: len(GUARDRAILS)], declines=declines
-    )
+    return msgspec.structs.replace(rollout, evidence=evidence, declines=declines)
+
+
+def by_name(document: dict[str, Any]) -> dict[str, Any]:
+    """A rollout or a record, decoded as plain JSON, as releases before 0.1.0 stored it: what they
+    had in the order of their guardrails is by name here."""
+    positional = {
+        name: dict(zip(FIRST_ORDER, value, strict=False))
+        for name in ("evidence", "tallies", "parts")
+        if isinstance(value := document.get(name), list)
+    }
+    return document | positional
 
 
 def margin_for(share_percent: float) -> float:

@@ -180,7 +180,7 @@ def _check_counts(
     real = Counter({(share, bool(canary), bool(bad)): n for share, canary, bad, n in rows})
     told: Counter[tuple[int, bool, bool]] = Counter()
     for record in records:
-        for one in record.tallies[0] if record.tallies else ():
+        for one in record.tallies.get("failure", ()):
             told[one.share_ppm, False, False] += one.baseline_ok
             told[one.share_ppm, False, True] += one.baseline_bad
             told[one.share_ppm, True, False] += one.canary_ok

@@ -20,15 +20,40 @@ from sqlalchemy.sql import ClauseElement
 
 from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
 from tollkeeper.payments.change import OutEvent
-from tollkeeper.rollouts.rollout import Crossings, Record, Rollout, Shadows, of_any_release
+from tollkeeper.rollouts.rollout import (
+    Crossings,
+    Record,
+    Rollout,
+    Shadows,
+    by_name,
+    of_any_release,
+)
 from tollkeeper.routing.routes import Rule
 from tollkeeper.store import tables as t
 from tollkeeper.store.operations.changes import UPSERT_JOB, event_statements, fresh_job
 from tollkeeper.store.statements import Operation, Refused, Result, Statement, insert_for
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Rollout).decode
-_record: Final = msgspec.json.Decoder(Record).decode
+_decode_rollout: Final = msgspec.json.Decoder(Rollout).decode
+_decode_record: Final = msgspec.json.Decoder(Record).decode
+
+
+def _decode(body: bytes) -> Rollout:
+    """A stored rollout, of this release or of an older one."""
+    try:
+        return _decode_rollout(body)
+    except msgspec.ValidationError:
+        return msgspec.convert(by_name(msgspec.json.decode(body)), Rollout)
+
+
+def _record(body: bytes) -> Record:
+    """A stored record, of this release or of an older one."""
+    try:
+        return _decode_record(body)
+    except msgspec.ValidationError:
+        return msgspec.convert(by_name(msgspec.json.decode(body)), Record)
+
+
 _rules: Final = msgspec.json.Decoder(tuple[Rule, ...]).decode
 
 ONE: Final = 1
