@@ -11,8 +11,10 @@ from tests.flows.test_following import told
 
 from tollkeeper.flows import attention
 from tollkeeper.flows.reconcile import reconcile
+from tollkeeper.flows.recording import record
 from tollkeeper.integrations.values import WireReply, WireRequest
 from tollkeeper.kernel.errors import Conflict, NotFound
+from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import AccountSettings
 
@@ -225,6 +227,51 @@ async def test_a_capture_or_a_void_that_lands_late_is_corrected(
         assert books.attempts[1].corrected_ms is not None
         assert "took effect after all" in (books.payment.attention or "")
         assert "payment.corrected" in await types(s)
+        await s.agreed()
+
+
+async def test_an_intent_that_lands_late_and_waits_for_a_shopper_is_cancelled(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        id_, hidden = await concluded(s, payment_method="pm_card_threeDSecure2Required")
+        assert s.ledger().intents[0].open
+        hidden.show()
+        await s.work(2 * HOUR)
+        books = await s.books(id_)
+        assert (books.payment.status, books.payment.failure_code) == ("failed", "not_executed")
+        assert [(a.operation, a.outcome) for a in books.attempts[1:]] == [("void", "approved")]
+        assert not s.ledger().intents[0].open
+        await s.agreed()
+
+
+async def test_a_request_that_lands_late_and_is_declined_says_so(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        card = "pm_card_visa_chargeDeclinedInsufficientFunds"
+        id_, hidden = await concluded(s, payment_method=card)
+        hidden.show()
+        await s.work(2 * HOUR)
+        payment = (await s.books(id_)).payment
+        assert (payment.status, payment.failure_code) == ("failed", "declined")
+        assert payment.decline_reason == "insufficient_funds"
+        await s.agreed()
+
+
+async def test_a_late_charge_stays_with_the_version_that_its_payment_was_handed_to(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        id_, hidden = await concluded(s)
+        other = "stripe@2026-03-25.dahlia"
+        await record(
+            s.world, await s.books(id_), lambda books: handed_over(books, other, s.clock.now_ms()),
+            cause="payment.handed_over", actor="cross-read",
+        )  # fmt: skip
+        hidden.show()
+        await s.work(2 * HOUR)
+        books = await s.books(id_)
+        assert (books.payment.status, books.payment.integration) == ("succeeded", other)
+        assert corrected(books)
         await s.agreed()
 
 

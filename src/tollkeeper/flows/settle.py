@@ -57,7 +57,7 @@ from tollkeeper.payments.reconcile import (
     reconcile_refunds,
     with_second,
 )
-from tollkeeper.payments.reservation import open_abandon, sent_by, sent_through
+from tollkeeper.payments.reservation import MAY_BE_ABANDONED, open_abandon, sent_by, sent_through
 from tollkeeper.payments.restoring import HOLDING
 from tollkeeper.payments.results import apply_outcome
 
@@ -473,8 +473,8 @@ async def _cancel(current: Pass, step: Step) -> None:
 
     def decide(books: Books) -> Books:
         prepared.clear()
-        undecided = books.payment.status in {"processing", "requires_action"}
-        if not undecided or any(a.operation == "void" for a in books.open_attempts()):
+        may_be = books.payment.status in MAY_BE_ABANDONED
+        if not may_be or any(a.operation == "void" for a in books.open_attempts()):
             return books
         opened = open_abandon(books, attempt_id, charge.provider_id, world.store.now_ms())
         opened = sent_through(opened, attempt_id, _canceller(world, books))

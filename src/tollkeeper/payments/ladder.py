@@ -223,6 +223,8 @@ def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step
     payment = books.payment
     if look.charge_failed or look.refunds_failed:
         return DONE
+    if _is_left_open(books, look):
+        return Step("cancel")
     charge_due = refresh or _charge_is_due(payment, now_ms) or _is_doubted(books, now_ms)
     if known_provider_id(books, look) is None:
         return _watch_unknown(books, look, wanted=charge_due)
@@ -235,6 +237,14 @@ def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step
     if not look.disputes_asked and _asks_disputes(books, look, refresh=refresh):
         return Step("list_disputes")
     return Step("reverse") if payment.reversing else _abandon_step(payment, look, now_ms)
+
+
+def _is_left_open(books: Books, look: Look) -> bool:
+    """Whether an intent that could still be confirmed landed after its payment had ended."""
+    charge, payment = look.charge, books.payment
+    if charge is None or look.canceled or payment.status not in {"failed", "canceled"}:
+        return False
+    return charge.state in {"open", "requires_action"}
 
 
 def _abandon_step(payment: Payment, look: Look, now_ms: int) -> Step:

@@ -287,6 +287,8 @@ def _for_a_person(payment: Payment, note: str) -> Payment:
 
 def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: str) -> Books:
     payment = books.payment
+    if charge.state == "declined" and payment.failure_code == "not_executed":
+        return replace(books, payment=_declined_late(payment, charge))
     if not is_overtaken(books, charge) or asked_ms <= payment.updated_ms:
         return books
     attempt = books.attempt(charge.attempt_id or "")
@@ -294,7 +296,7 @@ def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: st
         books = _corrected(books, attempt, by, now_ms, provider_id=charge.provider_id)
     payment = replace(
         moved(payment, _LATE[charge.state]),
-        integration=attempt.integration if attempt is not None else payment.integration,
+        integration=_version_of(payment, attempt),
         provider_id=charge.provider_id,
         capturable_minor=charge.capturable_minor,
         captured_minor=charge.captured_minor,
@@ -307,6 +309,24 @@ def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: st
         f"{books.payment.status}: void or refund it, or tell the shopper that it stands"
     )
     return replace(books, payment=_for_a_person(payment, note))
+
+
+def _version_of(payment: Payment, attempt: Attempt | None) -> str:
+    """The version that follows a charge up: the one that made it, unless its payments were handed
+    over since."""
+    if attempt is None or attempt.integration == payment.moved_from:
+        return payment.integration
+    return attempt.integration
+
+
+def _declined_late(payment: Payment, charge: Charge) -> Payment:
+    """A payment that failed for want of an effect, and was declined when its request landed."""
+    return replace(
+        payment,
+        decline_reason=charge.decline.reason if charge.decline else "declined",
+        failure_code="declined",
+        provider_id=charge.provider_id,
+    )
 
 
 def _refund_of(books: Books, seen: RefundSeen) -> Refund | None:
