@@ -315,6 +315,27 @@ async def test_a_key_in_use_is_a_request_that_still_runs(tmp_path: Path) -> None
         await s.agreed()
 
 
+async def test_a_doubtful_refund_waits_for_no_other_and_none_is_looked_at_without_pause(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        paid = await s.create()
+        s.fault("late_effect", operation="refunds.create", seconds=400.0, holds_key=True, count=1)
+        await s.refund(paid["id"], 300)
+        s.wire.pull("/refunds", "lose", "lose")
+        await s.refund(paid["id"], 200)
+        await s.work(120)
+        books = await s.books(paid["id"])
+        assert {r.amount_minor: r.status for r in books.refunds} == {
+            300: "pending",
+            200: "succeeded",
+        }
+        assert books.payment.seq < 60
+        await s.work(600)
+        assert (await s.books(paid["id"])).payment.refunded_minor == 500
+        await s.agreed()
+
+
 async def test_before_absence_is_believed_the_key_is_asked_once_more(tmp_path: Path) -> None:
     async with stage(tmp_path, rescue_seconds=0) as s:
         s.wire.pull(CREATE, *["lose"] * 4)

@@ -36,7 +36,6 @@ from tollkeeper.payments.ladder import (
     Look,
     Step,
     being_sent,
-    in_order,
     known_provider_id,
     look_at_ms,
     looked,
@@ -45,6 +44,7 @@ from tollkeeper.payments.ladder import (
     replay_proves,
     replaying,
     with_key_answer,
+    worked_on,
 )
 from tollkeeper.payments.late import open_reversal, still_reversible
 from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen, UnreadRow
@@ -215,24 +215,24 @@ async def walk(current: Pass) -> bool:
 
 async def _open_exchange(current: Pass) -> bool:
     """Whether the first open attempt's reply lies in the store, still sealed."""
-    for attempt in in_order(current.books.open_attempts()):
+    for attempt in worked_on(current.books):
         exchange = await current.world.store.load_exchange(attempt.id)
         return exchange is not None and exchange.sealed and exchange.reply is not None
     return False
 
 
 async def _end(current: Pass, step: Step) -> None:
-    """Counts a pass that did not settle what is open, so that the next one comes later."""
+    """Counts a pass that did not settle what is open, so that the next one comes later: for each
+    attempt that it worked on."""
     if step == DONE:
         return
     now_ms = current.world.store.now_ms()
     policy = current.world.policy(current.books.payment.integration)
 
     def decide(books: Books) -> Books:
-        for attempt in in_order(books.open_attempts()):
-            if being_sent(attempt, policy, now_ms, current.world.only_sender):
-                return books
-            return looked(books, attempt, policy, now_ms)
+        for attempt in worked_on(books):
+            if not being_sent(attempt, policy, now_ms, current.world.only_sender):
+                books = looked(books, attempt, policy, now_ms)
         return books
 
     await current.record(decide, "settling.looked")

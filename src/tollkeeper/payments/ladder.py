@@ -124,20 +124,34 @@ def next_step(
     """The next step of this pass. `reply_stored`: the open attempt's reply lies in the store;
     `refresh`: a webhook or a shopper's return says that something changed; `only_sender`: the one
     process that can be sending now, where that is known."""
-    for attempt in in_order(books.open_attempts()):
+    waits = False
+    for attempt in worked_on(books):
         if being_sent(attempt, policy, now_ms, only_sender):
-            return WAIT
-        if reply_stored and not look.reread:
+            waits = True
+        elif reply_stored and not look.reread and not waits:
             return Step("reread", attempt)
-        if attempt.operation == "refund":
-            return _refund_step(books, attempt, look, policy, now_ms)
-        return _charge_step(books, attempt, look, policy, now_ms)
+        else:
+            settles = _refund_step if attempt.operation == "refund" else _charge_step
+            step = settles(books, attempt, look, policy, now_ms)
+            if step != WAIT:
+                return step
+            waits = True
+    if waits:
+        return WAIT
     return _watch_step(books, look, now_ms, refresh=refresh)
 
 
 def in_order(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     """Open attempts in the order of settling: a cancellation first, since it decides the rest."""
     return tuple(sorted(attempts, key=lambda a: a.operation != "void"))
+
+
+def worked_on(books: Books) -> tuple[Attempt, ...]:
+    """The open attempts that one pass works on: the first about the charge itself, which decides
+    the others, and every refund, so that none waits for another."""
+    ordered = in_order(books.open_attempts())
+    first = [attempt for attempt in ordered if attempt.operation != "refund"][:1]
+    return (*first, *(attempt for attempt in ordered if attempt.operation == "refund"))
 
 
 def being_sent(attempt: Attempt, policy: Policy, now_ms: int, only_sender: str | None) -> bool:
@@ -329,7 +343,7 @@ def look_at_ms(books: Books, policy: Policy, now_ms: int) -> int | None:
 
 
 def _open_due(books: Books, policy: Policy, now_ms: int) -> int | None:
-    due = [_attempt_due(books, a, policy, now_ms) for a in books.open_attempts()]
+    due = [_attempt_due(books, a, policy, now_ms) for a in worked_on(books)]
     return min(due, default=None)
 
 
