@@ -18,7 +18,7 @@ import msgspec
 from tollkeeper.app import SystemChance, SystemClock
 from tollkeeper.contracts.drift import DriftReader
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import Order, WireReply
+from tollkeeper.integrations.version import Order, WireReply
 from tollkeeper.simulator.config import DEFAULT_KEY
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimRequest

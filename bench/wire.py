@@ -15,7 +15,7 @@ import aiohttp
 import uvloop
 
 from tollkeeper.flows.ports import Target
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.wire.provider import HttpWire
 
 REQUESTS = 4_000

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from tollkeeper.api import application, incoming, openapi, routes
+from tollkeeper.api.access import REACHES
 from tollkeeper.flows.keys import API_VERSIONS, ROLES
 from tollkeeper.payments.change import EVENT_TYPES
 from tollkeeper.settings import Settings
@@ -32,8 +33,10 @@ people.
   that the key is pinned to, unless the request names one in `Tollkeeper-Version`.
 - Lists are newest first; `next_cursor` goes into `cursor` for the next page, `previous_cursor` for
   the page before.
-- What does not arrive within {receive:g} seconds is answered 408. More than {in_flight} requests
-  at once get 503 with `Retry-After` at once, and have had no effect.
+- What does not arrive within {receive:g} seconds is answered 408. Payments, reads,
+  providers' webhooks, returning shoppers and administration have places of their own ({in_flight},
+  {reads}, {inbound}, {shoppers} and {administration}); one provider's payments take at most
+  {provider}. What finds no place gets 503 with `Retry-After` at once, and has had no effect.
 """
 
 
@@ -47,8 +50,15 @@ def page() -> str:
         versions=", ".join(f"`{version}`" for version in API_VERSIONS),
         receive=defaults.receive_seconds,
         in_flight=defaults.max_in_flight,
+        provider=defaults.max_in_flight_per_provider,
+        reads=defaults.max_reads_in_flight,
+        inbound=defaults.max_inbound_in_flight,
+        shoppers=defaults.max_shoppers_in_flight,
+        administration=defaults.max_administration_in_flight,
     )
-    return "\n".join([head, _roles(), _operations(described), _resources(described), _events()])
+    return "\n".join(
+        [head, _roles(), _reaches(), _operations(described), _resources(described), _events()]
+    )
 
 
 def _roles() -> str:
@@ -56,6 +66,17 @@ def _roles() -> str:
     return (
         "## Roles\n\nEach may do all that the ones before it may.\n\n"
         "| role | adds |\n|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _reaches() -> str:
+    rows = [f"| `{reach}` | {meaning} |" for reach, meaning in REACHES.items()]
+    return (
+        "## Reach\n\nEvery operation has an owner and a reach. Another account's thing is 404; an "
+        "act that concerns every account is 403 without a `platform` key. Only rollouts concern "
+        "every account: a rollout belongs to the account that its condition names, and to the "
+        "platform where it names none.\n\n"
+        "| reach | what the operation may touch |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 
@@ -70,15 +91,16 @@ def _operations(described: Any) -> str:
         statuses = ", ".join(status for status in told["responses"])
         rows.append(
             f"| `{route.method} {route.path}` | {told['summary']} | "
-            f"{f'`{route.role}`' if route.role else 'none'} | {sent} | {got} | {statuses} |"
+            f"{f'`{route.role}`' if route.role else 'none'} | {route.resource} | `{route.reach}` | "
+            f"{sent} | {got} | {statuses} |"
         )
     plain = "\n".join(
         f"- `GET {path}`: {(handler.__doc__ or '').split(chr(10))[0]}"
         for path, handler in application.PLAIN.items()
     )
     return (
-        "## Operations\n\n| operation | what it does | role | takes | gives | statuses |\n"
-        "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "## Operations\n\n| operation | what it does | role | resource | reach | takes | gives "
+        "| statuses |\n|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         "Without a key, and never turned away, for those who run the service:\n\n" + plain + "\n"
     )
 

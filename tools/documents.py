@@ -13,6 +13,7 @@ from pathlib import Path
 import api_page
 import cli_page
 import contracts_page
+import jobs_page
 import settings_page
 import simulation_page
 import simulator_page
@@ -58,9 +59,9 @@ def _failures() -> str:
         for code, failure in sorted(FAILURES.items())
     ]
     return (
-        "## Failure codes\n\nA payment or a refund that failed says why in `failure_code`. The words "
-        "never change their meaning. `provider_error` has the provider's own code, parameter and "
-        "message, masked and cut: for people only.\n\n| code | meaning | may be tried again |\n"
+        "## Failure codes\n\nA payment or a refund that failed says why in `failure_code`. The "
+        "words never change their meaning. `provider_error` has the provider's own code, parameter "
+        "and message, masked and cut: for people only.\n\n| code | meaning | may be tried again |\n"
         "|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -127,6 +128,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": cli_page.page,
     "docs/reference/contracts.md": contracts_page.page,
     "docs/reference/errors.md": errors_page,
+    "docs/reference/jobs.md": jobs_page.page,
     "docs/reference/planted-bugs.md": simulation_page.page,
     "docs/reference/settings.md": settings_page.page,
     "docs/reference/simulator.md": simulator_page.page,

@@ -22,6 +22,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "uv.txt": ("--group", "uv"),
     "localstripe.txt": ("--group", "localstripe"),
     "bench.txt": ("--group", "bench", "--constraints", "requirements/run.txt"),
+    "mutants.txt": ("--group", "mutants"),
     "canary.txt": ("--group", "canary", "--constraints", "requirements/run.txt"),
 }
 """File to what uv compiles into it; `run.txt` first, since `dev.txt` must agree with it."""

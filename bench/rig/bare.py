@@ -13,7 +13,7 @@ import uvloop
 
 from tollkeeper.flows.ports import Target
 from tollkeeper.integrations.stripe.v2022_11_15 import INTEGRATION
-from tollkeeper.integrations.values import Order, WireRequest
+from tollkeeper.integrations.version import Order, WireRequest
 from tollkeeper.wire.provider import HttpWire
 
 PROVIDER_KEY = "sk_test_tollkeeper"

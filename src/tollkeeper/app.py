@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import importlib.util
 import os
 import secrets
 import sys
@@ -10,6 +11,7 @@ import tomllib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -23,8 +25,11 @@ from tollkeeper.contracts.plays import PLAYS, Play
 from tollkeeper.flows import advance, check, crossread, deliver, receive, routing, settle, upkeep
 from tollkeeper.flows.ports import Job, Store, Target, WireResult
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import Integration, WireRequest
+from tollkeeper.integrations.catalogue import INSTALLED, OURS
+from tollkeeper.integrations.freezing import closure
+from tollkeeper.integrations.scaffold import module_of
+from tollkeeper.integrations.version import Integration, WireRequest
+from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.payments.cards import mask_card_numbers
@@ -166,7 +171,42 @@ def read_settings(
     except msgspec.ValidationError as error:
         raise Misconfigured(f"{chosen}: {error}") from error
     weights.check(settings.weights, tuple(INSTALLED))
+    _check_addresses(settings)
     return settings
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Raises `Misconfigured` where a provider would be sent its secret key in the clear."""
+    for name, provider in settings.providers.items():
+        if provider.base_url is None:
+            continue
+        parts = urlsplit(provider.base_url)
+        if parts.scheme == "https" and parts.hostname:
+            continue
+        if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+            continue
+        raise Misconfigured(
+            f"base_url in [providers.{name}] must begin with https://; http:// may only lead to "
+            "this machine (localhost, 127.0.0.1, [::1])"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is this machine by its text alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def probe(settings: Settings) -> None:
+    """Opens everything that a service needs and closes it, so that what is wrong with the settings
+    or the database is raised as one error before a server starts."""
+    one = msgspec.structs.replace(settings, database_connections=1)
+    async with Service(one, work=False):
+        pass
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -174,6 +214,8 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{path} is not TOML: {error}") from error
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _overlay(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
@@ -262,6 +304,7 @@ class Service:
             sender=secrets.token_hex(8),
             alone=alone,
             tell=_tell,
+            sources_of=sources_of,
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
         await routing.refresh(self.world)
@@ -284,12 +327,21 @@ class Service:
         return store
 
     async def _start_worker(self) -> None:
+        settings, known = self.settings, handlers(self.world)
+        lanes = lanes_for(
+            known,
+            settings.job_concurrency,
+            per_account=settings.deliveries_per_account,
+            per_endpoint=settings.deliveries_per_endpoint,
+        )
         self._worker = Worker(
             self.store,
             self.world.clock,
-            handlers(self.world),
-            concurrency=self.settings.job_concurrency,
+            known,
+            concurrency=sum(lane.slots for lane in lanes),
             on_error=_log_job_error,
+            lanes=lanes,
+            resting=self.world.breakers.resting,
         )
         task = asyncio.create_task(self._worker.run())
         self._stack.push_async_callback(_finished, task, self.settings.drain_seconds)
@@ -344,6 +396,22 @@ def upgrade_database(settings: Settings) -> str:
     """Brings the database to the newest schema, and blocks until done; gives its revision."""
     migrate.upgrade(settings.database)
     return migrate.HEAD
+
+
+def module_source(name: str) -> bytes:
+    """The source of the module called `name`."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise Misconfigured(f"no module {name}")
+    return Path(spec.origin).read_bytes()
+
+
+def sources_of(integration: Integration) -> dict[str, bytes]:
+    """The sources of a version of this package and of all that it imports below `integrations/`, by
+    module; nothing for a version of another distribution."""
+    if integration.name not in OURS:
+        return {}
+    return closure(module_of(integration), module_source)
 
 
 MAX_FETCHED_BYTES: Final = 1 << 30

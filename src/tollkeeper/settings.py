@@ -21,7 +21,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = ()
     base_url: Annotated[
         str | None,
-        Meta(description="Where the provider is, where that is not its own public address."),
+        Meta(
+            description="Where the provider is, where that is not its own public address: "
+            "`https://`, or `http://` on this machine.",
+        ),
     ] = None
     description: Annotated[
         str | None,
@@ -166,9 +169,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     receive_seconds: Annotated[
         Seconds, Meta(description="How long a request may take to arrive whole.")
     ] = 10.0
+    max_connections: Annotated[
+        int, Meta(gt=0, description="Connections that one process holds; the rest get 503.")
+    ] = 1024
     max_in_flight: Annotated[
-        int, Meta(gt=0, description="Requests inside at once; the rest are shed with 503.")
+        int,
+        Meta(
+            gt=0,
+            description="Requests that move money inside at once, in one process; the rest get 503 "
+            "at once. Every kind of request has places of its own.",
+        ),
     ] = 256
+    max_in_flight_per_provider: Annotated[
+        int,
+        Meta(
+            gt=0,
+            description="How many of them one provider may hold, so that one that hangs leaves "
+            "places to the others.",
+        ),
+    ] = 192
+    max_reads_in_flight: Annotated[
+        int, Meta(gt=0, description="Reading requests (GET) inside at once.")
+    ] = 128
+    max_inbound_in_flight: Annotated[
+        int, Meta(gt=0, description="Webhooks of providers inside at once.")
+    ] = 128
+    max_shoppers_in_flight: Annotated[
+        int,
+        Meta(
+            gt=0,
+            description="Shoppers who come back from authentication inside at once; each asks the "
+            "provider.",
+        ),
+    ] = 64
+    max_administration_in_flight: Annotated[
+        int, Meta(gt=0, description="Requests about webhook endpoints and rollouts inside at once.")
+    ] = 32
     requests_per_second_per_key: Annotated[
         float, Meta(ge=0, description="Rate limit of one API key; 0 for none.")
     ] = 0.0
@@ -179,8 +215,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(gt=0, description="Connections to PostgreSQL that one replica holds.")
     ] = 10
     job_concurrency: Annotated[
-        int, Meta(gt=0, description="Jobs that one replica runs at once; they mostly wait.")
+        int,
+        Meta(
+            gt=0,
+            description="Jobs that one replica runs at once; they mostly wait. Each kind has slots "
+            "of its own, a fixed share of these and at least one.",
+        ),
     ] = 64
+    deliveries_per_account: Annotated[
+        int,
+        Meta(gt=0, description="Outgoing webhooks of one account that one replica sends at once."),
+    ] = 4
+    deliveries_per_endpoint: Annotated[
+        int,
+        Meta(gt=0, description="Outgoing webhooks to one endpoint that one replica sends at once."),
+    ] = 2
     watch_seconds: Annotated[
         Seconds, Meta(description="How often providers' descriptions are looked at.")
     ] = 3600.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tollkeeper.contracts.drift import Drift, DriftReader, drift_of
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import WireReply
+from tollkeeper.integrations.version import WireReply
 
 NEW = INSTALLED["stripe@2022-11-15"]
 READER = DriftReader(NEW, "authorize")

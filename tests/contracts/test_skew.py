@@ -7,7 +7,7 @@ import pytest
 from tollkeeper.contracts.skew import skews
 from tollkeeper.flows.ports import Target
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import HookAddress, Surroundings, WireReply, WireRequest
+from tollkeeper.integrations.version import HookAddress, Surroundings, WireReply, WireRequest
 from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.program import RunningSimulator
 from tollkeeper.wire.provider import HttpWire

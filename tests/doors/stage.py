@@ -15,7 +15,7 @@ import msgspec
 import uvicorn
 
 from tollkeeper.api.application import create_app
-from tollkeeper.api.server import BoundedProtocol
+from tollkeeper.api.server import bounded_by
 from tollkeeper.app import Service
 from tollkeeper.flows.keys import create_key
 from tollkeeper.flows.ports import ApiKey
@@ -141,24 +141,23 @@ async def stage(
             settings = settings_for(folder, simulator.url, public_url=url, **changes)
             await asyncio.to_thread(migrate.upgrade, settings.database)
             async with Service(settings) as service, aiohttp.ClientSession() as session:
-                roles = ("viewer", "service", "operator", "admin")
+                roles = ("viewer", "service", "operator", "admin", "platform")
                 keys = {
                     role: await create_key(service.world, "acme", role, f"stage {role}")
                     for role in roles
                 }
                 keys["stranger"] = await create_key(service.world, "other", "admin", "stranger")
                 app = create_app(service)
-                async with serving(app, listener, settings.receive_seconds):
+                async with serving(app, listener, settings):
                     yield Stage(url, service, simulator, session, keys, app)
 
 
 @asynccontextmanager
-async def serving(app: Any, listener: socket.socket, header_seconds: float) -> AsyncIterator[None]:
+async def serving(app: Any, listener: socket.socket, settings: Settings) -> AsyncIterator[None]:
     """uvicorn on `listener`, on this loop, without its signal handlers."""
-    bounded = type("StageProtocol", (BoundedProtocol,), {"header_seconds": header_seconds})
     config = uvicorn.Config(
-        app, http=bounded, ws="none", lifespan="off", log_config=None, access_log=False,
-        server_header=False, timeout_graceful_shutdown=1,
+        app, http=bounded_by(settings), ws="none", lifespan="off", log_config=None,
+        access_log=False, server_header=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     config.load()
     server = uvicorn.Server(config)

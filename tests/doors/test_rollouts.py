@@ -19,7 +19,7 @@ PLAN = {
 
 
 async def begin(it: Stage, **fields: Any) -> Any:
-    reply = await it.post("/v1/rollouts", PLAN | fields, role="admin", key=None)
+    reply = await it.post("/v1/rollouts", PLAN | fields, role="platform", key=None)
     assert reply.status == 201, reply.body
     assert reply.headers["location"] == f"/v1/rollouts/{reply.body['id']}"
     return reply.body
@@ -34,27 +34,27 @@ async def test_a_rollout_is_begun_read_approved_and_stopped(tmp_path: Path) -> N
     async with stage(tmp_path) as it:
         made = await begin(it)
         path = f"/v1/rollouts/{made['id']}"
-        running = await it.until(path, lambda one: one["status"] == "running", role="operator")
+        running = await it.until(path, lambda one: one["status"] == "running", role="platform")
         assert running["share_percent"] == 50
-        again = await it.post("/v1/rollouts", PLAN, role="admin", key=None)
+        again = await it.post("/v1/rollouts", PLAN, role="platform", key=None)
         assert (again.status, again.body["code"]) == (409, "state_conflict")
         for _ in range(6):
             await it.pay()
-        await it.until(path, counted, role="operator")
-        reply = await it.post(f"{path}/approve", {"reason": "CAB-1"}, role="operator", key=None)
+        await it.until(path, counted, role="platform")
+        reply = await it.post(f"{path}/approve", {"reason": "CAB-1"}, role="platform", key=None)
         assert reply.status == 200, reply.body
-        stopped = await it.post("/v1/rollouts/stop", {"reason": "x"}, role="operator", key=None)
+        stopped = await it.post("/v1/rollouts/stop", {"reason": "x"}, role="platform", key=None)
         assert [one["status"] for one in stopped.body["data"]] == ["stopped"]
-        page = (await it.get(f"{path}/records?limit=2", role="operator")).body
+        page = (await it.get(f"{path}/records?limit=2", role="platform")).body
         assert (len(page["data"]), page["has_more"]) == (2, True)
         told = []
         cursor = 0
         while page["has_more"]:
-            page = (await it.get(f"{path}/records?cursor={cursor}&limit=100", role="operator")).body
+            page = (await it.get(f"{path}/records?cursor={cursor}&limit=100", role="platform")).body
             told += [record["reason"] for record in page["data"]]
             cursor = page["data"][-1]["seq"]
         assert any("CAB-1" in reason for reason in told)
-        late = await it.post(f"{path}/abort", {}, role="operator", key=None)
+        late = await it.post(f"{path}/abort", {}, role="platform", key=None)
         assert (late.status, late.body["code"]) == (409, "state_conflict")
 
 
@@ -76,24 +76,24 @@ async def test_a_plan_that_makes_no_sense_names_its_field(
     tmp_path: Path, fields: dict[str, Any], pointer: str
 ) -> None:
     async with stage(tmp_path) as it:
-        reply = await it.post("/v1/rollouts", PLAN | fields, role="admin", key=None)
+        reply = await it.post("/v1/rollouts", PLAN | fields, role="platform", key=None)
         assert (reply.status, reply.body["code"]) == (422, "invalid_request")
         assert reply.body["errors"][0]["pointer"] == pointer
 
 
 async def test_past_the_gate_and_past_the_evidence_there_is_a_reason(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
-        closed = await it.post("/v1/rollouts", PLAN | {"override": " "}, role="admin", key=None)
+        closed = await it.post("/v1/rollouts", PLAN | {"override": " "}, role="platform", key=None)
         assert closed.body["code"] == "gate_closed"
         made = await begin(it)
         path = f"/v1/rollouts/{made['id']}"
-        mute = await it.post(f"{path}/promote", None, role="admin", key=None)
+        mute = await it.post(f"{path}/promote", None, role="platform", key=None)
         assert (mute.status, mute.body["errors"][0]["pointer"]) == (422, "/reason")
-        said = await it.post(f"{path}/promote", {"reason": "mine"}, role="admin", key=None)
+        said = await it.post(f"{path}/promote", {"reason": "mine"}, role="platform", key=None)
         assert said.body["status"] == "promoted"
         assert (await it.pay())["integration"] == NEW
         for query in ("cursor=x", "cursor=-1", f"cursor={'9' * 40}", "limit=0", "page=2"):
-            reply = await it.get(f"{path}/records?{query}", role="operator")
+            reply = await it.get(f"{path}/records?{query}", role="platform")
             assert reply.status == 422, query
 
 

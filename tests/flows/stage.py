@@ -16,7 +16,7 @@ from tollkeeper.flows.examine import Report, examine
 from tollkeeper.flows.pay import Key, NewPayment
 from tollkeeper.flows.ports import HookResult, Target, WireFailure, WireResult
 from tollkeeper.flows.world import Reply, World
-from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.payments import invariants
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import ProviderSettings, Settings, Timeouts

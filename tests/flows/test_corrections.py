@@ -12,7 +12,7 @@ from tests.flows.test_following import told
 from tollkeeper.flows import attention
 from tollkeeper.flows.reconcile import reconcile
 from tollkeeper.flows.recording import record
-from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.kernel.errors import Conflict, NotFound
 from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Books

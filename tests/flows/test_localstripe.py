@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, NEW, OLD, PROVIDER_KEY, Stage, stage
 
 from tollkeeper.flows.ports import Target, WireResult
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.settings import ProviderSettings
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.trip import Budgets

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, NEW, OLD, key_of, stage, version_of
 
-from tollkeeper.integrations.values import WireReply
+from tollkeeper.integrations.version import WireReply
 from tollkeeper.payments.payment import Books
 from tollkeeper.wire.redaction import redact_headers
 

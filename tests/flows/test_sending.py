@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.flows.stage import BOTH, MIDDLE, NEW, OLD, WINDOW_S, key_of, stage, version_of
 
-from tollkeeper.integrations.values import WireReply
+from tollkeeper.integrations.version import WireReply
 from tollkeeper.kernel.errors import InFlight, KeyReused, NotSent, ProviderRefused, RefusedForNow
 
 CREATE = "POST /v1/payment_intents"

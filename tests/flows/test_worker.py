@@ -1,4 +1,4 @@
-"""The worker: a bounded number at once, and nothing that goes wrong ends it."""
+"""The worker: a bounded number at once, kinds apart, and nothing that goes wrong ends it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -57,18 +57,6 @@ BREACHES = [
         payments__planted_one__inner="import tollkeeper.payments.planted_two.inner\n",
         payments__planted_two__inner="import tollkeeper.payments.planted_one.inner\n",
     ),
-    _breach(
-        "versions-alone",
-        "stripe.v2099_01_01 is not allowed to import tollkeeper.integrations.stripe.v2098_01_01",
-        integrations__stripe__v2099_01_01="import tollkeeper.integrations.stripe.v2098_01_01\n",
-        integrations__stripe__v2098_01_01="",
-    ),
-    _breach(
-        "versions-plain",
-        "tollkeeper.integrations.planted",
-        integrations__stripe__v2099_01_01="import tollkeeper.integrations.planted\n",
-        integrations__planted="",
-    ),
     _breach("pure-rooms", "planted -> sqlite3", payments__planted="import sqlite3\n"),
     _breach("pure-rooms", "planted -> structlog", routing__planted="import structlog\n"),
     _breach("pure-rooms", "planted -> time", kernel__planted="import time\n"),

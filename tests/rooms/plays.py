@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import Order, WireReply
+from tollkeeper.integrations.version import Order, WireReply
 
 OLD = "stripe@2022-08-01"
 PLAYED = sorted(name for name, item in INSTALLED.items() if item.provider == "stripe")

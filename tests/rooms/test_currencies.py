@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tests.rooms.plays import ORDER, PLAYED, intent, refund, reply
 
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import Integration
+from tollkeeper.integrations.version import Integration
 from tollkeeper.kernel.money import EXPONENTS
 from tollkeeper.payments.outcome import Operation
 

@@ -12,6 +12,7 @@ from tollkeeper.payments import results
 from tollkeeper.payments.ladder import (
     LOOK_BACKOFF_MS,
     MAX_REPLAYS,
+    PENDING_LOOK_MS,
     Look,
     Step,
     being_sent,
@@ -19,10 +20,14 @@ from tollkeeper.payments.ladder import (
     looked,
     next_step,
     not_executed,
+    replay_proves,
     replaying,
+    with_key_answer,
 )
+from tollkeeper.payments.outcome import Outcome, unknown
 from tollkeeper.payments.payment import Books
 from tollkeeper.payments.reservation import open_abandon
+from tollkeeper.payments.results import apply_outcome
 
 SITUATIONS = {
     "authorizing": b.doubtful,
@@ -230,3 +235,52 @@ def test_a_shopper_who_comes_back_during_the_cancellation_had_an_authorization_t
     assert (gone.status, gone.failure_code) == ("canceled", None)
     left = results.voided(opened, void, b.NOW_MS).payment
     assert (left.status, left.failure_code) == ("failed", "not_completed")
+
+
+def test_a_charge_that_is_not_decided_is_looked_at_and_one_that_is_decided_is_not() -> None:
+    undecided = b.later(b.held(), status="processing", capturable_minor=0)
+    assert step(undecided, Look(), b.NOW_MS).kind == "lookup"
+    for decided in (b.held(), b.paid()):
+        assert step(decided, Look(), b.NOW_MS).kind == "done"
+    assert look_at_ms(undecided, b.POLICY, b.NOW_MS) == b.NOW_MS + PENDING_LOOK_MS
+
+
+def test_a_sum_that_moved_otherwise_is_no_absence() -> None:
+    opened, attempt = b.capturing(b.held(multicapture=True), 300, final=False)
+    doubt = apply_outcome(opened, attempt, b.SILENT, b.NOW_MS)
+    late_ms = b.NOW_MS + 10 * b.POLICY.window_ms
+    asked = Look(charge_asked_ms=late_ms, replayed=True)
+    other = b.charge(doubt, "authorized", captured_minor=200, capturable_minor=800)
+    assert step(doubt, replace(asked, charge=other), late_ms).kind == "wait"
+    same = b.charge(doubt, "authorized")
+    done = replace(asked, charge=same, replayed=False)
+    forgetful = replace(b.POLICY, retention_ms=0)
+    concluded = next_step(doubt, done, forgetful, late_ms, reply_stored=False, refresh=False)
+    assert concluded.kind == "not_executed"
+
+
+def test_what_a_key_said_is_kept_and_decides_the_next_step() -> None:
+    books = b.doubtful()
+    attempt = books.attempts[0]
+    running = unknown("in_use", "status 409")
+    held = with_key_answer(books, attempt.id, running)
+    assert (held.attempts[0].in_use, held.attempts[0].closed_key) == (True, False)
+    stored = replace(unknown("status", "status 500"), replayed=True)
+    closed = with_key_answer(held, attempt.id, stored)
+    assert (closed.attempts[0].in_use, closed.attempts[0].closed_key) == (False, True)
+    assert with_key_answer(books, "att_none", running) is books
+    assert with_key_answer(books, attempt.id, unknown("status", "status 500")) is books
+    # a key that is in use is asked again whatever the shopper's deadline; a closed one never
+    late_ms = b.NOW_MS + 3 * b.POLICY.window_ms
+    asked = Look(charge_asked_ms=late_ms)
+    assert step(held, asked, late_ms).kind == "replay"
+    assert step(closed, asked, late_ms).kind == "not_executed"
+
+
+@pytest.mark.parametrize("kind", ["approved", "pending", "declined"])
+def test_a_repetition_proves_by_an_answer_and_by_a_stored_refusal_alone(kind: Any) -> None:
+    assert replay_proves(Outcome(kind=kind))
+    refusal = b.refused()
+    assert not replay_proves(refusal)
+    assert replay_proves(replace(refusal, replayed=True))
+    assert not replay_proves(replace(b.SILENT, replayed=True))

@@ -11,7 +11,7 @@ from tests.rooms.plays import ORDER, error, intent, refund, reply
 
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import PRIVATE_NAME, fields_read, mask_reply, mask_request
-from tollkeeper.integrations.values import WireReply
+from tollkeeper.integrations.version import WireReply
 from tollkeeper.testing import fuzz
 
 NAMES = sorted(INSTALLED)

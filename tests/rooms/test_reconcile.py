@@ -11,6 +11,7 @@ from tests.rooms import books as b
 from tollkeeper.payments.outcome import Charge, DisputeSeen, RefundSeen
 from tollkeeper.payments.payment import Books
 from tollkeeper.payments.reconcile import reconcile_charge, reconcile_dispute, reconcile_refunds
+from tollkeeper.payments.results import apply_outcome
 
 HISTORIES: list[tuple[str, ...]] = [
     ("processing", "captured"),
@@ -192,3 +193,11 @@ def test_a_payment_is_disputed_until_its_last_dispute_ends_and_an_inquiry_is_no_
 def test_an_unchanged_reading_gives_the_very_same_books() -> None:
     for books, state in ((b.held(), "authorized"), (b.paid(), "captured")):
         assert read(books, b.charge(books, state)) is books
+
+
+@pytest.mark.parametrize(("state", "outcome"), [("failed", "declined"), ("succeeded", "approved")])
+def test_a_refund_in_doubt_is_settled_as_the_provider_shows_it(state: str, outcome: str) -> None:
+    opened, attempt = b.refunding(b.paid(), 300)
+    doubt = apply_outcome(opened, attempt, b.SILENT, b.NOW_MS)
+    after = listing(doubt, b.seen(attempt, state))
+    assert (after.attempts[-1].outcome, after.refunds[0].status) == (outcome, state)

@@ -33,6 +33,7 @@ from tollkeeper.rollouts.rollout import (
     margin_for,
     start,
 )
+from tollkeeper.rollouts.starting import plan_faults
 from tollkeeper.rollouts.tally import Tally, tally, total
 from tollkeeper.routing.routes import Canary, Condition, Facts, Routes, Rule, number_of, take
 
@@ -422,3 +423,18 @@ def test_a_misread_payment_is_corrected_and_belongs_to_its_reader() -> None:
     other = replace(charge(books, "captured"), amount_minor=amount * 100)
     after = corrected(books, other, OLD, "a hundred times", NOW_MS, asked_ms=NOW_MS).payment
     assert after.attention == "cross-read: a hundred times"
+
+
+@pytest.mark.parametrize("fault", ["failed", "unreadable", "declined"])
+def test_one_fault_makes_a_payment_bad(fault: str) -> None:
+    well = Seen(
+        share_ppm=10_000, canary=True, failed=False, unreadable=False, declined=False, latency_ms=1
+    )
+    assert not well.is_bad
+    assert replace(well, **{fault: True}).is_bad
+
+
+def test_a_rollout_without_time_is_refused() -> None:
+    timeless = Plan(steps_percent=(1, 100), limit_seconds=0)
+    assert [fault.pointer for fault in plan_faults(timeless)] == ["/limit_seconds"]
+    assert plan_faults(replace(timeless, limit_seconds=0.1)) == ()

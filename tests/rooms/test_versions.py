@@ -21,7 +21,7 @@ from tests.rooms.plays import (
 )
 
 from tollkeeper.integrations.catalogue import INSTALLED, find
-from tollkeeper.integrations.values import Integration, Order, SignatureRefused, WireRequest
+from tollkeeper.integrations.version import Integration, Order, SignatureRefused, WireRequest
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.payments.outcome import Event, Operation, Outcome
 

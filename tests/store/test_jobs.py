@@ -5,7 +5,7 @@ import asyncio
 from tests.store import stage
 from tests.store.backends import EPOCH_MS, Backend, OnPostgres
 
-from tollkeeper.flows.ports import Job
+from tollkeeper.flows.ports import Due, Endpoint, Job
 
 LEASE_MS = 1_000
 
@@ -169,3 +169,61 @@ async def test_jobs_are_counted_by_kind(backend: Backend) -> None:
             await store.enqueue_job(kind, subject, EPOCH_MS + at)
         assert await store.count_jobs() == {"a": (1, EPOCH_MS + 9), "b": (2, EPOCH_MS + 3)}
         assert not await store.finish_job(Job("a", "1", 12345, 1))
+
+
+async def test_due_jobs_of_a_kind_come_with_their_account_and_their_peer(
+    backend: Backend,
+) -> None:
+    async with backend.store() as store:
+        books = stage.fresh_books()
+        await store.commit(stage.opening(books))
+        await store.enqueue_job("settle", "pay_gone", EPOCH_MS - 1)
+        await store.enqueue_job("refresh", books.payment.id, EPOCH_MS)
+        payment = books.payment
+        nothing: dict[str, list[str]] = {"full_accounts": [], "full_peers": []}
+        gone, mine = await store.list_due("settle", "payments", EPOCH_MS, **nothing, limit=9)
+        assert gone == Due("pay_gone")
+        provider = payment.integration.partition("@")[0]
+        assert mine == Due(payment.id, payment.account, provider)
+        for full in ({"full_accounts": [payment.account]}, {"full_peers": [provider]}):
+            left = await store.list_due("settle", "payments", EPOCH_MS, **nothing | full, limit=9)
+            assert left == [gone]
+        assert await store.list_due("settle", "none", EPOCH_MS - 1, **nothing, limit=9) == [gone]
+        (first,) = await store.list_due("settle", "payments", EPOCH_MS, **nothing, limit=1)
+        assert first == gone
+
+
+async def test_due_deliveries_are_told_apart_by_endpoint_and_account(backend: Backend) -> None:
+    async with backend.store() as store:
+        for name, account in (("we_1", "acc_1"), ("we_2", "acc_2")):
+            await store.save_endpoint(
+                Endpoint(
+                    id=name, account=account, url="https://x.example", secrets=(), enabled=True,
+                    created_ms=EPOCH_MS,
+                )
+            )  # fmt: skip
+            await store.enqueue_job("deliver", f"evt_1|{name}", EPOCH_MS)
+        one, two = Due("evt_1|we_1", "acc_1", "we_1"), Due("evt_1|we_2", "acc_2", "we_2")
+        for accounts, peers, left in (
+            ([], [], [one, two]), (["acc_1"], [], [two]), ([], ["we_2", 'a"|]'], [one]),
+        ):  # fmt: skip
+            found = await store.list_due(
+                "deliver", "deliveries", EPOCH_MS, full_accounts=accounts, full_peers=peers, limit=9
+            )
+            assert sorted(found, key=lambda due: due.subject) == left
+
+
+async def test_of_named_jobs_those_are_claimed_that_are_due_and_free(backend: Backend) -> None:
+    async with backend.store() as store:
+        for subject, at_ms in (("a", EPOCH_MS), ("b", EPOCH_MS), ("later", EPOCH_MS + 9)):
+            await store.enqueue_job("deliver", subject, at_ms)
+        await store.enqueue_job("settle", "b", EPOCH_MS)
+        (held,) = await store.claim_these("deliver", ["a"], EPOCH_MS, LEASE_MS)
+        assert (held.kind, held.subject, held.tries) == ("deliver", "a", 1)
+        named = ["a", "b", "later", "absent"]
+        (other,) = await store.claim_these("deliver", named, EPOCH_MS, LEASE_MS)
+        assert other.subject == "b"
+        assert await store.claim_these("deliver", named, EPOCH_MS, LEASE_MS) == []
+        claims = (store.claim_these("settle", ["b"], EPOCH_MS, LEASE_MS) for _ in range(4))
+        assert len([job for jobs in await asyncio.gather(*claims) for job in jobs]) == 1
+        assert await store.finish_job(held)

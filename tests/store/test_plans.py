@@ -26,13 +26,15 @@ VALUES: dict[str, Any] = {
     "provider_id": "pi_5", "key": "k", "digest": "d", "event_id": "evt_1", "endpoint_id": "we_1",
     "seq": 1, "after": "pay_1", "now_ms": 5, "lease": 9, "kind": "settle", "subject": "pay_1",
     "the_fence": 1, "rollout_id": "ro_1", "lost_before_ms": 5,
+    "full_accounts": '["acc_1"]', "full_peers": '["we_1"]', "subjects": '["pay_1"]',
 }  # fmt: skip
 INDEXED: list[Statement] = [
     reading.SELECT_BOOKS, reading.SELECT_PAYMENT, reading.SELECT_BY_PROVIDER_ID,
     reading.SELECT_EXCHANGE, reading.SELECT_AUDIT, reading.SELECT_EVENT, reading.PAGE_EVENTS,
     reading.PAGE_IDS, changes.SELECT_KEY, changes.SELECT_LINK, hooks.SELECT_ENDPOINT,
     hooks.SELECT_DELIVERY, hooks.LIST_DELIVERIES, hooks.LIST_ENDPOINTS, keeping.FIND_API_KEY,
-    queue.CLAIM_JOBS, queue.FINISH_JOB, *PAGES,
+    queue.CLAIM_JOBS, queue.CLAIM_THESE, *queue.DUE.values(), queue.FINISH_JOB,
+    rolling.LIST_ROLLOUTS_OF, rolling.LIST_ROLLOUTS_FOR_ALL, *PAGES,
 ]  # fmt: skip
 FILL = """
 INSERT INTO payments (id, account, status, outcome_known, amount_minor, currency, captured_minor,
@@ -54,6 +56,10 @@ INSERT INTO deliveries SELECT 'evt_' || n, 'we_' || (n % 50), 'pending', 0, NULL
   FROM {numbers};
 INSERT INTO webhook_endpoints SELECT 'we_' || n, 'acc_' || n, {true}, {empty} FROM {numbers};
 INSERT INTO jobs SELECT 'settle', 'pay_' || n, 1000 + n, 0, 0, 0 FROM {numbers};
+INSERT INTO jobs SELECT 'deliver', 'evt_' || n || '|we_' || (n % 50), 1000 + n, 0, 0, 0
+  FROM {numbers};
+INSERT INTO rollouts SELECT 'ro_' || n, 'p', false, 1, {empty},
+  CASE WHEN n % 5 = 0 THEN NULL ELSE 'acc_' || (n % 50) END FROM {numbers};
 INSERT INTO api_keys SELECT 'key_' || n, 'd' || n, 'a', 'r', 'l', 'v', n, NULL FROM {numbers};
 """
 
@@ -72,7 +78,8 @@ def test_sqlite_searches_an_index(sqlite: sqlite3.Connection, statement: Stateme
     text, values = statement.sql("sqlite", VALUES)
     plan = [row[3] for row in sqlite.execute(f"EXPLAIN QUERY PLAN {text}", values)]
     scans = [step for step in plan if step.startswith("SCAN") and "due" not in step]
-    assert scans == []
+    # an array that is given as a parameter is no table of ours
+    assert [step for step in scans if "VIRTUAL TABLE" not in step] == []
     assert any("SEARCH" in step for step in plan)
     assert [step for step in plan if "TEMP B-TREE" in step] == []
 

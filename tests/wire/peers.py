@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from tollkeeper.flows.ports import Target, WireResult
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.trip import Budgets
 

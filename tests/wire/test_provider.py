@@ -12,7 +12,7 @@ import trustme
 from tests.wire.peers import QUICK, REPLY, Peer, ask, get, post, server
 
 from tollkeeper.flows.ports import Target, WireResult
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.trip import Budgets
 

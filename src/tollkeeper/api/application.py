@@ -5,13 +5,14 @@ served over sockets and called directly in the simulation. `app.state.service` m
 between requests.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from litestar import HttpMethod, Litestar, Request, Response
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -96,6 +97,7 @@ def _register(path: str, methods: dict[str, Serve]) -> ASGIRouteHandler | HTTPRo
 
 def _whole(path: str, methods: dict[str, Serve]) -> ASGIRouteHandler:
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        _require_exact(scope)
         method = methods.get(str(scope.get("method")))
         if method is None:
             raise MethodNotAllowedException(headers={"allow": ", ".join(methods)})
@@ -107,6 +109,7 @@ def _whole(path: str, methods: dict[str, Serve]) -> ASGIRouteHandler:
 
 def _with_parameters(path: str, methods: dict[str, Serve]) -> HTTPRouteHandler:
     async def handle(request: Request[Any, Any, Any]) -> ASGIApp:
+        _require_exact(request.scope)
         method = methods[request.scope["method"]]
         return await method(request.app.state, request.scope, request.receive)
 
@@ -114,6 +117,19 @@ def _with_parameters(path: str, methods: dict[str, Serve]) -> HTTPRouteHandler:
     return HTTPRouteHandler(path.replace("}", ":str}"), http_method=allowed, status_code=200)(
         handle
     )
+
+
+def _require_exact(scope: Scope) -> None:
+    """Raises `NotFoundException` for another spelling of a path (`//metrics`, `/metrics/`,
+    `/%6detrics`), which a proxy in front may not take for the same."""
+    raw = scope["raw_path"].partition(b"?")[0]
+    if b"//" in raw or (raw.endswith(b"/") and raw != b"/") or _ENCODED.search(raw):
+        raise NotFoundException
+
+
+_ENCODED: Final = re.compile(rb"%(?:2[DdEe]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee]|2[Ff])")
+"""Percent-encoded characters that no encoder needs to encode (RFC 3986, section 2.3), and slashes.
+"""
 
 
 def _endpoint(route: Route) -> Serve:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tollkeeper.api.access import owner_of
 from tollkeeper.api.checking import checked, nothing_more, unknown_name
 from tollkeeper.api.incoming import decode_object, refuse_cards
 from tollkeeper.flows.pay import Key
@@ -44,6 +45,12 @@ class Call:
         """The account that the key opens."""
         assert self.key is not None, f"{self.template} asks for a key"
         return self.key.account
+
+    @property
+    def owner(self) -> str | None:
+        """The account that the key is confined to; `None` where it reaches every account."""
+        assert self.key is not None, f"{self.template} asks for a key"
+        return owner_of(self.key)
 
     def id(self, name: str, prefix: str) -> str:
         """The path's id, which must look like one."""

@@ -1,21 +1,29 @@
 """What the door remembers about one running service: keys seen, requests inside, rates.
 
+Requests inside are counted by pot: what fills one pot takes no place of another.
+
 Law: it belongs to a world and is thrown away with it, so that nothing leaks from one service (or
 one simulated life) to the next; times are the world's own; everything is bounded.
 """
 
 import math
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, NoReturn, Protocol
 
 from litestar.datastructures import State
 
 from tollkeeper.flows.keys import digest_of
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.flows.world import World
-from tollkeeper.kernel.errors import Overloaded, RateLimited
+from tollkeeper.kernel.errors import Overloaded, RateLimited, Unauthenticated
 
 KEY_SECONDS: Final = 2.0
 """How long a revoked key may live on in this process."""
+
+WRONG_KEYS_PER_SECOND: Final = 1.0
+WRONG_KEYS_AT_ONCE: Final = 50.0
+"""How often one peer is told that a key is unknown; more often it is told to slow down."""
 
 MAX_KEYS: Final = 1024
 MAX_DESKS: Final = 4
@@ -31,28 +39,66 @@ class Running(Protocol):
     draining: bool
 
 
+Pot = Literal["payments", "reads", "inbound", "shoppers", "administration"]
+
+POTS: Final[dict[Pot, str]] = {
+    "payments": "max_in_flight",
+    "reads": "max_reads_in_flight",
+    "inbound": "max_inbound_in_flight",
+    "shoppers": "max_shoppers_in_flight",
+    "administration": "max_administration_in_flight",
+}
+"""Every pot of requests, and the setting that says how many it holds."""
+
+MAX_ARRIVING_BYTES: Final = 67_108_864
+"""What all bodies that are still arriving may have together: with a key or without, the memory of
+one process bears it beside everything else."""
+
+
 class Desk:
-    """Per-world memory. `in_flight` counts the requests that are inside."""
+    """Per-world memory. `in_flight` counts the requests that are inside, by pot."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.in_flight = 0
+        self.in_flight: dict[Pot, int] = dict.fromkeys(POTS, 0)
+        self.arriving_bytes = 0
         self._keys: dict[str, tuple[ApiKey, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
+        self._wrong: dict[str, tuple[float, float]] = {}
 
-    def refuse_if_full(self) -> None:
-        """Raises `Overloaded` where nobody could be let in now."""
-        limit = self.world.settings.max_in_flight
-        if self.in_flight >= limit:
-            raise Overloaded(f"{limit} requests are being served already")
+    def refuse_if_full(self, pot: Pot) -> None:
+        """Raises `Overloaded` where the pot has no place now."""
+        limit: int = getattr(self.world.settings, POTS[pot])
+        if self.in_flight[pot] >= limit:
+            raise Overloaded(f"{limit} requests of this kind ({pot}) are being served already")
 
-    def enter(self) -> None:
-        """Counts a request in, or refuses it. `leave` must follow."""
-        self.refuse_if_full()
-        self.in_flight += 1
+    @contextmanager
+    def inside(self, pot: Pot) -> Iterator[None]:
+        """Counts a request in for as long as it is handled, or refuses it."""
+        self.refuse_if_full(pot)
+        self.in_flight[pot] += 1
+        try:
+            yield
+        finally:
+            self.in_flight[pot] -= 1
 
-    def leave(self) -> None:
-        self.in_flight -= 1
+    @contextmanager
+    def arriving(self) -> Iterator[Callable[[int], None]]:
+        """Gives what counts the bytes of one body while it arrives. Raises `Overloaded` where too
+        many are arriving."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self.arriving_bytes + size > MAX_ARRIVING_BYTES:
+                raise Overloaded("too many large requests are arriving at once")
+            held += size
+            self.arriving_bytes += size
+
+        try:
+            yield hold
+        finally:
+            self.arriving_bytes -= held
 
     async def key_of(self, secret: str) -> ApiKey | None:
         """The live key with this secret."""
@@ -68,6 +114,25 @@ class Desk:
         _make_room(self._keys, MAX_KEYS)
         self._keys[digest] = (key, now + KEY_SECONDS)
         return key
+
+    def refuse_wrong_key(self, peer: str) -> NoReturn:
+        """Raises `Unauthenticated`, or `RateLimited` for a peer that has shown many wrong keys. A
+        right key is never slowed down by wrong ones: a proxy makes one peer of all callers."""
+        if not self._take(self._wrong, peer, WRONG_KEYS_PER_SECOND, WRONG_KEYS_AT_ONCE):
+            raise RateLimited("too many unknown API keys from this address")
+        raise Unauthenticated("the API key is not known, or was revoked")
+
+    def _take(
+        self, buckets: dict[str, tuple[float, float]], name: str, rate: float, most: float
+    ) -> bool:
+        """Takes one token from a bucket that fills at `rate` up to `most`; false where none is
+        left."""
+        now = self.world.clock.monotonic()
+        tokens, since = buckets.pop(name, (most, now))
+        tokens = min(most, tokens + (now - since) * rate)
+        _make_room(buckets, MAX_KEYS)
+        buckets[name] = (tokens - 1.0 if tokens >= 1.0 else tokens, now)
+        return tokens >= 1.0
 
     def spend(self, key: ApiKey) -> None:
         """Takes one token from the key's bucket; `RateLimited` where none is left."""

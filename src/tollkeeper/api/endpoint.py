@@ -15,6 +15,7 @@ from tollkeeper.api.answers import Answer, problem_answer
 from tollkeeper.api.calls import Call
 from tollkeeper.api.desk import Desk, desk_of
 from tollkeeper.api.incoming import (
+    MAX_INBOUND_BYTES,
     Disconnected,
     header,
     idempotency_key,
@@ -38,9 +39,6 @@ from tollkeeper.kernel.errors import (
     Unauthenticated,
 )
 
-MAX_INBOUND_BYTES: Final = 524_288
-"""A provider's webhook may carry a whole payment with its history."""
-
 VERSION_HEADER: Final = b"tollkeeper-version"
 
 log: Final = structlog.get_logger("tollkeeper.api")
@@ -55,7 +53,7 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     request_id = desk.world.new_id("req")
     version = API_VERSIONS[-1]
     try:
-        desk.refuse_if_full()
+        desk.refuse_if_full(route.pot)
         version = _wanted_version(scope) or version
         call = await _call(route, desk, scope, receive, request_id)
         if call.key is not None and header(scope, VERSION_HEADER) is None:
@@ -74,12 +72,9 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
 
 
 async def _inside(route: Route, desk: Desk, call: Call) -> Answer:
-    """Runs the handler. Only whole requests are counted: who sends slowly takes nobody's place."""
-    desk.enter()
-    try:
+    """Runs the handler. Only whole requests are counted: one that arrives slowly takes no place."""
+    with desk.inside(route.pot):
         return await route.handler(call)
-    finally:
-        desk.leave()
 
 
 async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, request_id: str) -> Call:
@@ -106,9 +101,14 @@ async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, reques
     if route.method == "POST":
         require_plain(scope)
         limit = MAX_INBOUND_BYTES if route.signed else world.settings.max_body_bytes
-        call.body = await read_body(
-            scope, receive, max_bytes=limit, receive_seconds=world.settings.receive_seconds
-        )
+        with desk.arriving() as hold:
+            call.body = await read_body(
+                scope,
+                receive,
+                max_bytes=limit,
+                receive_seconds=world.settings.receive_seconds,
+                hold=hold,
+            )
         if not route.signed and (call.body or not route.body_optional):
             require_json(scope)
     return call
@@ -122,12 +122,19 @@ async def _key(route: Route, desk: Desk, scope: Scope) -> ApiKey:
         raise Unauthenticated("no API key: send Authorization: Bearer tk_...")
     key = await desk.key_of(secret.strip())
     if key is None:
-        raise Unauthenticated("the API key is not known, or was revoked")
+        desk.refuse_wrong_key(_peer(scope))
     assert route.role is not None, "a route without a role asks for no key"
     if not allows(key.role, route.role):
         raise Forbidden(f"this needs the role {route.role}; the key's role is {key.role}")
     desk.spend(key)
     return key
+
+
+def _peer(scope: Scope) -> str:
+    """The network that the request came from: an IPv6 network of 64 bits is one customer's."""
+    client = scope["client"]
+    host = client[0] if client else ""
+    return ":".join(host.split(":")[:4]) if ":" in host else host
 
 
 def _wanted_version(scope: Scope) -> str | None:

@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tollkeeper.api.desk import Pot
+
 MEDIA_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 UNMATCHED: Final = "unmatched"
@@ -64,7 +66,8 @@ class Metrics:
         )
         self._in_flight = Gauge(
             "tollkeeper_http_in_flight",
-            "Requests that are inside.",
+            "Requests that are inside, by pot.",
+            ("pot",),
             registry=self.registry,
         )
         self._drift = Gauge(
@@ -102,9 +105,13 @@ class Metrics:
             found = self._outcome_children[label] = self._outcomes.labels(*label)
         found.inc()
 
-    def page(self, in_flight: int, drifts: Mapping[tuple[str, str, str, str], int]) -> bytes:
-        """All of it as text. `drifts` counts by integration, operation, kind and pointer."""
-        self._in_flight.set(in_flight)
+    def page(
+        self, in_flight: Mapping[Pot, int], drifts: Mapping[tuple[str, str, str, str], int]
+    ) -> bytes:
+        """All of it as text. `in_flight` counts by pot; `drifts` by integration, operation, kind
+        and pointer."""
+        for pot, inside in in_flight.items():
+            self._in_flight.labels(pot).set(inside)
         for labels, count in drifts.items():
             self._drift.labels(*labels).set(count)
         return generate_latest(self.registry)

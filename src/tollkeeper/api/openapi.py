@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
+from tollkeeper.api.access import REACHES
 from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
-from tollkeeper.api.requests import CreateEndpoint, Reasoned, StartRollout
+from tollkeeper.api.requests import ClearAttention, CreateEndpoint, Reasoned, StartRollout
 from tollkeeper.api.routes import ROUTES, Route
 from tollkeeper.flows.keys import API_VERSIONS, ROLES
 from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH
@@ -74,7 +75,10 @@ def _operation(route: Route) -> Json:
         "security": [{"key": []}] if route.role else [],
     }
     if route.role:
-        told["description"] = f"Needs the role `{route.role}`, which {ROLES[route.role]}."
+        told["description"] = (
+            f"Needs the role `{route.role}`, which {ROLES[route.role]}. "
+            f"Reaches {REACHES[route.reach]}."
+        )
     if route.body is not None:
         schema = {"$ref": SCHEMA.format(name=route.body.__name__)}
         told["requestBody"] = {
@@ -143,7 +147,7 @@ def refusals(route: Route) -> list[int]:
     if route.method == "POST":
         found |= set(WITH_BODY)
         found |= {415} if not route.signed else set()
-    if route.money or route.body in {CreateEndpoint, StartRollout, Reasoned}:
+    if route.money or route.body in {ClearAttention, CreateEndpoint, StartRollout, Reasoned}:
         found.add(409)
     return sorted(found)
 

@@ -1,4 +1,7 @@
-"""Rollouts over HTTP: for operators, and for the programs that they deploy with."""
+"""Rollouts over HTTP: for operators, and for the programs that they deploy with.
+
+Law: every handler passes the key's owner on, so that an account reaches its own rollouts alone.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -32,6 +35,7 @@ async def begin(call: Call) -> Answer:
         plan,
         condition=Condition(currency=asked.currency, country=asked.country, account=asked.account),
         override=asked.override,
+        owner=call.owner,
         actor=_actor(call),
     )
     answer = json_answer(rollout_view(made), 201)
@@ -40,16 +44,16 @@ async def begin(call: Call) -> Answer:
 
 
 async def listed(call: Call) -> Answer:
-    found = await call.world.store.list_rollouts(SHOWN)
+    found = await rolling.list_rollouts(call.world, SHOWN, call.owner)
     return json_answer(RolloutList(data=[rollout_view(item) for item in found]))
 
 
 async def read(call: Call) -> Answer:
-    return json_answer(rollout_view(await rolling.load_rollout(call.world, _id(call))))
+    return json_answer(rollout_view(await _mine(call)))
 
 
 async def records(call: Call) -> Answer:
-    rollout = await rolling.load_rollout(call.world, _id(call))
+    rollout = await _mine(call)
     call.only(("cursor", "limit"))
     limit = call.limit()
     given = call.query.get("cursor", "0")
@@ -78,14 +82,22 @@ async def roll_back(call: Call) -> Answer:
 
 async def stop(call: Call) -> Answer:
     asked, _ = call.asked(Reasoned, optional=True)
-    stopped = await rolling.stop_all(call.world, reason=asked.reason, actor=_actor(call))
+    stopped = await rolling.stop_all(
+        call.world, reason=asked.reason, owner=call.owner, actor=_actor(call)
+    )
     return json_answer(RolloutList(data=[rollout_view(item) for item in stopped]))
 
 
 async def _with_reason(call: Call, command: Callable[..., Awaitable[Rollout]]) -> Answer:
     asked, _ = call.asked(Reasoned, optional=True)
-    changed = await command(call.world, _id(call), reason=asked.reason, actor=_actor(call))
+    changed = await command(
+        call.world, _id(call), reason=asked.reason, owner=call.owner, actor=_actor(call)
+    )
     return json_answer(rollout_view(changed))
+
+
+async def _mine(call: Call) -> Rollout:
+    return await rolling.load_rollout(call.world, _id(call), call.owner)
 
 
 def _id(call: Call) -> str:

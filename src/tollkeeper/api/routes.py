@@ -7,8 +7,10 @@ from typing import Final, Literal
 import msgspec
 
 from tollkeeper.api import events, hooks, payments, requests, rollouts, shopper, views
+from tollkeeper.api.access import Reach, Resource
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
+from tollkeeper.api.desk import Pot
 from tollkeeper.flows.keys import Role
 from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 
@@ -16,15 +18,18 @@ type Handler = Callable[[Call], Awaitable[Answer]]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. `role`: the weakest that may, `None` for no key at all; `money`: needs an
-    idempotency key; `body`: what is sent, `signed` marks a provider's own bytes; `gives`: what
-    comes back with each of `statuses`."""
+    """One operation. `resource`: what it acts on; `role`: the weakest that may, `None` for no key
+    at all; `reach`: whose things it may touch; `money`: needs an idempotency key; `body`: what is
+    sent, `signed` marks a provider's own bytes; `gives`: what comes back with each of
+    `statuses`."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
     handler: Handler
     summary: str
+    resource: Resource
     role: Role | None
+    reach: Reach = "own"
     gives: type[msgspec.Struct] | None
     statuses: tuple[int, ...] = (200,)
     body: type[msgspec.Struct] | None = None
@@ -32,6 +37,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool = False
     money: bool = False
     query: tuple[str, ...] = ()
+
+    @property
+    def pot(self) -> Pot:
+        """Which requests it shares its places with."""
+        if self.money:
+            return "payments"
+        if self.signed:
+            return "inbound"
+        if self.reach == "shopper":
+            return "shoppers"  # the provider is asked, so that one that hangs fills this pot
+        return "reads" if self.method == "GET" else "administration"
 
 
 PAYMENT: Final = "/v1/payments/{payment_id}"
@@ -44,6 +60,7 @@ ROUTES: Final = (
         path="/v1/payments",
         handler=payments.create,
         summary="Take a payment",
+        resource="payment",
         role="service",
         body=requests.CreatePayment,
         money=True,
@@ -55,6 +72,7 @@ ROUTES: Final = (
         path="/v1/payments",
         handler=payments.page,
         summary="Page through payments",
+        resource="payment",
         role="viewer",
         gives=views.PaymentPage,
         query=("limit", "cursor", "status", "customer", "reference"),
@@ -64,6 +82,7 @@ ROUTES: Final = (
         path=PAYMENT,
         handler=payments.read,
         summary="Read a payment",
+        resource="payment",
         role="viewer",
         gives=PaymentView,
     ),
@@ -72,6 +91,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/capture",
         handler=payments.capture,
         summary="Capture an authorized payment",
+        resource="payment",
         role="service",
         body=requests.CapturePayment,
         body_optional=True,
@@ -84,6 +104,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/void",
         handler=payments.void,
         summary="Cancel an authorization",
+        resource="payment",
         role="service",
         body=requests.VoidPayment,
         body_optional=True,
@@ -96,6 +117,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/refunds",
         handler=payments.refund,
         summary="Refund a payment",
+        resource="payment",
         role="service",
         body=requests.RefundPayment,
         body_optional=True,
@@ -108,6 +130,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/refunds",
         handler=payments.refunds,
         summary="List a payment's refunds",
+        resource="payment",
         role="viewer",
         gives=views.RefundList,
     ),
@@ -116,6 +139,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/refunds/{{refund_id}}",
         handler=payments.read_refund,
         summary="Read a refund",
+        resource="payment",
         role="viewer",
         gives=RefundView,
     ),
@@ -124,6 +148,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/clear_attention",
         handler=payments.clear_attention,
         summary="Say that a payment needs no attention any more",
+        resource="payment",
         role="operator",
         gives=PaymentView,
         body=requests.ClearAttention,
@@ -133,6 +158,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/disputes",
         handler=payments.disputes,
         summary="List a payment's disputes",
+        resource="payment",
         role="viewer",
         gives=views.DisputeList,
     ),
@@ -141,6 +167,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/disputes/{{dispute_id}}",
         handler=payments.read_dispute,
         summary="Read a dispute",
+        resource="payment",
         role="viewer",
         gives=DisputeView,
     ),
@@ -149,6 +176,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/attempts",
         handler=payments.attempts,
         summary="List a payment's attempts",
+        resource="payment",
         role="operator",
         gives=views.AttemptList,
     ),
@@ -157,6 +185,7 @@ ROUTES: Final = (
         path=f"{PAYMENT}/audit",
         handler=payments.audit,
         summary="List a payment's audit rows",
+        resource="payment",
         role="operator",
         gives=views.AuditList,
     ),
@@ -165,6 +194,7 @@ ROUTES: Final = (
         path="/v1/events",
         handler=events.page,
         summary="Page through events",
+        resource="event",
         role="viewer",
         gives=views.EventPage,
         query=("limit", "cursor"),
@@ -174,6 +204,7 @@ ROUTES: Final = (
         path="/v1/events/{event_id}",
         handler=events.read,
         summary="Read an event",
+        resource="event",
         role="viewer",
         gives=EventView,
     ),
@@ -182,6 +213,7 @@ ROUTES: Final = (
         path="/v1/webhook_endpoints",
         handler=hooks.create,
         summary="Add a webhook endpoint",
+        resource="webhook endpoint",
         role="admin",
         body=requests.CreateEndpoint,
         gives=views.EndpointView,
@@ -192,6 +224,7 @@ ROUTES: Final = (
         path="/v1/webhook_endpoints",
         handler=hooks.listed,
         summary="List webhook endpoints",
+        resource="webhook endpoint",
         role="operator",
         gives=views.EndpointList,
     ),
@@ -200,6 +233,7 @@ ROUTES: Final = (
         path=ENDPOINT,
         handler=hooks.read,
         summary="Read a webhook endpoint",
+        resource="webhook endpoint",
         role="operator",
         gives=views.EndpointView,
     ),
@@ -208,6 +242,7 @@ ROUTES: Final = (
         path=ENDPOINT,
         handler=hooks.end,
         summary="End a webhook endpoint",
+        resource="webhook endpoint",
         role="admin",
         gives=None,
         statuses=(204,),
@@ -217,6 +252,7 @@ ROUTES: Final = (
         path=f"{ENDPOINT}/rotate_secret",
         handler=hooks.rotate,
         summary="Give a webhook endpoint a new secret",
+        resource="webhook endpoint",
         role="admin",
         body=requests.RotateSecret,
         body_optional=True,
@@ -227,6 +263,7 @@ ROUTES: Final = (
         path=f"{ENDPOINT}/deliveries",
         handler=hooks.deliveries,
         summary="List an endpoint's newest deliveries",
+        resource="webhook endpoint",
         role="operator",
         gives=views.DeliveryList,
     ),
@@ -235,7 +272,9 @@ ROUTES: Final = (
         path="/v1/rollouts",
         handler=rollouts.begin,
         summary="Start a rollout",
+        resource="rollout",
         role="admin",
+        reach="own_or_platform",
         gives=views.RolloutView,
         body=requests.StartRollout,
         statuses=(201,),
@@ -244,16 +283,20 @@ ROUTES: Final = (
         method="GET",
         path="/v1/rollouts",
         handler=rollouts.listed,
-        summary="List rollouts",
+        summary="List the rollouts that the key reaches",
+        resource="rollout",
         role="operator",
+        reach="own_or_platform",
         gives=views.RolloutList,
     ),
     Route(
         method="POST",
         path="/v1/rollouts/stop",
         handler=rollouts.stop,
-        summary="Stop every rollout",
+        summary="Stop every rollout that the key reaches",
+        resource="rollout",
         role="operator",
+        reach="own_or_platform",
         gives=views.RolloutList,
         body=requests.Reasoned,
         body_optional=True,
@@ -263,7 +306,9 @@ ROUTES: Final = (
         path=ROLLOUT,
         handler=rollouts.read,
         summary="Read a rollout",
+        resource="rollout",
         role="operator",
+        reach="own_or_platform",
         gives=views.RolloutView,
     ),
     Route(
@@ -271,7 +316,9 @@ ROUTES: Final = (
         path=f"{ROLLOUT}/records",
         handler=rollouts.records,
         summary="List the records of a rollout",
+        resource="rollout",
         role="operator",
+        reach="own_or_platform",
         query=("limit", "cursor"),
         gives=views.RecordList,
     ),
@@ -280,7 +327,9 @@ ROUTES: Final = (
         path=f"{ROLLOUT}/approve",
         handler=rollouts.approve,
         summary="Approve a waiting rollout",
+        resource="rollout",
         role="operator",
+        reach="own_or_platform",
         gives=views.RolloutView,
         body=requests.Reasoned,
         body_optional=True,
@@ -290,7 +339,9 @@ ROUTES: Final = (
         path=f"{ROLLOUT}/abort",
         handler=rollouts.abort,
         summary="Abort a rollout",
+        resource="rollout",
         role="operator",
+        reach="own_or_platform",
         gives=views.RolloutView,
         body=requests.Reasoned,
         body_optional=True,
@@ -300,7 +351,9 @@ ROUTES: Final = (
         path=f"{ROLLOUT}/promote",
         handler=rollouts.promote,
         summary="Promote a rollout without its evidence",
+        resource="rollout",
         role="admin",
+        reach="own_or_platform",
         gives=views.RolloutView,
         body=requests.Reasoned,
         body_optional=True,
@@ -310,7 +363,9 @@ ROUTES: Final = (
         path=f"{ROLLOUT}/rollback",
         handler=rollouts.roll_back,
         summary="Take a candidate out",
+        resource="rollout",
         role="operator",
+        reach="own_or_platform",
         gives=views.RolloutView,
         body=requests.Reasoned,
         body_optional=True,
@@ -320,7 +375,9 @@ ROUTES: Final = (
         path="/v1/inbound/{provider}/{version}",
         handler=hooks.inbound,
         summary="Receive a provider's webhook",
+        resource="payment",
         role=None,
+        reach="signature",
         signed=True,
         gives=views.Received,
     ),
@@ -329,7 +386,9 @@ ROUTES: Final = (
         path="/v1/return/{payment_id}",
         handler=shopper.returned,
         summary="Bring a shopper back from authentication",
+        resource="payment",
         role=None,
+        reach="shopper",
         gives=None,
         statuses=(200, 303),
     ),

@@ -1,6 +1,5 @@
 """`tollkeeper contracts`: will this provider update break us?"""
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -8,6 +7,7 @@ from typing import Annotated, Final, Literal
 import cyclopts
 import msgspec
 
+from tollkeeper import app as root
 from tollkeeper.contracts.check import Checked
 from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import Description, read_description
@@ -117,9 +117,7 @@ def contract_usage(integration: str | None, usage: Path | None) -> tuple[Usage, 
     if usage is not None:
         return read_usage(_bytes(usage)), None
     version = find(integration or "")
-    spec = importlib.util.find_spec(version.request.__module__)
-    source = Path(spec.origin).read_text("utf-8") if spec is not None and spec.origin else ""
-    return usage_of(version, source), reader_through(version)
+    return usage_of(version, root.sources_of(version)), reader_through(version)
 
 
 def _description(path: Path) -> Description:

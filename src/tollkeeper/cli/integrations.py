@@ -9,9 +9,9 @@ from msgspec.structs import asdict
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_world
 from tollkeeper.flows.retiring import standing
-from tollkeeper.integrations.catalogue import INSTALLED, find
+from tollkeeper.integrations.catalogue import GOLDEN, INSTALLED, find
 from tollkeeper.integrations.freezing import broken, entered, read_registry
-from tollkeeper.integrations.scaffold import catalogue_entry, module_path, scaffold
+from tollkeeper.integrations.scaffold import catalogue_entry, module_path, parts_of, scaffold
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Conflict, Invalid
 
@@ -95,27 +95,29 @@ def new(
 ) -> int:
     """Begin a new integration version, as a copy of another; of a new provider, as a skeleton.
 
+    A fix of a frozen version is its next revision, `stripe@2022-11-15+2`.
     Example: `tollkeeper integrations new stripe@2027-01-31.elm --like stripe@2026-03-25.dahlia`
     """
     folder = folder or HOME
-    provider, mark, version = name.partition("@")
-    if not mark or not version:
+    provider, version, revision = parts_of(name)
+    if not version:
         raise Invalid(f"{name!r} is not provider@version")
-    path = folder / module_path(provider, version)
+    path = folder / module_path(provider, version, revision)
     if path.exists():
         raise Conflict(f"{path} exists already")
     source = ""
-    like = like or newest_of(provider)
+    like = like or (f"{provider}@{version}" if revision > 1 else newest_of(provider))
     if like is not None:
         model = find(like)
-        source = (folder / module_path(model.provider, model.version)).read_text("utf-8")
-    text = scaffold(provider, version, source)
+        place = folder / module_path(model.provider, model.version, model.revision)
+        source = place.read_text("utf-8")
+    text = scaffold(provider, version, source, revision=revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / "__init__.py").touch()
     path.write_text(text, encoding="utf-8")
     console.print(f"written: {path}")
     console.print("enter it in integrations/catalogue.py:")
-    console.print(catalogue_entry(provider, version))
+    console.print(catalogue_entry(provider, version, revision))
     return 0
 
 
@@ -137,25 +139,28 @@ def freeze(
         Path | None, cyclopts.Parameter(help="The package's sources, where not the installed ones.")
     ] = None,
 ) -> int:
-    """Freeze a version at its release: its source and its golden bytes may not change after that.
+    """Freeze a version at its release: the version, all that it imports below `integrations/`, and
+    its golden bytes may not change after that.
 
     Example: `tollkeeper integrations freeze stripe@2022-11-15`
     """
     integration = find(name)
-    folder = folder or HOME
-    source = (folder / module_path(integration.provider, integration.version)).read_bytes()
-    place = folder / "integrations" / "frozen.json"
+    sources = root.sources_of(integration)
+    if not sources:
+        raise Invalid(f"{name} belongs to another distribution, which freezes it itself")
+    samples = GOLDEN.get(integration.provider)
+    place = (folder or HOME) / "integrations" / "frozen.json"
     registry = read_registry(place.read_bytes() if place.exists() else b"")
     if check:
         if name not in registry:
             console.print(f"{name} is not frozen")
             return 1
-        problems = list(broken(registry, integration, source))
+        problems = broken(registry, integration, sources, samples)
         for problem in problems:
             console.print(problem)
         console.print(f"{name} is {'not ' if problems else ''}as it was frozen")
         return 1 if problems else 0
     day = rfc3339(root.SystemClock().now_ms()).partition("T")[0]
-    place.write_bytes(entered(registry, integration, source, day))
+    place.write_bytes(entered(registry, integration, sources, samples, day))
     console.print(f"{name} is frozen; a fix is a new revision from now on")
     return 0

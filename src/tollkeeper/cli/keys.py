@@ -25,7 +25,7 @@ app = cyclopts.App(name="keys", help="Create, list and revoke API keys.")
 def create(
     *,
     role: Annotated[
-        str, cyclopts.Parameter(help="viewer, service, operator or admin.")
+        str, cyclopts.Parameter(help="viewer, service, operator, admin or platform.")
     ] = "service",
     account: Annotated[str, cyclopts.Parameter(help="Whose payments it may see.")] = "default",
     label: Annotated[str, cyclopts.Parameter(help="A name for people.")] = "",
@@ -33,6 +33,8 @@ def create(
     config: Config = None,
 ) -> int:
     """Create a key and print its secret, which is shown this once.
+
+    A key acts on its own account. `platform` also acts on the rollouts of every account.
 
     Example: `tollkeeper keys create --role service --label checkout`
     """

@@ -1,5 +1,6 @@
 """`tollkeeper serve`, `up` and `simulator`: programs that run until they are stopped."""
 
+import asyncio
 import fcntl
 import importlib
 import json
@@ -49,6 +50,7 @@ def serve(*, config: Config = None) -> int:
     settings = app.read_settings(config)
     app.require_keys(settings)
     app.configure_logging(settings)
+    asyncio.run(app.probe(settings))
     return 0 if importlib.import_module(SERVER).run(settings) else 1
 
 
@@ -138,9 +140,9 @@ class Demo:
         write_secret(self.config, self._settings(self._register_webhooks()))
         settings = app.read_settings(self.config)
         app.upgrade_database(settings)
-        secret = with_world(self.config, lambda w: keys.create_key(w, "default", "admin", "demo"))[
-            1
-        ]
+        _, secret = with_world(
+            self.config, lambda w: keys.create_key(w, "default", keys.PLATFORM, "demo")
+        )
         self._program("service", ["-m", "tollkeeper", "serve", "--config", str(self.config)])
         _until(lambda: _get(f"{self.api}/ready") == 200, "the service", self)
         if rate > 0:

@@ -4,6 +4,7 @@ sends, its word tables what it knows. Nobody writes a contract by hand.
 
 import ast
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -12,9 +13,10 @@ import msgspec
 from tollkeeper.contracts.finding import Location
 from tollkeeper.contracts.usage import OperationUsage, Usage, Words
 from tollkeeper.contracts.witness import Reader
-from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
+from tollkeeper.integrations.version import Integration, Order, WireReply, WireRequest
 from tollkeeper.payments.outcome import OPERATIONS, Operation
 
+NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
 CHARGE: Final = "charge-id"
 REFUSED: Final = 402
 """The status with which a witness's failure is read: the one of a declined payment."""
@@ -45,13 +47,13 @@ FREE: Final = frozenset(
 """Fields whose sample value says nothing about the words that we send."""
 
 
-def usage_of(integration: Integration, source: str = "") -> Usage:
-    """The usage of `integration`; with the text of its module, also the line of each field."""
+def usage_of(integration: Integration, sources: Mapping[str, bytes] = NOTHING) -> Usage:
+    """The usage of `integration`; with the sources of its modules by name, also the line of each
+    field."""
     named = {_name(integration, operation): operation for operation in OPERATIONS}
     operations: dict[str, OperationUsage] = {}
     where: dict[str, str] = {}
-    lines = _lines(source)
-    file = f"{integration.provider}/v{integration.version.replace('-', '_').replace('.', '_')}.py"
+    lines = _lines(sources)
     for name, operation in named.items():
         reads = _fields_of(integration, operation)
         errors = _fields_of(integration, "error")
@@ -71,7 +73,7 @@ def usage_of(integration: Integration, source: str = "") -> Usage:
             for path, owner in _owners(integration, part):
                 line = lines.get((owner, path.rpartition(".")[2].removesuffix("[]")))
                 if line is not None:
-                    where[f"{name} {path}"] = f"{file}:{line[0]}: {line[1]}"
+                    where[f"{name} {path}"] = line
     return Usage(
         name=integration.name, provider=integration.provider, operations=operations, where=where
     )
@@ -120,9 +122,16 @@ def _owners(integration: Integration, part: str) -> Iterator[tuple[str, str]]:
             if inner is msgspec.Raw:
                 inner = integration.nested.get(f"{current.__name__}.{field.encode_name}")
             path = f"{prefix}{field.encode_name}"
-            yield path, current.__name__
+            yield path, _declaring(current, field.name)
             if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
                 pending.append((inner, f"{path}{suffix}."))
+
+
+def _declaring(kind: Any, field: str) -> str:
+    """The name of the type that declares the field: the version's own, or one that it extends."""
+    declaring = (base for base in kind.__mro__ if field in vars(base).get("__annotations__", {}))
+    found: type = next(declaring, kind)
+    return found.__name__
 
 
 def _inner(kind: Any) -> tuple[Any, str]:
@@ -181,18 +190,20 @@ def _values(integration: Integration, operation: Operation) -> dict[str, Words]:
     return {path: tuple(values) for path, values in found.items()}
 
 
-def _lines(source: str) -> dict[tuple[str, str], tuple[int, str]]:
-    """(class, field) to the line at which the module declares it, and its text."""
-    if not source:
-        return {}
-    texts = source.splitlines()
-    return {
-        (node.name, item.target.id): (item.lineno, texts[item.lineno - 1].strip())
-        for node in ast.parse(source).body
-        if isinstance(node, ast.ClassDef)
-        for item in node.body
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-    }
+def _lines(sources: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
+    """(class, field) to the place at which a module declares it: file, line and text."""
+    found = {}
+    for module, source in sorted(sources.items()):
+        file = "/".join(module.split(".")[-2:]) + ".py"
+        texts = source.decode().splitlines()
+        for node in ast.parse(source).body:
+            if not isinstance(node, ast.ClassDef):
+                continue
+            for item in node.body:
+                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                    text = texts[item.lineno - 1].strip()
+                    found[node.name, item.target.id] = f"{file}:{item.lineno}: {text}"
+    return found
 
 
 def reader_through(integration: Integration) -> Reader:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tollkeeper.integrations.values import Integration
+from tollkeeper.integrations.version import Integration
 from tollkeeper.payments.outcome import Operation, Outcome
 
 MAX_SEEN = 80

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.integrations.values import Order
+from tollkeeper.integrations.version import Order
 from tollkeeper.payments.outcome import Charge, Operation, Outcome
 
 CURRENCY: Final = "EUR"

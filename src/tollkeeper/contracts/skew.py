@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from tollkeeper.contracts.finding import Severity
-from tollkeeper.integrations.values import HookAddress, Integration, Surroundings
+from tollkeeper.integrations.version import HookAddress, Integration, Surroundings
 
 INBOUND = "/v1/inbound/"
 

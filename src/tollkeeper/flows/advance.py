@@ -309,7 +309,7 @@ def _events(
 
 
 def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent:
-    """An outgoing event about a rollout, for the operators' account."""
+    """An outgoing event about a rollout, for the account that it names, else the operators'."""
     data = {
         "object": "rollout",
         "id": rollout.id,
@@ -323,7 +323,7 @@ def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent
     }
     return OutEvent(
         id=world.new_id("evt"),
-        account=world.settings.watch_account,
+        account=rollout.condition.account or world.settings.watch_account,
         payment_id="",
         type=kind,
         created_ms=world.store.now_ms(),

@@ -23,7 +23,7 @@ from tollkeeper.contracts.skew import Skew, skews
 from tollkeeper.flows.ports import Store, Target, Vault, Wire
 from tollkeeper.flows.sending import stored_reply_of
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import (
+from tollkeeper.integrations.version import (
     Integration,
     Order,
     SignatureRefused,

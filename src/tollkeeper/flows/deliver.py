@@ -45,6 +45,8 @@ async def deliver(world: World, job: Job) -> None:
         result = HookResult(status=0, error="no secret of the endpoint opens with this vault key")
     else:
         result = await world.hook.post(endpoint.url, headers, body)
+        delivered = 200 <= result.status < 300
+        world.breakers.heard(endpoint.id, store.now_ms(), delivered=delivered)
     if 200 <= result.status < 300:
         await store.finish_delivery(job, _row(world, known, result, "delivered"), None)
     elif known.tries >= len(RETRY_SECONDS) or result.status == 410:

@@ -1,6 +1,7 @@
 """API keys: made once, shown once, kept as a digest; and what each role may do.
 
-Law: a role may do all that the roles before it may.
+Law: a role may do all that the roles before it may, on its own account alone; only `platform` acts
+on what concerns every account.
 """
 
 import hashlib
@@ -13,13 +14,20 @@ from tollkeeper.flows.world import World
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.ids import ALPHABET
 
-Role = Literal["viewer", "service", "operator", "admin"]
+Role = Literal["viewer", "service", "operator", "admin", "platform"]
+
+PLATFORM: Final = "platform"
+"""The role of those who run the installation for all accounts."""
+
 
 ROLES: Final[dict[Role, str]] = {
     "viewer": "reads payments, refunds and events",
     "service": "takes, captures, voids and refunds payments",
-    "operator": "sees attempts, audit rows and webhook deliveries",
-    "admin": "manages webhook endpoints and their secrets",
+    "operator": "sees attempts, audit rows, webhook deliveries and its account's rollouts, and "
+    "ends those rollouts",
+    "admin": "manages webhook endpoints and their secrets; starts and promotes rollouts that its "
+    "account alone meets",
+    "platform": "starts rollouts for every account; sees and ends the rollouts of every account",
 }
 """Every role, weakest first, and what it adds."""
 

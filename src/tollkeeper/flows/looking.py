@@ -9,7 +9,7 @@ import msgspec
 
 from tollkeeper.flows.sending import Heard, ask_once, order_for
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import Integration, Order
+from tollkeeper.integrations.version import Integration, Order
 from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import judge, seen_as
 from tollkeeper.payments.outcome import Charge, Outcome, OutcomeKind, RefundState, unknown

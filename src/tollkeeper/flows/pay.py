@@ -22,7 +22,7 @@ from tollkeeper.flows.looking import settled_at_once
 from tollkeeper.flows.recording import commit_surely, load, record
 from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_reply, stored_request
 from tollkeeper.flows.world import Reply, World
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.kernel.errors import (
     Fault,
     InFlight,
@@ -98,6 +98,13 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     if fault is not None:
         return await _refused(world, key, fault)
     taken = world.take(facts, before_ms, asked.amount_minor)
+    with world.places.at(taken.integration):
+        return await _create(world, key, asked, id_, taken, before_ms)
+
+
+async def _create(
+    world: World, key: Key, asked: NewPayment, id_: str, taken: Taken, before_ms: int
+) -> Reply:
     payment = _payment(world, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(world, payment, before_ms)
     books = Books(payment=payment, attempts=(attempt,))
@@ -338,7 +345,7 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
             answer=answer,
             observed=observed,
             shadowed=shadowed,
-            read_again=_read_again(world, attempt),
+            read_again=_read_again(world, books.payment, attempt),
             followed=followed_of(world, books.payment, attempt, first or heard),
         )
 
@@ -348,12 +355,13 @@ async def _record_outcome(  # noqa: PLR0913 - what one commit holds
     )  # fmt: skip
 
 
-def _read_again(world: World, attempt: Attempt) -> str | None:
+def _read_again(world: World, payment: Payment, attempt: Attempt) -> str | None:
     """The rollout whose candidate has just taken a follow-up: what it made of it is read again."""
     if attempt.operation == "authorize":
         return None
+    facts = facts_of(payment)
     running = (c for c in world.routes.canaries if c.candidate == attempt.integration)
-    return next((c.rollout_id for c in running), None)
+    return next((c.rollout_id for c in running if c.condition.holds(facts)), None)
 
 
 def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | None:
@@ -435,6 +443,19 @@ async def _follow_up(
     if known is not None:
         return await _replay(world, key, known)
     books = await load(world, payment_id, key.account)
+    with world.places.at(books.payment.integration):
+        return await _follow_up_at(world, key, books, claim, start, reason)
+
+
+async def _follow_up_at(
+    world: World,
+    key: Key,
+    books: Books,
+    claim: Claim,
+    start: Callable[[Books, str, int], Books],
+    reason: str | None,
+) -> Reply:
+    payment_id = books.payment.id
     opened = await _open(world, key, books, claim, start, reason)
     if isinstance(opened, KeyTaken):
         return await _replay(world, key, opened)

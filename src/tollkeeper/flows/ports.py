@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.payments.audit import AuditRow
 from tollkeeper.payments.change import Change, Exchange, Inbound, OutEvent
 from tollkeeper.payments.commit import Duplicate, KeyTaken, Recorded
@@ -81,6 +81,15 @@ class Vault(Protocol):
     def seal(self, plain: bytes) -> bytes: ...
 
     def open(self, sealed: bytes) -> bytes | None: ...
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A job that could be claimed: whose it is, and which peer it will ask. The peer is a provider
+    or an endpoint; both are empty where there is none."""
+
+    subject: str
+    account: str = ""
+    peer: str = ""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -308,6 +317,8 @@ class Store(Protocol):
 
     async def list_rollouts(self, limit: int) -> list[Rollout]: ...
 
+    async def list_rollouts_of(self, account: str, limit: int) -> list[Rollout]: ...
+
     async def list_records(self, rollout_id: str, after: int, limit: int) -> list[Record]: ...
 
     async def uncounted(self, rollout_id: str, lost_before_ms: int, limit: int) -> list[Place]: ...
@@ -348,6 +359,24 @@ class Store(Protocol):
     async def needed(self, integration: str) -> dict[tuple[str, bool], int]: ...
 
     async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]: ...
+
+    async def list_due(
+        self,
+        kind: str,
+        parties: str,
+        now_ms: int,
+        *,
+        full_accounts: list[str],
+        full_peers: list[str],
+        limit: int,
+    ) -> list[Due]:
+        """Due jobs of one kind, oldest first; `parties` says whose account and peer they have:
+        `payments`, `deliveries` or `none`."""
+        ...
+
+    async def claim_these(
+        self, kind: str, subjects: list[str], now_ms: int, lease_ms: int
+    ) -> list[Job]: ...
 
     async def finish_job(self, job: Job) -> bool: ...
 

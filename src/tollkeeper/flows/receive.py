@@ -17,7 +17,8 @@ from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.sending import ask
 from tollkeeper.flows.settle import Pass, walk
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import (
+from tollkeeper.integrations.catalogue import at_address
+from tollkeeper.integrations.version import (
     EventUnreadable,
     Integration,
     Order,
@@ -44,7 +45,7 @@ async def webhook(
 ) -> Fate:
     """Takes one webhook; what became of it. Raises `BadSignature`, and `NotFound` for a version
     that is not installed."""
-    integration = world.installed.get(f"{provider}@{version}")
+    integration = at_address(world.installed, f"{provider}@{version}")
     if integration is None:
         raise NotFound(f"no integration version {provider}@{version}")
     event = _read(world, integration, body, headers)

@@ -12,7 +12,7 @@ import msgspec
 from tollkeeper.flows.sending import ask
 from tollkeeper.flows.settle import look_now
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import Integration, Order
+from tollkeeper.integrations.version import Integration, Order
 from tollkeeper.kernel.errors import NotSent
 from tollkeeper.payments.outcome import Charge, Outcome
 from tollkeeper.payments.reconcile import released_minor

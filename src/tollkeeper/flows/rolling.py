@@ -1,4 +1,8 @@
-"""What operators do with rollouts: start, approve, abort, promote, roll back, stop, explain."""
+"""What operators do with rollouts: start, approve, abort, promote, roll back, stop, explain.
+
+Law: an `owner` is the account that an act may reach; it reaches the rollouts that name this account
+and no others. `None` is the platform, which reaches them all.
+"""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -14,6 +18,7 @@ from tollkeeper.flows.world import World
 from tollkeeper.kernel.errors import (
     Conflict,
     Fault,
+    Forbidden,
     GateClosed,
     Invalid,
     NotFound,
@@ -38,10 +43,18 @@ async def begin_rollout(
     *,
     condition: Condition = Condition(),  # noqa: B008 - frozen
     override: str = "",
+    owner: str | None = None,
     actor: str,
 ) -> Rollout:
-    """Starts a rollout, first in the shadow. Raises `Invalid`, `Conflict`, or `GateClosed` where
-    no passing check of the candidate stands and no reason overrides that."""
+    """Starts a rollout, first in the shadow. Raises `Forbidden` where the condition reaches further
+    than `owner`, `Invalid`, `Conflict`, or `GateClosed` where no passing check of the candidate
+    stands and no reason overrides that."""
+    if owner is not None and condition.account != owner:
+        raise Forbidden(
+            f"this key acts on account {owner} alone: name it in `account`; a rollout for others "
+            "or for every account needs the role platform",
+            faults=(Fault("/account", "the account of the key"),),
+        )
     override = override.strip()
     if faults := (*plan_faults(plan), *condition_faults(condition)):
         raise Invalid(_said(faults[0]), faults=faults)
@@ -118,15 +131,30 @@ async def _gate(world: World, candidate: str, override: str) -> None:
         raise GateClosed(why)
 
 
-async def load_rollout(world: World, rollout_id: str) -> Rollout:
-    """One rollout; `NotFound` where there is none."""
+async def load_rollout(world: World, rollout_id: str, owner: str | None = None) -> Rollout:
+    """One rollout; `NotFound` where there is none, or none that `owner` reaches."""
     found = await world.store.load_rollout(rollout_id)
-    if found is None:
+    if found is None or not is_reached(found, owner):
         raise NotFound(f"no rollout {rollout_id}")
     return found
 
 
-async def approve(world: World, rollout_id: str, *, reason: str = "", actor: str) -> Rollout:
+def is_reached(rollout: Rollout, owner: str | None) -> bool:
+    """Whether `owner` may see a rollout and act on it."""
+    return owner is None or rollout.condition.account == owner
+
+
+async def list_rollouts(world: World, limit: int, owner: str | None = None) -> list[Rollout]:
+    """At most `limit` rollouts that `owner` reaches, the newest first."""
+    if owner is None:
+        return await world.store.list_rollouts(limit)
+    found = await world.store.list_rollouts_of(owner, limit)
+    return [rollout for rollout in found if is_reached(rollout, owner)]
+
+
+async def approve(
+    world: World, rollout_id: str, *, reason: str = "", owner: str | None = None, actor: str
+) -> Rollout:
     """Opens the gate at the present step; the evidence still decides. Raises `Conflict` where the
     step has none."""
 
@@ -139,20 +167,26 @@ async def approve(world: World, rollout_id: str, *, reason: str = "", actor: str
         return replace(rollout, approved_steps=tuple(sorted(set(steps))))
 
     detail = f"approved: {reason}" if reason else "approved"
-    return await _command(world, rollout_id, change, actor, detail)
+    return await _command(world, rollout_id, change, actor, detail, owner=owner)
 
 
-async def abort(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
+async def abort(
+    world: World, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+) -> Rollout:
     """Ends a rollout; the candidate takes nobody any more."""
 
     def change(rollout: Rollout) -> Rollout:
         _must_be_active(rollout)
         return deciding.ended(rollout, "aborted", reason or "aborted by an operator")
 
-    return await _command(world, rollout_id, change, actor, "aborted", event="rollout.ended")
+    return await _command(
+        world, rollout_id, change, actor, "aborted", event="rollout.ended", owner=owner
+    )
 
 
-async def promote(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
+async def promote(
+    world: World, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+) -> Rollout:
     """Promotes without waiting for the evidence, on an operator's word, who must say why."""
     if not reason.strip():
         fault = Fault("/reason", "say why: promoting past the evidence is kept with its reason")
@@ -171,18 +205,20 @@ async def promote(world: World, rollout_id: str, *, reason: str, actor: str) -> 
 
     return await _command(
         world, rollout_id, change, actor, f"promoted: {reason}",
-        event="rollout.promoted", rules=rules,
+        event="rollout.promoted", rules=rules, owner=owner,
     )  # fmt: skip
 
 
-async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -> Rollout:
+async def roll_back(
+    world: World, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+) -> Rollout:
     """Takes the candidate out, also after it was promoted: the routes from before stand again, and
-    a rollout that compares with it ends as well."""
-    rollout = await load_rollout(world, rollout_id)
+    a rollout that compares with it ends as well, where `owner` reaches it."""
+    rollout = await load_rollout(world, rollout_id, owner)
     was_promoted = rollout.status == "promoted"
     if was_promoted:
         await _rules_from_before(world, rollout)  # refused before anything ends
-        await _end_those_upon(world, rollout, actor)
+        await _end_those_upon(world, rollout, owner, actor)
 
     async def rules(current: Rollout) -> Rerouting:
         return await _rules_from_before(world, current)
@@ -198,7 +234,7 @@ async def roll_back(world: World, rollout_id: str, *, reason: str, actor: str) -
 
     after = await _command(
         world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back",
-        rules=rules if was_promoted else None,
+        rules=rules if was_promoted else None, owner=owner,
     )  # fmt: skip
     # whoever was watched long enough has no controller any more, and its payments are looked up
     await world.store.enqueue_job("advance", rollout_id, world.store.now_ms())
@@ -221,24 +257,27 @@ async def _rules_from_before(world: World, rollout: Rollout) -> Rerouting:
     return Rerouting(before=row.rules, after=rules)
 
 
-async def _end_those_upon(world: World, rollout: Rollout, actor: str) -> None:
-    """Ends the rollouts whose baseline is being taken out."""
+async def _end_those_upon(world: World, rollout: Rollout, owner: str | None, actor: str) -> None:
+    """Ends the rollouts whose baseline is being taken out for payments that they may meet."""
     why = f"its baseline {rollout.candidate} was rolled back"
-    for other in await world.store.list_rollouts(PAGE):
-        if other.status in ACTIVE and other.baseline == rollout.candidate:
+    for other in await list_rollouts(world, PAGE, owner):
+        compares = other.status in ACTIVE and other.baseline == rollout.candidate
+        if compares and overlap(other.condition, rollout.condition):
             with contextlib.suppress(Conflict):
                 await abort(world, other.id, reason=why, actor=actor)
 
 
-async def stop_all(world: World, *, reason: str, actor: str) -> list[Rollout]:
-    """The kill switch: every candidate that is on its way takes nobody any more. One that is
-    promoted in the same moment is rolled back. What cannot be stopped keeps no other from it."""
+async def stop_all(
+    world: World, *, reason: str, owner: str | None = None, actor: str
+) -> list[Rollout]:
+    """The kill switch: every candidate that `owner` reaches takes no new payment any more. One that
+    is promoted in the same moment is rolled back. What cannot be stopped keeps no other from it."""
     stopped, failed = [], []
-    for rollout in await world.store.list_rollouts(PAGE):
+    for rollout in await list_rollouts(world, PAGE, owner):
         if rollout.status not in ACTIVE:
             continue
         try:
-            found = await _stop(world, rollout.id, reason or "the kill switch", actor)
+            found = await _stop(world, rollout.id, reason or "the kill switch", owner, actor)
         except TollkeeperError as error:
             failed.append(f"{rollout.id}: {error.detail}")
             continue
@@ -249,7 +288,9 @@ async def stop_all(world: World, *, reason: str, actor: str) -> list[Rollout]:
     return stopped
 
 
-async def _stop(world: World, rollout_id: str, reason: str, actor: str) -> Rollout | None:
+async def _stop(
+    world: World, rollout_id: str, reason: str, owner: str | None, actor: str
+) -> Rollout | None:
     """The rollout as it was stopped; `None` where it had ended by itself."""
 
     def change(current: Rollout) -> Rollout:
@@ -257,11 +298,13 @@ async def _stop(world: World, rollout_id: str, reason: str, actor: str) -> Rollo
         return deciding.ended(current, "stopped", reason)
 
     try:
-        return await _command(world, rollout_id, change, actor, "stopped", event="rollout.ended")
+        return await _command(
+            world, rollout_id, change, actor, "stopped", event="rollout.ended", owner=owner
+        )
     except Conflict:
         if (await load_rollout(world, rollout_id)).status != "promoted":
             return None
-        return await roll_back(world, rollout_id, reason=reason, actor=actor)
+        return await roll_back(world, rollout_id, reason=reason, owner=owner, actor=actor)
 
 
 def _must_be_active(rollout: Rollout) -> None:
@@ -278,11 +321,12 @@ async def _command(
     *,
     event: str = "",
     rules: Callable[[Rollout], Awaitable[Rerouting]] | None = None,
+    owner: str | None,
 ) -> Rollout:
     """Applies an operator's change to the rollout and the routes as they are, whatever the
     controller and others do beside."""
     for _ in range(TRIES):
-        before = await load_rollout(world, rollout_id)
+        before = await load_rollout(world, rollout_id, owner)
         rerouting = await rules(before) if rules is not None else None
         after = change(before)
         now_ms = world.store.now_ms()

@@ -25,7 +25,8 @@ async def refresh(world: World) -> None:
     # what is on its way goes before what was promoted and is watched
     on_its_way = sorted(row.rollouts, key=lambda rollout: rollout.status == "promoted")
     canaries = tuple(canary_of(rollout) for rollout in on_its_way)
-    named = {name for rule in rules for name, weight in rule.weights.items() if weight > 0}
+    shared = [rule.weights for rule in rules if rule.condition.account is None]
+    named = {name for weights in shared for name, weight in weights.items() if weight > 0}
     world.act_on(
         Routes(
             rules=rules,

@@ -9,7 +9,7 @@ from tollkeeper.contracts.drift import drift_of
 from tollkeeper.flows.ports import Target, Vault, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.masking import mask_reply, mask_request
-from tollkeeper.integrations.values import Integration, Order, WireReply, WireRequest
+from tollkeeper.integrations.version import Integration, Order, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.foreign import checked
 from tollkeeper.payments.judging import judge, not_sent, silence

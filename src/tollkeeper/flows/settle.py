@@ -27,7 +27,7 @@ from tollkeeper.flows.sending import (
     stored_request,
 )
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.values import Integration, Order, WireRequest
+from tollkeeper.integrations.version import Integration, Order, WireRequest
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.change import Change, Exchange
 from tollkeeper.payments.judging import charge_mismatch, may_send_elsewhere

@@ -110,7 +110,9 @@ def _verdicts(
     found: dict[str, dict[str, object]] = {}
     for name, version in sorted(world.installed.items()):
         if version.provider == provider:
-            result = check(usage_of(version), new, old, reader_through(version))
+            result = check(
+                usage_of(version, world.sources_of(version)), new, old, reader_through(version)
+            )
             found[name] = {"compatible": result.compatible, "findings": result.findings}
     return found
 

@@ -1,17 +1,19 @@
 """What every flow holds in hand: the ports, the settings, and what follows from both."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from tollkeeper.contracts.drift import Drift
+from tollkeeper.flows.breaking import Breakers
 from tollkeeper.flows.health import Health
+from tollkeeper.flows.places import Places
 from tollkeeper.flows.ports import Hook, Sources, Store, Target, Tell, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
-from tollkeeper.integrations.values import Integration
+from tollkeeper.integrations.version import Integration
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.errors import Fault, Misconfigured
@@ -55,8 +57,11 @@ class World:
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
     tell: Tell = _silent
+    sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     routes: Routes = field(init=False)
+    places: Places = field(init=False)
+    breakers: Breakers = field(default_factory=Breakers)
     stirred: bool = False
     _outstanding: dict[str, int] = field(default_factory=dict)
     _tripwires: dict[str, Tripwire] = field(default_factory=dict)
@@ -67,6 +72,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.routes = Routes(rules=self.settled_rules())
+        self.places = Places(self.settings.max_in_flight_per_provider)
 
     def settled_rules(self) -> tuple[Rule, ...]:
         """The routing that the settings ask for, before any promotion."""

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
 
-from tollkeeper.integrations.values import Integration, WireReply, WireRequest
+from tollkeeper.integrations.version import Integration, WireReply, WireRequest
 
 ID_OR_WORD: Final = re.compile(r"[a-z]{2,12}_[A-Za-z0-9_]{6,64}|[a-z][a-z_.]{0,39}|[A-Z]{3}")
 AMOUNT_NAME: Final = re.compile(r"amount|created|captur|refunded", re.ASCII)

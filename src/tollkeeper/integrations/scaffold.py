@@ -8,64 +8,89 @@ nothing.
 import re
 from typing import Final
 
+from tollkeeper.integrations.version import Integration
 from tollkeeper.kernel.errors import Misconfigured
 
 PROVIDER: Final = re.compile(r"[a-z][a-z0-9_]{1,30}")
 VERSION: Final = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z._-]{0,40}")
 
 _DOCSTRING: Final = re.compile(r'\A""".*?"""\n', re.DOTALL)
-_VERSION_LINE: Final = re.compile(r'^VERSION: Final = "([^"]+)"$', re.MULTILINE)
+_VERSION_LINE: Final = re.compile(r'^( +)api_version="([^"]+)",$', re.MULTILINE)
+_REVISION: Final = re.compile(r"^    revision=\d+,\n", re.MULTILINE)
 _HANDLES: Final = re.compile(r"handles=frozenset\(\{([^}]*)\}\)")
 
 
-def module_name(version: str) -> str:
-    """`2026-03-25.dahlia` to `v2026_03_25_dahlia`."""
-    return "v" + re.sub(r"[^0-9a-zA-Z]", "_", version)
+def module_name(version: str, revision: int = 1) -> str:
+    """`2026-03-25.dahlia` to `v2026_03_25_dahlia`; revision 2 of it ends in `_r2`."""
+    mark = f"_r{revision}" if revision > 1 else ""
+    return "v" + re.sub(r"[^0-9a-zA-Z]", "_", version) + mark
 
 
-def module_path(provider: str, version: str) -> str:
+def module_path(provider: str, version: str, revision: int = 1) -> str:
     """Where the module belongs, from the folder of `tollkeeper`."""
-    return f"integrations/{provider}/{module_name(version)}.py"
+    return f"integrations/{provider}/{module_name(version, revision)}.py"
 
 
-def catalogue_entry(provider: str, version: str) -> str:
-    """What to write into `integrations/catalogue.py`: an import, and a member of INSTALLED."""
-    name = module_name(version)
+def module_of(integration: Integration) -> str:
+    """The name of the module that a version of this package stands in."""
+    name = module_name(integration.version, integration.revision)
+    return f"tollkeeper.integrations.{integration.provider}.{name}"
+
+
+def parts_of(name: str) -> tuple[str, str, int]:
+    """Provider, API version and revision of `provider@version+N`."""
+    provider, _, rest = name.partition("@")
+    version, mark, number = rest.partition("+")
+    if mark and (not number.isascii() or not number.isdigit() or int(number) < 2):
+        raise Misconfigured(f"revision {number!r} of {name}: a number from 2 on, as in +2")
+    return provider, version, int(number) if mark else 1
+
+
+def catalogue_entry(provider: str, version: str, revision: int = 1) -> str:
+    """What to write into `integrations/catalogue.py`: an import, and a member of OURS."""
+    name = module_name(version, revision)
     return (
         f"from tollkeeper.integrations.{provider} import {name}\n"
-        f"# and {name} among the modules of INSTALLED"
+        f"# and {name} among the modules of OURS"
     )
 
 
-def scaffold(provider: str, version: str, like: str = "") -> str:
+def scaffold(provider: str, version: str, like: str = "", *, revision: int = 1) -> str:
     """The source of a new module for `provider@version`. `like` is the source of the version to
     begin with; without it the result is a skeleton. Raises `Misconfigured` for odd names."""
     if not PROVIDER.fullmatch(provider):
         raise Misconfigured(f"provider {provider!r}: lower-case letters, digits, underscores")
     if not VERSION.fullmatch(version):
         raise Misconfigured(f"version {version!r}: letters, digits, dots, hyphens, underscores")
-    return _copied(provider, version, like) if like else _skeleton(provider, version)
+    if not like:
+        return _skeleton(provider, version)
+    return _copied(provider, version, like, revision)
 
 
-def _copied(provider: str, version: str, like: str) -> str:
+def _copied(provider: str, version: str, like: str, revision: int) -> str:
     before = _VERSION_LINE.search(like)
     if before is None or not _DOCSTRING.search(like):
-        raise Misconfigured("the version to copy has no docstring or no `VERSION: Final = ...`")
+        raise Misconfigured("the version to copy has no docstring or no `api_version=...`")
     docstring = (
-        f'"""{provider.capitalize()}, API version {version}: say in one sentence what changed.\n'
-        f"\nBegun as a copy of {before[1]}. Say here what the provider's changelog lists between"
-        "\nthe two, and delete every field, word and code that this version no longer has.\n"
+        f'"""{provider.capitalize()} {version}: say in one sentence what changed.\n'
+        f"\nBegun as a copy of {before[2]}. Say here what the provider's changelog lists between"
+        "\nthe two, and delete every field and word that this version no longer has.\n"
         '"""\n'
     )
     text = _DOCSTRING.sub(lambda _: docstring, like, count=1)
-    text = _VERSION_LINE.sub(f'VERSION: Final = "{version}"', text, count=1)
-    return _HANDLES.sub(lambda found: _handling(found[1], provider, before[1], version), text)
+    text = _VERSION_LINE.sub(rf'\g<1>api_version="{version}",', text, count=1)
+    text = _HANDLES.sub(lambda found: _handling(found[1], provider, before[2], version), text)
+    text = _REVISION.sub("", text)
+    if revision > 1:
+        text = text.replace("    handles=", f"    revision={revision},\n    handles=", 1)
+    return text
 
 
 def _handling(known: str, provider: str, copied: str, version: str) -> str:
     """The payments that the new version can follow up: those of its model, and what that could."""
     names = set(re.findall(r'"([^"]+)"', known)) | {f"{provider}@{copied}"}
-    names.discard(f"{provider}@{version}")
+    if copied != version:
+        names.discard(f"{provider}@{version}")
     listed = ", ".join(f'"{name}"' for name in sorted(names))
     whole = f"handles=frozenset({{{listed}}})"
     if len(whole) < 90:
@@ -91,14 +116,14 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.integrations.values import (
-    Amount,
+from tollkeeper.integrations.parts.amounts_1 import Amount
+from tollkeeper.integrations.parts.reading_1 import storable
+from tollkeeper.integrations.version import (
     Integration,
     Order,
     SignatureRefused,
     WireReply,
     WireRequest,
-    storable,
 )
 from tollkeeper.payments.outcome import (
     Charge,

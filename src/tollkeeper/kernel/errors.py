@@ -57,7 +57,7 @@ class Unauthenticated(TollkeeperError):
 class Forbidden(TollkeeperError):
     code = "forbidden"
     side = "caller"
-    advice = "Use a key whose role allows this; `tollkeeper keys create --role ...` makes one."
+    advice = "Use a key whose role and account allow this: `tollkeeper keys create --role ...`."
 
 
 class NotFound(TollkeeperError):

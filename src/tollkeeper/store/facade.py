@@ -6,6 +6,7 @@ from typing import Protocol
 from tollkeeper.flows.ports import (
     ApiKey,
     Delivery,
+    Due,
     Endpoint,
     Follow,
     Job,
@@ -190,6 +191,9 @@ class StoreFacade:
     async def list_rollouts(self, limit: int) -> list[Rollout]:
         return await self.driver.read(rolling.list_rollouts(limit))
 
+    async def list_rollouts_of(self, account: str, limit: int) -> list[Rollout]:
+        return await self.driver.read(rolling.list_rollouts_of(account, limit))
+
     async def list_records(self, rollout_id: str, after: int, limit: int) -> list[Record]:
         return await self.driver.read(rolling.list_records(rollout_id, after, limit))
 
@@ -242,6 +246,25 @@ class StoreFacade:
 
     async def claim_jobs(self, now_ms: int, lease_ms: int, limit: int) -> list[Job]:
         return await self.driver.write(queue.claim_jobs(now_ms, lease_ms, limit))
+
+    async def list_due(
+        self,
+        kind: str,
+        parties: str,
+        now_ms: int,
+        *,
+        full_accounts: list[str],
+        full_peers: list[str],
+        limit: int,
+    ) -> list[Due]:
+        return await self.driver.read(
+            queue.list_due(kind, parties, now_ms, full_accounts, full_peers, limit)
+        )
+
+    async def claim_these(
+        self, kind: str, subjects: list[str], now_ms: int, lease_ms: int
+    ) -> list[Job]:
+        return await self.driver.write(queue.claim_these(kind, subjects, now_ms, lease_ms))
 
     async def finish_job(self, job: Job) -> bool:
         return await self.driver.write(queue.finish_job(job))

@@ -5,14 +5,16 @@ database during an upgrade.
 """
 
 import asyncio
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.kernel.errors import Misconfigured, Unavailable
 from tollkeeper.store.sqlite import connect
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The newest revision; a test holds that it is Alembic's head."""
 
 
@@ -32,10 +34,18 @@ def sqlite_path(url: str) -> Path:
 def upgrade(url: str) -> None:
     """Migrates the database at `url` to the newest revision; blocks until done."""
     if is_postgres(url):
-        asyncio.run(_upgrade_postgres(url))
+        try:
+            asyncio.run(_upgrade_postgres(url))
+        except OSError as error:
+            raise Unavailable(f"PostgreSQL cannot be reached: {error}") from error
         return
     path = sqlite_path(url)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # for its owner alone, and so are the files that SQLite puts beside it
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise Misconfigured(f"database {path} cannot be opened: {error.strerror}") from error
     if sqlite_revision(path) == HEAD:
         return
     _upgrade_sqlite(path)
@@ -61,13 +71,13 @@ def sqlite_revision(path: Path) -> str | None:
     """The revision of the SQLite file at `path`; `None` for a new or foreign file."""
     if not path.exists():
         return None
-    connection = sqlite3.connect(path)
     try:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError:
-        return None
-    finally:
-        connection.close()
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        if "no such table" in str(error):
+            return None
+        raise Misconfigured(f"database {path} cannot be read: {error}") from error
     return str(row[0]) if row else None
 
 

@@ -269,6 +269,7 @@ jobs: Final = Table(
     sqlite_with_rowid=False,
 )
 Index("jobs_run_at", jobs.c.run_at_ms)
+Index("jobs_kind_run_at", jobs.c.kind, jobs.c.run_at_ms)
 
 api_keys: Final = Table(
     "api_keys",
@@ -313,7 +314,9 @@ rollouts: Final = Table(
     Column("active", Boolean, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("account", TEXT),
 )
+Index("rollouts_account_id", rollouts.c.account, rollouts.c.id)
 
 rollout_records: Final = Table(
     "rollout_records",

@@ -21,7 +21,8 @@ from tollkeeper.flows import (
     settle,
     world,
 )
-from tollkeeper.integrations.stripe import v2022_08_01, v2022_11_15, v2026_03_25_dahlia
+from tollkeeper.integrations.stripe import replies_1
+from tollkeeper.integrations.stripe.words_1 import REFUSED_STATUSES
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.payments import change, failover, ladder, reservation, results
 from tollkeeper.payments.commit import Committed
@@ -34,8 +35,6 @@ from tollkeeper.store.operations import changes, hooks, rolling
 from tollkeeper.store.statements import Statement, Together
 from tollkeeper.testing import bugs_late, planting
 from tollkeeper.testing.planting import Bug, Patch
-
-VERSIONS: Final = (v2022_08_01, v2022_11_15, v2026_03_25_dahlia)
 
 _OWN: Final[list[Bug]] = []
 _bug = planting.collector(_OWN)
@@ -285,12 +284,12 @@ def webhook_overwrites_status() -> list[Patch]:
 
 @_bug("A 409 of the provider is taken for proof that nothing was executed.")
 def conflict_is_refusal() -> list[Patch]:
-    return [(v, "REFUSED_STATUSES", v.REFUSED_STATUSES | {409}) for v in VERSIONS]
+    return [(replies_1, "REFUSED_STATUSES", REFUSED_STATUSES | {409})]
 
 
 @_bug("A 5xx of the provider is taken for proof that nothing was executed.")
 def server_error_is_refusal() -> list[Patch]:
-    return [(v, "REFUSED_STATUSES", v.REFUSED_STATUSES | {500, 502}) for v in VERSIONS]
+    return [(replies_1, "REFUSED_STATUSES", REFUSED_STATUSES | {500, 502})]
 
 
 @_bug("A payment whose shopper left is failed without cancelling the intent.")

@@ -24,7 +24,7 @@ from tollkeeper.api.incoming import decode_object, idempotency_key, query_of
 from tollkeeper.app import read_settings
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read, mask_reply, mask_request
-from tollkeeper.integrations.values import (
+from tollkeeper.integrations.version import (
     Integration,
     Order,
     SignatureRefused,
@@ -32,7 +32,15 @@ from tollkeeper.integrations.values import (
     WireRequest,
 )
 from tollkeeper.kernel.errors import TollkeeperError
-from tollkeeper.payments.outcome import Charge, Doubt, Event, Operation, Outcome, RefundSeen
+from tollkeeper.payments.outcome import (
+    Charge,
+    DisputeSeen,
+    Doubt,
+    Event,
+    Operation,
+    Outcome,
+    RefundSeen,
+)
 from tollkeeper.settings import Settings
 from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
@@ -419,6 +427,53 @@ def _fuzz_outcome(chance: random.Random, corpus: Corpus) -> None:
     check_outcome(INSTALLED[name], sample.operation, reply)
 
 
+def _fuzz_rows(chance: random.Random, corpus: Corpus) -> None:
+    """Spoils one row of a real page, which may hide no other row."""
+    pages = [s for s in corpus.samples if s.operation in LISTINGS and _rows_of(s.reply)]
+    sample = chance.choice(pages)
+    check_rows(sample, chance.randrange(len(_rows_of(sample.reply))), chance)
+
+
+def _rows_of(reply: WireReply) -> list[Any]:
+    rows: list[Any] = json.loads(reply.body).get("data", []) if reply.status == 200 else []
+    return rows
+
+
+def check_rows(sample: Sample, spoiled: int, chance: random.Random) -> None:
+    """Spoils row `spoiled`: all others read as before, and it is read, not ours, or told unread."""
+    integration = INSTALLED[sample.integration]
+    page = json.loads(sample.reply.body) | {"has_more": False}
+    whole = _read_page(integration, sample, page)
+    row = mutated(chance, json.dumps(page["data"][spoiled]).encode())
+    try:
+        page["data"][spoiled] = json.loads(row)
+        body = json.dumps(page).encode()
+        msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return  # no JSON at all: then there is no page
+    after = _read_page(integration, sample, page)
+    _require(after.kind == "approved", "one row makes a page unreadable")
+    others = [item for item in _items(whole) if _names(item) != _row_name(sample, spoiled)]
+    _require(set(others) <= set(_items(after)), "one row hides another")
+
+
+def _read_page(integration: Integration, sample: Sample, page: Any) -> Outcome:
+    reply = msgspec.structs.replace(sample.reply, body=json.dumps(page).encode())
+    return integration.outcome(sample.operation, reply)
+
+
+def _items(said: Outcome) -> list[Charge | RefundSeen | DisputeSeen]:
+    return [*said.charges, *said.refunds, *said.disputes]
+
+
+def _names(item: Charge | RefundSeen | DisputeSeen) -> str:
+    return item.provider_id
+
+
+def _row_name(sample: Sample, number: int) -> str:
+    return str(json.loads(sample.reply.body)["data"][number]["id"])
+
+
 def _reply(chance: random.Random, sample: Sample) -> WireReply:
     if chance.random() < 0.1:
         body = chance.randbytes(chance.randrange(200))
@@ -504,6 +559,7 @@ def _fuzz_contracts(chance: random.Random, corpus: Corpus) -> None:
 TARGETS: Final[dict[str, Callable[[random.Random, Corpus], None]]] = {
     "outcome": _fuzz_outcome,
     "event": _fuzz_event,
+    "rows": _fuzz_rows,
     "masking": _fuzz_masking,
     "settings": _fuzz_settings,
     "body": _fuzz_body,

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.integrations.values import Integration, WireReply
+from tollkeeper.integrations.version import Integration, WireReply
 from tollkeeper.payments.outcome import Charge, Decline, Operation, Outcome
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.ports import HookResult, Stage, Target, WireFailure, WireResult
-from tollkeeper.integrations.values import WireReply, WireRequest
+from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.testing.coverage import Coverage
@@ -151,9 +151,7 @@ def _failed(stage: Stage, error: str, *, acquired: bool) -> WireResult:
 
 
 HANG_SECONDS: Final = 10.0
-HANGS_AT_ONCE: Final = 4
-"""Connections that a hostile endpoint holds open at once; it refuses the rest. Fewer than a worker
-has slots, so that the bound holds for a worker without lanes, too."""
+"""When a delivery to an endpoint that hangs is given up."""
 
 
 class SimulatedHook:
@@ -163,7 +161,6 @@ class SimulatedHook:
     def __init__(self, loop: VirtualLoop, coverage: Coverage) -> None:
         self._loop = loop
         self._coverage = coverage
-        self._held = 0
         self.away = 0.0
         self.hanging = ""
         self.heard: dict[str, int] = {}
@@ -184,13 +181,6 @@ class SimulatedHook:
         return HookResult(status=200)
 
     async def _hang(self) -> HookResult:
-        if self._held >= HANGS_AT_ONCE:
-            return HookResult(status=0, error="connection_refused")
-        self._held += 1
         self._coverage.count("hostile.hung")
-        self._loop.call_later(HANG_SECONDS, self._let_go)  # a killed process lets go, too
         await asyncio.sleep(HANG_SECONDS)
         return HookResult(status=0, error="http_response_timeout")
-
-    def _let_go(self) -> None:
-        self._held -= 1

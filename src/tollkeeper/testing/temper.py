@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.values import Integration
+from tollkeeper.integrations.version import Integration
 from tollkeeper.settings import AccountSettings, ProviderSettings, Settings, Timeouts
 from tollkeeper.testing.loop import VirtualLoop
 from tollkeeper.testing.misread import KINDS
@@ -29,6 +29,8 @@ SETTINGS: Final = Settings(
     action_deadline_seconds=40,
     attention_after_seconds=60,
     max_in_flight=10_000,
+    max_in_flight_per_provider=10_000,
+    job_concurrency=16,
 )
 
 STRANGE: Final[dict[str, str]] = {

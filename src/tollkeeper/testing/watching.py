@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tollkeeper.integrations.stripe.v2026_03_25_dahlia import DISPUTE_STATES
+from tollkeeper.integrations.stripe.words_1 import DISPUTE_STATES
 from tollkeeper.payments import invariants
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Violation

@@ -18,6 +18,7 @@ from tollkeeper.flows import deliver, routing, upkeep
 from tollkeeper.flows.examine import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
 from tollkeeper.flows.world import World
+from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import StoreDoubt, TollkeeperError, Unavailable
 from tollkeeper.payments import invariants
@@ -100,12 +101,21 @@ class Replica:
             self.simulation.loop.start_in(self.process, routing.follow(world))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
+        known = {kind: self._watched(run) for kind, run in handlers(world).items()}
+        lanes = lanes_for(
+            known,
+            world.settings.job_concurrency,
+            per_account=world.settings.deliveries_per_account,
+            per_endpoint=world.settings.deliveries_per_endpoint,
+        )
         worker = Worker(
             world.store,
             world.clock,
-            {kind: self._watched(run) for kind, run in handlers(world).items()},
-            concurrency=8,
+            known,
+            concurrency=sum(lane.slots for lane in lanes),
             on_error=self._job_failed,
+            lanes=lanes,
+            resting=world.breakers.resting,
         )
         await worker.run()
 

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, AbstractStreamWriter
 from yarl import URL
 
 from tollkeeper.flows.ports import WireResult
-from tollkeeper.integrations.values import WireReply
+from tollkeeper.integrations.version import WireReply
 from tollkeeper.wire.connector import StagedConnector
 from tollkeeper.wire.failures import BodyTooLarge, failure_of
 from tollkeeper.wire.trip import TRIP, Trip

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from tollkeeper.flows.ports import Target, WireResult
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.wire.exchange import exchange, open_session
 from tollkeeper.wire.trip import Budgets, Trip
 

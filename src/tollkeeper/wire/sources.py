@@ -7,7 +7,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from tollkeeper.flows.ports import Fetched, Target
-from tollkeeper.integrations.values import WireRequest
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.trip import Budgets
 

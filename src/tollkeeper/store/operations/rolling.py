@@ -242,6 +242,26 @@ LIST_ROLLOUTS: Final = Statement(
     lambda _: select(t.rollouts.c.body).order_by(t.rollouts.c.id.desc()).limit(bindparam("limit")),
     returns=True,
 )
+LIST_ROLLOUTS_OF: Final = Statement(
+    "list_rollouts_of",
+    lambda _: (
+        select(t.rollouts.c.body)
+        .where(t.rollouts.c.account == bindparam("account"))
+        .order_by(t.rollouts.c.id.desc())
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
+LIST_ROLLOUTS_FOR_ALL: Final = Statement(
+    "list_rollouts_for_all",
+    lambda _: (
+        select(t.rollouts.c.body)
+        .where(t.rollouts.c.account.is_(None))
+        .order_by(t.rollouts.c.id.desc())
+        .limit(bindparam("limit"))
+    ),
+    returns=True,
+)
 ACTIVE_ROLLOUTS: Final = Statement(
     "active_rollouts",
     lambda _: (
@@ -404,12 +424,14 @@ NEEDED: Final = Statement(
 
 def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operation[bool]:
     """Begins a rollout with its first record, its event and its controller's job; false where the
-    provider has one already."""
+    provider has one already, which other accounts' rollouts do not count as."""
     rows = yield ACTIVE_ROLLOUTS, {}
     for other in _readable(rows):
-        if other.provider == rollout.provider and other.status != "promoted":
+        running = other.provider == rollout.provider and other.status != "promoted"
+        if running and not _are_of_two_accounts(other, rollout):
             raise Refused(False)  # noqa: FBT003 - the operation's answer
-    yield INSERT_ROLLOUT, {"provider": rollout.provider, **_row(rollout), "id": rollout.id}
+    named = {"id": rollout.id, "provider": rollout.provider, "account": rollout.condition.account}
+    yield INSERT_ROLLOUT, _row(rollout) | named
     yield INSERT_RECORD, _record_row(rollout.id, record)
     yield from event_statements(event)
     yield (
@@ -420,6 +442,12 @@ def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operati
     yield COUNT_UP, {"rules": None}
     yield TELL, {}
     return True
+
+
+def _are_of_two_accounts(one: Rollout, other: Rollout) -> bool:
+    """Whether no payment can meet both, since each names an account of its own."""
+    accounts = {one.condition.account, other.condition.account}
+    return len(accounts) == 2 and None not in accounts
 
 
 def save_rollout(
@@ -540,6 +568,12 @@ def list_rollouts(limit: int) -> Operation[list[Rollout]]:
     return _readable(rows)
 
 
+def list_rollouts_of(account: str, limit: int) -> Operation[list[Rollout]]:
+    """At most `limit` rollouts whose condition names `account`, the newest first."""
+    rows = yield LIST_ROLLOUTS_OF, {"account": account, "limit": limit}
+    return _readable(rows)
+
+
 def _readable(rows: Result) -> list[Rollout]:
     """The rollouts that this release can read. Another one has no share here: one row that is
     broken, or of a newer release, must take neither payments nor the kill switch down."""
@@ -620,15 +654,17 @@ def routing() -> Operation[RoutingRow]:
     """What replicas act on: the stored rules, if any, and every rollout that is watched."""
     rows = yield SELECT_ROUTING, {}
     newest: dict[str, Rollout] = {}
-    for one in reversed(_readable((yield LIST_ROLLOUTS, {"limit": NEWEST}))):
+    for one in reversed(_readable((yield LIST_ROLLOUTS_FOR_ALL, {"limit": NEWEST}))):
         newest[one.candidate] = one
-    active = yield ACTIVE_ROLLOUTS, {}
+    active = _readable((yield ACTIVE_ROLLOUTS, {}))
+    # an account's rollout proves nothing for the others, whatever its operator says
+    unproved = [one for one in (*newest.values(), *active) if one.status != "promoted"]
     revision, rules = (rows[0][0], rows[0][1]) if rows else (0, None)
     return RoutingRow(
         revision=revision,
         rules=_rules(rules) if rules else None,
-        rollouts=tuple(_readable(active)),
-        unproved=frozenset(n for n, one in newest.items() if one.status != "promoted"),
+        rollouts=tuple(active),
+        unproved=frozenset(one.candidate for one in unproved),
     )
 
 

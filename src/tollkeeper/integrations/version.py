@@ -1,46 +1,17 @@
-"""What an integration version is: data with small pure functions, and the values they exchange.
+"""The protocol: what an integration version is, and the values that it exchanges with flows.
 
 Law: value in, wire bytes out; wire bytes in, our words out. `wire` carries the bytes; a version
 never sees a socket, a clock or a secret it was not handed.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache
-from typing import Annotated, Any, Final
-from urllib.parse import quote_plus
+from typing import Any
 
 import msgspec
 
 from tollkeeper.kernel.errors import Fault
 from tollkeeper.payments.outcome import Event, Operation, Outcome
-
-Amount = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-"""An amount on the wire. JSON's readers agree on whole numbers below 2**53 (RFC 8259, section 6);
-what is beyond is no money, and no column of ours could hold it."""
-
-
-def storable(body: bytes) -> bytes:
-    """`body`, unless some string of it may hold a NUL character, which no text of PostgreSQL can:
-    raises ValueError, so that it is unknown before anything is decided on it."""
-    if b"\\u0000" in body or b"\0" in body:
-        raise ValueError("a NUL character in the body")
-    return body
-
-
-def form(fields: Iterable[tuple[str, str]]) -> str:
-    """`fields` as application/x-www-form-urlencoded: what `urllib.parse.urlencode` gives, at a
-    third of its price, since names repeat and most values need no quoting."""
-    quoted = [
-        f"{_form_name(name)}={value if _UNRESERVED(value) else quote_plus(value)}"
-        for name, value in fields
-    ]
-    return "&".join(quoted)
-
-
-_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch
-_form_name: Final = lru_cache(maxsize=1024)(quote_plus)
 
 
 class WireRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,41 +83,6 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     step_minor: int = 1
 
 
-def sent_amount(units: Mapping[str, Unit], currency: str, amount_minor: int) -> int:
-    """`amount_minor` of ours in the provider's units; raises ValueError where there is no whole
-    number of them."""
-    unit = units.get(currency)
-    if unit is None:
-        return amount_minor
-    return _whole(amount_minor * unit.theirs, unit.ours, currency)
-
-
-def read_amount(units: Mapping[str, Unit], currency: str, amount: int) -> int:
-    """An `amount` of the provider's in our minor units; raises ValueError where it is none."""
-    unit = units.get(currency)
-    if unit is None:
-        return amount
-    return _whole(amount * unit.ours, unit.theirs, currency)
-
-
-def _whole(product: int, divisor: int, currency: str) -> int:
-    whole, rest = divmod(product, divisor)
-    if rest:
-        raise ValueError(f"no whole number of minor units of {currency[:10]}")
-    return whole
-
-
-def units_of(plain: str, special: Mapping[str, Unit]) -> dict[str, Unit]:
-    """The currencies that a version takes: those of `plain` (written with blanks) are counted as
-    ISO 4217 does, those of `special` otherwise."""
-    return {code: Unit() for code in sorted(words(plain))} | dict(special)
-
-
-def words(text: str) -> frozenset[str]:
-    """The words of a table entry, written with blanks between them."""
-    return frozenset(text.split())
-
-
 class HookAddress(msgspec.Struct, frozen=True):
     """A webhook endpoint as the provider has it. `version` is what its events are rendered at;
     `None` follows the account's default."""
@@ -163,6 +99,14 @@ class Surroundings(msgspec.Struct, frozen=True):
     hooks: tuple[HookAddress, ...]
 
 
+class Samples(msgspec.Struct, frozen=True, kw_only=True):
+    """Fixed replies and webhooks' bodies of one provider, by name: what freezing remembers of how
+    its versions read."""
+
+    replies: Mapping[str, WireReply]
+    events: Mapping[str, bytes]
+
+
 class SignatureRefused(Exception):
     """A webhook that must not be believed: its signature or its time is wrong. Says which."""
 
@@ -177,6 +121,9 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     request(operation, order) -> WireRequest; outcome(operation, reply) -> Outcome, never raises;
     event(body, headers, secrets, now_ms) -> Event, raises SignatureRefused;
     credentials(secret) -> headers that authenticate.
+
+    `version` is the provider's API version. `revision` counts our own versions of it: a frozen
+    version never changes, so a fix of it is the next revision.
 
     `in_flight_window_s`: the longest a request that we gave up on may still take effect.
     `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
@@ -204,6 +151,7 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_window_s: int
     retention_s: int
     authorization_s: int
+    revision: int = 1
     handles: frozenset[str] = frozenset()
     units: Mapping[str, Unit] = {}
     releases_as_refund: bool = False
@@ -218,8 +166,9 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """`provider@version`, as written in weights, payments and logs."""
-        return f"{self.provider}@{self.version}"
+        """`provider@version`, and `+N` for revision N > 1: its name in weights and payments."""
+        mark = f"+{self.revision}" if self.revision > 1 else ""
+        return f"{self.provider}@{self.version}{mark}"
 
     def unacceptable(self, amount_minor: int, currency: str) -> Fault | None:
         """What the provider is known to refuse about an amount, or `None`. Callers are told before
