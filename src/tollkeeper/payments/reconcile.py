@@ -121,7 +121,9 @@ def reconcile_dispute(books: Books, seen: DisputeSeen, new_id: str, now_ms: int)
             told_ms=told_ms,
         )
         disputes = (*books.disputes, dispute)
-    elif known.state == seen.state or _is_older(seen.state, told_ms, known):
+    elif known.state == seen.state:
+        return _heard_again(books, known, seen.told_s * 1000)
+    elif _is_older(seen.state, told_ms, known):
         return books
     else:
         again = replace(
@@ -135,6 +137,14 @@ def reconcile_dispute(books: Books, seen: DisputeSeen, new_id: str, now_ms: int)
     disputed = any(d.state in UNDECIDED_DISPUTES for d in disputes)
     payment = replace(books.payment, disputed=disputed, updated_ms=now_ms)
     return replace(books, disputes=disputes, payment=payment)
+
+
+def _heard_again(books: Books, known: Dispute, told_ms: int) -> Books:
+    """The same state was said again: an event from before that is older now, if it comes late."""
+    if told_ms <= known.told_ms:
+        return books
+    again = replace(known, told_ms=told_ms)
+    return replace(books, disputes=tuple(again if d.id == known.id else d for d in books.disputes))
 
 
 def _is_older(state: str, told_ms: int, known: Dispute) -> bool:
