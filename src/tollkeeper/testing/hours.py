@@ -28,6 +28,9 @@ LATE_SECONDS: Final = 600.0
 RETURNING: Final = 1_000
 """Numbers of callers that come back are above this."""
 
+RETURN_SECONDS: Final = HORIZON_SECONDS - 25 * 3600.0
+"""Until then merchants come back: a refund that fails after them is looked at a day later."""
+
 STEP_SECONDS: Final = 2.0
 
 
@@ -85,7 +88,7 @@ def _let_merchant_return(simulation: Simulation) -> None:
     """Sometimes a merchant gives money back meanwhile, most of all where a conclusion was wrong."""
     chance = simulation.loop.chance
     known = simulation.watch.corrected or [given.payment_id for given in simulation.given]
-    if known and chance.random() < 0.5:
+    if known and simulation.loop.now < RETURN_SECONDS and chance.random() < 0.5:
         simulation.watch.returns += 1
         merchant = Caller(simulation, RETURNING + simulation.watch.returns)
         simulation.loop.outside(merchant.come_back(chance.choice(known)))

@@ -108,9 +108,9 @@ class SimulatedWire:
         return process is not None and not process.dead and count > 1
 
     def _is_denied(self, operation: str, answer: SimReply) -> bool:
-        """Whether a refusal comes in place of the reply: never of one that was stored, since the
+        """Whether a refusal comes in place of a success: never of one that was stored, since the
         provider says of it that it repeats the truth."""
-        if not operation.startswith("POST") or not self.weather.refuse_after:
+        if not operation.startswith("POST") or answer.status != 200:
             return False
         stored = ("idempotent-replayed", "true") in answer.headers
         return not stored and self._loop.chance.random() < self.weather.refuse_after
