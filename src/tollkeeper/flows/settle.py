@@ -210,7 +210,8 @@ async def walk(current: Pass) -> bool:
             await _end(current, step)
             break
         await _STEPS[step.kind](current, step)
-    return not (current.look.charge_failed or current.look.refunds_failed)
+    look = current.look
+    return not (look.charge_failed or look.refunds_failed or look.refunds_unread)
 
 
 async def _open_exchange(current: Pass) -> bool:
@@ -389,7 +390,8 @@ async def _list_refunds(current: Pass, step: Step) -> None:
     misshown = any(_is_misshown(current.books, item) for item in seen)
     if misshown or any(_may_be_refund_of(current.books, row) for row in unread):
         current.learn(refunds_failed=True)  # what was read counts, and proves no absence
-    current.learn(refunds_asked_ms=asked_ms)
+    # every row of the list is of this charge: what cannot be read now is read another time
+    current.learn(refunds_asked_ms=asked_ms, refunds_unread=bool(unread))
     true = tuple(item for item in seen if not _is_misshown(current.books, item))
     new_ids = tuple(current.world.new_id("re") for _ in true)
     now_ms = current.world.store.now_ms()

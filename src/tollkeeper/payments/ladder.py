@@ -85,7 +85,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What this pass has learned so far. `charge_asked_ms` is when the answered question was put,
     by the store's clock; `charge_near` that it was only about the time around the send; `*_failed`
-    that it could not be answered. `hint`: a charge's id that a webhook or a listing named."""
+    that it could not be answered; `refunds_unread` that some row of the answer could not be read.
+    `hint`: a charge's id that a webhook or a listing named."""
 
     hint: str | None = None
     reread: bool = False
@@ -95,6 +96,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     charge_failed: bool = False
     refunds_asked_ms: int | None = None
     refunds_failed: bool = False
+    refunds_unread: bool = False
     disputes_asked: bool = False
     replayed: bool = False
     canceled: bool = False
