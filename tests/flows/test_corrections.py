@@ -230,6 +230,29 @@ async def test_a_capture_or_a_void_that_lands_late_is_corrected(
         await s.agreed()
 
 
+@pytest.mark.parametrize("landing", [(0,), (1,), (0, 1)], ids=["older", "newer", "both"])
+async def test_of_several_captures_those_are_corrected_that_landed(
+    tmp_path: Path, landing: tuple[int, ...]
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        held = await s.held(multicapture=True)
+        without_retention(s)
+        for amount in (300, 400):
+            s.wire.pull("/capture", "lose")
+            await s.capture(held["id"], amount, final=False)
+            await s.work(120)
+        requests = s.wire.posts()[-2:]
+        for number in landing:
+            await s.wire.send(requests[number], s.world.target(s.world.integration(MIDDLE)))
+        await s.work(25 * HOUR)
+        books = await s.books(held["id"])
+        captures = books.attempts[1:]
+        assert [a.corrected_ms is not None for a in captures] == [n in landing for n in (0, 1)]
+        assert books.payment.captured_minor == sum((300, 400)[number] for number in landing)
+        assert "payment.corrected" in await types(s)
+        await s.agreed()
+
+
 async def test_an_intent_that_lands_late_and_waits_for_a_shopper_is_cancelled(
     tmp_path: Path,
 ) -> None:

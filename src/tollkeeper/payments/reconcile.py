@@ -190,6 +190,19 @@ def _concluded(books: Books, operation: str) -> Attempt | None:
     return next(said, None)
 
 
+def _concluded_captures(books: Books, amount_minor: int) -> list[Attempt]:
+    """The captures taken for not executed that explain `amount_minor`: the newest of just that
+    amount, or all together."""
+    said = [
+        a
+        for a in reversed(books.attempts)
+        if a.operation == "capture" and a.concluded_ms is not None and a.corrected_ms is None
+    ]
+    alone = [attempt for attempt in said if attempt.amount_minor == amount_minor][:1]
+    together = sum(attempt.amount_minor for attempt in said) == amount_minor
+    return alone or (said if together else [])
+
+
 def _settle_void(books: Books, charge: Charge, now_ms: int, by: str) -> Books:
     attempt = _open_attempt(books, "void")
     if attempt is None:
@@ -275,12 +288,13 @@ def _after_authorization(books: Books, charge: Charge, now_ms: int, by: str) -> 
     more = charge.captured_minor - payment.captured_minor
     if charge.state not in {"captured", "authorized"} or more <= 0:
         return books
-    ours = _concluded(books, "capture")
-    if ours is not None and ours.amount_minor == more:
+    late = _concluded_captures(books, more)
+    for ours in late:
         books = _corrected(books, ours, by, now_ms)
-        payment = _for_a_person(payment, f"capture {ours.id} of {more} took effect after all")
+        note = f"capture {ours.id} of {ours.amount_minor} took effect after all"
+        payment = _for_a_person(payment, note)
     if charge.state == "captured":
-        move = "captured" if ours is not None else "captured_externally"
+        move = "captured" if late else "captured_externally"
         payment = replace(moved(payment, move), capturable_minor=0)
     else:
         payment = replace(
