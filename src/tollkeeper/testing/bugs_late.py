@@ -33,7 +33,7 @@ def refund_never_corrected() -> list[Patch]:
 
 @_bug("A capture that takes effect late counts as one that was made at the provider.")
 def late_capture_taken_for_external() -> list[Patch]:
-    return [(reconcile, "_concluded", lambda *_: None)]
+    return [(reconcile, "_concluded_captures", lambda *_: [])]
 
 
 @_bug("A refund that was corrected does not count against what may still be refunded.")

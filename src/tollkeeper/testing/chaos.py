@@ -120,7 +120,8 @@ def _kill(simulation: Simulation) -> None:
 
 async def _restart(simulation: Simulation, replica: Any) -> None:
     await asyncio.sleep(0.2 + simulation.loop.chance.random() * 4)
-    replica.start()
+    if replica.process.dead:  # after the calm it may have been started already
+        replica.start()
 
 
 def _fault(simulation: Simulation, faults: list[dict[str, Any]]) -> None:

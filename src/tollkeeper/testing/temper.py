@@ -30,7 +30,6 @@ SETTINGS: Final = Settings(
     attention_after_seconds=60,
     max_in_flight=10_000,
     max_in_flight_per_provider=10_000,
-    job_concurrency=16,
 )
 
 STRANGE: Final[dict[str, str]] = {

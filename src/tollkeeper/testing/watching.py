@@ -44,7 +44,7 @@ UNLISTED: Final = "a refusal of tomorrow"
 
 SELECT_OVERDUE: Final = (
     "SELECT subject, ? - run_at_ms FROM jobs JOIN payments ON payments.id = jobs.subject "
-    "WHERE kind IN ('settle', 'refresh') AND run_at_ms < ? AND account = ?"
+    "WHERE kind IN ('settle', 'refresh') AND run_at_ms < ? AND lease_until_ms < ? AND account = ?"
 )
 
 
@@ -152,7 +152,9 @@ class Watch:
 
     def _waits(self) -> Iterator[Violation]:
         now_ms = self._simulation.clock.now_ms()
-        rows = self._simulation.connection.execute(SELECT_OVERDUE, (now_ms, now_ms, ACCOUNT))
+        rows = self._simulation.connection.execute(
+            SELECT_OVERDUE, (now_ms, now_ms, now_ms, ACCOUNT)
+        )
         yield from invariants.check_waits(dict(rows.fetchall()), WAIT_MS)
 
     def quiet(self, payments: Mapping[str, Books]) -> Iterator[Violation]:
