@@ -113,6 +113,24 @@ async def test_without_any_webhook_a_late_look_finds_the_charge(
         await s.agreed()
 
 
+async def test_a_late_look_finds_what_was_made_while_the_providers_clock_was_off(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        without_retention(s)
+        hidden = Hidden(s)
+        s.core.config.clock_offset_seconds = -420
+        s.wire.pull(CREATE, "deaf")
+        paid = await s.create()
+        s.core.config.clock_offset_seconds = 0
+        await s.work(120)
+        assert (await s.books(paid["id"])).payment.failure_code == "not_executed"
+        hidden.show()
+        await s.work(2 * HOUR)
+        assert (await s.books(paid["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
 async def test_reconciliation_mends_what_it_finds(tmp_path: Path) -> None:
     async with stage(tmp_path, rescue_seconds=0) as s:
         id_, hidden = await concluded(s)

@@ -70,6 +70,10 @@ MAX_PAGES: Final = 200
 FIND_MARGIN_S: Final = 300
 """How far the provider's clock may be from ours when charges are listed by creation time."""
 
+LATE_MARGIN_S: Final = 3_600
+"""How far back a late look reaches: the provider's clock may have been off when the charge was
+made, and be right again."""
+
 NEAR_S: Final = 10
 """How far from the send a charge is looked for at first: a busy account makes thousands in the
 whole window, and a charge that is there needs no proof that nothing else is."""
@@ -299,8 +303,10 @@ async def _search(current: Pass, step: Step) -> None:
     """Looks for the charge wherever it could be: only this proves that there is none."""
     attempt = _subject(current, step)
     until_ms = current.world.store.now_ms() + FIND_MARGIN_S * 1000
-    pages = MAX_PAGES if is_open(attempt) else MAX_LATE_PAGES
-    await _look_through(current, attempt, FIND_MARGIN_S, until_ms, pages)
+    if is_open(attempt):
+        await _look_through(current, attempt, FIND_MARGIN_S, until_ms, MAX_PAGES)
+    else:
+        await _look_through(current, attempt, LATE_MARGIN_S, until_ms, MAX_LATE_PAGES)
     current.learn(charge_near=False)
 
 
