@@ -48,6 +48,11 @@ STRANGE: Final[dict[str, str]] = {
 }
 """Troubles that a world may keep; each draws a few of them. (Groce et al., "Swarm testing".)"""
 
+OFTEN_LATE: Final = 0.2
+KEYS_IF_LATE: Final = 0.4
+"""How many worlds have late effects beside those that draw them, and how many of all these have a
+provider that keeps keys."""
+
 ALONE: Final = frozenset({"carrier", "neighbor", "keys"})
 """Troubles that no world with a rollout has, whose evidence they would make worthless."""
 
@@ -107,8 +112,13 @@ def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
     chance = loop.chance
     drawn = chance.sample(list(STRANGE), chance.choice((0, 0, 1, 2, 3, 4)))
     temper.strange = tuple(n for n in drawn if not (temper.candidate and n in ALONE))
-    if temper.has("reverse") and not temper.has("hours"):
+    late = temper.has("reverse") or chance.random() < OFTEN_LATE
+    if late and not temper.has("hours"):
         temper.strange += ("hours",)  # without late effects there is nothing to reverse
+    if temper.has("hours"):
+        # where a key is asked again hardly any conclusion is wrong
+        temper.idempotency = temper.idempotency and chance.random() < KEYS_IF_LATE
+        temper.chaos = temper.chaos or 1.0
     temper.rescue_seconds = chance.choice((0.0, 1.5, 1.5, 6.0))
     temper.patience_seconds = chance.choice((0.0, 4.0, 8.0))
     if temper.has("clock"):
