@@ -10,13 +10,14 @@ Example: `./dev bench late --payments 2000 --lost 0.2 --json`
 
 import argparse
 import asyncio
+import contextvars
 from collections.abc import Iterable
 from typing import Any, Final, override
 
 import msgspec
 import rig
 
-from tollkeeper.flows.ports import Target, WireResult
+from tollkeeper.flows.ports import Job, Target, WireResult
 from tollkeeper.integrations.version import WireRequest
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import PAYMENT_KEY
@@ -83,6 +84,24 @@ class Story(msgspec.Struct):
         return max(self.right - max(self.landed, self.failed), 0.0)
 
 
+ABOUT: Final[contextvars.ContextVar[str]] = contextvars.ContextVar("about", default="")
+"""The payment that the running job looks at: a listing shows others beside it."""
+
+
+class LateReplica(Replica):
+    """A replica that says which payment a look is about."""
+
+    @override
+    def _watched(self, run: Any) -> Any:
+        watched = super()._watched(run)
+
+        async def about(job: Job) -> None:
+            ABOUT.set(job.subject)
+            await watched(job)
+
+        return about
+
+
 class LookedThrough(SimulatedWire):
     """The wire, on which the first answer that shows an effect is a fact, too."""
 
@@ -112,7 +131,8 @@ class LateWorld(Simulation):
         )
         self.core = self._provider()
         self.wire = LookedThrough(self)
-        self.replicas = [Replica(self, 0)]
+        self.replicas = [LateReplica(self, 0)]
+        self.open_doors = self.replicas
         self.stories: dict[str, Story] = {}
         self._be_late(lost, most_seconds)
 
@@ -190,11 +210,11 @@ class LateWorld(Simulation):
         self._note(story, tells=tells)
 
     def note_look(self, path: str, body: bytes) -> None:
-        """An answer to a look: it tells of every late request whose payment it names."""
+        """An answer to a look at a payment, which tells of its effect where it names it."""
         kind = "refund" if path.startswith("/v1/refunds") else "payment"
-        for payment_id, story in self.stories.items():
-            if story.kind == kind and story.effects and story.fact is None:
-                self._note(story, tells=payment_id.encode() in body)
+        about = ABOUT.get()
+        if about in self.stories and self.stories[about].kind == kind:
+            self._note(self.stories[about], tells=about.encode() in body)
 
     def _note(self, story: Story, *, tells: bool) -> None:
         if tells and story.effects and story.fact is None:

@@ -53,9 +53,8 @@ def webhook_after_the_end_ignored() -> list[Patch]:
     real = vars(settle)["next_step"]
 
     def step(books: Any, look: Any, policy: Any, now_ms: int, **rest: Any) -> Any:
-        if books.payment.status == "failed":
-            look = msgspec.structs.replace(look, hint=None)
-            rest["refresh"] = False
+        if rest["refresh"] and books.payment.status == "failed" and not books.open_attempts():
+            return ladder.DONE
         return real(books, look, policy, now_ms, **rest)
 
     return [(settle, "next_step", step)]
