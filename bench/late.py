@@ -3,35 +3,42 @@
 `./dev bench late` plays payments and refunds in virtual time, on the service's public API, its
 flows, its jobs and its SQLite store. The provider answers none of the first requests: its effect
 lands `--most-hours` late at most, and its webhooks are lost at `--lost`. Half of the late requests
-hold their idempotency key meanwhile. Windows and timeouts are the default ones.
+hold their idempotency key meanwhile. With `--keyless` the provider keeps no keys, so that no
+repetition can tell what became of a request. Windows and timeouts are the default ones.
 Example: `./dev bench late --payments 2000 --lost 0.2 --json`
 """
 
 import argparse
 import asyncio
+import contextvars
 from collections.abc import Iterable
 from typing import Any, Final, override
 
 import msgspec
 import rig
 
+from tollkeeper.flows.ports import Job, Target, WireResult
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import PAYMENT_KEY
 from tollkeeper.settings import ProviderSettings, Settings
 from tollkeeper.simulator.faults import FaultRule
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call
+from tollkeeper.testing.hours import pass_hours
 from tollkeeper.testing.network import SimulatedWire
-from tollkeeper.testing.world import PROVIDER_KEY, Replica, Simulation, Temper
+from tollkeeper.testing.temper import PROVIDER_KEY, Temper, installed_of
+from tollkeeper.testing.world import Replica, Simulation
 
-IN_A_WORLD: Final = 100
+IN_A_WORLD: Final = 200
 """Payments of one world: enough to be busy, few enough that its checks stay cheap."""
 
 ARRIVE_SECONDS: Final = 600.0
 """Within so long all shoppers of a world come."""
 
-AFTERWARDS_SECONDS: Final = 2 * 3600.0
-"""What passes after the last effect: webhooks are sent again, and the service looks again."""
+AFTERWARDS_SECONDS: Final = 1_800.0
+"""What passes after the last effect: webhooks are sent again. Then hours pass until the service has
+looked for the last time, a day after its conclusion."""
 
 LATE_CARD, PROMPT_CARD = "pm_card_mastercard", "pm_card_visa"
 LOOKS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 120.0, 300.0, 300.0)
@@ -44,8 +51,9 @@ QUIET: Final = Temper(
 
 class Story(msgspec.Struct):
     """One late request. Moments are virtual seconds: `landed` when the effect took place, `fact`
-    when the provider first told us of it, `failed` when our books said that it had no effect,
-    `right` when they said what is so after that. `told_failed`: the shopper was told."""
+    when the provider first told us of it, by a webhook that we answered 2xx or by its answer to a
+    look; `failed` when our books said that it had no effect, `right` when they said what is so
+    after that. `told_failed`: the shopper was told."""
 
     kind: str
     landed: float | None = None
@@ -64,26 +72,67 @@ class Story(msgspec.Struct):
     @property
     def correction_seconds(self) -> float | None:
         """From the first fact that contradicts the conclusion to its correction."""
+        if self.right is None or self.failed is None or self.fact is None:
+            return None
+        return max(self.right - max(self.fact, self.failed), 0.0)
+
+    @property
+    def wrong_seconds(self) -> float | None:
+        """How long the books were wrong: from the effect, or the conclusion after it."""
         if self.right is None or self.failed is None or self.landed is None:
             return None
-        known = self.fact if self.fact is not None else self.landed
-        return max(self.right - max(known, self.failed), 0.0)
+        return max(self.right - max(self.landed, self.failed), 0.0)
+
+
+ABOUT: Final[contextvars.ContextVar[str]] = contextvars.ContextVar("about", default="")
+"""The payment that the running job looks at: a listing shows others beside it."""
+
+
+class LateReplica(Replica):
+    """A replica that says which payment a look is about."""
+
+    @override
+    def _watched(self, run: Any) -> Any:
+        watched = super()._watched(run)
+
+        async def about(job: Job) -> None:
+            ABOUT.set(job.subject)
+            await watched(job)
+
+        return about
+
+
+class LookedThrough(SimulatedWire):
+    """The wire, on which the first answer that shows an effect is a fact, too."""
+
+    def __init__(self, world: "LateWorld") -> None:
+        super().__init__(world.loop, world.core, world.weather, world.coverage)
+        self._world = world
+
+    @override
+    async def send(self, request: WireRequest, target: Target) -> WireResult:
+        result = await super().send(request, target)
+        if request.method == "GET" and result.reply is not None:
+            self._world.note_look(request.path, result.reply.body)
+        return result
 
 
 class LateWorld(Simulation):
     """A quiet world with the default windows, whose provider is late."""
 
-    def __init__(self, seed: int, lost: float, most_seconds: float) -> None:
+    def __init__(self, seed: int, lost: float, most_seconds: float, *, keyless: bool) -> None:
         super().__init__(seed, Coverage())
-        self.temper = QUIET
+        self.temper = msgspec.structs.replace(QUIET, idempotency=not keyless)
+        self.installed = installed_of(retention=not keyless)
         self.calm = True
         self.settings = Settings(
             providers={"stripe": ProviderSettings(secret_key=PROVIDER_KEY)},
             weights=self.settings.weights,
         )
         self.core = self._provider()
-        self.wire = SimulatedWire(self.loop, self.core, self.weather, self.coverage)
-        self.replicas = [Replica(self, 0)]
+        self.wire = LookedThrough(self)
+        self.replicas = [LateReplica(self, 0)]
+        self.open_doors = self.replicas
         self.stories: dict[str, Story] = {}
         self._be_late(lost, most_seconds)
 
@@ -152,9 +201,24 @@ class LateWorld(Simulation):
         """A webhook of ours: the first that tells of the effect is the first fact."""
         payment_id = (told.get("metadata") or {}).get(PAYMENT_KEY, "")
         story = self.stories.get(payment_id)
-        if story is not None and story.effects and story.fact is None:
-            tells = told["object"] in {"charge", "refund"} or told.get("amount_received", 0) > 0
-            story.fact = self.loop.now if tells else None
+        if story is None:
+            return
+        if story.kind == "refund":
+            tells = told["object"] == "refund" or told.get("amount_refunded", 0) > 0
+        else:
+            tells = told["object"] == "charge" or told.get("amount_received", 0) > 0
+        self._note(story, tells=tells)
+
+    def note_look(self, path: str, body: bytes) -> None:
+        """An answer to a look at a payment, which tells of its effect where it names it."""
+        kind = "refund" if path.startswith("/v1/refunds") else "payment"
+        about = ABOUT.get()
+        if about in self.stories and self.stories[about].kind == kind:
+            self._note(self.stories[about], tells=about.encode() in body)
+
+    def _note(self, story: Story, *, tells: bool) -> None:
+        if tells and story.effects and story.fact is None:
+            story.fact = self.loop.now
 
     # What shoppers do
 
@@ -214,11 +278,14 @@ async def _life(world: LateWorld, payments: int, most_seconds: float) -> None:
     for task in shopping:
         await task
     await asyncio.sleep(most_seconds + AFTERWARDS_SECONDS)
+    await pass_hours(world)
 
 
-def play(seed: int, payments: int, lost: float, most_seconds: float) -> list[Story]:
+def play(
+    seed: int, payments: int, lost: float, most_seconds: float, *, keyless: bool = False
+) -> list[Story]:
     """One world to its end."""
-    world = LateWorld(seed, lost, most_seconds)
+    world = LateWorld(seed, lost, most_seconds, keyless=keyless)
     world.stories = WatchedStories()
     world.loop.run(_life(world, payments, most_seconds))
     if world.violation is not None:
@@ -231,6 +298,7 @@ def row(kind: str, stories: Iterable[Story]) -> dict[str, Any]:
     found = [story for story in stories if story.kind == kind]
     wrong = [story for story in found if story.is_wrong]
     took = sorted(s.correction_seconds for s in wrong if s.correction_seconds is not None)
+    stayed = sorted(s.wrong_seconds for s in wrong if s.wrong_seconds is not None)
     corrected = [story for story in wrong if story.booked]
     return {
         "late": kind,
@@ -245,6 +313,8 @@ def row(kind: str, stories: Iterable[Story]) -> dict[str, Any]:
         "correction s p50": _quantile(took, 0.5),
         "p95": _quantile(took, 0.95),
         "max": _quantile(took, 1.0),
+        "wrong s p50": _quantile(stayed, 0.5),
+        "wrong p95": _quantile(stayed, 0.95),
     }
 
 
@@ -262,13 +332,16 @@ def main() -> None:
     options.add_argument("--lost", type=float, default=0.2, help="share of webhooks lost")
     options.add_argument("--most-hours", type=float, default=3.0, help="the greatest lateness")
     options.add_argument("--seed", type=int, default=1, help="the first world's seed")
+    options.add_argument(
+        "--keyless", action="store_true", help="the provider keeps no idempotency keys"
+    )
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     stories: list[Story] = []
     worlds = range(given.seed, given.seed + -(-given.payments // IN_A_WORLD))
     for seed in worlds:
         count = min(IN_A_WORLD, given.payments - len(stories))
-        stories += play(seed, count, given.lost, given.most_hours * 3600)
+        stories += play(seed, count, given.lost, given.most_hours * 3600, keyless=given.keyless)
         if (seed - given.seed) % 10 == 9:
             rig.say(f"{len(stories)} of {given.payments}")
     rig.show([row(kind, stories) for kind in ("payment", "refund")], as_json=given.json)

@@ -11,8 +11,10 @@ from tests.flows.test_following import told
 
 from tollkeeper.flows import attention
 from tollkeeper.flows.reconcile import reconcile
+from tollkeeper.flows.recording import record
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.kernel.errors import Conflict, NotFound
+from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import AccountSettings
 
@@ -108,6 +110,24 @@ async def test_without_any_webhook_a_late_look_finds_the_charge(
         books = await s.books(id_)
         assert (books.payment.status, corrected(books)) == ("succeeded", True)
         assert (await types(s)).count("payment.corrected") == 1
+        await s.agreed()
+
+
+async def test_a_late_look_finds_what_was_made_while_the_providers_clock_was_off(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        without_retention(s)
+        hidden = Hidden(s)
+        s.core.config.clock_offset_seconds = -420
+        s.wire.pull(CREATE, "deaf")
+        paid = await s.create()
+        s.core.config.clock_offset_seconds = 0
+        await s.work(120)
+        assert (await s.books(paid["id"])).payment.failure_code == "not_executed"
+        hidden.show()
+        await s.work(2 * HOUR)
+        assert (await s.books(paid["id"])).payment.status == "succeeded"
         await s.agreed()
 
 
@@ -230,6 +250,74 @@ async def test_a_capture_or_a_void_that_lands_late_is_corrected(
         await s.agreed()
 
 
+@pytest.mark.parametrize("landing", [(0,), (1,), (0, 1)], ids=["older", "newer", "both"])
+async def test_of_several_captures_those_are_corrected_that_landed(
+    tmp_path: Path, landing: tuple[int, ...]
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        held = await s.held(multicapture=True)
+        without_retention(s)
+        for amount in (300, 400):
+            s.wire.pull("/capture", "lose")
+            await s.capture(held["id"], amount, final=False)
+            await s.work(120)
+        requests = s.wire.posts()[-2:]
+        for number in landing:
+            await s.wire.send(requests[number], s.world.target(s.world.integration(MIDDLE)))
+        await s.work(25 * HOUR)
+        books = await s.books(held["id"])
+        captures = books.attempts[1:]
+        assert [a.corrected_ms is not None for a in captures] == [n in landing for n in (0, 1)]
+        assert books.payment.captured_minor == sum((300, 400)[number] for number in landing)
+        assert "payment.corrected" in await types(s)
+        await s.agreed()
+
+
+async def test_an_intent_that_lands_late_and_waits_for_a_shopper_is_cancelled(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        id_, hidden = await concluded(s, payment_method="pm_card_threeDSecure2Required")
+        assert s.ledger().intents[0].open
+        hidden.show()
+        await s.work(2 * HOUR)
+        books = await s.books(id_)
+        assert (books.payment.status, books.payment.failure_code) == ("failed", "not_executed")
+        assert [(a.operation, a.outcome) for a in books.attempts[1:]] == [("void", "approved")]
+        assert not s.ledger().intents[0].open
+        await s.agreed()
+
+
+async def test_a_request_that_lands_late_and_is_declined_says_so(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        card = "pm_card_visa_chargeDeclinedInsufficientFunds"
+        id_, hidden = await concluded(s, payment_method=card)
+        hidden.show()
+        await s.work(2 * HOUR)
+        payment = (await s.books(id_)).payment
+        assert (payment.status, payment.failure_code) == ("failed", "declined")
+        assert payment.decline_reason == "insufficient_funds"
+        await s.agreed()
+
+
+async def test_a_late_charge_stays_with_the_version_that_its_payment_was_handed_to(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        id_, hidden = await concluded(s)
+        other = "stripe@2026-03-25.dahlia"
+        await record(
+            s.world, await s.books(id_), lambda books: handed_over(books, other, s.clock.now_ms()),
+            cause="payment.handed_over", actor="cross-read",
+        )  # fmt: skip
+        hidden.show()
+        await s.work(2 * HOUR)
+        books = await s.books(id_)
+        assert (books.payment.status, books.payment.integration) == ("succeeded", other)
+        assert corrected(books)
+        await s.agreed()
+
+
 async def test_two_live_charges_of_one_payment_are_told_to_a_person(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         paid = await s.create()
@@ -267,6 +355,27 @@ async def test_a_key_in_use_is_a_request_that_still_runs(tmp_path: Path) -> None
         await s.work(200)
         assert (await s.books(paid["id"])).payment.status == "succeeded"
         assert "payment.failed" not in await types(s)
+        await s.agreed()
+
+
+async def test_a_doubtful_refund_waits_for_no_other_and_none_is_looked_at_without_pause(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        paid = await s.create()
+        s.fault("late_effect", operation="refunds.create", seconds=400.0, holds_key=True, count=1)
+        await s.refund(paid["id"], 300)
+        s.wire.pull("/refunds", "lose", "lose")
+        await s.refund(paid["id"], 200)
+        await s.work(120)
+        books = await s.books(paid["id"])
+        assert {r.amount_minor: r.status for r in books.refunds} == {
+            300: "pending",
+            200: "succeeded",
+        }
+        assert books.payment.seq < 60
+        await s.work(600)
+        assert (await s.books(paid["id"])).payment.refunded_minor == 500
         await s.agreed()
 
 

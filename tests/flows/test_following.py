@@ -74,6 +74,20 @@ async def test_a_refund_that_fails_after_it_succeeded_gives_its_amount_back(
         await s.agreed()
 
 
+async def test_a_refund_whose_row_cannot_be_read_is_looked_at_again(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        paid = await s.create()
+        await s.refund(paid["id"], 400)
+        books = await s.books(paid["id"])
+        await s.control(f"refunds/{books.refunds[0].provider_id}/fail")
+        s.fault("new_word", operation="refunds.list", path="status", value="tomorrow", count=3)
+        await told(s, "refund.failed", {"payment_intent": books.payment.provider_id, "id": "re_x"})
+        await s.work(200)
+        books = await s.books(paid["id"])
+        assert (books.refunds[0].status, books.payment.refunded_minor) == ("failed", 0)
+        await s.agreed()
+
+
 async def told(s: Stage, word: str, item: dict[str, Any], event_id: str = "evt_1") -> str:
     """A signed webhook of the provider arrives."""
     import msgspec  # noqa: PLC0415 - the one place

@@ -199,6 +199,16 @@ async def test_a_refusal_that_no_look_can_confirm_is_a_doubt(tmp_path: Path) -> 
         await s.agreed()
 
 
+async def test_a_look_around_the_wrong_time_confirms_no_refusal(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        s.core.config.clock_offset_seconds = 200  # which no answer has told yet
+        s.wire.pull(CREATE, refusal(message="something odd"))  # and the charge was made
+        paid = await s.create()
+        assert (paid["status"], len(s.wire.posts())) == ("succeeded", 1)
+        await s.work(60)
+        await s.agreed()
+
+
 async def test_a_refusal_that_shows_moved_money_is_a_doubt(tmp_path: Path) -> None:
     async with stage(tmp_path, weights=CARRIES_ALL, rescue_seconds=0) as s:
 

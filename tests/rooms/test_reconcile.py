@@ -178,6 +178,14 @@ def test_of_one_second_an_end_counts_more_than_an_opening(states: list[Any]) -> 
     assert [d.state for d in books.disputes] == ["prevented"]
 
 
+def test_a_word_that_repeats_a_state_makes_what_was_said_before_it_older() -> None:
+    books = reconcile_dispute(b.paid(), dispute("open", 10), "dp_ours", b.NOW_MS)
+    books = reconcile_dispute(books, dispute("open", 20), "dp_ours", b.NOW_MS)
+    assert reconcile_dispute(books, dispute("lost", 15), "dp_ours", b.NOW_MS) is books
+    assert reconcile_dispute(books, dispute("open", 0), "dp_ours", b.NOW_MS) is books
+    assert [d.state for d in books.disputes] == ["open"]
+
+
 def test_a_payment_is_disputed_until_its_last_dispute_ends_and_an_inquiry_is_no_dispute() -> None:
     books = reconcile_dispute(b.paid(), dispute("inquiry", 1), "dp_ours", b.NOW_MS)
     assert not books.payment.disputed

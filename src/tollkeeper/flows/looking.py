@@ -18,6 +18,9 @@ from tollkeeper.payments.payment import Attempt, Books
 NEAR_S: Final = 10
 """How far from the send a charge is looked for, in seconds of the provider's clock."""
 
+MOST_DRIFT_MS: Final = NEAR_S * 500
+"""How far the provider's clock may be from where it was believed to be: half of that."""
+
 MAX_PAGES: Final = 3
 SHORTEST_SECONDS: Final = 0.05
 
@@ -90,7 +93,9 @@ async def _listed(
     world: World, version: Integration, order: Order, books: Books, attempt: Attempt, until: float
 ) -> Seen:
     """Looks for the attempt's charge around its send, by the provider's clock."""
-    skew_s = world.health(version.provider).skew_ms // 1000
+    health = world.health(version.provider)
+    assumed_ms = health.skew_ms
+    skew_s = assumed_ms // 1000
     order = msgspec.structs.replace(
         order,
         created_from_s=attempt.first_sent_ms // 1000 - NEAR_S + min(0, skew_s),
@@ -108,7 +113,9 @@ async def _listed(
             row.may_be_ours or row.attempt_id == attempt.id for row in said.unread
         )
         if said.next_cursor is None:
-            return Seen(None, answered=whole)
+            # the answer tells the provider's time: by that, was it asked about the right time?
+            missed = abs(health.skew_ms - assumed_ms) > MOST_DRIFT_MS
+            return Seen(None, answered=whole and not missed)
         order = msgspec.structs.replace(order, cursor=said.next_cursor)
     return NOTHING
 

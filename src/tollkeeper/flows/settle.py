@@ -36,7 +36,6 @@ from tollkeeper.payments.ladder import (
     Look,
     Step,
     being_sent,
-    in_order,
     known_provider_id,
     look_at_ms,
     looked,
@@ -45,6 +44,7 @@ from tollkeeper.payments.ladder import (
     replay_proves,
     replaying,
     with_key_answer,
+    worked_on,
 )
 from tollkeeper.payments.late import open_reversal, still_reversible
 from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen, UnreadRow
@@ -57,7 +57,7 @@ from tollkeeper.payments.reconcile import (
     reconcile_refunds,
     with_second,
 )
-from tollkeeper.payments.reservation import open_abandon, sent_by, sent_through
+from tollkeeper.payments.reservation import MAY_BE_ABANDONED, open_abandon, sent_by, sent_through
 from tollkeeper.payments.restoring import HOLDING
 from tollkeeper.payments.results import apply_outcome
 
@@ -69,6 +69,10 @@ MAX_PAGES: Final = 200
 
 FIND_MARGIN_S: Final = 300
 """How far the provider's clock may be from ours when charges are listed by creation time."""
+
+LATE_MARGIN_S: Final = 3_600
+"""How far back a late look reaches: the provider's clock may have been off when the charge was
+made, and be right again."""
 
 NEAR_S: Final = 10
 """How far from the send a charge is looked for at first: a busy account makes thousands in the
@@ -210,29 +214,30 @@ async def walk(current: Pass) -> bool:
             await _end(current, step)
             break
         await _STEPS[step.kind](current, step)
-    return not (current.look.charge_failed or current.look.refunds_failed)
+    look = current.look
+    return not (look.charge_failed or look.refunds_failed or look.refunds_unread)
 
 
 async def _open_exchange(current: Pass) -> bool:
     """Whether the first open attempt's reply lies in the store, still sealed."""
-    for attempt in in_order(current.books.open_attempts()):
+    for attempt in worked_on(current.books):
         exchange = await current.world.store.load_exchange(attempt.id)
         return exchange is not None and exchange.sealed and exchange.reply is not None
     return False
 
 
 async def _end(current: Pass, step: Step) -> None:
-    """Counts a pass that did not settle what is open, so that the next one comes later."""
+    """Counts a pass that did not settle what is open, so that the next one comes later: for each
+    attempt that it worked on."""
     if step == DONE:
         return
     now_ms = current.world.store.now_ms()
     policy = current.world.policy(current.books.payment.integration)
 
     def decide(books: Books) -> Books:
-        for attempt in in_order(books.open_attempts()):
-            if being_sent(attempt, policy, now_ms, current.world.only_sender):
-                return books
-            return looked(books, attempt, policy, now_ms)
+        for attempt in worked_on(books):
+            if not being_sent(attempt, policy, now_ms, current.world.only_sender):
+                books = looked(books, attempt, policy, now_ms)
         return books
 
     await current.record(decide, "settling.looked")
@@ -298,8 +303,10 @@ async def _search(current: Pass, step: Step) -> None:
     """Looks for the charge wherever it could be: only this proves that there is none."""
     attempt = _subject(current, step)
     until_ms = current.world.store.now_ms() + FIND_MARGIN_S * 1000
-    pages = MAX_PAGES if is_open(attempt) else MAX_LATE_PAGES
-    await _look_through(current, attempt, FIND_MARGIN_S, until_ms, pages)
+    if is_open(attempt):
+        await _look_through(current, attempt, FIND_MARGIN_S, until_ms, MAX_PAGES)
+    else:
+        await _look_through(current, attempt, LATE_MARGIN_S, until_ms, MAX_LATE_PAGES)
     current.learn(charge_near=False)
 
 
@@ -389,7 +396,8 @@ async def _list_refunds(current: Pass, step: Step) -> None:
     misshown = any(_is_misshown(current.books, item) for item in seen)
     if misshown or any(_may_be_refund_of(current.books, row) for row in unread):
         current.learn(refunds_failed=True)  # what was read counts, and proves no absence
-    current.learn(refunds_asked_ms=asked_ms)
+    # every row of the list is of this charge: what cannot be read now is read another time
+    current.learn(refunds_asked_ms=asked_ms, refunds_unread=bool(unread))
     true = tuple(item for item in seen if not _is_misshown(current.books, item))
     new_ids = tuple(current.world.new_id("re") for _ in true)
     now_ms = current.world.store.now_ms()
@@ -483,8 +491,8 @@ async def _cancel(current: Pass, step: Step) -> None:
 
     def decide(books: Books) -> Books:
         prepared.clear()
-        undecided = books.payment.status in {"processing", "requires_action"}
-        if not undecided or any(a.operation == "void" for a in books.open_attempts()):
+        may_be = books.payment.status in MAY_BE_ABANDONED
+        if not may_be or any(a.operation == "void" for a in books.open_attempts()):
             return books
         opened = open_abandon(books, attempt_id, charge.provider_id, world.store.now_ms())
         opened = sent_through(opened, attempt_id, _canceller(world, books))

@@ -241,8 +241,18 @@ def _events(
         for refund in corrected_refunds(before, after)
     )
     currency = new.currency
-    found.extend((f"dispute.{d.state}", encode(dispute_view(d, currency))) for d in disputes)
+    found.extend(
+        (f"dispute.{d.state}", encode(dispute_view(d, currency)))
+        for d in disputes
+        if _has_moved(before, d)
+    )
     return found
+
+
+def _has_moved(before: Books | None, dispute: Dispute) -> bool:
+    """Whether more changed about a dispute than when the provider said it."""
+    old = next((d for d in before.disputes if d.id == dispute.id), None) if before else None
+    return old is None or replace(old, told_ms=dispute.told_ms) != dispute
 
 
 def _tells(before: Books | None, after: Books, refund: Refund) -> bool:

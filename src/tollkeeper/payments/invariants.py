@@ -22,7 +22,7 @@ from tollkeeper.payments.audit import (
     row_digest,
 )
 from tollkeeper.payments.moves import reachable
-from tollkeeper.payments.payment import Attempt, Books, Dispute, Refund
+from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.results import HOLDS_MONEY
 
 PAYMENT_KEY: Final = "tollkeeper_payment"
@@ -267,17 +267,129 @@ def _is_concluded(books: Books, live: list[LedgerCharge]) -> bool:
     return keys <= {attempt.id for attempt in said}
 
 
-def check_corrections(books: Books, told: Collection[str]) -> Iterator[Violation]:
+def check_evidence(
+    books: Books, effects_ms: Mapping[str, int], window_ms: int
+) -> Iterator[Violation]:
+    """No conclusion from absence was made of an effect that took place within the window: then it
+    was there to be seen. `effects_ms`: when the effect of each attempt took place."""
+    for attempt in books.attempts:
+        if attempt.concluded_ms is None:
+            continue
+        landed_ms = effects_ms.get(attempt.id)
+        if landed_ms is not None and landed_ms <= attempt.sent_ms + window_ms:
+            late_ms = landed_ms - attempt.sent_ms
+            detail = f"{attempt.id} had taken effect {late_ms} ms after its last send"
+            yield Violation("I4", books.payment.id, f"concluded from absence, and {detail}")
+
+
+def check_contradictions(books: Books, ledger: Ledger) -> Iterator[Violation]:
+    """No conclusion outlives a fact that contradicts it: the ledger shows no effect of an attempt
+    whose absence was taken for proof and which was not corrected."""
+    mine = [c for c in ledger.charges if c.metadata.get(PAYMENT_KEY) == books.payment.id]
+    live = [c for c in mine if c.live]
+    seen = {c.idempotency_key for c in live if books.payment.status not in LIVE}
+    seen |= _unbooked(books, [capture for c in live for capture in c.captures])
+    seen |= {r.idempotency_key for c in live for r in c.refunds if _stands(r)}
+    gone = books.payment.status in LIVE and bool(mine) and not live
+    for attempt in books.attempts:
+        if attempt.concluded_ms is None or attempt.corrected_ms is not None:
+            continue
+        if attempt.id in seen or (gone and attempt.operation == "void"):
+            detail = f"{attempt.operation} {attempt.id} counts as not executed, and took effect"
+            yield Violation("I16", books.payment.id, detail)
+
+
+def _unbooked(books: Books, captures: list[LedgerCapture]) -> set[str]:
+    """Keys of captures that took effect; of several for one amount any may have been corrected."""
+    keys = {capture.idempotency_key for capture in captures}
+    instead = {
+        a.amount_minor
+        for a in books.attempts
+        if a.operation == "capture" and a.corrected_ms is not None and a.id not in keys
+    }
+    return {c.idempotency_key for c in captures if c.amount_minor not in instead}
+
+
+def _stands(refund: LedgerRefund) -> bool:
+    return refund.kind == "refund" and refund.status != "failed"
+
+
+def check_corrections(
+    books: Books, told: Collection[str], *, cleared: bool = True
+) -> Iterator[Violation]:
     """A corrected conclusion was told to the shop and to a person. `told`: the types of the events
-    about the payment."""
+    about the payment; `cleared`: a person may have cleared the attention already."""
+    payment = books.payment
     for attempt in books.attempts:
         if attempt.corrected_ms is None:
             continue
         event = "payment.corrected" if attempt.refund_id is None else "refund.corrected"
         if event not in told:
-            yield Violation("I16", books.payment.id, f"{attempt.id} was corrected without {event}")
+            yield Violation("I16", payment.id, f"{attempt.id} was corrected without {event}")
         if attempt.outcome != "approved":
-            yield Violation("I16", books.payment.id, f"{attempt.id} is {attempt.outcome} again")
+            yield Violation("I16", payment.id, f"{attempt.id} is {attempt.outcome} again")
+        if not cleared and payment.attention is None:
+            yield Violation("I16", payment.id, f"{attempt.id} was corrected without attention")
+
+
+def check_reversals(books: Books, *, wanted: bool) -> Iterator[Violation]:
+    """A charge that showed up late is given back where the account wants it, and only there, at
+    most once. `wanted`: the account's policy. It holds at quiet."""
+    payment = books.payment
+    made = [a for a in books.attempts if a.purpose == "reverse"]
+    if made and not wanted:
+        yield Violation("I16", payment.id, "reversed, and the account keeps late charges")
+    if sum(a.outcome in {"approved", "pending"} for a in made) > 1:
+        yield Violation("I1", payment.id, f"reversed {len(made)} times")
+    late = any(a.operation == "authorize" and a.corrected_ms is not None for a in books.attempts)
+    left = payment.captured_minor > payment.refunded_minor or payment.status == "requires_capture"
+    if wanted and late and left and payment.status in LIVE and not made:
+        yield Violation("I16", payment.id, "a late charge stands, and the account reverses them")
+
+
+def check_references(payments: Iterable[Books]) -> Iterator[Violation]:
+    """Of payments that asked for a reference of their own, at most one holds it: unless one that
+    had failed came back to life by a correction."""
+    holders: dict[tuple[str, str | None], list[Payment]] = {}
+    for books in payments:
+        payment = books.payment
+        corrected = any(a.corrected_ms is not None for a in books.attempts)
+        if not payment.unique_reference or corrected or payment.status in {"failed", "canceled"}:
+            continue
+        holders.setdefault((payment.account, payment.reference), []).append(payment)
+    for (_, reference), found in holders.items():
+        if len(found) > 1:
+            ids = ", ".join(payment.id for payment in found)
+            yield Violation("I8", found[-1].id, f"{ids} all have the reference {reference!r}")
+
+
+def check_disputes(books: Books, states: Mapping[str, str]) -> Iterator[Violation]:
+    """Every dispute is what the provider said last. `states`: by the dispute's provider id."""
+    known = {d.provider_id: d.state for d in books.disputes}
+    for id_, state in states.items():
+        if known.get(id_) != state:
+            detail = f"dispute {id_} is {known.get(id_)} in our books, {state} at the provider"
+            yield Violation("I5", books.payment.id, detail)
+
+
+def check_unhidden(payments: Iterable[Books], poisoned: str) -> Iterator[Violation]:
+    """While a row of `poisoned` (a payment) cannot be read, no doubt about another payment waits,
+    once every wait has passed; but for a request that the provider says is still running."""
+    for books in payments:
+        if books.payment.id == poisoned:
+            continue
+        for attempt in books.open_attempts():
+            if not attempt.in_use:
+                detail = f"{attempt.operation} {attempt.id} waits for a row of {poisoned}"
+                yield Violation("I17", books.payment.id, detail)
+
+
+def check_waits(overdue_ms: Mapping[str, int], bound_ms: int) -> Iterator[Violation]:
+    """No payment's settling waits beyond a bound, whatever other accounts do. `overdue_ms`: how
+    long the job of each payment has been due and not started."""
+    for id_, waited_ms in overdue_ms.items():
+        if waited_ms > bound_ms:
+            yield Violation("I17", id_, f"its settling has been due for {waited_ms} ms")
 
 
 def _check_charge(books: Books, charge: LedgerCharge) -> Iterator[Violation]:
@@ -330,6 +442,7 @@ def check_quiet(books: Books, ledger: Ledger, now_ms: int) -> Iterator[Violation
         yield Violation("I14", payment.id, "still processing with nothing open")
     if payment.status == "requires_action" and now_ms > payment.deadline_ms + 120_000:
         yield Violation("I14", payment.id, "the shopper's deadline has passed")
+    yield from check_contradictions(books, ledger)
     if books.open_attempts():
         return
     yield from _check_sums(books, [c for c in ledger.charges if _is_of(books, c)])

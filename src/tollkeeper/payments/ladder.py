@@ -86,7 +86,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What this pass has learned so far. `charge_asked_ms` is when the answered question was put,
     by the store's clock; `charge_near` that it was only about the time around the send; `*_failed`
-    that it could not be answered. `hint`: a charge's id that a webhook or a listing named."""
+    that it could not be answered; `refunds_unread` that some row of the answer could not be read.
+    `hint`: a charge's id that a webhook or a listing named."""
 
     hint: str | None = None
     reread: bool = False
@@ -96,6 +97,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     charge_failed: bool = False
     refunds_asked_ms: int | None = None
     refunds_failed: bool = False
+    refunds_unread: bool = False
     disputes_asked: bool = False
     replayed: bool = False
     canceled: bool = False
@@ -125,20 +127,34 @@ def next_step(
     """The next step of this pass. `reply_stored`: the open attempt's reply lies in the store;
     `refresh`: a webhook or a shopper's return says that something changed; `only_sender`: the one
     process that can be sending now, where that is known."""
-    for attempt in in_order(books.open_attempts()):
+    waits = False
+    for attempt in worked_on(books):
         if being_sent(attempt, policy, now_ms, only_sender):
-            return WAIT
-        if reply_stored and not look.reread:
+            waits = True
+        elif reply_stored and not look.reread and not waits:
             return Step("reread", attempt)
-        if attempt.operation == "refund":
-            return _refund_step(books, attempt, look, policy, now_ms)
-        return _charge_step(books, attempt, look, policy, now_ms)
+        else:
+            settles = _refund_step if attempt.operation == "refund" else _charge_step
+            step = settles(books, attempt, look, policy, now_ms)
+            if step != WAIT:
+                return step
+            waits = True
+    if waits:
+        return WAIT
     return _watch_step(books, look, now_ms, refresh=refresh)
 
 
 def in_order(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     """Open attempts in the order of settling: a cancellation first, since it decides the rest."""
     return tuple(sorted(attempts, key=lambda a: a.operation != "void"))
+
+
+def worked_on(books: Books) -> tuple[Attempt, ...]:
+    """The open attempts that one pass works on: the first about the charge itself, which decides
+    the others, and every refund, so that none waits for another."""
+    ordered = in_order(books.open_attempts())
+    first = [attempt for attempt in ordered if attempt.operation != "refund"][:1]
+    return (*first, *(attempt for attempt in ordered if attempt.operation == "refund"))
 
 
 def being_sent(attempt: Attempt, policy: Policy, now_ms: int, only_sender: str | None) -> bool:
@@ -226,6 +242,8 @@ def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step
     payment = books.payment
     if look.charge_failed or look.refunds_failed:
         return DONE
+    if _is_left_open(books, look):
+        return Step("cancel")
     charge_due = refresh or _charge_is_due(payment, now_ms) or _is_doubted(books, now_ms)
     if known_provider_id(books, look) is None:
         return _watch_unknown(books, look, wanted=charge_due)
@@ -238,6 +256,14 @@ def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step
     if not look.disputes_asked and _asks_disputes(books, look, refresh=refresh):
         return Step("list_disputes")
     return Step("reverse") if payment.reversing else _abandon_step(payment, look, now_ms)
+
+
+def _is_left_open(books: Books, look: Look) -> bool:
+    """Whether an intent that could still be confirmed landed after its payment had ended."""
+    charge, payment = look.charge, books.payment
+    if charge is None or look.canceled or payment.status not in {"failed", "canceled"}:
+        return False
+    return charge.state in {"open", "requires_action"}
 
 
 def _abandon_step(payment: Payment, look: Look, now_ms: int) -> Step:
@@ -322,7 +348,7 @@ def look_at_ms(books: Books, policy: Policy, now_ms: int) -> int | None:
 
 
 def _open_due(books: Books, policy: Policy, now_ms: int) -> int | None:
-    due = [_attempt_due(books, a, policy, now_ms) for a in books.open_attempts()]
+    due = [_attempt_due(books, a, policy, now_ms) for a in worked_on(books)]
     return min(due, default=None)
 
 
@@ -410,11 +436,13 @@ def replay_proves(said: Outcome) -> bool:
 
 def with_key_answer(books: Books, attempt_id: str, said: Outcome) -> Books:
     """The books with what the provider said of our key: that a request with it is still running, or
-    that it repeats a stored answer, so that asking again tells nothing new."""
+    that it repeats a stored answer, so that asking again tells nothing new. Silence leaves what it
+    said before."""
     mine = books.attempt(attempt_id)
     if mine is None or not is_open(mine):
         return books
-    in_use = said.doubt is not None and said.doubt.kind == "in_use"
+    kind = said.doubt.kind if said.doubt is not None else ""
+    in_use = mine.in_use if kind == "silence" else kind == "in_use"
     stored = said.replayed or (said.may_retry is False and not in_use)
     again = replace(mine, in_use=in_use, closed_key=mine.closed_key or stored)
     return with_attempt(books, again) if again != mine else books

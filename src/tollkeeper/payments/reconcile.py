@@ -121,7 +121,9 @@ def reconcile_dispute(books: Books, seen: DisputeSeen, new_id: str, now_ms: int)
             told_ms=told_ms,
         )
         disputes = (*books.disputes, dispute)
-    elif known.state == seen.state or _is_older(seen.state, told_ms, known):
+    elif known.state == seen.state:
+        return _heard_again(books, known, seen.told_s * 1000)
+    elif _is_older(seen.state, told_ms, known):
         return books
     else:
         again = replace(
@@ -135,6 +137,14 @@ def reconcile_dispute(books: Books, seen: DisputeSeen, new_id: str, now_ms: int)
     disputed = any(d.state in UNDECIDED_DISPUTES for d in disputes)
     payment = replace(books.payment, disputed=disputed, updated_ms=now_ms)
     return replace(books, disputes=disputes, payment=payment)
+
+
+def _heard_again(books: Books, known: Dispute, told_ms: int) -> Books:
+    """The same state was said again: an event from before that is older now, if it comes late."""
+    if told_ms <= known.told_ms:
+        return books
+    again = replace(known, told_ms=told_ms)
+    return replace(books, disputes=tuple(again if d.id == known.id else d for d in books.disputes))
 
 
 def _is_older(state: str, told_ms: int, known: Dispute) -> bool:
@@ -178,6 +188,19 @@ def _concluded(books: Books, operation: str) -> Attempt | None:
         if a.operation == operation and a.concluded_ms is not None and a.corrected_ms is None
     )
     return next(said, None)
+
+
+def _concluded_captures(books: Books, amount_minor: int) -> list[Attempt]:
+    """The captures taken for not executed that explain `amount_minor`: the newest of just that
+    amount, or all together."""
+    said = [
+        a
+        for a in reversed(books.attempts)
+        if a.operation == "capture" and a.concluded_ms is not None and a.corrected_ms is None
+    ]
+    alone = [attempt for attempt in said if attempt.amount_minor == amount_minor][:1]
+    together = sum(attempt.amount_minor for attempt in said) == amount_minor
+    return alone or (said if together else [])
 
 
 def _settle_void(books: Books, charge: Charge, now_ms: int, by: str) -> Books:
@@ -265,12 +288,13 @@ def _after_authorization(books: Books, charge: Charge, now_ms: int, by: str) -> 
     more = charge.captured_minor - payment.captured_minor
     if charge.state not in {"captured", "authorized"} or more <= 0:
         return books
-    ours = _concluded(books, "capture")
-    if ours is not None and ours.amount_minor == more:
+    late = _concluded_captures(books, more)
+    for ours in late:
         books = _corrected(books, ours, by, now_ms)
-        payment = _for_a_person(payment, f"capture {ours.id} of {more} took effect after all")
+        note = f"capture {ours.id} of {ours.amount_minor} took effect after all"
+        payment = _for_a_person(payment, note)
     if charge.state == "captured":
-        move = "captured" if ours is not None else "captured_externally"
+        move = "captured" if late else "captured_externally"
         payment = replace(moved(payment, move), capturable_minor=0)
     else:
         payment = replace(
@@ -287,6 +311,8 @@ def _for_a_person(payment: Payment, note: str) -> Payment:
 
 def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: str) -> Books:
     payment = books.payment
+    if charge.state == "declined" and payment.failure_code == "not_executed":
+        return replace(books, payment=_declined_late(payment, charge))
     if not is_overtaken(books, charge) or asked_ms <= payment.updated_ms:
         return books
     attempt = books.attempt(charge.attempt_id or "")
@@ -294,7 +320,7 @@ def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: st
         books = _corrected(books, attempt, by, now_ms, provider_id=charge.provider_id)
     payment = replace(
         moved(payment, _LATE[charge.state]),
-        integration=attempt.integration if attempt is not None else payment.integration,
+        integration=_version_of(payment, attempt),
         provider_id=charge.provider_id,
         capturable_minor=charge.capturable_minor,
         captured_minor=charge.captured_minor,
@@ -307,6 +333,24 @@ def _found_late(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: st
         f"{books.payment.status}: void or refund it, or tell the shopper that it stands"
     )
     return replace(books, payment=_for_a_person(payment, note))
+
+
+def _version_of(payment: Payment, attempt: Attempt | None) -> str:
+    """The version that follows a charge up: the one that made it, unless its payments were handed
+    over since."""
+    if attempt is None or attempt.integration == payment.moved_from:
+        return payment.integration
+    return attempt.integration
+
+
+def _declined_late(payment: Payment, charge: Charge) -> Payment:
+    """A payment that failed for want of an effect, and was declined when its request landed."""
+    return replace(
+        payment,
+        decline_reason=charge.decline.reason if charge.decline else "declined",
+        failure_code="declined",
+        provider_id=charge.provider_id,
+    )
 
 
 def _refund_of(books: Books, seen: RefundSeen) -> Refund | None:

@@ -4,12 +4,17 @@ Two follow-ups that race are decided by the store: both change the payment, one 
 changed, reads again and is judged by what is left.
 """
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from tollkeeper.kernel.errors import Conflict, Fault, Invalid
 from tollkeeper.kernel.money import display
 from tollkeeper.payments.payment import Attempt, Books, MoneyOperation, Payment, Refund
 from tollkeeper.payments.results import totals, with_attempt, with_refund
+
+MAY_BE_ABANDONED: Final = frozenset({"processing", "requires_action", "failed", "canceled"})
+"""Statuses in which no money is held for us, so that the intent may be cancelled."""
 
 
 def open_capture(
@@ -50,8 +55,9 @@ def open_void(books: Books, attempt_id: str, now_ms: int) -> Books:
 
 
 def open_abandon(books: Books, attempt_id: str, provider_id: str, now_ms: int) -> Books:
-    """Starts the cancellation of an intent that could still be confirmed, before it is failed."""
-    assert books.payment.status in {"processing", "requires_action"}, books.payment.status
+    """Starts the cancellation of an intent that could still be confirmed: before its payment is
+    failed, or after that where the intent landed late."""
+    assert books.payment.status in MAY_BE_ABANDONED, books.payment.status
     attempt = _attempt(books.payment, attempt_id, "void", books.payment.amount_minor, now_ms)
     attempt = replace(attempt, purpose="abandon", provider_id=provider_id)
     return _opened(books, attempt, now_ms)

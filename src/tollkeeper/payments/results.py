@@ -17,6 +17,9 @@ from tollkeeper.payments.payment import Attempt, Books, Payment, Refund, is_open
 HOLDS_MONEY = ("capture", "refund")
 """Operations that reserve their amount while their effect is not known."""
 
+ENDED = frozenset({"failed", "canceled"})
+"""Statuses in which a cancellation changes nothing more."""
+
 
 def apply_outcome(
     books: Books,
@@ -190,6 +193,8 @@ def voided(books: Books, attempt: Attempt, now_ms: int) -> Books:
         else a
         for a in books.attempts
     )
+    if books.payment.status in ENDED:
+        return replace(books, attempts=attempts)  # the intent had landed after the end
     # the shopper may have come back while it was under way: then it was an authorization that went
     undecided = books.payment.status in {"processing", "requires_action"}
     abandoned = attempt.purpose == "abandon" and undecided

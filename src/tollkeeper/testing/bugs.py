@@ -1,13 +1,10 @@
 """Planted bugs: each breaks one defence, and the simulation must find it. Public as examples, too.
 
-A bug replaces names in our modules while it is planted; nothing else differs from the real thing.
+These break what the service does while a payment is taken; `bugs_late` has those about what it
+concludes afterwards.
 """
 
 import asyncio
-import difflib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -36,50 +33,11 @@ from tollkeeper.routing import routes
 from tollkeeper.store import tables
 from tollkeeper.store.operations import changes, hooks, rolling
 from tollkeeper.store.statements import Statement, Together
+from tollkeeper.testing import bugs_late, planting
+from tollkeeper.testing.planting import Bug, Patch
 
-type Patch = tuple[Any, str, Any]
-
-
-@dataclass(frozen=True)
-class Bug:
-    """`patches()` gives what to replace: (module or class, name, value)."""
-
-    name: str
-    story: str
-    patches: Callable[[], list[Patch]]
-
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The bug is in the code inside this block."""
-        patches = self.patches()
-        saved = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
-        for owner, name, value in patches:
-            setattr(owner, name, value)
-        try:
-            yield
-        finally:
-            for owner, name, value in saved:
-                setattr(owner, name, value)
-
-
-BUGS: Final[list[Bug]] = []
-
-
-def _bug(story: str) -> Callable[[Callable[[], list[Patch]]], Callable[[], list[Patch]]]:
-    def add(patches: Callable[[], list[Patch]]) -> Callable[[], list[Patch]]:
-        BUGS.append(Bug(patches.__name__, story, patches))
-        return patches
-
-    return add
-
-
-def find(name: str) -> Bug:
-    """The bug called `name`; a wrong name suggests the nearest."""
-    for bug in BUGS:
-        if bug.name == name:
-            return bug
-    near = difflib.get_close_matches(name, [bug.name for bug in BUGS], n=1)
-    raise SystemExit(f"no planted bug {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+_OWN: Final[list[Bug]] = []
+_bug = planting.collector(_OWN)
 
 
 def _without(name: str) -> Any:
@@ -559,3 +517,12 @@ def rollback_in_name_only() -> list[Patch]:
         (deciding, "ended", ended),
         (rollout.Rollout, "is_active", property(lambda one: one.share_ppm > 0)),
     ]
+
+
+BUGS: Final = (*_OWN, *bugs_late.BUGS)
+"""Every planted bug."""
+
+
+def find(name: str) -> Bug:
+    """The bug called `name`; a wrong name suggests the nearest."""
+    return planting.find(name, BUGS)

@@ -4,14 +4,10 @@ import asyncio
 from typing import Any, Final
 
 from tollkeeper.simulator.faults import FaultRule
+from tollkeeper.testing import strange
+from tollkeeper.testing.strange import MONEY
 from tollkeeper.testing.world import Simulation
 
-MONEY: Final = (
-    "payment_intents.create",
-    "payment_intents.capture",
-    "payment_intents.cancel",
-    "refunds.create",
-)
 FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"effect": "drop", "when": "before"},
     {"effect": "drop", "when": "after"},
@@ -63,10 +59,13 @@ async def stir(simulation: Simulation, seconds: float) -> None:
     level = simulation.temper.chaos
     faults = chance.sample(FAULTS, chance.choice((1, 2, 3, 5, len(FAULTS))))
     troubles = chance.sample((_kill, _weather, _disk, _merchant, _ambush), chance.randrange(6))
+    odd, odd_troubles = strange.faults_of(simulation), strange.troubles_of(simulation)
     end = loop.now + seconds
     while loop.now < end and level:
         await asyncio.sleep(chance.random() * 4 / level)
-        if not troubles or chance.random() < 0.4:
+        if (odd or odd_troubles) and chance.random() < 0.5:
+            _odd(simulation, odd, odd_troubles)
+        elif not troubles or chance.random() < 0.4:
             _fault(simulation, faults)
         else:
             chance.choice(troubles)(simulation)
@@ -76,12 +75,37 @@ async def stir(simulation: Simulation, seconds: float) -> None:
 def calm(simulation: Simulation) -> None:
     """Everything works from now on."""
     simulation.calm = True
-    simulation.core.faults.clear()
+    simulation.watch.calm_since = simulation.loop.now
+    clear_faults(simulation)
+    strange.put_right(simulation)
     simulation.weather.refuse = simulation.weather.lose_request = 0.0
     simulation.weather.lose_reply = simulation.weather.late_request = 0.0
     simulation.weather.tail = 0.0
     simulation.disk.doubt = simulation.disk.absent = 0.0
     simulation.hook.away = 0.0
+
+
+def clear_faults(simulation: Simulation) -> None:
+    """Removes every rule; those that struck have happened."""
+    for rule in simulation.core.faults.rules.values():
+        if rule.hits:
+            simulation.coverage.count("fault", rule.effect)
+            if rule.effect in strange.ROW_EFFECTS and rule.operation.endswith(".list"):
+                simulation.coverage.count("row.unreadable")
+    simulation.core.faults.clear()
+
+
+def _odd(
+    simulation: Simulation, faults: list[dict[str, Any]], troubles: list[strange.Trouble]
+) -> None:
+    chance = simulation.loop.chance
+    if troubles and (not faults or chance.random() < 0.5):
+        chance.choice(troubles)(simulation)
+        return
+    chosen = dict(chance.choice(faults))
+    operation = chance.choice(chosen.pop("operations"))
+    rule = FaultRule(**chosen, operation=operation, probability=chance.choice((0.3, 1.0)))
+    simulation.core.faults.add(rule)
 
 
 def _kill(simulation: Simulation) -> None:
@@ -96,13 +120,14 @@ def _kill(simulation: Simulation) -> None:
 
 async def _restart(simulation: Simulation, replica: Any) -> None:
     await asyncio.sleep(0.2 + simulation.loop.chance.random() * 4)
-    replica.start()
+    if replica.process.dead:  # after the calm it may have been started already
+        replica.start()
 
 
 def _fault(simulation: Simulation, faults: list[dict[str, Any]]) -> None:
     chance = simulation.loop.chance
     if chance.random() < 0.3:
-        simulation.core.faults.clear()
+        clear_faults(simulation)
         return
     chosen = dict(chance.choice(faults))
     operation = chance.choice((*MONEY, "payment_intents.*", "*"))
@@ -125,7 +150,7 @@ async def _late_then_refused(simulation: Simulation) -> None:
     if not simulation.calm:
         faults.add(refusal)
         await asyncio.sleep(chance.random() * 12)
-        faults.clear()
+        clear_faults(simulation)
 
 
 def _weather(simulation: Simulation) -> None:

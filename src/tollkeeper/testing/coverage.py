@@ -25,7 +25,11 @@ EVENTS: Final = ("failover.taken", "failover.refused", "store.lost_acknowledgeme
                  "store.unavailable", "effect.after_timeout", "recovery.interrupted",
                  "webhook.lost", "webhook.twice", "key.replayed", "key.in_flight",
                  "dashboard.refund", "dispute", "refund.failed_late", "authorization.expired",
-                 "replica.takeover", "rollout.started")  # fmt: skip
+                 "replica.takeover", "rollout.started", "effect.hours_late", "clock.minutes_off",
+                 "row.unreadable", "refusal.unlisted", "refusal.after_effect",
+                 "failover.weightless", "reversal", "look.rescued", "look.confirmed",
+                 "retry.paced", "hostile.refused", "hostile.hung", "key.of_another_account",
+                 "dispute.decided", "reference.refused", "capture.of_nothing")  # fmt: skip
 
 ROLLOUTS: Final = ("rolled_back", "aborted", "stopped", "inconclusive")
 """How simulated rollouts end; a promotion by evidence alone takes more payments than a seed has."""
@@ -80,6 +84,7 @@ class Coverage:
         wanted += [("crash", name) for name in CRASH_POINTS]
         wanted += [(name, "") for name in EVENTS]
         wanted += [("rollout", status) for status in ROLLOUTS]
+        wanted += [("corrected", operation) for operation in OPERATIONS]
         return [" ".join(part for part in pair if part) for pair in wanted if not self.counts[pair]]
 
     def unordered(self) -> list[str]:

@@ -10,7 +10,7 @@ from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.testing.coverage import Coverage
-from tollkeeper.testing.loop import VirtualLoop
+from tollkeeper.testing.loop import CURRENT, Process, VirtualLoop
 
 WAIT_SECONDS: Final = 6.0
 """How long the simulated wire waits for a reply before it gives up."""
@@ -20,7 +20,8 @@ MAX_LATENESS_SECONDS: Final = 2.0
 
 
 class Weather(msgspec.Struct):
-    """How bad the network is: probabilities a request, and seconds. Quiet is all zero."""
+    """How bad the network is: probabilities a request, and seconds. Quiet is all zero.
+    `refuse_after`: a reply becomes a refusal that no table knows, although the effect is there."""
 
     refuse: float = 0.0
     lose_request: float = 0.0
@@ -28,6 +29,14 @@ class Weather(msgspec.Struct):
     late_request: float = 0.0
     latency_seconds: float = 0.02
     tail: float = 0.0
+    refuse_after: float = 0.0
+
+
+REFUSAL: Final = (
+    b'{"error": {"type": "invalid_request_error", "message": "a refusal of tomorrow",'
+    b' "code": "code_of_tomorrow"}}'
+)
+"""What `refuse_after` puts in place of a reply, after the effect: a lie that one look finds."""
 
 
 class SimulatedWire:
@@ -40,6 +49,7 @@ class SimulatedWire:
         self._core = core
         self.weather = weather
         self._coverage = coverage
+        self.running: dict[str, tuple[Process | None, int]] = {}
 
     async def send(self, request: WireRequest, target: Target) -> WireResult:
         chance, weather = self._loop.chance, self.weather
@@ -59,9 +69,11 @@ class SimulatedWire:
             return _failed("wait", "connection_terminated", acquired=True)
         reply = self._loop.create_future()
         self._loop.outside(self._arrive(request, target, reply))
-        return await self._hear(reply, operation)
+        return await self._hear(reply, request, operation)
 
-    async def _hear(self, reply: "asyncio.Future[SimReply]", operation: str) -> WireResult:
+    async def _hear(
+        self, reply: "asyncio.Future[SimReply]", request: WireRequest, operation: str
+    ) -> WireResult:
         try:
             with self._coverage.point(f"wire.reply {operation}"):
                 async with asyncio.timeout(WAIT_SECONDS):
@@ -73,8 +85,35 @@ class SimulatedWire:
         if answer.ending != "send" or self._loop.chance.random() < self.weather.lose_reply:
             self._coverage.count("wire.reply_lost", operation)
             return _failed("read", "http_response_incomplete", acquired=True)
+        self._note_running(request, answer)
         headers = tuple((name.lower(), value) for name, value in answer.headers)
-        return WireResult(reply=WireReply(status=answer.status, headers=headers, body=answer.body))
+        body, status = answer.body, answer.status
+        if self._is_denied(operation, answer):
+            self._coverage.count("refusal.after_effect")
+            body, status = REFUSAL, 400
+        return WireResult(reply=WireReply(status=status, headers=headers, body=body))
+
+    def _note_running(self, request: WireRequest, answer: SimReply) -> None:
+        """Notes which process was told how often in a row that a key is in use."""
+        key = dict(request.headers).get("idempotency-key", "")
+        process, count = self.running.pop(key, (None, 0))
+        if key and answer.status == 409 and b"idempotency_key_in_use" in answer.body:
+            here = CURRENT.get()
+            self.running[key] = (here, count + 1 if here is process else 1)
+
+    def is_running(self, key: str) -> bool:
+        """Whether a process that lives was told twice, and last, that a request with this key is
+        still running at the provider."""
+        process, count = self.running.get(key, (None, 0))
+        return process is not None and not process.dead and count > 1
+
+    def _is_denied(self, operation: str, answer: SimReply) -> bool:
+        """Whether a refusal comes in place of a success: never of one that was stored, since the
+        provider says of it that it repeats the truth."""
+        if not operation.startswith("POST") or answer.status != 200:
+            return False
+        stored = ("idempotent-replayed", "true") in answer.headers
+        return not stored and self._loop.chance.random() < self.weather.refuse_after
 
     async def _arrive(
         self, request: WireRequest, target: Target, reply: "asyncio.Future[SimReply]"
@@ -111,12 +150,19 @@ def _failed(stage: Stage, error: str, *, acquired: bool) -> WireResult:
     return WireResult(failure=WireFailure(stage=stage, error=error, acquired=acquired))
 
 
-class SimulatedHook:
-    """`Hook` to a merchant who is sometimes away; `heard` counts the deliveries by event id."""
+HANG_SECONDS: Final = 10.0
+"""When a delivery to an endpoint that hangs is given up."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+
+class SimulatedHook:
+    """`Hook` to merchants: one who is sometimes away, and a hostile one (`hanging`) whose endpoint
+    accepts and never answers. `heard` counts the deliveries by event id."""
+
+    def __init__(self, loop: VirtualLoop, coverage: Coverage) -> None:
         self._loop = loop
+        self._coverage = coverage
         self.away = 0.0
+        self.hanging = ""
         self.heard: dict[str, int] = {}
 
     def refusal(self, url: str) -> str | None:
@@ -124,10 +170,17 @@ class SimulatedHook:
         return None
 
     async def post(self, url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> HookResult:
-        del url, body
+        del body
+        if url == self.hanging:
+            return await self._hang()
         await asyncio.sleep(self._loop.chance.random() * 0.1)
         if self._loop.chance.random() < self.away:
             return HookResult(status=0, error="connection_refused")
         event_id = dict(headers)["webhook-id"]
         self.heard[event_id] = self.heard.get(event_id, 0) + 1
         return HookResult(status=200)
+
+    async def _hang(self) -> HookResult:
+        self._coverage.count("hostile.hung")
+        await asyncio.sleep(HANG_SECONDS)
+        return HookResult(status=0, error="http_response_timeout")

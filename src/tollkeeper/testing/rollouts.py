@@ -31,6 +31,7 @@ STEPS: Final = ((10.0, 40.0, 100.0), (30.0, 60.0, 100.0), (50.0, 100.0), (80.0,)
 async def attach(simulation: Simulation) -> None:
     """Adds the checks of rollouts to a world's own, starts one, and lets an operator at it."""
     simulation.commit_checks.append(lambda change: check_assignment(simulation, change))
+    simulation.commit_checks.append(lambda change: check_rescuer(simulation, change))
     simulation.quiet_checks.append(lambda payments: check_quiet(simulation, payments))
     await _begin(simulation)
     simulation.loop.outside(_interfere(simulation))
@@ -119,6 +120,18 @@ def check_assignment(simulation: Simulation, change: Change) -> Iterator[Violati
         return
     if at_ms >= rollout.valid_until_ms and rollout.plan.orphaned == "baseline":
         yield Violation("I12", payment.id, "a canary on a share that nobody had renewed")
+
+
+def check_rescuer(simulation: Simulation, change: Change) -> Iterator[Violation]:
+    """At a failover: no candidate rescues a payment before it was promoted."""
+    tries = [a for a in change.attempts if a.operation == "authorize"]
+    candidate = simulation.temper.candidate
+    if len(tries) < 2 or tries[-1].integration != candidate or tries[-2].integration == candidate:
+        return
+    newest = simulation.driver.now(stored.list_rollouts(1))[0]
+    if not newest.promoted_once:
+        detail = f"failed over to {candidate}, which was never promoted"
+        yield Violation("I12", change.payment.id, detail)
 
 
 def _check_chance(rollout: Rollout, placed: Assignment, customer: str) -> Iterator[Violation]:

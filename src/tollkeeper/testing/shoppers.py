@@ -1,6 +1,7 @@
 """Simulated callers: merchants' servers that retry, double-click, give up and follow up."""
 
 import asyncio
+import random
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,10 @@ CARDS: Final = (
     "pm_card_refundFail",
     "pm_card_pendingRefund",
 )
+CONFLICTS: Final = {
+    "request_in_flight": "key.in_flight",
+    "reference_in_use": "reference.refused",
+}
 POLLS: Final = 40
 POLL_SECONDS: Final = 2.0
 
@@ -36,10 +41,11 @@ class Caller:
         self.number = number
         self.keys = 0
         self.webhooks = simulation.temper.webhooks
+        self.several = False
 
     async def shop(self) -> None:
         """A payment from beginning to end, with the impatience that the seed gives."""
-        await asyncio.sleep(self.chance.random() * 20)
+        await asyncio.sleep(self._arrives())
         amount = self.chance.choice((50, 1_000, 2_599, 100_000))
         body = {
             "amount_minor": amount,
@@ -49,6 +55,10 @@ class Caller:
             "customer": f"customer-{self.chance.randrange(self.simulation.temper.shoppers)}",
             "return_url": "https://merchant.example/return",
         }
+        if body["capture_method"] == "manual" and self.chance.random() < 0.4:
+            body["multicapture"] = self.several = True
+        if self.simulation.temper.has("references"):
+            body |= {"reference": f"order-{self.number // 3}", "unique_reference": True}
         answer = await self.post("/v1/payments", body)
         if answer is None or answer.status not in {200, 201, 202}:
             return
@@ -56,6 +66,12 @@ class Caller:
         if payment["status"] == "requires_action":
             payment = await self._authenticate(payment)
         await self._follow_up(payment)
+
+    def _arrives(self) -> float:
+        """Seconds until it comes; those who race for one reference come at once."""
+        if not self.simulation.temper.has("references"):
+            return self.chance.random() * 20
+        return random.Random(f"{self.simulation.seed}/{self.number // 3}").random() * 20
 
     def _card(self) -> str:
         card = self.chance.choice(CARDS)
@@ -99,15 +115,17 @@ class Caller:
             simulation.given.append(Given(key, answer.status, payment))
             if answer.replayed:
                 simulation.coverage.count("key.replayed")
-        elif answer.status == 409 and answer.json()["code"] == "request_in_flight":
-            simulation.coverage.count("key.in_flight")
+        elif answer.status == 409:
+            name = CONFLICTS.get(answer.json()["code"])
+            if name is not None:
+                simulation.coverage.count(name)
 
     async def _send(self, method: str, path: str, data: bytes, key: str = "") -> Answer | None:
         simulation = self.simulation
         headers = [("authorization", f"Bearer {API_KEY}"), ("content-type", "application/json")]
         if key:
             headers.append(("idempotency-key", key))
-        replica = self.chance.choice(simulation.replicas)
+        replica = self.chance.choice(simulation.open_doors)
         await asyncio.sleep(self.chance.random() * 0.05)
         seconds = self.chance.choice((1.0, 5.0, 40.0, 40.0))
         call = Call(method, path, headers, data)
@@ -125,6 +143,16 @@ class Caller:
             if answer is not None and answer.status == 200:
                 payment = answer.json()
         return payment
+
+    async def come_back(self, payment_id: str) -> None:
+        """A merchant hours later, who reads a payment and gives back a part of it, or all."""
+        answer = await self._send("GET", f"/v1/payments/{payment_id}", b"")
+        if answer is None or answer.status != 200:
+            return
+        captured = answer.json()["amount_captured_minor"]
+        if captured:  # also more than is left: it may believe that an earlier refund had failed
+            asked = {"amount_minor": self.chance.choice((captured, max(1, captured // 2)))}
+            await self.post(f"/v1/payments/{payment_id}/refunds", asked)
 
     async def _authenticate(self, payment: dict[str, Any]) -> dict[str, Any]:
         """The shopper at the bank: authenticates, fails, or walks away; then comes back."""
@@ -153,7 +181,8 @@ class Caller:
 
     async def _capture_or_void(self, path: str, payment: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(self.chance.random() * 10)
-        choice = self.chance.choice(("capture", "capture", "part", "void", "expire", "nothing"))
+        choices = ["capture", "capture", "part", "void", "expire", "nothing"]
+        choice = self.chance.choice(["several"] * 6 if self.several else choices)
         if choice == "expire" and not self.webhooks:
             return payment  # nobody could learn of it before the authorization ends
         if choice == "expire":
@@ -163,6 +192,8 @@ class Caller:
             return payment
         if choice == "void":
             await self.post(f"{path}/void", {})
+        elif choice == "several":
+            await self._capture_twice(path, payment)
         elif choice != "expire" or self.chance.random() < 0.5:
             part = {"amount_minor": payment["amount_minor"] // 2} if choice == "part" else {}
             await self.post(f"{path}/capture", part)
@@ -170,6 +201,16 @@ class Caller:
         if answer is None or answer.status != 200:
             return payment
         return await self._wait(answer.json())
+
+    async def _capture_twice(self, path: str, payment: dict[str, Any]) -> None:
+        """A part, and then another part, all that is left, or nothing: the rest is released."""
+        part = {"amount_minor": payment["amount_minor"] // 3, "final": False}
+        await self.post(f"{path}/capture", part)
+        await asyncio.sleep(self.chance.random() * 8)
+        rest = self.chance.choice(({}, {"amount_minor": 0}, {"amount_minor": 0}, part))
+        answer = await self.post(f"{path}/capture", rest)
+        if rest == {"amount_minor": 0} and answer is not None and answer.status == 200:
+            self.simulation.coverage.count("capture.of_nothing")
 
     async def _refund(self, path: str, payment: dict[str, Any]) -> None:
         await asyncio.sleep(self.chance.random() * 10)

@@ -8,10 +8,12 @@ import cyclopts
 import msgspec
 from rich.console import Console
 
+from tollkeeper.payments import invariants
 from tollkeeper.payments.invariants import Violation
-from tollkeeper.testing import bugs, chaos, rollouts
+from tollkeeper.testing import bugs, chaos, hours, neighbor, rollouts, strange
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import Stuck, TooLong
+from tollkeeper.testing.planting import Bug
 from tollkeeper.testing.shoppers import Caller
 from tollkeeper.testing.world import Simulation
 
@@ -23,6 +25,12 @@ ladder and of webhooks after the last fault."""
 STILL_SECONDS: Final = 90.0
 """After the last fault: within it comes whatever is still under way and no job of ours knows of, as
 a webhook that the provider sends again."""
+
+POISON_SECONDS: Final = 120.0
+"""W and its slack: by then every doubt is settled that can be."""
+
+SOON_MS: Final = 1_800_000
+"""Jobs beyond this look at what is decided, for what may show up after hours or days."""
 
 ENOUGH: Final = 500
 """Seeds from which on a batch must have covered everything."""
@@ -66,6 +74,8 @@ async def _life(simulation: Simulation) -> None:
     simulation.loop.outside(simulation.core.run())
     if simulation.temper.candidate:
         await rollouts.attach(simulation)
+    if simulation.temper.has("neighbor"):
+        await neighbor.attach(simulation)
     shopping = [
         simulation.loop.outside(Caller(simulation, number).shop())
         for number in range(simulation.temper.shoppers)
@@ -75,14 +85,53 @@ async def _life(simulation: Simulation) -> None:
         for replica in simulation.replicas:
             replica.kill()
             replica.start()
+    if simulation.temper.has("rows"):
+        await _bear_poison(simulation)
+    await _be_quiet(simulation, shopping)
+    if simulation.violation is None and _has_more_to_come(simulation):
+        await hours.pass_hours(simulation)
+    if simulation.violation is None:
+        simulation.check_quiet()
+
+
+async def _be_quiet(simulation: Simulation, shopping: list[asyncio.Task[None]]) -> None:
+    """Waits until nothing is due soon."""
     began = simulation.loop.now
     while simulation.loop.now < began + QUIET_SECONDS and simulation.violation is None:
         await asyncio.sleep(5.0)
-        still = all(task.done() for task in shopping) and not simulation.jobs_left()
+        simulation.check(simulation.watch.tick())
+        still = all(task.done() for task in shopping) and not _is_due_soon(simulation)
         if still and simulation.loop.now > began + STILL_SECONDS:
             break
-    if simulation.violation is None:
-        simulation.check_quiet()
+
+
+def _is_due_soon(simulation: Simulation) -> bool:
+    due_ms = simulation.next_job_ms()
+    return due_ms is not None and due_ms < simulation.clock.now_ms() + SOON_MS
+
+
+async def _bear_poison(simulation: Simulation) -> None:
+    """Everything works again but for the rows of one payment, which stay unreadable for a while:
+    that delays no other payment."""
+    poisoned = strange.poison(simulation)
+    began = simulation.loop.now
+    while simulation.loop.now < began + POISON_SECONDS and simulation.violation is None:
+        await asyncio.sleep(5.0)
+        simulation.check(simulation.watch.tick())
+    payments = simulation.all_books().values()
+    simulation.check(invariants.check_unhidden(payments, poisoned))
+    chaos.clear_faults(simulation)
+
+
+def _has_more_to_come(simulation: Simulation) -> bool:
+    """Whether effects may still land, or a conclusion waits for its correction."""
+    if simulation.temper.has("hours"):
+        return True
+    contradicted = (
+        invariants.check_contradictions(books, simulation.part(payment_id))
+        for payment_id, books in simulation.all_books().items()
+    )
+    return any(True for found in contradicted for _ in found)
 
 
 @app.default
@@ -172,7 +221,7 @@ def _hunt(name: str, first: int, budget: float) -> int:
     return 1 if missed else 0
 
 
-def hunt(bug: bugs.Bug, first: int, budget: float) -> tuple[int, float, Violation] | None:
+def hunt(bug: Bug, first: int, budget: float) -> tuple[int, float, Violation] | None:
     """Seeds, CPU-seconds and the violation that showed `bug`; `None` within `budget` seconds."""
     began = time.process_time()
     count = 0

@@ -7,7 +7,7 @@ The provider is the simulator's own core. Only time, chance and the network are 
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,63 +18,38 @@ from tollkeeper.flows import deliver, routing, upkeep
 from tollkeeper.flows.examine import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.version import Integration
+from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import StoreDoubt, TollkeeperError, Unavailable
 from tollkeeper.payments import invariants
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Given, Violation
 from tollkeeper.payments.payment import Books
-from tollkeeper.settings import ProviderSettings, Settings, Timeouts
-from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
+from tollkeeper.simulator.config import AccountConfig, KeyConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.store.operations import examining, keeping, reading
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
-from tollkeeper.testing.misread import KINDS, misreading
+from tollkeeper.testing.misread import misreading
 from tollkeeper.testing.network import SimulatedHook, SimulatedWire, Weather
 from tollkeeper.testing.ports import GlassVault, SeededChance, VirtualClock
 from tollkeeper.testing.storage import Disk, SimulatedDriver, WatchedStore, new_database
-
-PROVIDER_KEY: Final = "sk_test_simulation"
-WINDOW_SECONDS: Final = 12.0
-"""W in these worlds: above the longest lateness of the network plus the longest late effect."""
-
-SOON_MS: Final = 1_800_000
-"""Jobs beyond this look at what is decided, for what may show up after hours or days."""
-
-SETTINGS: Final = Settings(
-    providers={
-        "stripe": ProviderSettings(
-            secret_key=PROVIDER_KEY,
-            in_flight_window_seconds=WINDOW_SECONDS,
-        )
-    },
-    weights={"stripe@2022-08-01": 30, "stripe@2022-11-15": 40, "stripe@2026-03-25.dahlia": 30},
-    timeouts=Timeouts(total_seconds=10),
-    shopper_deadline_seconds=25,
-    action_deadline_seconds=40,
-    attention_after_seconds=60,
-    max_in_flight=10_000,
-    max_in_flight_per_provider=10_000,
+from tollkeeper.testing.temper import (
+    ACCOUNT,
+    PROVIDER_KEY,
+    installed_of,
+    settings_of,
+    temper_of,
 )
+from tollkeeper.testing.watching import Watch
 
+HOSTILE_JOB: Final = ("deliver", "|we_2")
+"""The kind of a hostile endpoint's jobs, and how their subjects end."""
 
-class Temper(msgspec.Struct):
-    """What kind of world a seed makes: which defences are on, how many replicas, how much chaos."""
-
-    replicas: int
-    webhooks: bool
-    workers: bool
-    idempotency: bool
-    chaos: float
-    shoppers: int
-    skew_ms: int
-    candidate: str = ""
-    misreads: str = ""
+OTHER_ACCOUNT: Final = "acct_other"
+"""An account at the provider that is not ours, and empty."""
 
 
 class Found(Exception):
@@ -126,12 +101,21 @@ class Replica:
             self.simulation.loop.start_in(self.process, routing.follow(world))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
+        known = {kind: self._watched(run) for kind, run in handlers(world).items()}
+        lanes = lanes_for(
+            known,
+            world.settings.job_concurrency,
+            per_account=world.settings.deliveries_per_account,
+            per_endpoint=world.settings.deliveries_per_endpoint,
+        )
         worker = Worker(
             world.store,
             world.clock,
-            {kind: self._watched(run) for kind, run in handlers(world).items()},
-            concurrency=8,
+            known,
+            concurrency=sum(lane.slots for lane in lanes),
             on_error=self._job_failed,
+            lanes=lanes,
+            resting=world.breakers.resting,
         )
         await worker.run()
 
@@ -171,10 +155,12 @@ class Simulation:
         self.seed = seed
         self.loop = VirtualLoop(seed)  # type: ignore[abstract] # what asyncio asks for is there
         self.coverage = coverage
-        self.temper = _temper(self.loop)
+        self.temper = temper_of(self.loop)
         self.clock = VirtualClock(self.loop)
         self.calm = False
-        self.settings = _routed(SETTINGS, self.temper.candidate)
+        self.slept = False
+        self.settings = settings_of(self.temper)
+        self.watch = Watch(self)
         self.violation: Violation | None = None
         self.commit_checks: list[Callable[[Change], Iterator[Violation]]] = []
         self.quiet_checks: list[Callable[[Mapping[str, Books]], Iterator[Violation]]] = []
@@ -187,16 +173,18 @@ class Simulation:
         self.core = self._provider()
         self.weather = Weather()
         self.wire = SimulatedWire(self.loop, self.core, self.weather, coverage)
-        self.hook = SimulatedHook(self.loop)
-        self.installed = _installed(retention=self.temper.idempotency)
+        self.hook = SimulatedHook(self.loop, self.coverage)
+        self.installed = installed_of(retention=self.temper.idempotency)
         if self.temper.misreads:
             self.installed = misreading(self.installed, self.temper.candidate, self.temper.misreads)
         self.replicas = [Replica(self, n) for n in range(self.temper.replicas)]
+        self.open_doors = self.replicas
 
     def _provider(self) -> SimulatorCore:
         temper = self.temper
         config = SimulatorConfig(
             accounts=[AccountConfig(key=PROVIDER_KEY)],
+            keys=[KeyConfig(key="sk_test_other", account=OTHER_ACCOUNT)],
             honors_idempotency=temper.idempotency,
             authorization_seconds=604_800,
             refund_settle_seconds=3.0,
@@ -227,10 +215,12 @@ class Simulation:
         status = 0
         for _ in range(times):
             status = await self._post(url, headers, body)
+            if 200 <= status < 300:
+                self.watch.told(body)
         return status
 
     async def _post(self, url: str, headers: list[tuple[str, str]], body: bytes) -> int:
-        replica = self.loop.chance.choice(self.replicas)
+        replica = self.loop.chance.choice(self.open_doors)
         self._note_order(body)
         path = "/" + url.split("/", 3)[3]
         answer = await replica.door.request(
@@ -255,7 +245,7 @@ class Simulation:
         store = WatchedStore(self.driver, self.clock, self.on_commit)
         digest = hashlib.sha256(API_KEY.encode()).hexdigest()
         key = ApiKey(
-            id="key_1", digest=digest, account="acc_1", role="admin", label="simulation",
+            id="key_1", digest=digest, account=ACCOUNT, role="admin", label="simulation",
             api_version="2026-11-24", created_ms=self.clock.now_ms(),
         )  # fmt: skip
         self.driver.now(keeping.save_api_key(key))
@@ -264,7 +254,7 @@ class Simulation:
             replica.start()
         world = self.replicas[0].world
         endpoint = Endpoint(
-            id="we_1", account="acc_1", url="https://merchant.example/hook",
+            id="we_1", account=ACCOUNT, url="https://merchant.example/hook",
             secrets=(deliver.seal_secret(world, "whsec_c2ltdWxhdGlvbg=="),), enabled=True,
             created_ms=self.clock.now_ms(),
         )  # fmt: skip
@@ -277,7 +267,8 @@ class Simulation:
         fields = [("url", url), ("enabled_events[]", "*"), ("api_version", version)]
         reply = await self.provider_api("/v1/webhook_endpoints", fields)
         secret: str = msgspec.json.decode(reply.body)["secret"]
-        mine = msgspec.structs.replace(SETTINGS.providers["stripe"], webhook_secrets=(secret,))
+        ours = self.settings.providers["stripe"]
+        mine = msgspec.structs.replace(ours, webhook_secrets=(secret,))
         self.settings = msgspec.structs.replace(self.settings, providers={"stripe": mine})
 
     async def provider_api(self, path: str, fields: list[tuple[str, str]]) -> SimReply:
@@ -300,7 +291,7 @@ class Simulation:
         """Every commit is checked in the step in which it became durable."""
         payment = change.payment
         for check in self.commit_checks:
-            self._first(check(change))
+            self.check(check(change))
         self.coverage.count("status", payment.status)
         for attempt in change.attempts:
             if attempt.outcome is not None:
@@ -312,24 +303,20 @@ class Simulation:
         books = self.driver.now(reading.load_books(payment.id))
         assert books is not None, "what was committed can be read"
         audit = self.driver.now(reading.load_audit(payment.id))
-        self._first(invariants.check_books(books, audit, HANDLES))
-        self._first(self._effects(books))
+        self.check(invariants.check_books(books, audit, HANDLES))
+        self.check(self._effects(books))
+        self.check(self.watch.commit(change, books))
 
     def _effects(self, books: Books) -> Iterator[Violation]:
         """What stands against the provider's effects. Whoever takes an approval for a decline says
         so at once; that it was one is known once it was cross-read, and holds at quiet."""
         first = books.attempts[0].integration
         lying = self.temper.misreads == "declined" and first == self.temper.candidate
-        for found in invariants.check_effects(books, self._part(books.payment.id)):
+        for found in invariants.check_effects(books, self.part(books.payment.id)):
             if not lying or found.invariant != "I4":
                 yield found
 
     def _note_settling(self, change: Change) -> None:
-        tries = [a for a in change.attempts if a.operation == "authorize"]
-        if len(tries) > 1:
-            self.coverage.count("failover.taken")
-        elif any(a.result_class in {"A", "B1"} for a in tries):
-            self.coverage.count("failover.refused")
         for refund in change.refunds:
             if refund.failure_code == "failed_at_provider":
                 self.coverage.count("refund.failed_late")
@@ -349,16 +336,18 @@ class Simulation:
         attempt = books.attempt(entry.idempotency_key)
         if attempt is not None and attempt.outcome == "unknown":
             self.coverage.count("effect.after_timeout")
-        self._first(self._effects(books))
+        self.check(self._effects(books))
+        self.check(self.watch.effect(entry, payment_id, books))
 
-    def _part(self, payment_id: str) -> invariants.Ledger:
+    def part(self, payment_id: str) -> invariants.Ledger:
+        """What the provider's ledger has about one payment."""
         charges: Any = list(self.ledger_of.get(payment_id, {}).values())
         return invariants.Ledger(charges=charges, intents=[])
 
-    def _first(self, found: Any) -> None:
-        for violation in found:
-            self.fail(violation)
-            return
+    def check(self, found: Iterable[Violation]) -> None:
+        """Keeps the first violation of those found."""
+        if self.violation is None:
+            self.violation = next(iter(found), None)
 
     def fail(self, violation: Violation) -> None:
         """Keeps the first violation; the run ends at its next step."""
@@ -375,22 +364,36 @@ class Simulation:
         ledger: Any = self.core.ledger()
         now_ms = self.clock.now_ms()
         for books in payments.values():
-            self._first(invariants.check_quiet(books, ledger, now_ms))
-        self._first(invariants.check_orphans(payments, ledger))
+            self.check(invariants.check_quiet(books, ledger, now_ms))
+        self.check(invariants.check_orphans(payments, ledger))
         holdings = self.driver.now(examining.holdings())
-        self._first(invariants.check_answers(self.given, holdings, payments))
-        self._first(invariants.check_holdings(holdings, now_ms, slack_ms=15_000))
+        self.check(invariants.check_answers(self.given, holdings, payments))
+        self.check(invariants.check_holdings(self._ours(holdings), now_ms, slack_ms=15_000))
+        self.check(self.watch.quiet(payments))
         for check in self.quiet_checks:
-            self._first(check(payments))
+            self.check(check(payments))
 
-    def jobs_left(self) -> int:
-        """Jobs beside the daily ones that are due soon: there is still something to do."""
-        soon_ms = self.clock.now_ms() + SOON_MS
-        count: int = self.connection.execute(
-            "SELECT count(*) FROM jobs WHERE kind NOT IN (?, ?) AND run_at_ms < ?",
-            (*upkeep.KINDS, soon_ms),
-        ).fetchone()[0]
-        return count
+    def _ours(self, holdings: invariants.Holdings) -> invariants.Holdings:
+        """Without what waits for a hostile endpoint, which may wait for as long as that hangs."""
+        rows = self.connection.execute(
+            "SELECT count(*), min(run_at_ms) FROM jobs WHERE kind = ? AND subject NOT LIKE ?",
+            (HOSTILE_JOB[0], f"%{HOSTILE_JOB[1]}"),
+        )
+        count, due_ms = rows.fetchone()
+        waiting = {kind: row for kind, row in holdings.waiting.items() if kind != HOSTILE_JOB[0]}
+        if count:
+            waiting[HOSTILE_JOB[0]] = (count, due_ms)
+        return msgspec.structs.replace(holdings, waiting=waiting)
+
+    def next_job_ms(self) -> int | None:
+        """When the next job is due, beside the daily ones and what is sent to a hostile endpoint;
+        `None` where there is nothing left to do."""
+        rows = self.connection.execute(
+            "SELECT kind, subject, run_at_ms FROM jobs WHERE kind NOT IN (?, ?) ORDER BY run_at_ms",
+            upkeep.KINDS,
+        )
+        ours = (at for kind, subject, at in rows if (kind, subject[-5:]) != HOSTILE_JOB)
+        return next(ours, None)
 
     def all_books(self) -> dict[str, Books]:
         """Every payment in the store, by id."""
@@ -401,42 +404,3 @@ class Simulation:
             assert books is not None, "a payment never goes away"
             found[id_] = books
         return found
-
-
-def _routed(settings: Settings, candidate: str) -> Settings:
-    """The settings with no weight on the candidate, which a rollout is to bring in."""
-    if not candidate:
-        return settings
-    left = {name: weight for name, weight in settings.weights.items() if name != candidate}
-    whole = sum(left.values())
-    weights = {name: weight * 100 / whole for name, weight in left.items()}
-    return msgspec.structs.replace(settings, weights=weights)
-
-
-def _temper(loop: VirtualLoop) -> Temper:
-    temper = _weather_of(loop)
-    chance = loop.chance
-    if chance.random() < 0.3:
-        temper.candidate = chance.choice(sorted(SETTINGS.weights))
-        temper.misreads = chance.choice(("", "", "", *KINDS))
-        temper.shoppers += chance.randrange(2, 8)
-    return temper
-
-
-def _weather_of(loop: VirtualLoop) -> Temper:
-    chance = loop.chance
-    return Temper(
-        replicas=chance.choice((1, 1, 2)),
-        webhooks=chance.random() < 0.7,
-        workers=chance.random() < 0.85,
-        idempotency=chance.random() < 0.7,
-        chaos=chance.choice((0.0, 0.5, 1.0, 1.0, 2.0)),
-        shoppers=chance.randrange(3, 10),
-        skew_ms=chance.choice((0, 0, 15_000, -15_000)),
-    )
-
-
-def _installed(*, retention: bool) -> dict[str, Integration]:
-    if retention:
-        return dict(INSTALLED)
-    return {name: msgspec.structs.replace(item, retention_s=0) for name, item in INSTALLED.items()}

@@ -401,7 +401,11 @@ UNREAD: Final = Statement(
         select(t.canary_payments.c.payment_id)
         .where(
             t.canary_payments.c.rollout_id == bindparam("rollout_id"),
-            t.canary_payments.c.cross_read.is_(None),
+            # a replica may have drawn a payment for a cross-read in the moment of the end
+            or_(
+                t.canary_payments.c.cross_read.is_(None),
+                t.canary_payments.c.cross_read == literal("due"),
+            ),
         )
         .order_by(t.canary_payments.c.payment_id)
         .limit(bindparam("limit"))

@@ -1,0 +1,244 @@
+"""Planted bugs about what the service concludes, and about what it does with later facts."""
+
+from typing import Any, Final
+
+import msgspec
+
+from tollkeeper.flows import looking, pay, settle, world
+from tollkeeper.payments import change, closing, ladder, reconcile, reservation
+from tollkeeper.payments.outcome import Outcome, Refusal
+from tollkeeper.testing import planting
+from tollkeeper.testing.planting import Bug, Patch
+
+_OWN: Final[list[Bug]] = []
+_bug = planting.collector(_OWN)
+
+
+def _unchanged(books: Any, *_: Any) -> Any:
+    return books
+
+
+# Conclusions that a fact contradicts
+
+
+@_bug("A payment that was called not executed stays failed, whatever shows its charge.")
+def conclusion_never_corrected() -> list[Patch]:
+    return [(reconcile, "_found_late", _unchanged)]
+
+
+@_bug("A refund that was called not executed stays failed, whatever shows it.")
+def refund_never_corrected() -> list[Patch]:
+    return [(reconcile, "_refund_found_late", _unchanged)]
+
+
+@_bug("A capture that takes effect late counts as one that was made at the provider.")
+def late_capture_taken_for_external() -> list[Patch]:
+    return [(reconcile, "_concluded_captures", lambda *_: [])]
+
+
+@_bug("A refund that was corrected does not count against what may still be refunded.")
+def corrected_refund_not_counted() -> list[Patch]:
+    real = reservation.refundable_minor
+
+    def refundable(books: Any) -> int:
+        corrected = {a.refund_id for a in books.attempts if a.corrected_ms is not None}
+        again = sum(r.amount_minor for r in books.refunds if r.id in corrected)
+        return int(real(books) + again)
+
+    return [(reservation, "refundable_minor", refundable)]
+
+
+@_bug("A webhook about a payment that has failed is no reason to look.")
+def webhook_after_the_end_ignored() -> list[Patch]:
+    real = vars(settle)["next_step"]
+
+    def step(books: Any, look: Any, policy: Any, now_ms: int, **rest: Any) -> Any:
+        if rest["refresh"] and books.payment.status == "failed" and not books.open_attempts():
+            return ladder.DONE
+        return real(books, look, policy, now_ms, **rest)
+
+    return [(settle, "next_step", step)]
+
+
+@_bug("Nothing is looked at again after a conclusion from absence.")
+def late_looks_forgotten() -> list[Patch]:
+    return [(ladder, "_late_due", lambda *_: None)]
+
+
+@_bug("Late looks are about charges, and leave refunds out.")
+def late_looks_without_refunds() -> list[Patch]:
+    return [(ladder, "refunds_due", lambda books, _: ladder.pending_refunds(books))]
+
+
+@_bug("A correction is booked, and the shop gets no event.")
+def correction_without_its_event() -> list[Patch]:
+    return [
+        (change, "corrected_attempts", lambda *_: iter(())),
+        (change, "corrected_refunds", lambda *_: iter(())),
+    ]
+
+
+@_bug("A correction is booked, and asks for no attention.")
+def correction_without_attention() -> list[Patch]:
+    return [(reconcile, "_for_a_person", lambda payment, _: payment)]
+
+
+@_bug("An intent that lands late and waits for a shopper is left open.")
+def late_intent_left_open() -> list[Patch]:
+    return [(ladder, "_is_left_open", lambda *_: False)]
+
+
+# What absence proves
+
+
+@_bug("A row of our own that cannot be read is taken for absence.")
+def unread_row_taken_for_absence() -> list[Patch]:
+    return [
+        (settle, "_may_be_of", lambda *_: False),
+        (settle, "_may_be_refund_of", lambda *_: False),
+    ]
+
+
+@_bug("One row that cannot be read makes the whole list unusable.")
+def poisoned_row_hides_the_page() -> list[Patch]:
+    return [
+        (settle, "_may_be_of", lambda *_: True),
+        (settle, "_may_be_refund_of", lambda *_: True),
+    ]
+
+
+@_bug("The provider says that a request with our key is running, and absence counts all the same.")
+def key_in_use_taken_for_absence() -> list[Patch]:
+    def absent(payment: Any, attempt: Any, look: Any, policy: Any, now_ms: int) -> Any:
+        del payment, look, policy, now_ms
+        return ladder.Step("not_executed", attempt)
+
+    return [(ladder, "_absent", absent)]
+
+
+@_bug("Charges are looked for by our clock, however far the provider's is off.")
+def clock_difference_ignored() -> list[Patch]:
+    return [(settle.Pass, "skew_ms", property(lambda _: 0))]
+
+
+@_bug("An empty list is believed, whichever account our key opens.")
+def list_of_another_account_believed() -> list[Patch]:
+    async def shows(_: Any) -> bool:
+        return True
+
+    return [(settle, "_key_shows_ours", shows)]
+
+
+# What follows a result at once
+
+
+@_bug("A refusal that no table knows is proof, without a look.")
+def unlisted_refusal_believed() -> list[Patch]:
+    real = vars(looking)["glance_for"]
+
+    def glance(outcome: Outcome) -> Any:
+        found = real(outcome)
+        return None if found == "confirm" else found
+
+    return [(looking, "glance_for", glance)]
+
+
+@_bug("A look that shows the charge does not change a refusal that no table knows.")
+def refusal_believed_against_the_look() -> list[Patch]:
+    real = vars(pay)["settled_at_once"]
+
+    async def settled(w: Any, books: Any, attempt: Any, heard: Any) -> Any:
+        found = await real(w, books, attempt, heard)
+        return heard if heard.outcome.refusal is not None else found
+
+    return [(pay, "settled_at_once", settled)]
+
+
+@_bug(
+    "A look that shows nothing turns an unknown result into a refusal, and another version sends."
+)
+def failover_after_an_empty_look() -> list[Patch]:
+    real = vars(pay)["settled_at_once"]
+
+    async def settled(w: Any, books: Any, attempt: Any, heard: Any) -> Any:
+        found = await real(w, books, attempt, heard)
+        if found.outcome.kind != "unknown":
+            return found
+        nothing = Outcome(kind="failed", refusal=Refusal("nothing", "the look showed nothing"))
+        return msgspec.structs.replace(found, outcome=nothing)
+
+    return [(pay, "settled_at_once", settled)]
+
+
+@_bug("A payment fails over to a candidate that was not proved.")
+def failover_to_an_unproved_candidate() -> list[Patch]:
+    def siblings(self: Any, name: str) -> list[Any]:
+        return [self.installed[other] for other in sorted(self.installed) if other != name]
+
+    return [(world.World, "siblings", siblings)]
+
+
+# Money that others move
+
+
+@_bug("The rest that a partial capture releases counts as a refund.")
+def release_counted_as_refund() -> list[Patch]:
+    return [(reconcile, "_released", lambda *_: None)]
+
+
+@_bug("A refund made at the provider is taken for a released authorization.")
+def refund_taken_for_a_release() -> list[Patch]:
+    def released(books: Any, seen: Any, _: Any) -> Any:
+        known = {r.provider_id for r in books.refunds}
+        return next((s for s in seen if s.provider_id not in known and not s.attempt_id), None)
+
+    return [(reconcile, "_released", released)]
+
+
+@_bug("A charge that shows up late is reversed, although its account keeps such charges.")
+def reversal_unasked() -> list[Patch]:
+    real = closing._with_reversal  # noqa: SLF001
+
+    def with_reversal(before: Any, after: Any, policy: Any) -> Any:
+        every = frozenset({after.payment.account})
+        return real(before, after, msgspec.structs.replace(policy, reversing_accounts=every))
+
+    return [(closing, "_with_reversal", with_reversal)]
+
+
+@_bug("A charge that shows up late stays, although its account wants it reversed.")
+def reversal_forgotten() -> list[Patch]:
+    return [(closing, "_with_reversal", lambda _before, after, _policy: after)]
+
+
+@_bug("An older word about a dispute overwrites a newer one.")
+def older_dispute_word_wins() -> list[Patch]:
+    return [(reconcile, "_is_older", lambda *_: False)]
+
+
+# Accounts
+
+
+@_bug("A reference is looked up first, and not held in the payment's commit.")
+def reference_checked_and_not_held() -> list[Patch]:
+    real = pay._held_reference  # noqa: SLF001
+
+    async def held(*values: Any) -> None:
+        await real(*values)
+
+    return [(pay, "_held_reference", held)]
+
+
+@_bug("A follow-up does not ask whose payment it is.")
+def payment_of_another_account_moved() -> list[Patch]:
+    real = vars(pay)["load"]
+
+    async def load(w: Any, payment_id: str, account: str | None = None) -> Any:
+        del account
+        return await real(w, payment_id)
+
+    return [(pay, "load", load)]
+
+
+BUGS: Final = tuple(_OWN)
+"""Every bug of this kind."""

@@ -1,0 +1,214 @@
+"""The strange troubles of a world: what providers do that is no plain fault of one request."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from tollkeeper.simulator.config import KeyConfig
+from tollkeeper.simulator.disputes import STATUSES
+from tollkeeper.simulator.faults import FaultRule
+from tollkeeper.simulator.messages import SimRequest
+from tollkeeper.testing.temper import PROVIDER_KEY
+from tollkeeper.testing.watching import UNLISTED
+from tollkeeper.testing.world import OTHER_ACCOUNT, Simulation
+
+type Trouble = Callable[[Simulation], None]
+
+MONEY: Final = (
+    "payment_intents.create",
+    "payment_intents.capture",
+    "payment_intents.cancel",
+    "refunds.create",
+)
+READS: Final = ("payment_intents.list", "payment_intents.retrieve", "refunds.list")
+MOST_HOURS: Final = 3.0
+
+HOURS: Final[tuple[dict[str, Any], ...]] = tuple(
+    {
+        "effect": "late_effect",
+        "seconds": 60.0,
+        "most_seconds": MOST_HOURS * 3600,
+        "first_of_key": True,
+        "holds_key": holds_key,
+        "count": 3,
+    }
+    for holds_key in (False, False, True)
+)
+REFUSALS: Final[tuple[dict[str, Any], ...]] = (
+    {"effect": "refuse", "message": UNLISTED},
+    {"effect": "refuse", "message": UNLISTED, "code": "code_of_tomorrow"},
+    {"effect": "refuse", "message": UNLISTED, "status": 402, "code": "code_of_tomorrow"},
+    {"effect": "refuse", "message": UNLISTED, "stored": True},
+)
+PAUSES: Final[tuple[dict[str, Any], ...]] = (
+    {"effect": "lock_timeout", "seconds": 1.0, "count": 2},
+    {"effect": "lock_timeout", "seconds": 30.0, "count": 2},
+    {"effect": "rate_limited", "seconds": 2.0, "count": 2},
+    {"effect": "maintenance", "seconds": 20.0, "count": 3},
+)
+HANGS: Final[tuple[dict[str, Any], ...]] = (
+    {"effect": "drop", "when": "before", "seconds": 60.0},
+    {"effect": "drop", "when": "after", "seconds": 60.0},
+)
+ROWS: Final[tuple[dict[str, Any], ...]] = (
+    {"effect": "new_word", "path": "status", "value": "requires_patience"},
+    {"effect": "change_type", "path": "amount"},
+    {"effect": "nulls"},
+    {"effect": "remove_field", "path": "currency"},
+    {"effect": "null_field", "path": "amount"},
+)
+"""What is wrong with a row, whose reference can still be read."""
+
+BANK_SECONDS: Final = 2.0
+"""Between two words of banks: events of one second have no order."""
+
+ROW_EFFECTS: Final = frozenset({"foreign_row", "replace_row", *(rule["effect"] for rule in ROWS)})
+
+
+def faults_of(simulation: Simulation) -> list[dict[str, Any]]:
+    """The faults of single requests that the world's strange troubles add, each with its
+    operations."""
+    temper = simulation.temper
+    found: list[dict[str, Any]] = []
+    for name, faults, operations in (
+        ("hours", HOURS, MONEY),
+        ("refusals", REFUSALS, MONEY),
+        ("pauses", PAUSES, MONEY),
+        ("hangs", HANGS, READS),
+    ):
+        if temper.has(name):
+            found += [fault | {"operations": operations} for fault in faults]
+    if temper.carrier:
+        found += [fault | {"operations": ("*",)} for fault in _breaking(temper.carrier)]
+    return found
+
+
+def _breaking(carrier: str) -> list[dict[str, Any]]:
+    """How one version breaks, and no other."""
+    version = carrier.partition("@")[2]
+    path = "charges" if version == "2022-08-01" else "latest_charge"
+    rules: list[dict[str, Any]] = [
+        {"effect": "sunset"},
+        {"effect": "require_parameter", "parameter": "mandate_data"},
+        {"effect": "rename_field", "path": path, "to": "renamed"},
+    ]
+    return [rule | {"api_version": version} for rule in rules]
+
+
+def troubles_of(simulation: Simulation) -> list[Trouble]:
+    """The other strange troubles of the world."""
+    return [run for name, run in TROUBLES.items() if simulation.temper.has(name)]
+
+
+def put_right(simulation: Simulation) -> None:
+    """Ends what is strange about the provider as a whole."""
+    simulation.weather.refuse_after = 0.0
+    _set_clock(simulation, 0)
+    put_key(simulation, KeyConfig(key=PROVIDER_KEY))
+
+
+def poison(simulation: Simulation) -> str:
+    """Makes the rows of one payment unreadable, for as long as nothing clears the faults; its id,
+    or nothing where the provider has no payment yet."""
+    known = sorted(name for name in simulation.ledger_of if name)
+    if not known:
+        return ""
+    chosen = simulation.loop.chance.choice(known)
+    fault = simulation.loop.chance.choice(ROWS[:2])
+    for operation in ("payment_intents.list", "refunds.list"):
+        simulation.core.faults.add(FaultRule(**fault, operation=operation, only=chosen))
+    return chosen
+
+
+def _row(simulation: Simulation) -> None:
+    chance = simulation.loop.chance
+    operation = chance.choice(("payment_intents.list", "payment_intents.list", "refunds.list"))
+    known = sorted(name for name in simulation.ledger_of if name)
+    choice = chance.random()
+    if choice < 0.2:
+        # a list of refunds is asked for one charge: a row of others would be money given back
+        rule = FaultRule(effect="foreign_row", operation="payment_intents.list")
+    elif choice < 0.3:
+        rule = FaultRule(effect="replace_row", operation=operation, row=1, value="?")
+    else:
+        only = chance.choice(known) if known and choice < 0.7 else ""
+        rule = FaultRule(**chance.choice(ROWS), operation=operation, only=only)
+        rule.row = 0 if only else 1
+    simulation.core.faults.add(rule)
+
+
+def _clock(simulation: Simulation) -> None:
+    offset_s = simulation.temper.clock_offset_s
+    _set_clock(simulation, offset_s if simulation.loop.chance.random() < 0.8 else 0)
+
+
+def _set_clock(simulation: Simulation, offset_s: int) -> None:
+    if offset_s != simulation.core.config.clock_offset_seconds:
+        simulation.watch.clock_since = simulation.loop.now
+    if offset_s:
+        simulation.coverage.count("clock.minutes_off")
+    control(simulation, "/_control/settings", {"clock_offset_seconds": offset_s})
+
+
+def _keys(simulation: Simulation) -> None:
+    """Our key at the provider. While it opens another account it may only read there: what we
+    charged in an account that is not ours would be lost for good."""
+    chance = simulation.loop.chance
+    reads = ("*.list", "*.retrieve")
+    states = (
+        KeyConfig(key=PROVIDER_KEY),
+        KeyConfig(key=PROVIDER_KEY, expired=True),
+        KeyConfig(key=PROVIDER_KEY, allowed=reads),
+        KeyConfig(key=PROVIDER_KEY, allowed=("payment_intents.create", *reads)),
+        KeyConfig(key=PROVIDER_KEY, account=OTHER_ACCOUNT, allowed=reads),
+        KeyConfig(key=PROVIDER_KEY, account=OTHER_ACCOUNT, allowed=reads),
+    )
+    put_key(simulation, chance.choice(states))
+
+
+def put_key(simulation: Simulation, key: KeyConfig) -> None:
+    """Makes our key at the provider what `key` says."""
+    if key.account == OTHER_ACCOUNT:
+        simulation.coverage.count("key.of_another_account")
+    control(simulation, "/_control/keys", msgspec.to_builtins(key))
+
+
+def _bank(simulation: Simulation) -> None:
+    chance, watch = simulation.loop.chance, simulation.watch
+    if simulation.loop.now < watch.bank_since + BANK_SECONDS:
+        return
+    watch.bank_since = simulation.loop.now
+    charges: list[Any] = [
+        charge for part in simulation.ledger_of.values() for charge in part.values()
+    ]
+    disputes = sorted(d.dispute_id for charge in charges for d in charge.disputes)
+    if disputes and chance.random() < 0.7:
+        path = f"/_control/disputes/{chance.choice(disputes)}/decide"
+        control(simulation, path, {"status": chance.choice(STATUSES)})
+        simulation.coverage.count("dispute.decided")
+        return
+    captured = sorted(c.charge_id for c in charges if c.amount_captured_minor)
+    if captured:
+        status = chance.choice(("needs_response", "warning_needs_response"))
+        path = f"/_control/charges/{chance.choice(captured)}/dispute"
+        control(simulation, path, {"status": status})
+
+
+def _refused(simulation: Simulation) -> None:
+    simulation.weather.refuse_after = simulation.loop.chance.choice((0.0, 0.3, 1.0))
+
+
+def control(simulation: Simulation, path: str, body: Any) -> None:
+    """A request to the provider's control, done at once; what it refuses does not happen."""
+    request = SimRequest(method="POST", path=path, body=msgspec.json.encode(body))
+    simulation.core.control.handle(request)
+
+
+TROUBLES: Final[dict[str, Trouble]] = {
+    "clock": _clock,
+    "rows": _row,
+    "keys": _keys,
+    "bank": _bank,
+    "refusals": _refused,
+}

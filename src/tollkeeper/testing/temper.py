@@ -1,0 +1,159 @@
+"""What kind of world a seed makes: which defences are on, and which few troubles it keeps."""
+
+from typing import Final
+
+import msgspec
+
+from tollkeeper.integrations.catalogue import INSTALLED
+from tollkeeper.integrations.version import Integration
+from tollkeeper.settings import AccountSettings, ProviderSettings, Settings, Timeouts
+from tollkeeper.testing.loop import VirtualLoop
+from tollkeeper.testing.misread import KINDS
+
+PROVIDER_KEY: Final = "sk_test_simulation"
+ACCOUNT: Final = "acc_1"
+WINDOW_SECONDS: Final = 12.0
+"""W in these worlds: above the longest lateness of the network plus the longest late effect of
+worlds without the trouble `hours`."""
+
+SETTINGS: Final = Settings(
+    providers={
+        "stripe": ProviderSettings(
+            secret_key=PROVIDER_KEY,
+            in_flight_window_seconds=WINDOW_SECONDS,
+        )
+    },
+    weights={"stripe@2022-08-01": 30, "stripe@2022-11-15": 40, "stripe@2026-03-25.dahlia": 30},
+    timeouts=Timeouts(total_seconds=10),
+    shopper_deadline_seconds=25,
+    action_deadline_seconds=40,
+    attention_after_seconds=60,
+    max_in_flight=10_000,
+    max_in_flight_per_provider=10_000,
+)
+
+STRANGE: Final[dict[str, str]] = {
+    "hours": "effects land minutes to hours after their request",
+    "clock": "the provider's clock is minutes off, and is put right later",
+    "rows": "rows of listings cannot be read, or belong to other software",
+    "refusals": "refusals that no table knows, before the effect or in place of its reply",
+    "pauses": "the provider asks for a pause",
+    "keys": "our key expires, may do little, or opens another account",
+    "hangs": "questions are accepted and never answered",
+    "carrier": "one version carries everything and breaks",
+    "neighbor": "a hostile account floods, and reaches for what is not its own",
+    "reverse": "the account wants late charges reversed",
+    "references": "shops race for one reference",
+    "bank": "banks decide disputes, again and otherwise",
+}
+"""Troubles that a world may keep; each draws a few of them. (Groce et al., "Swarm testing".)"""
+
+OFTEN_LATE: Final = 0.2
+KEYS_IF_LATE: Final = 0.4
+"""How many worlds have late effects beside those that draw them, and how many of all these have a
+provider that keeps keys."""
+
+ALONE: Final = frozenset({"carrier", "neighbor", "keys"})
+"""Troubles that no world with a rollout has, whose evidence they would make worthless."""
+
+
+class Temper(msgspec.Struct):
+    """What kind of world a seed makes. `strange`: names of STRANGE; `clock_offset_s`: how far the
+    provider's clock is off while it is; `carrier`: the version that carries everything, and
+    `rescue_seconds` and `patience_seconds` as in the settings."""
+
+    replicas: int
+    webhooks: bool
+    workers: bool
+    idempotency: bool
+    chaos: float
+    shoppers: int
+    skew_ms: int
+    candidate: str = ""
+    misreads: str = ""
+    strange: tuple[str, ...] = ()
+    clock_offset_s: int = 0
+    carrier: str = ""
+    rescue_seconds: float = 1.5
+    patience_seconds: float = 4.0
+
+    def has(self, trouble: str) -> bool:
+        """Whether the world keeps `trouble`."""
+        assert trouble in STRANGE, trouble
+        return trouble in self.strange
+
+
+def temper_of(loop: VirtualLoop) -> Temper:
+    """The temper that the loop's seed draws."""
+    temper = _weather_of(loop)
+    chance = loop.chance
+    if chance.random() < 0.3:
+        temper.candidate = chance.choice(sorted(SETTINGS.weights))
+        temper.misreads = chance.choice(("", "", "", *KINDS))
+        temper.shoppers += chance.randrange(2, 8)
+    _make_strange(loop, temper)
+    return temper
+
+
+def _weather_of(loop: VirtualLoop) -> Temper:
+    chance = loop.chance
+    return Temper(
+        replicas=chance.choice((1, 1, 2)),
+        webhooks=chance.random() < 0.7,
+        workers=chance.random() < 0.85,
+        idempotency=chance.random() < 0.7,
+        chaos=chance.choice((0.0, 0.5, 1.0, 1.0, 2.0)),
+        shoppers=chance.randrange(3, 10),
+        skew_ms=chance.choice((0, 0, 15_000, -15_000)),
+    )
+
+
+def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
+    chance = loop.chance
+    drawn = chance.sample(list(STRANGE), chance.choice((0, 0, 1, 2, 3, 4)))
+    temper.strange = tuple(n for n in drawn if not (temper.candidate and n in ALONE))
+    late = temper.has("reverse") or chance.random() < OFTEN_LATE
+    if late and not temper.has("hours"):
+        temper.strange += ("hours",)  # without late effects there is nothing to reverse
+    if temper.has("hours"):
+        # where a key is asked again hardly any conclusion is wrong
+        temper.idempotency = temper.idempotency and chance.random() < KEYS_IF_LATE
+        temper.chaos = temper.chaos or 1.0
+    temper.rescue_seconds = chance.choice((0.0, 1.5, 1.5, 6.0))
+    temper.patience_seconds = chance.choice((0.0, 4.0, 8.0))
+    if temper.has("clock"):
+        temper.clock_offset_s = chance.choice((-420, -200, 200, 420))
+    if temper.has("carrier"):
+        temper.carrier = chance.choice(sorted(SETTINGS.weights))
+
+
+def settings_of(temper: Temper) -> Settings:
+    """The settings of a world with this temper."""
+    accounts = {}
+    if temper.has("reverse"):
+        accounts[ACCOUNT] = AccountSettings(late_charges="reverse")
+    return msgspec.structs.replace(
+        SETTINGS,
+        weights=_weights(temper),
+        accounts=accounts,
+        rescue_seconds=temper.rescue_seconds,
+        patience_seconds=temper.patience_seconds,
+    )
+
+
+def _weights(temper: Temper) -> dict[str, float]:
+    """The weights: nothing on the candidate, which a rollout is to bring in."""
+    if temper.carrier:
+        return {name: 100.0 * (name == temper.carrier) for name in SETTINGS.weights}
+    if not temper.candidate:
+        return SETTINGS.weights
+    left = {name: w for name, w in SETTINGS.weights.items() if name != temper.candidate}
+    whole = sum(left.values())
+    return {name: weight * 100 / whole for name, weight in left.items()}
+
+
+def installed_of(*, retention: bool) -> dict[str, Integration]:
+    """The installed versions, of a provider that keeps idempotency keys or keeps none."""
+    if retention:
+        return dict(INSTALLED)
+    return {name: msgspec.structs.replace(item, retention_s=0) for name, item in INSTALLED.items()}
