@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="How long a caller may be kept waiting in all by pauses that a busy "
             "provider asks for; 0 for none.",
         ),
-    ] = 4.0
+    ] = 8.0
     action_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long a shopper may take to authenticate before we cancel."),

@@ -73,7 +73,7 @@ async def test_follow_ups_share_the_places_of_their_provider(tmp_path: Path) -> 
     async with stage(tmp_path, max_in_flight_per_provider=1) as it:
         held = await it.pay(capture_method="manual")
         path = f"/v1/payments/{held['id']}/capture"
-        with it.service.world.places.at("stripe@2022-11-15"):
+        with it.service.world.places.at("stripe@2022-11-15", "main"):
             refused = await it.post(path, {}, key="c")
             assert (refused.status, refused.body["code"]) == (503, "overloaded")
             assert (await it.get(f"/v1/payments/{held['id']}")).status == 200
@@ -96,8 +96,8 @@ async def test_webhooks_and_reads_fill_their_own_pots_alone(tmp_path: Path) -> N
 def test_a_place_is_given_back_whatever_happens() -> None:
     places = Places(1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), places.at("one@1"):
+        with pytest.raises(ZeroDivisionError), places.at("one@1", "main"):
             raise ZeroDivisionError
     full = pytest.raises(Overloaded, match="wait for one")
-    with places.at("one@1"), places.at("two@1"), full, places.at("one@2"):
+    with places.at("one@1", "main"), places.at("two@1", "main"), full, places.at("one@2", "main"):
         pass

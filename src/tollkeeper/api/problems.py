@@ -3,6 +3,7 @@
 Law: a `code` is always that of a class in `kernel/errors.py`; nothing that a caller sent is echoed.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -58,7 +59,8 @@ class ProblemError(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem document. `retryable`: the same request may succeed later; `advice`: what to do."""
+    """A problem document. `retryable`: the same request may succeed later; `advice`: what to do.
+    Where the provider refused, `failure_code` says why, and `provider_error` has its own words."""
 
     type: str
     title: str
@@ -69,6 +71,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     advice: str
     errors: list[ProblemError] = []
+    failure_code: str | msgspec.UnsetType = msgspec.UNSET
+    provider_error: Mapping[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def status_of(kind: type[TollkeeperError]) -> tuple[int, str]:
@@ -93,4 +97,6 @@ def problem(error: TollkeeperError, request_id: str) -> Problem:
         request_id=request_id,
         advice=error.advice,
         errors=[ProblemError(fault.pointer, fault.detail) for fault in error.faults],
+        failure_code=error.failure_code or msgspec.UNSET,
+        provider_error=error.provider_error or msgspec.UNSET,
     )

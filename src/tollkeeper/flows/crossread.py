@@ -89,7 +89,8 @@ async def _look(world: World, rollout: Rollout, books: Books) -> str | None:
     payment = books.payment
     asked_ms = world.store.now_ms()
     reader = _successor(world, rollout)
-    if reader in world.routes.unproved or reader == rollout.candidate:
+    proved = world.routes.is_proved(reader, rollout.condition.account)
+    if not proved or reader == rollout.candidate:
         return None  # nobody whose reading may be believed is in service
     baseline = world.integration(reader)
     order = order_for(world, payment, books.attempts[0])
@@ -129,10 +130,11 @@ async def _hand_over(world: World, rollout: Rollout, books: Books) -> Books:
 def _successor(world: World, rollout: Rollout) -> str:
     """The baseline, unless that was taken out itself meanwhile: then whatever carries most and can
     handle the candidate's payments."""
-    baseline = rollout.baseline
-    if baseline in world.installed and baseline not in world.routes.unproved:
+    baseline, account = rollout.baseline, rollout.condition.account
+    if baseline in world.installed and world.routes.is_proved(baseline, account):
         return baseline
-    able = [v.name for v in world.siblings(rollout.candidate) if rollout.candidate in v.handles]
+    others = world.siblings(rollout.candidate, account)
+    able = [v.name for v in others if rollout.candidate in v.handles]
     weights = world.routes.rules[-1].weights
     return max(able, key=lambda name: weights.get(name, 0.0), default=baseline)
 

@@ -17,33 +17,52 @@ ASKS_AT_ONCE: Final = 16
 QUEUE_SECONDS: Final = 2.0
 """How long a question waits for its turn; then it counts as unanswered, and is put again later."""
 
+OURS_SECONDS: Final = 30.0
+"""How long it counts that our key was seen to open the account of our charges."""
+
+MOST_QUIET_SECONDS: Final = 300.0
+"""The longest that a provider's Retry-After is heeded."""
+
 TOLD_AGAIN_SECONDS: Final = 60.0
 """How often the log repeats that the provider refuses our key."""
 
 
 @dataclass
 class Health:
-    """One provider. `skew_ms`: its clock less ours, as its last answered listing said. `refusing`:
-    why it refuses our key or account, empty while it does not."""
+    """One provider. `skew_ms`: its clock less ours, as its last answered listing said. `refused`:
+    why it refuses our key or account, for each operation that it refuses; `quiet_until`: it asked
+    to be left alone until then, in seconds on the monotonic clock."""
 
     skew_ms: int = 0
-    refusing: str = ""
+    refused: dict[str, str] = field(default_factory=dict)
+    quiet_until: float = 0.0
+    shows_ours_at: float = -OURS_SECONDS
     told_at: float = -TOLD_AGAIN_SECONDS
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKS_AT_ONCE))
 
-    def heard(self, said: Outcome, now: float) -> bool:
-        """Notes whether the provider took our key; whether operators must be told now. `now`:
-        seconds on the monotonic clock."""
+    @property
+    def refusing(self) -> str:
+        """Why it refuses our key or account for some operation; empty while it does not."""
+        told = {f"{operation}: {why}" for operation, why in self.refused.items()}
+        return "; ".join(sorted(told))
+
+    def heard(self, operation: str, said: Outcome, now: float) -> bool:
+        """Notes whether the provider took our key for `operation`: a key may read and not pay.
+        Gives whether operators must be told now. `now`: seconds on the monotonic clock."""
         refusal = said.refusal
         if refusal is None or not refusal.ours:
             if said.kind in {"approved", "pending", "declined"}:
-                self.refusing = ""
+                self.refused.pop(operation, None)
             return False
-        self.refusing = f"{refusal.code}: {refusal.detail}"
+        self.refused[operation] = f"{refusal.code}: {refusal.detail}"
         if now < self.told_at + TOLD_AGAIN_SECONDS:
             return False
         self.told_at = now
         return True
+
+    def asked_to_wait(self, seconds: int, now: float) -> None:
+        """Notes that the provider asks to be left alone."""
+        self.quiet_until = max(self.quiet_until, now + min(float(seconds), MOST_QUIET_SECONDS))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from tollkeeper.flows.sending import Heard, ask_once, order_for
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import Integration, Order
 from tollkeeper.payments.failover import glance_for
-from tollkeeper.payments.judging import judge, seen_as
+from tollkeeper.payments.judging import judge, may_be_charge_of, may_be_refund_of, seen_as
 from tollkeeper.payments.outcome import Charge, Outcome, OutcomeKind, RefundState, unknown
 from tollkeeper.payments.payment import Attempt, Books
 
@@ -58,7 +58,7 @@ async def look(world: World, books: Books, attempt: Attempt, *, seconds: float) 
     that fails. Gives up after `seconds`, or where the provider is being asked too much already."""
     own = world.integration(attempt.integration)
     until = world.clock.monotonic() + seconds
-    for version in (*world.siblings(own.name), own):
+    for version in (*world.siblings(own.name, books.payment.account), own):
         left = until - world.clock.monotonic()
         if left < SHORTEST_SECONDS or world.health(own.provider).is_full:
             return NOTHING
@@ -84,8 +84,7 @@ async def _through(
 
 
 def _of_charge(books: Books, attempt: Attempt, charge: Charge) -> Seen:
-    expected = books.payment.captured_minor + attempt.amount_minor
-    shown = seen_as(attempt.operation, charge, expected)
+    shown = seen_as(books.payment, attempt, charge)
     return Seen(judge(books.payment, attempt, shown) if shown else None, answered=True)
 
 
@@ -109,9 +108,7 @@ async def _listed(
         for charge in said.charges:
             if charge.attempt_id == attempt.id:
                 return _of_charge(books, attempt, charge)
-        whole = whole and not any(
-            row.may_be_ours or row.attempt_id == attempt.id for row in said.unread
-        )
+        whole = whole and not any(may_be_charge_of(books.payment, row) for row in said.unread)
         if said.next_cursor is None:
             # the answer tells the provider's time: by that, was it asked about the right time?
             missed = abs(health.skew_ms - assumed_ms) > MOST_DRIFT_MS
@@ -136,6 +133,10 @@ async def _refund(
                 return Seen(judge(books.payment, attempt, shown), answered=True)
         whole = whole and not any(
             row.may_be_ours or row.attempt_id == attempt.id for row in said.unread
+        )
+        currency = books.payment.currency
+        whole = whole and not any(
+            may_be_refund_of(attempt, currency, refund) for refund in said.refunds
         )
         if said.next_cursor is None:
             return Seen(None, answered=whole)

@@ -6,7 +6,7 @@ and again when the outcome is known. A key executes once, for ever.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -44,7 +44,7 @@ from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment, is_open
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
 from tollkeeper.payments.results import apply_outcome
-from tollkeeper.payments.view import encode, payment_view, refund_view
+from tollkeeper.payments.view import encode, error_view, payment_view, refund_view
 from tollkeeper.routing.routes import Facts, Taken
 
 MAX_SENDS: Final = 8
@@ -64,6 +64,34 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     fingerprint: str
     actor: str
+
+
+class StoredError(msgspec.Struct, frozen=True, kw_only=True):
+    """An error that is the stored answer to an idempotency key."""
+
+    code: str
+    detail: str
+    failure_code: str | None = None
+    provider_error: dict[str, str] | None = None
+    retry_after_seconds: int = 0
+
+    @classmethod
+    def of(cls, error: TollkeeperError) -> Self:
+        return cls(
+            code=error.code,
+            detail=error.detail,
+            failure_code=error.failure_code,
+            provider_error=dict(error.provider_error) if error.provider_error else None,
+            retry_after_seconds=error.retry_after_seconds,
+        )
+
+    def error(self) -> TollkeeperError:
+        """The error as it was raised."""
+        kinds = {kind.code: kind for kind in (NotSent, ProviderRefused, RefusedForNow)}
+        error = kinds[self.code](self.detail)
+        error.failure_code, error.provider_error = self.failure_code, self.provider_error
+        error.retry_after_seconds = self.retry_after_seconds or error.retry_after_seconds
+        return error
 
 
 class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +126,7 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
     if fault is not None:
         return await _refused(world, key, fault)
     taken = world.take(facts, before_ms, asked.amount_minor)
-    with world.places.at(taken.integration):
+    with world.places.at(taken.integration, key.account):
         return await _create(world, key, asked, id_, taken, before_ms)
 
 
@@ -129,6 +157,9 @@ async def _create(
     if isinstance(result, KeyTaken):
         return await _replay(world, key, result)
     if isinstance(result, ReferenceTaken):
+        known = await world.store.load_key(key.account, key.key)
+        if known is not None:
+            return await _replay(world, key, known)  # the same request came twice at once
         raise _reference_taken(asked.reference or "", result.payment_id)
     assert isinstance(result, Committed), result
     books = await _authorize(world, key, committed(books, change), attempt, prepared, taken)
@@ -284,7 +315,7 @@ def _following_up(world: World, books: Books, attempt: Attempt, heard: Heard) ->
     pinned = books.payment.integration
     if attempt.integration != pinned or not may_fail_over(heard.outcome, [pinned]):
         return None
-    able = [v for v in world.siblings(pinned) if pinned in v.handles]
+    able = [v for v in world.siblings(pinned, books.payment.account) if pinned in v.handles]
     if not able:
         return None
     return _again(world, attempt, able[0].name)
@@ -372,7 +403,7 @@ def _answer(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | 
         return None
     refused = refusal_of(done)
     if refused is not None:
-        status, body = 0, encode({"code": refused.code, "detail": refused.detail})
+        status, body = 0, encode(StoredError.of(refused))
     elif attempt.refund_id is not None:
         refund = after.refund(attempt.refund_id)
         assert refund is not None, "a refund attempt has its refund"
@@ -395,7 +426,12 @@ def refusal_of(attempt: Attempt) -> TollkeeperError | None:
     kind: type[TollkeeperError] = ProviderRefused
     if may_repeat:
         kind = NotSent if attempt.result_class == "A" else RefusedForNow
-    return kind(f"the {attempt.operation} had no effect: {attempt.detail}")
+    refused = kind(f"the {attempt.operation} had no effect: {attempt.detail}")
+    refused.failure_code = attempt.failure_code
+    refused.retry_after_seconds = attempt.wait_s or refused.retry_after_seconds
+    words = error_view(attempt.error)
+    refused.provider_error = msgspec.to_builtins(words) if words is not None else None
+    return refused
 
 
 async def capture(
@@ -443,7 +479,7 @@ async def _follow_up(
     if known is not None:
         return await _replay(world, key, known)
     books = await load(world, payment_id, key.account)
-    with world.places.at(books.payment.integration):
+    with world.places.at(books.payment.integration, key.account):
         return await _follow_up_at(world, key, books, claim, start, reason)
 
 
@@ -473,7 +509,7 @@ async def _follow_up_at(
         )  # fmt: skip
         if following is not None and after is not None:
             following, prepared = books.attempt(following.id), after
-    if heard.outcome.kind in {"failed", "declined"} and attempt.operation != "refund":
+    if heard.outcome.kind in {"failed", "declined"}:
         await world.store.enqueue_job("refresh", payment_id, world.store.now_ms())
     return _follow_up_reply(books, attempt.id)
 
@@ -513,7 +549,8 @@ def _carried(world: World, books: Books, now_ms: int) -> Books:
     name = books.payment.integration
     if name in world.installed:
         return books
-    able = next((v.name for v in world.siblings(name) if name in v.handles), None)
+    others = world.siblings(name, books.payment.account)
+    able = next((v.name for v in others if name in v.handles), None)
     # before the attempt, which is told apart from those through the version that is gone
     return books if able is None else handed_over(books, able, now_ms - 1)
 
@@ -597,9 +634,7 @@ def _stored(world: World, taken: KeyTaken) -> Reply | None:
 
 def stored_error(body: bytes) -> TollkeeperError:
     """The error that was stored as an answer."""
-    stored = msgspec.json.decode(body, type=dict[str, str])
-    kinds = {kind.code: kind for kind in (NotSent, ProviderRefused, RefusedForNow)}
-    return kinds[stored["code"]](stored["detail"])
+    return msgspec.json.decode(body, type=StoredError).error()
 
 
 def _follow_up_reply(books: Books, attempt_id: str) -> Reply:

@@ -185,12 +185,14 @@ class Rerouting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoutingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What every replica acts on. `rules` is `None` until a promotion has stored some."""
+    """What every replica acts on. `rules` is `None` until a promotion has stored some. `unproved`:
+    see `routing.routes.Routes`."""
 
     revision: int
     rules: tuple[Rule, ...] | None
     rollouts: tuple[Rollout, ...]
     unproved: frozenset[str] = frozenset()
+    unproved_for: dict[str, frozenset[str]] = {}
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ async def standing(world: World, name: str) -> Standing:
         raise NotFound(f"{name} is not installed; installed: {', '.join(sorted(world.installed))}")
     await routing.refresh(world)
     payments = await _needed(world, name)
-    successors = [v.name for v in world.siblings(name) if name in v.handles]
+    successors = [v.name for v in world.siblings(name, None) if name in v.handles]
     reasons = [f"{count} payments are {status}" for status, count in payments.items()]
     if looked_at := await world.store.looked_at(name):
         reasons.append(f"{looked_at} payments are still being looked at (a refund may be pending)")

@@ -32,6 +32,7 @@ async def refresh(world: World) -> None:
             rules=rules,
             canaries=canaries,
             unproved=row.unproved - named,
+            unproved_for={one: names - named for one, names in row.unproved_for.items()},
             revision=row.revision,
         )
     )

@@ -104,9 +104,10 @@ def hear(
             return Heard(silence(failure.stage, failure.error), None)
         return Heard(not_sent(failure.error, f"{failure.stage} {failure.detail}"), None)
     said = judge(books.payment, attempt, read_by(integration, attempt.operation, reply))
-    _note_health(world, integration, said)
+    _note_health(world, integration, attempt.operation, said)
     if said.kind != "unknown":
         return Heard(said, reply)
+    world.health(integration.provider).asked_to_wait(reply.wait_s(), world.clock.monotonic())
     drift = drift_of(said)
     if drift is not None:
         world.note_drift(integration.name, attempt.operation, drift)
@@ -126,9 +127,11 @@ def read_by(integration: Integration, operation: Operation, reply: WireReply) ->
         return Outcome(kind="unknown", doubt=Doubt("decode", detail=detail))
 
 
-def _note_health(world: World, integration: Integration, said: Outcome) -> None:
+def _note_health(
+    world: World, integration: Integration, operation: Operation, said: Outcome
+) -> None:
     health = world.health(integration.provider)
-    if health.heard(said, world.clock.monotonic()):
+    if health.heard(operation, said, world.clock.monotonic()):
         world.tell(
             "provider_refuses_our_key", integration=integration.name, refusal=health.refusing
         )
@@ -136,7 +139,8 @@ def _note_health(world: World, integration: Integration, said: Outcome) -> None:
 
 def reread(world: World, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:
     """What another installed version proves from the same bytes, or `None`."""
-    readings = (read_by(v, attempt.operation, reply) for v in world.siblings(attempt.integration))
+    able = world.siblings(attempt.integration, books.payment.account)
+    readings = (read_by(v, attempt.operation, reply) for v in able)
     return first_agreeing(books.payment, attempt, readings)
 
 
@@ -202,10 +206,13 @@ async def ask(
 ) -> Outcome:
     """Asks a reading question (lookup, find, list_refunds); moves no money, so that silence and
     errors are met by asking again at once, a few times."""
+    health = world.health(integration.provider)
     for _ in range(ASK_TRIES - 1):
         said = await ask_once(world, integration, operation, order, ASK_SECONDS)
         if said.doubt is None or said.doubt.kind not in {"silence", "status"}:
             return said
+        if world.clock.monotonic() < health.quiet_until:
+            return said  # it asked to be left alone
     return await ask_once(world, integration, operation, order, ASK_SECONDS)
 
 
@@ -221,7 +228,7 @@ async def ask_once(
             said = await _asked(world, integration, operation, request, target, seconds)
     except TimeoutError:
         return silence("wait", "too many questions to this provider are open")
-    _note_health(world, integration, said)
+    _note_health(world, integration, operation, said)
     return said
 
 
@@ -245,4 +252,8 @@ async def _asked(
     dated_ms = result.reply.date_ms()
     if dated_ms is not None:
         world.health(integration.provider).skew_ms = dated_ms - world.store.now_ms()
-    return read_by(integration, operation, result.reply)
+    said = read_by(integration, operation, result.reply)
+    if said.kind == "unknown":
+        seconds_ = result.reply.wait_s()
+        world.health(integration.provider).asked_to_wait(seconds_, world.clock.monotonic())
+    return said

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.health import OURS_SECONDS
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load, record
 from tollkeeper.flows.sending import (
@@ -30,13 +31,19 @@ from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import Integration, Order, WireRequest
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.change import Change, Exchange
-from tollkeeper.payments.judging import charge_mismatch, may_send_elsewhere
+from tollkeeper.payments.judging import (
+    charge_mismatch,
+    may_be_charge_of,
+    may_be_refund_of,
+    may_send_elsewhere,
+)
 from tollkeeper.payments.ladder import (
     DONE,
     Look,
     Step,
     being_sent,
     known_provider_id,
+    late_again_ms,
     look_at_ms,
     looked,
     next_step,
@@ -47,9 +54,17 @@ from tollkeeper.payments.ladder import (
     worked_on,
 )
 from tollkeeper.payments.late import open_reversal, still_reversible
-from tollkeeper.payments.outcome import Charge, Operation, Outcome, RefundSeen, UnreadRow
+from tollkeeper.payments.outcome import (
+    Charge,
+    DisputeSeen,
+    Operation,
+    Outcome,
+    RefundSeen,
+    UnreadRow,
+)
 from tollkeeper.payments.payment import Attempt, Books, is_open
 from tollkeeper.payments.reconcile import (
+    for_a_person,
     is_overtaken,
     is_second,
     reconcile_charge,
@@ -80,9 +95,6 @@ whole window, and a charge that is there needs no proof that nothing else is."""
 
 MAX_LATE_PAGES: Final = 50
 """Pages of a listing that looks for what may have shown up late; reconciliation reads the rest."""
-
-LATE_AGAIN_MS: Final = 60_000
-"""When a late look that was not answered is taken again."""
 
 ACTOR: Final = "settling"
 
@@ -215,7 +227,9 @@ async def walk(current: Pass) -> bool:
             break
         await _STEPS[step.kind](current, step)
     look = current.look
-    return not (look.charge_failed or look.refunds_failed or look.refunds_unread)
+    return not (
+        look.charge_failed or look.refunds_failed or look.refunds_unread or look.disputes_failed
+    )
 
 
 async def _open_exchange(current: Pass) -> bool:
@@ -250,7 +264,8 @@ async def _let_go(current: Pass, job: Job, *, answered: bool) -> None:
     now_ms = world.store.now_ms()
     due = look_at_ms(current.books, policy, now_ms)
     if not answered and not current.books.open_attempts():
-        due = min(due or now_ms + LATE_AGAIN_MS, now_ms + LATE_AGAIN_MS)
+        again = late_again_ms(current.books, now_ms)
+        due = min((at for at in (due, again) if at is not None), default=None)
     if due is None:
         await world.store.finish_job(job)
     else:
@@ -346,16 +361,11 @@ async def _listed(
         if said.kind != "approved":
             return found, False
         found += [c for c in said.charges if c.payment_id == books.payment.id]
-        whole = whole and not any(_may_be_of(books, row) for row in said.unread)
+        whole = whole and not any(may_be_charge_of(books.payment, row) for row in said.unread)
         if said.next_cursor is None:
             return found, whole and abs(current.skew_ms) <= FIND_MARGIN_S * 1000
         order = msgspec.structs.replace(order, cursor=said.next_cursor)
     return found, False
-
-
-def _may_be_of(books: Books, row: UnreadRow) -> bool:
-    """Whether a row that could not be read is this payment's, or could be."""
-    return row.may_be_ours or row.payment_id == books.payment.id
 
 
 async def _saw_charge(current: Pass, charge: Charge, asked_ms: int, by: str) -> None:
@@ -394,6 +404,7 @@ async def _list_refunds(current: Pass, step: Step) -> None:
         current.learn(refunds_failed=True)
         return
     misshown = any(_is_misshown(current.books, item) for item in seen)
+    misshown = misshown or any(_may_be_in_doubt(current.books, item) for item in seen)
     if misshown or any(_may_be_refund_of(current.books, row) for row in unread):
         current.learn(refunds_failed=True)  # what was read counts, and proves no absence
     # every row of the list is of this charge: what cannot be read now is read another time
@@ -420,15 +431,30 @@ async def _list_disputes(current: Pass, step: Step) -> None:
     provider_id = current.books.payment.provider_id
     assert provider_id is not None, "disputes belong to a charge"
     current.learn(disputes_asked=True)
-    said = await _ask(current, "list_disputes", _order(current, provider_id))
-    if said.kind != "approved":
-        return
-    new_ids = tuple(current.world.new_id("dp") for _ in said.disputes)
+    order = _order(current, provider_id)
+    seen: list[DisputeSeen] = []
+    for _ in range(MAX_PAGES):
+        said = await _ask(current, "list_disputes", order)
+        if said.kind != "approved" or said.unread:
+            current.learn(disputes_failed=True)
+        seen += said.disputes
+        if said.next_cursor is None:
+            break
+        order = msgspec.structs.replace(order, cursor=said.next_cursor)
     now_ms = current.world.store.now_ms()
+    told_s = (now_ms + current.skew_ms) // 1000
+    dated = tuple(msgspec.structs.replace(item, told_s=told_s) for item in seen)
+    new_ids = tuple(current.world.new_id("dp") for _ in dated)
     await current.record(
-        lambda books: reconcile_disputes(books, said.disputes, new_ids, now_ms),
-        "settling.disputes",
+        lambda books: reconcile_disputes(books, dated, new_ids, now_ms), "settling.disputes"
     )
+
+
+def _may_be_in_doubt(books: Books, seen: RefundSeen) -> bool:
+    """Whether a refund without a reference could be one of ours that is not settled."""
+    known = any(refund.provider_id == seen.provider_id for refund in books.refunds)
+    currency = books.payment.currency
+    return not known and any(may_be_refund_of(a, currency, seen) for a in books.open_attempts())
 
 
 def _is_misshown(books: Books, seen: RefundSeen) -> bool:
@@ -451,8 +477,14 @@ async def _replay(current: Pass, step: Step) -> None:
     request = opened_request(world, exchange) if exchange is not None else None
     if request is None:
         return
+    health = world.health(provider_of(current.books))
+    now = world.clock.monotonic()
+    if now < health.quiet_until:
+        return  # it asked to be left alone
+    if now > health.shows_ours_at + OURS_SECONDS and await _key_shows_ours(current) is False:
+        return  # under another account's key nothing of ours is there, and all would be paid again
     try:
-        async with world.health(provider_of(current.books)).turn():
+        async with health.turn():
             await _send_again(current, attempt, request)
     except TimeoutError:
         return
@@ -516,7 +548,7 @@ def _canceller(world: World, books: Books) -> str:
     """The payment's version; after it refused to cancel, one that handles it."""
     pinned = books.payment.integration
     before = [a for a in books.attempts if a.operation == "void" and a.integration == pinned]
-    able = _able(world, pinned)
+    able = _able(world, pinned, books.payment.account)
     refused = bool(before) and may_send_elsewhere(before[-1].result_class) and not before[-1].later
     return able[0].name if refused and able else pinned
 
@@ -548,9 +580,10 @@ async def _reverse(current: Pass, step: Step) -> None:
         await _apply(current, attempt, heard, prepared[-1].request)
 
 
-async def _key_shows_ours(current: Pass) -> bool:
+async def _key_shows_ours(current: Pass) -> bool | None:
     """Whether our key still opens the account that our charges are in: one that was there before
-    this payment must still be seen. Nothing is concluded from another account's empty list."""
+    this payment must still be seen. Nothing is concluded from another account's empty list. `None`
+    where nobody can say: the provider does not answer, or takes no key of ours at all."""
     world, books = current.world, current.books
     known = books.payment.provider_id
     if known is None:
@@ -558,17 +591,28 @@ async def _key_shows_ours(current: Pass) -> bool:
     if known is None:
         return True  # the first payment of all: there is nothing to compare with
     said = await _ask(current, "lookup", _order(current, known))
-    if said.kind == "failed":
-        world.tell(
-            "our_charges_are_not_in_this_account",
-            provider=provider_of(books), charge=known, payment=books.payment.id,
-        )  # fmt: skip
-    return said.kind == "approved"
+    provider = provider_of(books)
+    if said.kind == "approved":
+        world.health(provider).shows_ours_at = world.clock.monotonic()
+        return True
+    if said.kind != "failed" or (said.refusal is not None and said.refusal.ours):
+        return None
+    world.tell(
+        "our_charges_are_not_in_this_account",
+        provider=provider, charge=known, payment=books.payment.id,
+    )  # fmt: skip
+    note = (
+        f"the key of {provider} does not open the account that our charges are in: {known} is not "
+        "in it. Nothing is sent again and nothing concluded. Next: put back the key of the account "
+        "that has this charge"
+    )
+    await current.record(lambda now: for_a_person(now, note), "settling.another_account")
+    return False
 
 
 async def _not_executed(current: Pass, step: Step) -> None:
     attempt = _subject(current, step)
-    if not await _key_shows_ours(current):
+    if not await _key_shows_ours(current):  # unknown counts as no
         current.learn(charge_failed=True, refunds_failed=True)
         return
     now_ms = current.world.store.now_ms()
@@ -602,21 +646,22 @@ async def _apply(
 
 
 async def _ask(current: Pass, operation: Operation, order: Order) -> Outcome:
-    """Asks through the payment's version, and where that cannot read the answer through each other
-    version that declares it can handle it. A candidate that was not proved is asked last: its
-    payments are settled by the reading of a version that was."""
+    """Asks through the payment's version, and where that cannot read the answer, or some row of it,
+    through each other version that declares it can handle it. A candidate that was not proved is
+    asked last: its payments are settled by the reading of a version that was."""
     world = current.world
-    name = current.books.payment.integration
-    askers = [world.integration(name), *_able(world, name)]
-    if name in world.routes.unproved:
+    name, account = current.books.payment.integration, current.books.payment.account
+    askers = [world.integration(name), *_able(world, name, account)]
+    if not world.routes.is_proved(name, account):
         askers = [*askers[1:], askers[0]]
     first: Outcome | None = None
     for version in askers:
         said = await ask(world, version, operation, order)
         silent = said.doubt is not None and said.doubt.kind == "silence"
-        if silent or (said.kind != "unknown" and not _is_gone(said)):
+        if silent or (said.kind != "unknown" and not _is_gone(said) and not said.unread):
             return said
-        first = first or said
+        if first is None or (first.kind == "unknown" and said.kind == "approved"):
+            first = said
     assert first is not None, "a payment's own version can always be asked"
     return first
 
@@ -626,8 +671,8 @@ def _is_gone(said: Outcome) -> bool:
     return said.refusal is not None and said.refusal.code.startswith("http_")
 
 
-def _able(world: World, name: str) -> list[Integration]:
-    return [v for v in world.siblings(name) if name in v.handles]
+def _able(world: World, name: str, account: str) -> list[Integration]:
+    return [v for v in world.siblings(name, account) if name in v.handles]
 
 
 def _order(current: Pass, provider_id: str | None) -> Order:

@@ -168,16 +168,16 @@ class World:
             raise Misconfigured(f"integration version {name} is not installed any more")
         return found
 
-    def siblings(self, name: str) -> list[Integration]:
+    def siblings(self, name: str, account: str | None) -> list[Integration]:
         """The other installed versions of the same provider, newest first, without candidates that
-        have not been proved."""
+        have not been proved for payments of `account`; `None` for those of any."""
         provider = name.partition("@")[0]
         return [
             self.installed[other]
             for other in sorted(self.installed, reverse=True)
             if other != name
             and self.installed[other].provider == provider
-            and other not in self.routes.unproved
+            and self.routes.is_proved(other, account)
         ]
 
     def health(self, provider: str) -> Health:
@@ -200,7 +200,7 @@ class World:
     def next_version(self, facts: Facts, amount_minor: int, tried: list[str]) -> str | None:
         """The version to fail over to: sound, and able to take the payment."""
         weights = self.routes.weights_for(facts)
-        sound = [version.name for version in self.siblings(tried[-1])]
+        sound = [version.name for version in self.siblings(tried[-1], facts.account)]
         for name in failover_order(weights, sound, tried):
             if self._refusal_of(name, facts, amount_minor) is None:
                 return name

@@ -6,7 +6,7 @@ never sees a socket, a clock or a secret it was not handed.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +22,10 @@ class WireRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+
+
+MOST_DIGITS: Final = 9
+"""A Retry-After of more digits is no time that anybody waits."""
 
 
 class WireReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,12 @@ class WireReply(msgspec.Struct, frozen=True, kw_only=True):
         except ValueError:
             return None
         return int(dated.timestamp()) * 1000
+
+    def wait_s(self) -> int:
+        """How long the provider asks to be left alone, in seconds; 0 where it does not say, or
+        names a date. Source: RFC 9110, section 10.2.3."""
+        text = self.header("retry-after")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else 0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

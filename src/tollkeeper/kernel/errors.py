@@ -4,6 +4,7 @@ A decline is a value and not an error. A class here is raised where the caller c
 asked for; `money_may_have_moved` says whether a blind retry could be dangerous.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import msgspec
@@ -29,6 +30,10 @@ class TollkeeperError(Exception):
     advice: ClassVar[str] = "Tell the operators the request id."
     retry_after_seconds: int = 1
     """When a retryable request is worth repeating; where it is raised may know better."""
+    failure_code: str | None = None
+    """The stable word of a provider's refusal."""
+    provider_error: Mapping[str, str] | None = None
+    """The provider's own words, masked: `code`, `parameter` and `message`, for people."""
 
     def __init__(self, detail: str, *, faults: tuple[Fault, ...] = ()) -> None:
         super().__init__(detail)

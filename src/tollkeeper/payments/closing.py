@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from tollkeeper.payments.change import Change, Claim, between
 from tollkeeper.payments.ladder import Policy, look_at_ms
-from tollkeeper.payments.late import came_to_life, still_reversible
+from tollkeeper.payments.late import MAX_REVERSALS, came_to_life, is_given_back, still_reversible
 from tollkeeper.payments.payment import Books
 
 
@@ -75,4 +75,13 @@ def _with_reversal(before: Books | None, after: Books, policy: Policy) -> Books:
         return replace(after, payment=replace(payment, reversing=wanted))
     if not payment.reversing or still_reversible(after):
         return after
-    return replace(after, payment=replace(payment, reversing=False))
+    if is_given_back(after):
+        return replace(after, payment=replace(payment, reversing=False))
+    note = (
+        f"the charge showed up after the payment had failed, and {MAX_REVERSALS} attempts at "
+        "giving it back had no effect. Next: refund it at the provider"
+    )
+    was = f"{payment.attention}; " if payment.attention else ""
+    told = f"{was}{note}"[:1000]
+    given_up = replace(payment, reversing=False, attention=told, attention_until="cleared")
+    return replace(after, payment=given_up)

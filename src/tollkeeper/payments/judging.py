@@ -14,7 +14,9 @@ from tollkeeper.payments.outcome import (
     Doubt,
     Outcome,
     OutcomeKind,
+    RefundSeen,
     Refusal,
+    UnreadRow,
     unknown,
 )
 from tollkeeper.payments.payment import Attempt, MoneyOperation, Payment, ResultClass
@@ -89,7 +91,18 @@ def _check_capture(payment: Payment, attempt: Attempt, outcome: Outcome) -> str 
     expected = payment.captured_minor + attempt.amount_minor
     if outcome.kind == "approved" and charge.captured_minor != expected:
         return f"captured {charge.captured_minor}, expected {expected}"
+    if outcome.kind == "approved" and not shows_capture(payment, attempt, charge):
+        return f"the capture was to be final, and the charge is {charge.state}"
     return None
+
+
+def shows_capture(payment: Payment, attempt: Attempt, charge: Charge) -> bool:
+    """Whether `charge` shows that the capture took effect: its sum, and after a final one that
+    nothing is held any more, which is all that a release of the rest changes."""
+    if charge.captured_minor != payment.captured_minor + attempt.amount_minor:
+        return False
+    ended = charge.state == "captured" or charge.capturable_minor == 0
+    return charge.state in {"captured", "authorized"} and (ended or not attempt.final)
 
 
 def _check_void(payment: Payment, attempt: Attempt, outcome: Outcome) -> str | None:
@@ -113,18 +126,34 @@ def _check_refund(payment: Payment, attempt: Attempt, outcome: Outcome) -> str |
     return None
 
 
-def seen_as(operation: MoneyOperation, charge: Charge, expected_minor: int) -> Outcome | None:
-    """What a charge that was looked up proves about an attempt, or `None` where it shows no effect.
-    `expected_minor`: what is captured in all once a capture has taken effect."""
-    if operation == "authorize":
+def seen_as(payment: Payment, attempt: Attempt, charge: Charge) -> Outcome | None:
+    """What a charge that was looked up proves about an attempt, or `None` where it shows no
+    effect."""
+    if attempt.operation == "authorize":
         kind = _AUTHORIZED_AS.get(charge.state)
         return Outcome(kind=kind, charge=charge, decline=charge.decline) if kind else None
-    took_effect = {
-        "capture": charge.captured_minor == expected_minor
-        and charge.state in {"captured", "authorized"},
-        "void": charge.state == "canceled",
-    }
-    return Outcome(kind="approved", charge=charge) if took_effect.get(operation) else None
+    if attempt.operation == "capture":
+        done = shows_capture(payment, attempt, charge)
+    else:
+        done = attempt.operation == "void" and charge.state == "canceled"
+    return Outcome(kind="approved", charge=charge) if done else None
+
+
+def may_be_charge_of(payment: Payment, row: UnreadRow) -> bool:
+    """Whether a row that could not be read is the payment's, or could be."""
+    if row.payment_id is not None:
+        return row.payment_id == payment.id
+    fits = row.amount_minor is None or (row.amount_minor, row.currency) == (
+        payment.amount_minor,
+        payment.currency,
+    )
+    return row.may_be_ours and fits
+
+
+def may_be_refund_of(attempt: Attempt, currency: str, seen: RefundSeen) -> bool:
+    """Whether a refund that shows no reference could be the effect of `attempt`."""
+    same = (seen.amount_minor, seen.currency) == (attempt.amount_minor, currency)
+    return not seen.referenced and same and attempt.operation == "refund"
 
 
 def charge_mismatch(payment: Payment, charge: Charge) -> str | None:

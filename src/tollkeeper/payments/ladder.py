@@ -43,6 +43,15 @@ LATE_LOOKS_MS: Final = (300_000, 3_600_000, 86_400_000)
 """When the provider is asked again after a conclusion from absence: five minutes, an hour, a day.
 Later than that, reconciliation finds what webhooks did not tell."""
 
+LATE_AGAIN_MS: Final = 60_000
+"""When a late look that was not answered is taken again at the earliest; then ever later."""
+
+LATE_GIVE_UP_MS: Final = 3 * 86_400_000
+"""How long a late look that is not answered is tried."""
+
+REVERSAL_PAUSES_MS: Final = (0, 60_000, 900_000)
+"""Pauses before the attempts at reversing a charge that showed up late."""
+
 REFUND_LOOKS_MS: Final = (86_400_000, 5 * 86_400_000, 15 * 86_400_000)
 """When a refund that succeeded is looked at again: banks return refunds for days, and the webhook
 about it may be lost."""
@@ -99,6 +108,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     refunds_failed: bool = False
     refunds_unread: bool = False
     disputes_asked: bool = False
+    disputes_failed: bool = False
     replayed: bool = False
     canceled: bool = False
 
@@ -207,9 +217,11 @@ def _absent(payment: Payment, attempt: Attempt, look: Look, policy: Policy, now_
         return WAIT  # what the key said began another window
     asked_late = attempt.sent_ms >= attempt.first_sent_ms + policy.window_ms
     if attempt.in_use or not asked_late:
-        safe = attempt.in_use or _is_wanted(payment, attempt, now_ms)
+        safe = _is_wanted(payment, attempt, now_ms) or payment.capture_method == "manual"
         if safe and _key_tells(attempt, policy, now_ms):
             return Step("replay", attempt)
+        if attempt.in_use and now_ms < attempt.first_sent_ms + policy.attention_ms:
+            return WAIT  # a request of ours is running; to ask could charge a shopper who has left
     return Step("not_executed", attempt)
 
 
@@ -255,7 +267,14 @@ def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step
         return Step("list_refunds")
     if not look.disputes_asked and _asks_disputes(books, look, refresh=refresh):
         return Step("list_disputes")
-    return Step("reverse") if payment.reversing else _abandon_step(payment, look, now_ms)
+    return _ending_step(books, look, now_ms)
+
+
+def _reversal_due(books: Books) -> int:
+    """When a charge that showed up late may be reversed, after the attempts that were made."""
+    made = [a.first_sent_ms for a in books.attempts if a.purpose == "reverse"]
+    pause = REVERSAL_PAUSES_MS[min(len(made), len(REVERSAL_PAUSES_MS) - 1)]
+    return max(made, default=0) + pause
 
 
 def _is_left_open(books: Books, look: Look) -> bool:
@@ -266,7 +285,10 @@ def _is_left_open(books: Books, look: Look) -> bool:
     return charge.state in {"open", "requires_action"}
 
 
-def _abandon_step(payment: Payment, look: Look, now_ms: int) -> Step:
+def _ending_step(books: Books, look: Look, now_ms: int) -> Step:
+    payment = books.payment
+    if payment.reversing and now_ms >= _reversal_due(books):
+        return Step("reverse")
     timed_out = payment.status == "requires_action" and now_ms >= payment.deadline_ms
     still_open = look.charge is not None and look.charge.state in {"requires_action", "open"}
     if timed_out and still_open and not look.canceled:
@@ -364,8 +386,19 @@ def _attempt_due(books: Books, attempt: Attempt, policy: Policy, now_ms: int) ->
     return min(now_ms + pause, ripe) if ripe > now_ms else now_ms + pause
 
 
+def late_again_ms(books: Books, now_ms: int) -> int | None:
+    """When a late look that was not answered is taken again: each pause is as long as it has been
+    due, so that a provider that is away for long is not asked each minute; `None` to give up."""
+    waited = now_ms - max((at for at in _late_points(books) if at <= now_ms), default=now_ms)
+    return now_ms + max(LATE_AGAIN_MS, waited) if waited < LATE_GIVE_UP_MS else None
+
+
 def _late_due(books: Books, now_ms: int) -> int | None:
     """When what was concluded, or may yet fail, is looked at again."""
+    return min((at for at in _late_points(books) if at > now_ms), default=None)
+
+
+def _late_points(books: Books) -> list[int]:
     due = [
         a.concluded_ms + pause
         for a in books.attempts
@@ -378,7 +411,7 @@ def _late_due(books: Books, now_ms: int) -> int | None:
         if r.status == "succeeded" and r.provider_id is not None
         for pause in REFUND_LOOKS_MS
     ]
-    return min((at for at in due if at > now_ms), default=None)
+    return due
 
 
 def _watch_due(books: Books, now_ms: int) -> int | None:
@@ -386,7 +419,7 @@ def _watch_due(books: Books, now_ms: int) -> int | None:
     if books.open_attempts():
         return None
     if payment.reversing:
-        return now_ms + LOOK_BACKOFF_MS[0]
+        return max(now_ms + LOOK_BACKOFF_MS[0], _reversal_due(books))
     if payment.status == "requires_action":
         return max(payment.deadline_ms, now_ms + PENDING_LOOK_MS)
     if payment.status == "processing":

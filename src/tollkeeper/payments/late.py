@@ -29,14 +29,17 @@ def came_to_life(before: Books, after: Books) -> bool:
 
 def still_reversible(books: Books) -> bool:
     """Whether something of the charge is left to reverse, and another attempt may be made."""
-    payment = books.payment
     if any(a.purpose == "reverse" for a in books.open_attempts()):
         return True
-    if sum(a.purpose == "reverse" for a in books.attempts) >= MAX_REVERSALS:
+    made = sum(a.purpose == "reverse" for a in books.attempts)
+    return made < MAX_REVERSALS and not is_given_back(books)
+
+
+def is_given_back(books: Books) -> bool:
+    """Whether nothing of the charge is left to give back."""
+    if books.payment.status == "requires_capture":
         return False
-    if payment.status == "requires_capture":
-        return True
-    return payment.status == "succeeded" and refundable_minor(books) > 0
+    return books.payment.status != "succeeded" or refundable_minor(books) == 0
 
 
 def open_reversal(books: Books, attempt_id: str, refund_id: str, now_ms: int) -> Books:

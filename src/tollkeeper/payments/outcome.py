@@ -136,7 +136,8 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """One refund as the provider shows it now. `charge_id` is the charge's provider id."""
+    """One refund as the provider shows it now. `charge_id` is the charge's provider id; with
+    `referenced` false the row did not show whose refund it is."""
 
     provider_id: str
     state: RefundState
@@ -144,6 +145,7 @@ class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     charge_id: str | None = None
     attempt_id: str | None = None
+    referenced: bool = True
 
 
 class DisputeSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,13 +162,16 @@ class DisputeSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a listing that could not be read. `payment_id` and `attempt_id` are the references
-    that it carries; with `may_be_ours` they could not be read either."""
+    that it carries; with `may_be_ours` they could not be read either. `amount_minor` and `currency`
+    are what it shows of the money, where that could be read."""
 
     doubt: Doubt
     provider_id: str = ""
     payment_id: str | None = None
     attempt_id: str | None = None
     may_be_ours: bool = False
+    amount_minor: int | None = None
+    currency: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,7 +84,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     `final` is false for a capture that leaves the rest of the authorization open. `sent_ms` is
     the last send, `first_sent_ms` the first; `replays` counts repeated sends of the same bytes,
     `looks` the passes of the settling ladder; `sender` is the process that sends it; `later`: the
-    provider refused it for now or for our key, and may take the same another time. `in_use`: the
+    provider refused it for now or for our key, and may take the same another time, after `wait_s`
+    seconds where it named a pause. `failure_code` is the stable word of a refusal. `in_use`: the
     provider last said that a request with this key is still running; `closed_key`: it answers this
     key with what it stored, so that sending again tells nothing new. `concluded_ms` is when absence
     was taken for proof, `corrected_ms` when a later fact showed the effect after all.
@@ -110,6 +111,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     settled_by: str = ""
     later: bool = False
     error: ProviderError | None = None
+    failure_code: str | None = None
+    wait_s: int = 0
     in_use: bool = False
     closed_key: bool = False
     concluded_ms: int | None = None

@@ -8,7 +8,7 @@ true when made gives the same books. Nothing here concludes from absence; that i
 from msgspec.structs import replace
 
 from tollkeeper.payments import moves
-from tollkeeper.payments.judging import charge_mismatch
+from tollkeeper.payments.judging import charge_mismatch, may_be_refund_of, shows_capture
 from tollkeeper.payments.outcome import Charge, DisputeSeen, OutcomeKind, RefundSeen
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.results import (
@@ -87,8 +87,12 @@ def reconcile_refunds(
         ours = _refund_of(books, item)
         if ours is None and not _may_be_external(books, item):
             continue
+        twin = _taken_for_external(books, item, ours)
+        if twin is not None:
+            books = with_refund(books, replace(twin, status="failed", updated_ms=now_ms))
         if ours is None:
             books = with_refund(books, _external_refund(books.payment, item, next(spare), now_ms))
+            books = _with_likeness(books, item)
         else:
             books = _settle_refund(books, ours, item, now_ms, by)
     return _touched(before, books, now_ms)
@@ -97,7 +101,8 @@ def reconcile_refunds(
 def reconcile_disputes(
     books: Books, seen: tuple[DisputeSeen, ...], new_ids: tuple[str, ...], now_ms: int
 ) -> Books:
-    """The books after disputes were listed; `new_ids` has a fresh id for each."""
+    """The books after disputes were listed; `new_ids` has a fresh id for each. A listing shows what
+    is so now: `told_s` of its rows is the provider's time then."""
     for item, new_id in zip(seen, new_ids, strict=False):
         books = reconcile_dispute(books, item, new_id, now_ms)
     return books
@@ -121,7 +126,7 @@ def reconcile_dispute(books: Books, seen: DisputeSeen, new_id: str, now_ms: int)
             told_ms=told_ms,
         )
         disputes = (*books.disputes, dispute)
-    elif known.state == seen.state:
+    elif (known.state, known.amount_minor) == (seen.state, seen.amount_minor):
         return _heard_again(books, known, seen.told_s * 1000)
     elif _is_older(seen.state, told_ms, known):
         return books
@@ -252,8 +257,7 @@ def _settle_capture(books: Books, charge: Charge, by: str) -> Books:
     attempt = _open_attempt(books, "capture")
     if attempt is None:
         return books
-    expected = books.payment.captured_minor + attempt.amount_minor
-    if charge.captured_minor == expected and charge.state in {"captured", "authorized"}:
+    if shows_capture(books.payment, attempt, charge):
         done = replace(attempt, outcome="approved", settled_by=by)
         left = charge.capturable_minor
         return replace(with_attempt(books, done), payment=captured(books.payment, attempt, left))
@@ -301,6 +305,13 @@ def _after_authorization(books: Books, charge: Charge, now_ms: int, by: str) -> 
             moved(payment, "partly_captured"), capturable_minor=charge.capturable_minor
         )
     return replace(books, payment=replace(payment, captured_minor=charge.captured_minor))
+
+
+def for_a_person(books: Books, note: str) -> Books:
+    """The books with attention that a person must clear, added once to what is there."""
+    if note in (books.payment.attention or ""):
+        return books
+    return replace(books, payment=_for_a_person(books.payment, note))
 
 
 def _for_a_person(payment: Payment, note: str) -> Payment:
@@ -354,11 +365,43 @@ def _declined_late(payment: Payment, charge: Charge) -> Payment:
 
 
 def _refund_of(books: Books, seen: RefundSeen) -> Refund | None:
-    for refund in books.refunds:
-        if refund.provider_id == seen.provider_id:
-            return refund
+    """The refund that a row shows: by our reference, else by the provider's id."""
     attempt = books.attempt(seen.attempt_id or "")
-    return books.refund(attempt.refund_id or "") if attempt is not None else None
+    ours = books.refund(attempt.refund_id or "") if attempt is not None else None
+    known = (r for r in books.refunds if r.provider_id == seen.provider_id)
+    return ours or next(known, None)
+
+
+def _taken_for_external(books: Books, seen: RefundSeen, ours: Refund | None) -> Refund | None:
+    """The external refund that turns out to be one of ours, now that its reference can be read."""
+    if ours is None or ours.origin == "external":
+        return None
+    return next(
+        (
+            r
+            for r in books.refunds
+            if r.origin == "external" and r.provider_id == seen.provider_id and r.status != "failed"
+        ),
+        None,
+    )
+
+
+def _with_likeness(books: Books, seen: RefundSeen) -> Books:
+    """The books with attention where a refund without a reference may be one of ours that was taken
+    for not executed."""
+    currency = books.payment.currency
+    like = [
+        a.refund_id
+        for a in books.attempts
+        if a.outcome == "failed" and may_be_refund_of(a, currency, seen)
+    ]
+    if not like:
+        return books
+    note = (
+        f"refund {seen.provider_id} of {seen.amount_minor} shows no reference, and may be "
+        f"{', '.join(str(one) for one in like)}, which was taken for not executed"
+    )
+    return replace(books, payment=_for_a_person(books.payment, note))
 
 
 def _may_be_external(books: Books, seen: RefundSeen) -> bool:
@@ -366,6 +409,9 @@ def _may_be_external(books: Books, seen: RefundSeen) -> bool:
     capture or a cancellation is not settled yet, it may be an authorization that was released; and
     more than was captured and not given back yet is a misreading."""
     open_operations = {a.operation for a in books.open_attempts()}
+    currency = books.payment.currency
+    if any(may_be_refund_of(a, currency, seen) for a in books.open_attempts()):
+        return False  # it could be ours, which is not settled yet
     payment = totals(books).payment
     left = payment.captured_minor - payment.refunded_minor
     possible = seen.state == "failed" or 0 < seen.amount_minor <= left
@@ -394,9 +440,8 @@ def released_minor(books: Books, releases: frozenset[str]) -> int:
     the integration versions whose partial captures it lists so."""
     payment = books.payment
     done = [a for a in books.attempts if a.operation == "capture" and a.outcome == "approved"]
-    through = done[-1].integration if done else payment.integration
-    if payment.status != "succeeded" or payment.captured_minor == 0 or through not in releases:
-        return 0
+    if not done or done[-1].integration not in releases or payment.status != "succeeded":
+        return 0  # what was captured outside tells no version: then nothing is taken for a release
     return payment.amount_minor - payment.captured_minor
 
 

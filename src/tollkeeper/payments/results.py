@@ -48,6 +48,8 @@ def apply_outcome(
         settled_by=by if known else "",
         later=outcome.refusal is not None and (outcome.refusal.later or outcome.refusal.ours),
         error=_error(outcome),
+        failure_code=_code(outcome, result_class),
+        wait_s=outcome.refusal.retry_after_s if outcome.refusal is not None else 0,
         in_use=in_use,
     )
     books = with_attempt(books, done)
@@ -126,9 +128,19 @@ def _authorize(books: Books, attempt: Attempt, outcome: Outcome, now_ms: int) ->
             redirect_url=None,
         )
         return replace(books, payment=payment)
-    code = "not_sent" if attempt.result_class == "A" else _reason(outcome)
-    payment = replace(moved(payment, "refused"), failure_code=code, provider_error=attempt.error)
+    payment = replace(
+        moved(payment, "refused"), failure_code=attempt.failure_code, provider_error=attempt.error
+    )
     return replace(books, payment=payment)
+
+
+def _code(outcome: Outcome, result_class: str | None) -> FailureCode | None:
+    """The stable word for an attempt that is known to have had no effect."""
+    if outcome.kind == "declined":
+        return "declined"
+    if outcome.kind != "failed":
+        return None
+    return "not_sent" if result_class == "A" else _reason(outcome)
 
 
 def _reason(outcome: Outcome) -> FailureCode:

@@ -89,6 +89,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     provider_error: ErrorView | None
     disputed: bool
     needs_attention: bool
+    attention: str | None
     created_at: str
     updated_at: str
 
@@ -128,6 +129,7 @@ def payment_view(payment: Payment) -> PaymentView:
         provider_error=error_view(payment.provider_error),
         disputed=payment.disputed,
         needs_attention=payment.attention is not None,
+        attention=payment.attention,
         created_at=rfc3339(payment.created_ms),
         updated_at=rfc3339(payment.updated_ms),
     )

@@ -81,12 +81,23 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides a new payment's version. The first rule that holds gives the
     weights. `unproved`: candidates whose newest rollout was not promoted; they read nobody's
-    payments but their own. `revision` counts changes, over all replicas."""
+    payments but their own. `unproved_for`: those of rollouts that are one account's, by account.
+    `revision` counts changes, over all replicas."""
 
     rules: tuple[Rule, ...]
     canaries: tuple[Canary, ...] = ()
     unproved: frozenset[str] = frozenset()
+    unproved_for: Mapping[str, frozenset[str]] = {}
     revision: int = 0
+
+    def is_proved(self, name: str, account: str | None) -> bool:
+        """Whether the version called `name` may act for payments of `account`, `None` for those of
+        any, that it was not chosen for."""
+        if name in self.unproved:
+            return False
+        if account is not None:
+            return name not in self.unproved_for.get(account, frozenset())
+        return all(name not in names for names in self.unproved_for.values())
 
     def weights_for(self, facts: Facts) -> Mapping[str, float]:
         """The weights of versions outside of rollouts."""

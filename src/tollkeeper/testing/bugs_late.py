@@ -172,7 +172,7 @@ def failover_after_an_empty_look() -> list[Patch]:
 
 @_bug("A payment fails over to a candidate that was not proved.")
 def failover_to_an_unproved_candidate() -> list[Patch]:
-    def siblings(self: Any, name: str) -> list[Any]:
+    def siblings(self: Any, name: str, account: str | None) -> list[Any]:
         return [self.installed[other] for other in sorted(self.installed) if other != name]
 
     return [(world.World, "siblings", siblings)]

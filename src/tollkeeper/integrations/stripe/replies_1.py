@@ -187,6 +187,7 @@ def _refund_seen(refund: Refund) -> RefundSeen | None:
         currency=refund.currency.upper(),
         charge_id=refund.payment_intent,
         attempt_id=refund.metadata.tollkeeper_attempt if refund.metadata else None,
+        referenced=refund.metadata is not None,
     )
 
 
@@ -197,7 +198,9 @@ def _read_list(shape: Shape, body: bytes) -> Outcome:
         row = _listed(raw)
         if isinstance(row, UnreadRow):
             unread.append(row)
-        elif row.metadata is not None and row.metadata.tollkeeper_payment is not None:
+        elif row.metadata is None:
+            unread.append(_unreferenced(row, _row(partial(read_intent, shape), raw)))
+        elif row.metadata.tollkeeper_payment is not None:
             said = _row(partial(read_intent, shape), raw)
             if said.charge is None:
                 unread.append(_unread(row, said))
@@ -254,6 +257,18 @@ def _row(read: Callable[[bytes], Outcome], raw: msgspec.Raw) -> Outcome:
         return unknown("decode", str(error)[:200], pointer(str(error)))
 
 
+def _unreferenced(row: Listed, said: Outcome) -> UnreadRow:
+    """An intent without metadata, which Stripe always shows: it could be anybody's."""
+    charge = said.charge
+    return UnreadRow(
+        doubt=Doubt("contract", "the row shows no metadata", "/data/-/metadata"),
+        provider_id=row.id,
+        may_be_ours=True,
+        amount_minor=charge.amount_minor if charge is not None else None,
+        currency=charge.currency if charge is not None else "",
+    )
+
+
 def _unread(row: Listed, said: Outcome) -> UnreadRow:
     doubt = said.doubt or Doubt("contract", "the row holds no charge")
     return UnreadRow(
@@ -261,20 +276,21 @@ def _unread(row: Listed, said: Outcome) -> UnreadRow:
         provider_id=row.id,
         payment_id=row.metadata.tollkeeper_payment if row.metadata else None,
         attempt_id=row.metadata.tollkeeper_attempt if row.metadata else None,
+        may_be_ours=row.metadata is None,
     )
 
 
 def _page(
     page: IntentList | RefundList | DisputeList, unread: tuple[UnreadRow, ...], **read: Any
 ) -> Outcome:
-    """One page. The list goes on after its last row, so that row must show its id."""
-    cursor = None
-    if page.has_more and page.data:
-        last = _listed(page.data[-1])
-        if isinstance(last, UnreadRow) or not last.id:
-            return unknown("decode", "the last row's id cannot be read", "/data/-/id")
-        cursor = last.id
-    return Outcome(kind="approved", unread=unread, next_cursor=cursor, **read)
+    """One page. A list goes on after its last row. Where that row shows no id, or is not there,
+    what follows could be ours; what was read counts."""
+    last = _listed(page.data[-1]) if page.data else Listed()
+    cursor = last.id if isinstance(last, Listed) and page.has_more else ""
+    if page.has_more and not cursor:
+        doubt = Doubt("decode", "the list goes on, and its last row shows no id", "/data/-/id")
+        unread = (*unread, UnreadRow(doubt=doubt, may_be_ours=True))
+    return Outcome(kind="approved", unread=unread, next_cursor=cursor or None, **read)
 
 
 def _refusal(shape: Shape, operation: Operation, reply: WireReply) -> Outcome:
@@ -325,9 +341,9 @@ def _refused(reply: WireReply, error: Error | None, *, certain: bool) -> Refusal
         code,
         f"status {reply.status}" if error is None or certain else error.type,
         later=later,
-        ours=reason == "provider_configuration",
+        ours=ours or REFUSAL_REASONS.get(code) == "provider_configuration",
         certain=certain,
-        retry_after_s=_retry_after_s(reply),
+        retry_after_s=min(reply.wait_s(), RETRY_AFTER_MOST_S),
         reason=reason,
         error=_provider_error(error) if error is not None else None,
     )
@@ -342,11 +358,6 @@ def _reason(code: str, message: str | None) -> FailureCode:
 
 def _provider_error(error: Error) -> ProviderError:
     return ProviderError(error.code or "", error.param or "", error.message or "")
-
-
-def _retry_after_s(reply: WireReply) -> int:
-    text = reply.header("retry-after")
-    return min(int(text), RETRY_AFTER_MOST_S) if text.isascii() and text.isdigit() else 0
 
 
 def _error(body: bytes) -> Error | None:

@@ -682,14 +682,24 @@ def routing() -> Operation[RoutingRow]:
     for one in reversed(_readable((yield LIST_ROLLOUTS_FOR_ALL, {"limit": NEWEST}))):
         newest[one.candidate] = one
     active = _readable((yield ACTIVE_ROLLOUTS, {}))
-    # an account's rollout proves nothing for the others, whatever its operator says
-    unproved = [one for one in (*newest.values(), *active) if one.status != "promoted"]
+    # an account's rollout proves nothing for the others, nor does it take a version from them
+    unproved = {one.candidate for one in newest.values() if one.status != "promoted"}
+    unproved_for: dict[str, frozenset[str]] = {}
+    for one in active:
+        account = one.condition.account
+        if one.status == "promoted":
+            continue
+        if account is None:
+            unproved.add(one.candidate)
+        else:
+            unproved_for[account] = unproved_for.get(account, frozenset()) | {one.candidate}
     revision, rules = (rows[0][0], rows[0][1]) if rows else (0, None)
     return RoutingRow(
         revision=revision,
         rules=_rules(rules) if rules else None,
         rollouts=tuple(active),
-        unproved=frozenset(one.candidate for one in unproved),
+        unproved=frozenset(unproved),
+        unproved_for=unproved_for,
     )
 
 
