@@ -174,7 +174,8 @@ async def test_an_accounts_rollout_tells_its_account_and_proves_nothing_to_other
     async with stage(tmp_path, watch_account="ops") as it:
         world = it.service.world
         made = await it.post("/v1/rollouts", PLAN | {"account": "acme"}, role="admin", key=None)
-        assert NEW in world.routes.unproved
+        assert NEW in world.routes.unproved_for["acme"]
+        assert world.routes.is_proved(NEW, "other")
         path = f"/v1/rollouts/{made.body['id']}/promote"
         assert (await it.post(path, {"reason": "mine"}, role="admin", key=None)).status == 200
         kinds = {event["type"] for event in (await it.get("/v1/events")).body["data"]}

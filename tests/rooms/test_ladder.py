@@ -57,7 +57,7 @@ LOOKS = st.builds(
     charge_failed=st.booleans(),
     refunds_asked_ms=st.none() | st.integers(b.NOW_MS, LONG_AFTER_MS),
     refunds_failed=st.booleans(),
-    replayed=st.booleans(),
+    replayed=st.sampled_from((frozenset[str](), frozenset({"every"}))),
     canceled=st.booleans(),
 )  # fmt: skip
 
@@ -74,6 +74,8 @@ def test_the_laws_of_the_ladder(
 ) -> None:
     books = SITUATIONS[name]()
     books = replace(books, attempts=tuple(replace(a, **counts) for a in books.attempts))
+    if look.replayed:
+        look = replace(look, replayed=frozenset(a.id for a in books.attempts))
     chosen = step(books, look, now_ms, **options)
     attempt = chosen.attempt
     if chosen.kind == "not_executed":
@@ -249,11 +251,11 @@ def test_a_sum_that_moved_otherwise_is_no_absence() -> None:
     opened, attempt = b.capturing(b.held(multicapture=True), 300, final=False)
     doubt = apply_outcome(opened, attempt, b.SILENT, b.NOW_MS)
     late_ms = b.NOW_MS + 10 * b.POLICY.window_ms
-    asked = Look(charge_asked_ms=late_ms, replayed=True)
+    asked = Look(charge_asked_ms=late_ms, replayed=frozenset({attempt.id}))
     other = b.charge(doubt, "authorized", captured_minor=200, capturable_minor=800)
     assert step(doubt, replace(asked, charge=other), late_ms).kind == "wait"
     same = b.charge(doubt, "authorized")
-    done = replace(asked, charge=same, replayed=False)
+    done = replace(asked, charge=same, replayed=frozenset())
     forgetful = replace(b.POLICY, retention_ms=0)
     concluded = next_step(doubt, done, forgetful, late_ms, reply_stored=False, refresh=False)
     assert concluded.kind == "not_executed"

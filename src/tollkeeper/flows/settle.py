@@ -211,7 +211,7 @@ async def _look_for_second(current: Pass, hint: str) -> None:
 
 async def walk(current: Pass) -> bool:
     """Takes steps until nothing more can be learned now; whether every question was answered."""
-    for _ in range(MAX_STEPS):
+    for _ in range(MAX_STEPS + len(current.books.open_attempts())):
         exchange = await _open_exchange(current)
         step = next_step(
             current.books,
@@ -472,7 +472,7 @@ async def _replay(current: Pass, step: Step) -> None:
     is asked too much already is left alone until the next pass."""
     attempt = _subject(current, step)
     world = current.world
-    current.learn(replayed=True)
+    current.learn(replayed=current.look.replayed | {attempt.id})
     exchange = await world.store.load_exchange(attempt.id)
     request = opened_request(world, exchange) if exchange is not None else None
     if request is None:

@@ -26,6 +26,9 @@ LOOK_BACKOFF_MS: Final = (
 MOST_PAUSE_OF_AGE: Final = 2
 """No pause is longer than so many times the time since the attempt was sent."""
 
+IN_USE_LOOK_MS: Final = 60_000
+"""How often is looked while the provider says that our request is still running."""
+
 PENDING_LOOK_MS: Final = 30_000
 """How often a charge that the provider has not decided is looked at."""
 
@@ -96,7 +99,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What this pass has learned so far. `charge_asked_ms` is when the answered question was put,
     by the store's clock; `charge_near` that it was only about the time around the send; `*_failed`
     that it could not be answered; `refunds_unread` that some row of the answer could not be read.
-    `hint`: a charge's id that a webhook or a listing named."""
+    `replayed`: attempts that were sent again. `hint`: a charge's id that a webhook or a listing
+    named."""
 
     hint: str | None = None
     reread: bool = False
@@ -109,7 +113,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     refunds_unread: bool = False
     disputes_asked: bool = False
     disputes_failed: bool = False
-    replayed: bool = False
+    replayed: frozenset[str] = frozenset()
     canceled: bool = False
 
 
@@ -213,7 +217,7 @@ def _refund_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
 
 def _absent(payment: Payment, attempt: Attempt, look: Look, policy: Policy, now_ms: int) -> Step:
     """The provider shows no effect after the window: the key is asked once more, then it counts."""
-    if look.replayed:
+    if attempt.id in look.replayed:
         return WAIT  # what the key said began another window
     asked_late = attempt.sent_ms >= attempt.first_sent_ms + policy.window_ms
     if attempt.in_use or not asked_late:
@@ -242,7 +246,7 @@ def _may_replay(
 ) -> bool:
     """Early repetitions, for those who still wait for an answer."""
     return (
-        not look.replayed
+        attempt.id not in look.replayed
         and attempt.looks >= LOOKS_BEFORE_REPLAY
         and attempt.replays < MAX_REPLAYS
         and _is_wanted(payment, attempt, now_ms)
@@ -381,6 +385,8 @@ def _attempt_due(books: Books, attempt: Attempt, policy: Policy, now_ms: int) ->
     # webhooks and rollbacks make it look out of turn: many looks alone make no old attempt
     age = max(now_ms - attempt.first_sent_ms, LOOK_BACKOFF_MS[0])
     pause = min(pause, MOST_PAUSE_OF_AGE * age)
+    if attempt.in_use and now_ms < attempt.first_sent_ms + policy.attention_ms:
+        pause = min(pause, IN_USE_LOOK_MS)
     # never sleep past the moment at which "not found" begins to count
     ripe = attempt.sent_ms + policy.window_ms + 1
     return min(now_ms + pause, ripe) if ripe > now_ms else now_ms + pause

@@ -14,6 +14,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.sql import ClauseElement
@@ -397,19 +398,19 @@ READ_ALL_AGAIN: Final = Statement(
 )
 UNREAD: Final = Statement(
     "unread",
-    lambda _: (
-        select(t.canary_payments.c.payment_id)
-        .where(
-            t.canary_payments.c.rollout_id == bindparam("rollout_id"),
-            # a replica may have drawn a payment for a cross-read in the moment of the end
-            or_(
+    # a replica may have drawn a payment for a cross-read in the moment of the end; each half is
+    # searched by itself, where one search for both would walk through the whole rollout
+    lambda _: union_all(
+        *(
+            select(t.canary_payments.c.payment_id).where(
+                t.canary_payments.c.rollout_id == bindparam("rollout_id"), drawn
+            )
+            for drawn in (
                 t.canary_payments.c.cross_read.is_(None),
                 t.canary_payments.c.cross_read == literal("due"),
-            ),
+            )
         )
-        .order_by(t.canary_payments.c.payment_id)
-        .limit(bindparam("limit"))
-    ),
+    ).limit(bindparam("limit")),
     returns=True,
 )
 WAKE_UNKNOWN: Final = Statement("wake_unknown", _wake, returns=False)
