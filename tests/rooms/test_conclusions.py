@@ -88,6 +88,18 @@ def test_a_correction_has_its_event_and_attention() -> None:
     assert violated(check) == []
 
 
+def test_a_refund_under_way_may_be_overtaken_by_one_that_is_corrected() -> None:
+    late = corrected(concluded("refund"))
+    sums = replace(late.payment, refunded_minor=0)
+    found = tuple(replace(refund, status="succeeded") for refund in late.refunds)
+    opened = b.refunding(replace(late, payment=sums, refunds=found), 800, 2)[0]
+    begun = opened.attempts[-1]
+    for first_sent_ms, expected in ((b.NOW_MS - 1, []), (b.NOW_MS + 1, ["I2"])):
+        books = with_attempt(opened, replace(begun, first_sent_ms=first_sent_ms))
+        found_now = [v for v in invariants.check_books(books, []) if "our refunds" in v.detail]
+        assert violated(found_now) == expected
+
+
 def test_a_late_charge_is_reversed_where_its_account_wants_that_and_only_once() -> None:
     stands = b.paid()
     late = with_attempt(stands, replace(stands.attempts[0], corrected_ms=b.NOW_MS))

@@ -159,13 +159,28 @@ def check_books(
     if payment.reserved_minor != held:
         yield Violation("I13", payment.id, f"reserved {payment.reserved_minor}, rows say {held}")
     # a refund in the provider's dashboard may overtake one of ours; the provider refuses ours then
-    ours = [r.amount_minor for r in books.refunds if r.origin == "api" and r.status != "failed"]
+    overtaken = _overtaken(books)
+    ours = [
+        r.amount_minor
+        for r in books.refunds
+        if r.origin == "api" and r.status != "failed" and r.id not in overtaken
+    ]
     if sum(ours) > payment.captured_minor:
         yield Violation("I2", payment.id, "our refunds exceed what was captured")
     if not 0 <= payment.refunded_minor <= payment.captured_minor <= payment.amount_minor:
         yield Violation("I2", payment.id, "not refunded <= captured <= authorized in our books")
     yield from _check_chain(books, audit)
     yield from _check_sends(books, handles)
+
+
+def _overtaken(books: Books) -> set[str | None]:
+    """Refunds under way while one that was taken for not executed turned out to have taken effect:
+    what was left when they began is left no more, and the provider refuses them."""
+    found_ms = [a.corrected_ms for a in books.attempts if a.refund_id and a.corrected_ms]
+    newest_ms = max(found_ms, default=0)
+    return {a.refund_id for a in books.open_attempts() if a.refund_id} & {
+        a.refund_id for a in books.attempts if a.first_sent_ms <= newest_ms
+    }
 
 
 def _check_chain(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
