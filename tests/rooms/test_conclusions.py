@@ -72,6 +72,9 @@ def test_an_effect_within_the_window_could_have_been_seen(operation: str) -> Non
         effects = {attempt.id: attempt.sent_ms + late_ms}
         assert violated(invariants.check_evidence(books, effects, 12_000)) == found
     assert violated(invariants.check_evidence(books, {}, 12_000)) == []
+    later = {attempt.id: attempt.sent_ms + 5_000}
+    effects = {attempt.id: attempt.sent_ms + 17_000}
+    assert violated(invariants.check_evidence(books, effects, 12_000, later)) == ["I4"]
 
 
 def test_a_correction_has_its_event_and_attention() -> None:
