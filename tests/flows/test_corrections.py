@@ -511,6 +511,28 @@ async def test_a_refund_that_fails_after_days_is_found_without_its_webhook(tmp_p
         await s.agreed()
 
 
+async def test_a_key_that_is_put_back_during_a_look_makes_no_list_ours(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        without_retention(s)
+        await s.create()
+        await s.work(1)
+        hidden = Hidden(s)
+        s.wire.pull(CREATE, "deaf")
+        paid = await s.create()
+        real = s.wire.send
+
+        async def put_back(request: WireRequest, target: Any) -> Any:
+            if request.method == "GET" and request.path.count("/") > 2:
+                hidden.show()  # from the look at an earlier charge on, the key is ours again
+            return await real(request, target)
+
+        s.wire.send = put_back  # type: ignore[method-assign]
+        await s.work(120)
+        books = await s.books(paid["id"])
+        assert (books.payment.status, books.attempts[0].concluded_ms) == ("succeeded", None)
+        await s.agreed()
+
+
 # References
 
 

@@ -86,7 +86,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What this pass has learned so far. `charge_asked_ms` is when the answered question was put,
     by the store's clock; `charge_near` that it was only about the time around the send; `*_failed`
     that it could not be answered; `refunds_unread` that some row of the answer could not be read.
-    `hint`: a charge's id that a webhook or a listing named."""
+    `hint`: a charge's id that a webhook or a listing named. `account_shown`: our key was seen to
+    open our account before the question was put."""
 
     hint: str | None = None
     reread: bool = False
@@ -100,6 +101,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     disputes_asked: bool = False
     replayed: bool = False
     canceled: bool = False
+    account_shown: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):
