@@ -4,8 +4,9 @@ The laws stand in `payments.invariants`; this gathers what they need.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -14,12 +15,15 @@ from tollkeeper.payments import invariants
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.settings import Settings
+from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.store.operations import reading
-from tollkeeper.testing.ports import EPOCH_MS
-from tollkeeper.testing.temper import ACCOUNT, WINDOW_SECONDS
-
-if TYPE_CHECKING:
-    from tollkeeper.testing.world import Simulation
+from tollkeeper.testing.coverage import Coverage
+from tollkeeper.testing.loop import VirtualLoop
+from tollkeeper.testing.network import SimulatedWire
+from tollkeeper.testing.ports import EPOCH_MS, VirtualClock
+from tollkeeper.testing.storage import SimulatedDriver
+from tollkeeper.testing.temper import ACCOUNT, WINDOW_SECONDS, Temper
 
 WINDOW_MS: Final = int(WINDOW_SECONDS * 1000)
 LEAVING_MS: Final = 1_500
@@ -52,10 +56,43 @@ SELECT_OVERDUE: Final = (
 )
 
 
+class Watched(Protocol):
+    """What is asked of the simulation that is watched."""
+
+    @property
+    def loop(self) -> VirtualLoop: ...
+    @property
+    def clock(self) -> VirtualClock: ...
+    @property
+    def coverage(self) -> Coverage: ...
+    @property
+    def temper(self) -> Temper: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def driver(self) -> SimulatedDriver: ...
+    @property
+    def connection(self) -> sqlite3.Connection: ...
+    @property
+    def wire(self) -> SimulatedWire: ...
+    @property
+    def core(self) -> SimulatorCore: ...
+    @property
+    def slept(self) -> bool: ...
+
+    def part(self, payment_id: str) -> invariants.Ledger:
+        """What the provider's ledger has about one payment."""
+        ...
+
+    def all_books(self) -> dict[str, Books]:
+        """Every payment in the store, by id."""
+        ...
+
+
 class Watch:
     """One simulation's memory of effects and facts."""
 
-    def __init__(self, simulation: "Simulation") -> None:
+    def __init__(self, simulation: Watched) -> None:
         self._simulation = simulation
         self._intents: dict[str, str] = {}
         self._facts: dict[str, float] = {}
