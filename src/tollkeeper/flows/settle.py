@@ -544,6 +544,8 @@ async def _key_shows_ours(current: Pass) -> bool:
     this payment must still be seen. Nothing is concluded from another account's empty list."""
     world, books = current.world, current.books
     known = books.payment.provider_id
+    if known is None:  # what a webhook named is in our account, even where it is the first of all
+        known = await world.store.hinted_charge(books.payment.id)
     if known is None:
         known = await world.store.earlier_charge(provider_of(books), books.payment.id)
     if known is None:
