@@ -513,6 +513,60 @@ async def test_a_refund_that_fails_after_days_is_found_without_its_webhook(tmp_p
         await s.agreed()
 
 
+async def test_what_a_webhook_named_is_seen_before_absence_counts(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        without_retention(s)
+        s.wire.pull(CREATE, "deaf")
+        paid = await s.create()  # the first of all: no earlier charge tells the account
+        real = s.wire.send
+
+        async def elsewhere(request: WireRequest, target: Any) -> Any:
+            result = await real(request, target)
+            if request.method != "GET" or result.reply is None:
+                return result
+            empty = b'{"object": "list", "data": [], "has_more": false}'
+            gone = b'{"error": {"type": "invalid_request_error", "code": "resource_missing"}}'
+            one = request.path.count("/") > 2
+            status, body = (404, gone) if one else (200, empty)
+            return replace(result, reply=replace(result.reply, status=status, body=body))
+
+        s.wire.send = elsewhere  # type: ignore[method-assign]
+        item = {
+            "id": s.charge_id(),
+            "payment_intent": s.ledger().charges[0].payment_intent_id,
+            "metadata": {"tollkeeper_payment": paid["id"]},
+        }
+        await told(s, "charge.succeeded", item)
+        await s.work(200)
+        assert (await s.books(paid["id"])).payment.status == "processing"
+        s.wire.send = real  # type: ignore[method-assign]
+        await s.work(200)
+        assert (await s.books(paid["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
+async def test_a_key_that_is_put_back_during_a_look_makes_no_list_ours(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        without_retention(s)
+        await s.create()
+        await s.work(1)
+        hidden = Hidden(s)
+        s.wire.pull(CREATE, "deaf")
+        paid = await s.create()
+        real = s.wire.send
+
+        async def put_back(request: WireRequest, target: Any) -> Any:
+            if request.method == "GET" and request.path.count("/") > 2:
+                hidden.show()  # from the look at an earlier charge on, the key is ours again
+            return await real(request, target)
+
+        s.wire.send = put_back  # type: ignore[method-assign]
+        await s.work(120)
+        books = await s.books(paid["id"])
+        assert (books.payment.status, books.attempts[0].concluded_ms) == ("succeeded", None)
+        await s.agreed()
+
+
 # References
 
 

@@ -72,6 +72,9 @@ def test_an_effect_within_the_window_could_have_been_seen(operation: str) -> Non
         effects = {attempt.id: attempt.sent_ms + late_ms}
         assert violated(invariants.check_evidence(books, effects, 12_000)) == found
     assert violated(invariants.check_evidence(books, {}, 12_000)) == []
+    later = {attempt.id: attempt.sent_ms + 5_000}
+    effects = {attempt.id: attempt.sent_ms + 17_000}
+    assert violated(invariants.check_evidence(books, effects, 12_000, later)) == ["I4"]
 
 
 def test_a_correction_has_its_event_and_attention() -> None:
@@ -86,6 +89,18 @@ def test_a_correction_has_its_event_and_attention() -> None:
     noted = replace(books, payment=replace(books.payment, attention="a refund took effect"))
     check = invariants.check_corrections(noted, ["refund.corrected"], cleared=False)
     assert violated(check) == []
+
+
+def test_a_refund_under_way_may_be_overtaken_by_one_that_is_corrected() -> None:
+    late = corrected(concluded("refund"))
+    sums = replace(late.payment, refunded_minor=0)
+    found = tuple(replace(refund, status="succeeded") for refund in late.refunds)
+    opened = b.refunding(replace(late, payment=sums, refunds=found), 800, 2)[0]
+    begun = opened.attempts[-1]
+    for first_sent_ms, expected in ((b.NOW_MS - 1, []), (b.NOW_MS + 1, ["I2"])):
+        books = with_attempt(opened, replace(begun, first_sent_ms=first_sent_ms))
+        found_now = [v for v in invariants.check_books(books, []) if "our refunds" in v.detail]
+        assert violated(found_now) == expected
 
 
 def test_a_late_charge_is_reversed_where_its_account_wants_that_and_only_once() -> None:

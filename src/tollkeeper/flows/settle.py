@@ -76,8 +76,9 @@ from tollkeeper.payments.reservation import MAY_BE_ABANDONED, open_abandon, sent
 from tollkeeper.payments.restoring import HOLDING
 from tollkeeper.payments.results import apply_outcome
 
-MAX_STEPS: Final = 10
-"""Steps in one pass: the ladder has eight rungs, and a cancellation is followed by a lookup."""
+MAX_STEPS: Final = 14
+"""Steps in one pass: the ladder has eight rungs, a cancellation is followed by a lookup, and before
+absence counts the provider is asked once more."""
 
 MAX_PAGES: Final = 200
 """Pages of one listing; a longer one is taken for unanswered, not for empty."""
@@ -586,6 +587,8 @@ async def _key_shows_ours(current: Pass) -> bool | None:
     where nobody can say: the provider does not answer, or takes no key of ours at all."""
     world, books = current.world, current.books
     known = books.payment.provider_id
+    if known is None:  # what a webhook named is in our account, even where it is the first of all
+        known = await world.store.hinted_charge(books.payment.id)
     if known is None:
         known = await world.store.earlier_charge(provider_of(books), books.payment.id)
     if known is None:
@@ -614,6 +617,12 @@ async def _not_executed(current: Pass, step: Step) -> None:
     attempt = _subject(current, step)
     if not await _key_shows_ours(current):  # unknown counts as no
         current.learn(charge_failed=True, refunds_failed=True)
+        return
+    if not current.look.account_shown:
+        # the list may have been another account's still: it is asked again, between two such looks
+        current.learn(
+            account_shown=True, charge_asked_ms=None, refunds_asked_ms=None, charge_near=False
+        )
         return
     now_ms = current.world.store.now_ms()
 

@@ -159,13 +159,30 @@ def check_books(
     if payment.reserved_minor != held:
         yield Violation("I13", payment.id, f"reserved {payment.reserved_minor}, rows say {held}")
     # a refund in the provider's dashboard may overtake one of ours; the provider refuses ours then
-    ours = [r.amount_minor for r in books.refunds if r.origin == "api" and r.status != "failed"]
+    overtaken = _overtaken(books)
+    ours = [
+        r.amount_minor
+        for r in books.refunds
+        if r.origin == "api" and r.status != "failed" and r.id not in overtaken
+    ]
     if sum(ours) > payment.captured_minor:
         yield Violation("I2", payment.id, "our refunds exceed what was captured")
     if not 0 <= payment.refunded_minor <= payment.captured_minor <= payment.amount_minor:
         yield Violation("I2", payment.id, "not refunded <= captured <= authorized in our books")
     yield from _check_chain(books, audit)
     yield from _check_sends(books, handles)
+
+
+def _overtaken(books: Books) -> set[str]:
+    """Refunds under way while one that was taken for not executed turned out to have taken effect:
+    what was left when they began is left no more, and the provider refuses them."""
+    found_ms = [a.corrected_ms for a in books.attempts if a.refund_id and a.corrected_ms]
+    newest_ms = max(found_ms, default=0)
+    return {
+        attempt.refund_id
+        for attempt in books.open_attempts()
+        if attempt.refund_id is not None and attempt.first_sent_ms <= newest_ms
+    }
 
 
 def _check_chain(books: Books, audit: list[AuditRow]) -> Iterator[Violation]:
@@ -268,16 +285,21 @@ def _is_concluded(books: Books, live: list[LedgerCharge]) -> bool:
 
 
 def check_evidence(
-    books: Books, effects_ms: Mapping[str, int], window_ms: int
+    books: Books,
+    effects_ms: Mapping[str, int],
+    window_ms: int,
+    sent_ms: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Violation]:
     """No conclusion from absence was made of an effect that took place within the window: then it
-    was there to be seen. `effects_ms`: when the effect of each attempt took place."""
+    was there to be seen. `effects_ms`: when the effect of each attempt took place; `sent_ms`: when
+    it was sent last, where that is known better than from the books."""
     for attempt in books.attempts:
         if attempt.concluded_ms is None:
             continue
         landed_ms = effects_ms.get(attempt.id)
-        if landed_ms is not None and landed_ms <= attempt.sent_ms + window_ms:
-            late_ms = landed_ms - attempt.sent_ms
+        last_ms = max(attempt.sent_ms, sent_ms.get(attempt.id, 0))
+        if landed_ms is not None and landed_ms <= last_ms + window_ms:
+            late_ms = landed_ms - last_ms
             detail = f"{attempt.id} had taken effect {late_ms} ms after its last send"
             yield Violation("I4", books.payment.id, f"concluded from absence, and {detail}")
 

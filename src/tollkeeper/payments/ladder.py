@@ -100,7 +100,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     by the store's clock; `charge_near` that it was only about the time around the send; `*_failed`
     that it could not be answered; `refunds_unread` that some row of the answer could not be read.
     `replayed`: attempts that were sent again. `hint`: a charge's id that a webhook or a listing
-    named."""
+    named. `account_shown`: our key was seen to open our account before the question was put."""
 
     hint: str | None = None
     reread: bool = False
@@ -115,6 +115,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     disputes_failed: bool = False
     replayed: frozenset[str] = frozenset()
     canceled: bool = False
+    account_shown: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -58,7 +58,7 @@ async def stir(simulation: Simulation, seconds: float) -> None:
     chance, loop = simulation.loop.chance, simulation.loop
     level = simulation.temper.chaos
     faults = chance.sample(FAULTS, chance.choice((1, 2, 3, 5, len(FAULTS))))
-    troubles = chance.sample((_kill, _weather, _disk, _merchant, _ambush), chance.randrange(6))
+    troubles = chance.sample(TROUBLES, chance.randrange(len(TROUBLES) + 1))
     odd, odd_troubles = strange.faults_of(simulation), strange.troubles_of(simulation)
     end = loop.now + seconds
     while loop.now < end and level:
@@ -139,6 +139,22 @@ def _ambush(simulation: Simulation) -> None:
     simulation.loop.outside(_late_then_refused(simulation))
 
 
+def _repetition(simulation: Simulation) -> None:
+    simulation.loop.outside(_lost_then_late(simulation))
+
+
+async def _lost_then_late(simulation: Simulation) -> None:
+    """Requests that never arrive, and late repetitions of them: what is late was sent last."""
+    faults, chance = simulation.core.faults, simulation.loop.chance
+    lost = faults.add(FaultRule(effect="drop", when="before", operation=MONEY[0]))
+    await asyncio.sleep(8.0 + chance.random() * 8)
+    faults.remove(lost.id)
+    if not simulation.calm:
+        late = faults.add(FaultRule(effect="late_effect", seconds=8.0, operation=MONEY[0]))
+        await asyncio.sleep(12.0)
+        faults.remove(late.id)
+
+
 async def _late_then_refused(simulation: Simulation) -> None:
     """What is hardest to tell apart: an effect that comes late, while its repetition is refused."""
     chance, faults = simulation.loop.chance, simulation.core.faults
@@ -173,3 +189,7 @@ def _disk(simulation: Simulation) -> None:
 
 def _merchant(simulation: Simulation) -> None:
     simulation.hook.away = simulation.loop.chance.choice((0.0, 0.5, 1.0))
+
+
+TROUBLES: Final = (_kill, _weather, _disk, _merchant, _ambush, _repetition)
+"""Troubles that any world may keep, beside those of `strange`."""

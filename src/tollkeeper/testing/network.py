@@ -50,10 +50,13 @@ class SimulatedWire:
         self.weather = weather
         self._coverage = coverage
         self.running: dict[str, tuple[Process | None, int]] = {}
+        self.sent_s: dict[str, float] = {}
 
     async def send(self, request: WireRequest, target: Target) -> WireResult:
         chance, weather = self._loop.chance, self.weather
         operation = f"{request.method} {request.path.split('/')[2]}"
+        if request.method == "POST":
+            self.sent_s[dict(request.headers).get("idempotency-key", "")] = self._loop.now
         with self._coverage.point(f"wire.request {operation}"):
             await self._pause()
         if chance.random() < weather.refuse:

@@ -15,6 +15,7 @@ from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import Stuck, TooLong
 from tollkeeper.testing.planting import Bug
 from tollkeeper.testing.shoppers import Caller
+from tollkeeper.testing.watching import MARGIN_S
 from tollkeeper.testing.world import Simulation
 
 CHAOS_SECONDS: Final = 60.0
@@ -124,8 +125,8 @@ async def _bear_poison(simulation: Simulation) -> None:
 
 
 def _has_more_to_come(simulation: Simulation) -> bool:
-    """Whether effects may still land, or a conclusion waits for its correction."""
-    if simulation.temper.has("hours"):
+    """Whether effects may still land, or a conclusion may wait for its correction."""
+    if simulation.temper.has("hours") or abs(simulation.temper.clock_offset_s) > MARGIN_S:
         return True
     contradicted = (
         invariants.check_contradictions(books, simulation.part(payment_id))

@@ -1,5 +1,6 @@
 """The strange troubles of a world: what providers do that is no plain fault of one request."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -60,6 +61,13 @@ ROWS: Final[tuple[dict[str, Any], ...]] = (
 )
 """What is wrong with a row, whose reference can still be read."""
 
+READS_ONLY: Final = ("*.list", "*.retrieve")
+SILENT_SECONDS: Final = 5.0
+"""Less than the wire waits for an answer."""
+
+BLIND_SECONDS: Final = 22.0
+"""More than the in-flight window and the silence before it."""
+
 BANK_SECONDS: Final = 2.0
 """Between two words of banks: events of one second have no order."""
 
@@ -101,6 +109,54 @@ def troubles_of(simulation: Simulation) -> list[Trouble]:
     return [run for name, run in TROUBLES.items() if simulation.temper.has(name)]
 
 
+def _elsewhere(simulation: Simulation) -> None:
+    simulation.loop.outside(_silence_then(simulation, _open_another, _open_ours))
+
+
+def _illegible(simulation: Simulation) -> None:
+    simulation.loop.outside(_silence_then(simulation, _spoil_rows, _mend_rows))
+
+
+async def _silence_then(simulation: Simulation, begin: Trouble, end: Trouble) -> None:
+    """What only absence is left for: requests take effect and are not answered, and before a look
+    can see that, `begin` happens. `end` comes when absence would have counted."""
+    chance = simulation.loop.chance
+    rules = [
+        simulation.core.faults.add(FaultRule(effect="drop", operation=operation, count=2))
+        for operation in (MONEY[0], chance.choice(MONEY))
+    ]
+    await asyncio.sleep(SILENT_SECONDS)
+    for rule in rules:
+        simulation.core.faults.remove(rule.id)
+    if not simulation.calm:
+        begin(simulation)
+        await asyncio.sleep(BLIND_SECONDS)
+    if not simulation.calm:
+        end(simulation)
+
+
+def _open_another(simulation: Simulation) -> None:
+    put_key(simulation, KeyConfig(key=PROVIDER_KEY, account=OTHER_ACCOUNT, allowed=READS_ONLY))
+
+
+def _open_ours(simulation: Simulation) -> None:
+    put_key(simulation, KeyConfig(key=PROVIDER_KEY))
+
+
+def _spoil_rows(simulation: Simulation) -> None:
+    for operation in ("payment_intents.list", "refunds.list"):
+        for row in (1, 2, 3):
+            name = f"spoiled {operation} {row}"
+            fault = FaultRule(**ROWS[0], operation=operation, row=row, id=name)
+            simulation.core.faults.add(fault)
+
+
+def _mend_rows(simulation: Simulation) -> None:
+    simulation.coverage.count("row.unreadable")
+    for name in [n for n in simulation.core.faults.rules if n.startswith("spoiled")]:
+        simulation.core.faults.remove(name)
+
+
 def put_right(simulation: Simulation) -> None:
     """Ends what is strange about the provider as a whole."""
     simulation.weather.refuse_after = 0.0
@@ -123,6 +179,9 @@ def poison(simulation: Simulation) -> str:
 
 def _row(simulation: Simulation) -> None:
     chance = simulation.loop.chance
+    if chance.random() < 0.4:
+        _illegible(simulation)
+        return
     operation = chance.choice(("payment_intents.list", "payment_intents.list", "refunds.list"))
     known = sorted(name for name in simulation.ledger_of if name)
     choice = chance.random()
@@ -155,16 +214,17 @@ def _keys(simulation: Simulation) -> None:
     """Our key at the provider. While it opens another account it may only read there: what we
     charged in an account that is not ours would be lost for good."""
     chance = simulation.loop.chance
-    reads = ("*.list", "*.retrieve")
+    reads = READS_ONLY
     states = (
         KeyConfig(key=PROVIDER_KEY),
         KeyConfig(key=PROVIDER_KEY, expired=True),
         KeyConfig(key=PROVIDER_KEY, allowed=reads),
         KeyConfig(key=PROVIDER_KEY, allowed=("payment_intents.create", *reads)),
-        KeyConfig(key=PROVIDER_KEY, account=OTHER_ACCOUNT, allowed=reads),
-        KeyConfig(key=PROVIDER_KEY, account=OTHER_ACCOUNT, allowed=reads),
     )
-    put_key(simulation, chance.choice(states))
+    if chance.random() < 0.5:
+        _elsewhere(simulation)
+    else:
+        put_key(simulation, chance.choice(states))
 
 
 def put_key(simulation: Simulation, key: KeyConfig) -> None:
