@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.rooms import books as b
 
-from tollkeeper.payments.outcome import Charge, DisputeSeen, RefundSeen
+from tollkeeper.payments.outcome import Charge, DisputeSeen, Outcome, RefundSeen
 from tollkeeper.payments.payment import Books
-from tollkeeper.payments.reconcile import reconcile_charge, reconcile_dispute, reconcile_refunds
+from tollkeeper.payments.reconcile import (
+    reconcile_charge,
+    reconcile_dispute,
+    reconcile_refunds,
+    released_minor,
+)
 from tollkeeper.payments.results import apply_outcome
 
 HISTORIES: list[tuple[str, ...]] = [
@@ -209,3 +214,14 @@ def test_a_refund_in_doubt_is_settled_as_the_provider_shows_it(state: str, outco
     doubt = apply_outcome(opened, attempt, b.SILENT, b.NOW_MS)
     after = listing(doubt, b.seen(attempt, state))
     assert (after.attempts[-1].outcome, after.refunds[0].status) == (outcome, state)
+
+
+def test_a_release_is_no_refund_where_the_provider_worked_as_for_another_version() -> None:
+    opened, attempt = b.capturing(b.held(), 400)
+    releases = frozenset({"old@1"})
+    for by, left in (("reread", 600), ("reply", 0)):
+        shown = b.charge(opened, "captured", captured_minor=400, capturable_minor=0)
+        said = Outcome(kind="approved", charge=shown)
+        books = apply_outcome(opened, attempt, said, b.NOW_MS, by=by)
+        assert released_minor(books, releases) == left
+        assert released_minor(books, frozenset()) == 0

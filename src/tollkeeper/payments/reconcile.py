@@ -440,8 +440,12 @@ def released_minor(books: Books, releases: frozenset[str]) -> int:
     the integration versions whose partial captures it lists so."""
     payment = books.payment
     done = [a for a in books.attempts if a.operation == "capture" and a.outcome == "approved"]
-    if not done or done[-1].integration not in releases or payment.status != "succeeded":
+    if not done or not releases or payment.status != "succeeded":
         return 0  # what was captured outside tells no version: then nothing is taken for a release
+    # an answer that another version read tells that the provider worked as for that one
+    as_another = done[-1].settled_by == "reread"
+    if done[-1].integration not in releases and not as_another:
+        return 0
     return payment.amount_minor - payment.captured_minor
 
 

@@ -94,7 +94,7 @@ def late_intent_left_open() -> list[Patch]:
 @_bug("A row of our own that cannot be read is taken for absence.")
 def unread_row_taken_for_absence() -> list[Patch]:
     return [
-        (settle, "_may_be_of", lambda *_: False),
+        (settle, "may_be_charge_of", lambda *_: False),
         (settle, "_may_be_refund_of", lambda *_: False),
     ]
 
@@ -102,7 +102,7 @@ def unread_row_taken_for_absence() -> list[Patch]:
 @_bug("One row that cannot be read makes the whole list unusable.")
 def poisoned_row_hides_the_page() -> list[Patch]:
     return [
-        (settle, "_may_be_of", lambda *_: True),
+        (settle, "may_be_charge_of", lambda *_: True),
         (settle, "_may_be_refund_of", lambda *_: True),
     ]
 
