@@ -276,6 +276,7 @@ async def test_queries_are_read_strictly(tmp_path: Path) -> None:
             "customer=a%00b": (422, "customer"),
             "limit=1&limit=2": (422, "limit"),
             "limt=1": (422, "limt"),
+            "needs_attention=yes": (422, "needs_attention"),
         }
         for query, (status, pointer) in wrong.items():
             reply = await it.get(f"/v1/payments?{query}")

@@ -47,6 +47,11 @@ async def test_pages_are_filtered(backend: Backend) -> None:
         page = await store.list_payments("acc_1", both, NEWEST, 10)
         assert [p.id for p in page] == ids[::-1]
         assert await store.list_payments("acc_1", {"status": "failed"}, NEWEST, 10) == []
+        marked = await stored(store, 1, customer="c", attention="look")
+        page = await store.list_payments("acc_1", {"needs_attention": "true"}, NEWEST, 10)
+        assert [p.id for p in page] == marked
+        theirs = {"needs_attention": "true", "reference": "r"}
+        assert await store.list_payments("acc_1", theirs, NEWEST, 10) == []
 
 
 async def test_ids_are_walked_oldest_first_over_all_accounts(backend: Backend) -> None:

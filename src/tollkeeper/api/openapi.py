@@ -30,6 +30,7 @@ QUERY: Final[dict[str, Json]] = {
     "status": {"type": "string"},
     "customer": {"type": "string", "minLength": 1, "maxLength": 255},
     "reference": {"type": "string", "minLength": 1, "maxLength": 255},
+    "needs_attention": {"type": "string", "enum": ["true"]},
 }
 ALWAYS: Final = (500, 503)
 WITH_BODY: Final = (400, 408, 413)

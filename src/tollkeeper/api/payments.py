@@ -31,7 +31,7 @@ from tollkeeper.kernel.ids import is_id
 from tollkeeper.payments.payment import Payment, Status
 from tollkeeper.payments.view import dispute_view, payment_view, refund_view
 
-FILTERS: Final[tuple[str, ...]] = ("customer", "reference", "status")
+FILTERS: Final[tuple[str, ...]] = ("customer", "needs_attention", "reference", "status")
 MAX_FILTER: Final = 255
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 DOUBT_SECONDS: Final = b"1"
@@ -147,6 +147,8 @@ async def page(call: Call) -> Answer:
 def _filter(name: str, value: str) -> str:
     if name == "status" and value not in STATUSES:
         raise bad_parameter("status", f"one of {', '.join(STATUSES)}")
+    if name == "needs_attention" and value != "true":
+        raise bad_parameter(name, "true, or left out")
     if not 1 <= len(value) <= MAX_FILTER or "\0" in value:
         raise bad_parameter(name, f"1 to {MAX_FILTER} characters, none of them NUL")
     return value

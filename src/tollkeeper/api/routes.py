@@ -75,7 +75,7 @@ ROUTES: Final = (
         resource="payment",
         role="viewer",
         gives=views.PaymentPage,
-        query=("limit", "cursor", "status", "customer", "reference"),
+        query=("limit", "cursor", "status", "customer", "reference", "needs_attention"),
     ),
     Route(
         method="GET",

@@ -15,7 +15,7 @@ from tollkeeper.cli.opening import (
     with_store,
     with_world,
 )
-from tollkeeper.flows import attention
+from tollkeeper.flows import attention as attentive
 from tollkeeper.flows.ports import Store
 from tollkeeper.flows.world import World
 from tollkeeper.kernel.clock import rfc3339
@@ -39,6 +39,7 @@ def list_(
     status: Annotated[str | None, cyclopts.Parameter(help="Only in this status.")] = None,
     customer: Annotated[str | None, cyclopts.Parameter(help="Only of this customer.")] = None,
     reference: Annotated[str | None, cyclopts.Parameter(help="Only with this reference.")] = None,
+    attention: Annotated[bool, cyclopts.Parameter(help="Only what a person must look at.")] = False,
     limit: Annotated[int, cyclopts.Parameter(help="How many, newest first.")] = 20,
     json: AsJson = False,
     config: Config = None,
@@ -55,6 +56,8 @@ def list_(
         raise Invalid(detail, faults=(Fault("--limit", detail),))
     wanted = {"status": status, "customer": customer, "reference": reference}
     filters = {name: value for name, value in wanted.items() if value is not None}
+    if attention:
+        filters["needs_attention"] = "true"
 
     async def read(store: Store) -> list[Payment]:
         return await store.list_payments(account, filters, LAST_ID, limit)
@@ -127,7 +130,7 @@ def clear(
     """
 
     async def work(world: World) -> Payment:
-        return await attention.clear(world, payment_id, account=None, reason=reason, actor="cli")
+        return await attentive.clear(world, payment_id, account=None, reason=reason, actor="cli")
 
     payment = with_world(config, work)
     if json:
@@ -155,14 +158,15 @@ def _tell(books: Books, trail: list[dict[str, object]]) -> None:
         outcome = attempt.outcome or "sending"
         console.print(
             f"  {attempt.operation} {display(attempt.amount_minor, payment.currency)} "
-            f"{attempt.id} {attempt.integration}: {outcome}{by} {attempt.detail}"
+            f"{attempt.id} {attempt.integration}: {outcome}{by} {attempt.detail}".rstrip()
         )
         if attempt.error is not None:
             words = " ".join(part for part in msgspec.structs.astuple(attempt.error) if part)
             console.print(f"      the provider said: {escape(words)}")
     for refund in books.refunds:
         money = display(refund.amount_minor, payment.currency)
-        console.print(f"  refund {refund.id} {money} {refund.status} ({refund.origin})")
+        why = f": {refund.failure_code}" if refund.failure_code else ""
+        console.print(f"  refund {refund.id} {money} {refund.status}{why} ({refund.origin})")
     for dispute in books.disputes:
         console.print(f"  dispute {dispute.provider_id} {dispute.state} {dispute.reason}")
     for row in trail:

@@ -82,6 +82,10 @@ SELECT_AUDIT: Final = Statement(
 )
 
 
+ATTENTION: Final = "needs_attention"
+"""The filter that lists what a person must look at."""
+
+
 def _page(filters: tuple[str, ...], *, backwards: bool) -> Statement:
     """A page of one account's payments: newest first, or oldest first when going backwards."""
 
@@ -89,7 +93,10 @@ def _page(filters: tuple[str, ...], *, backwards: bool) -> Statement:
         table = t.payments
         query = select(table.c.body).where(table.c.account == bindparam("account"))
         for name in filters:
-            query = query.where(table.c[name] == bindparam(name))
+            if name == ATTENTION:
+                query = query.where(table.c.attention.is_not(None))
+            else:
+                query = query.where(table.c[name] == bindparam(name))
         if backwards:
             query = query.where(table.c.id > bindparam("cursor")).order_by(table.c.id)
         else:
@@ -193,12 +200,14 @@ def list_payments(
     account: str, filters: dict[str, str], cursor: str, limit: int, *, backwards: bool = False
 ) -> Operation[list[Payment]]:
     """At most `limit` payments below `cursor` (an id), newest first; above it, oldest first, when
-    `backwards`. `filters`: any of status, customer, reference."""
+    `backwards`. `filters`: any of status, customer, reference, and needs_attention, whose value
+    is "true"."""
     names = tuple(sorted(filters))
     statement = _PAGES.get((names, backwards))
     if statement is None:
         statement = _PAGES[names, backwards] = _page(names, backwards=backwards)
-    rows = yield statement, {**filters, "account": account, "cursor": cursor, "limit": limit}
+    values = {name: value for name, value in filters.items() if name != ATTENTION}
+    rows = yield statement, {**values, "account": account, "cursor": cursor, "limit": limit}
     return [_payment(body) for (body,) in rows]
 
 
