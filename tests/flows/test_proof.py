@@ -111,6 +111,21 @@ async def test_a_shopper_who_has_left_is_charged_by_no_repetition(
         assert bool(len(s.wire.posts()) - until) == (method == "manual")
 
 
+async def test_a_hold_that_a_late_repetition_makes_is_released(tmp_path: Path) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        s.wire.pull(CREATE, *["lose"] * 9)  # so the last repetition asks the key after the deadline
+        held = await s.held()
+        until_ms = s.clock.now_ms() + int(s.settings.shopper_deadline_seconds * 1000)
+        s.wire.pull(CHARGES, *["lose"] * 200)
+        await s.work((until_ms - s.clock.now_ms()) / 1000 + 1)
+        s.wire._levers.clear()
+        await s.work(900)
+        books = await s.books(held["id"])
+        assert [c.status for c in s.core.ledger().charges] == ["voided"]
+        assert (books.payment.status, books.payment.reversing) == ("canceled", False)
+        await s.agreed()
+
+
 async def test_nothing_is_sent_again_under_another_accounts_key(tmp_path: Path) -> None:
     async with stage(tmp_path, rescue_seconds=0) as s:
         await s.create()

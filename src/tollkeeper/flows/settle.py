@@ -53,7 +53,7 @@ from tollkeeper.payments.ladder import (
     with_key_answer,
     worked_on,
 )
-from tollkeeper.payments.late import open_reversal, still_reversible
+from tollkeeper.payments.late import made_too_late, open_reversal, still_reversible, to_be_undone
 from tollkeeper.payments.outcome import (
     Charge,
     DisputeSeen,
@@ -506,7 +506,9 @@ async def _send_again(current: Pass, attempt: Attempt, request: WireRequest) -> 
     prepared = Prepared(world.integration(attempt.integration), request)
     heard = await send(world, current.books, mine, prepared)
     if replay_proves(heard.outcome):
-        await _apply(current, mine, msgspec.structs.replace(heard, by="replay"), request)
+        again = msgspec.structs.replace(heard, by="replay")
+        unwanted = made_too_late(current.books.payment, mine, heard.outcome, now_ms)
+        await _apply(current, mine, again, request, unwanted=unwanted)
     else:
         await current.record(
             lambda books: with_key_answer(books, mine.id, heard.outcome), "settling.replayed"
@@ -636,16 +638,22 @@ async def _not_executed(current: Pass, step: Step) -> None:
 
 
 async def _apply(
-    current: Pass, attempt: Attempt, heard: Heard, request: WireRequest | None
+    current: Pass,
+    attempt: Attempt,
+    heard: Heard,
+    request: WireRequest | None,
+    *,
+    unwanted: bool = False,
 ) -> None:
-    """Records what a reading or a send told about `attempt`."""
+    """Records what a reading or a send told about `attempt`. `unwanted`: what it made is undone."""
     world = current.world
 
     def decide(books: Books) -> Books:
         mine = books.attempt(attempt.id)
         if mine is None or not is_open(mine):
             return books
-        return apply_outcome(books, mine, heard.outcome, world.store.now_ms(), by=heard.by)
+        after = apply_outcome(books, mine, heard.outcome, world.store.now_ms(), by=heard.by)
+        return to_be_undone(after) if unwanted else after
 
     def complete(change: Change, _: Books) -> Change:
         exchanges = stored_reply(world, attempt, heard, request)

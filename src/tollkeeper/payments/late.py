@@ -1,7 +1,7 @@
 """What shows up late: a conclusion that a fact contradicts, and a charge that nobody waits for.
 
 Law: a corrected conclusion is told to the shop and to a person. Money is given back only where the
-account asked for it beforehand.
+account asked for it beforehand; a hold that our own late repetition made is always released.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tollkeeper.payments.payment import Attempt, Books, Refund
+from tollkeeper.payments.outcome import Outcome
+from tollkeeper.payments.payment import Attempt, Books, Payment, Refund
 from tollkeeper.payments.reservation import open_refund, open_void, refundable_minor
 from tollkeeper.payments.results import with_attempt
 
@@ -25,6 +26,19 @@ def came_to_life(before: Books, after: Books) -> bool:
         "requires_capture",
         "succeeded",
     }
+
+
+def made_too_late(payment: Payment, attempt: Attempt, said: Outcome, now_ms: int) -> bool:
+    """Whether a repetition, which was to ask the key, made a hold whose shopper has left."""
+    made = said.kind == "approved" and not said.replayed and attempt.operation == "authorize"
+    return made and now_ms >= payment.deadline_ms
+
+
+def to_be_undone(books: Books) -> Books:
+    """The books, with their hold to be given back."""
+    if books.payment.status != "requires_capture":
+        return books
+    return replace(books, payment=replace(books.payment, reversing=True))
 
 
 def still_reversible(books: Books) -> bool:
