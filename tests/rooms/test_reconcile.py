@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.rooms import books as b
 
-from tollkeeper.payments.outcome import Charge, DisputeSeen, RefundSeen
+from tollkeeper.payments.outcome import Charge, DisputeSeen, Doubt, RefundSeen, UnreadRow
 from tollkeeper.payments.payment import Books
-from tollkeeper.payments.reconcile import reconcile_charge, reconcile_dispute, reconcile_refunds
+from tollkeeper.payments.reconcile import (
+    may_be_refund_of,
+    reconcile_charge,
+    reconcile_dispute,
+    reconcile_refunds,
+)
 from tollkeeper.payments.results import apply_outcome
 
 HISTORIES: list[tuple[str, ...]] = [
@@ -152,6 +157,19 @@ def test_a_refund_of_another_amount_or_currency_settles_nothing() -> None:
     books, attempt = b.refunding(b.paid(), 300)
     assert listing(books, b.seen(attempt, amount_minor=3)) is books
     assert listing(books, b.seen(attempt, currency="USD")) is books
+
+
+def test_a_row_without_a_reference_may_be_any_refund_in_doubt_but_those_that_are_known() -> None:
+    books, attempt = b.refunding(b.paid(), 400)
+    doubt = Doubt("contract", "refund status word not known")
+    named = UnreadRow(doubt=doubt, provider_id="re_1", attempt_id=attempt.id)
+    other = UnreadRow(doubt=doubt, provider_id="re_1", attempt_id="att_other")
+    bare = UnreadRow(doubt=doubt, provider_id="re_1")
+    assert may_be_refund_of(books, named, [attempt.id])
+    assert not may_be_refund_of(books, other, [attempt.id])
+    assert may_be_refund_of(books, bare, [attempt.id])
+    known = replace(books, refunds=(replace(books.refunds[0], provider_id="re_1"),))
+    assert not may_be_refund_of(known, bare, [attempt.id])
 
 
 def dispute(state: Any, told_s: int) -> DisputeSeen:

@@ -14,6 +14,7 @@ from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import judge, seen_as
 from tollkeeper.payments.outcome import Charge, Outcome, OutcomeKind, RefundState, unknown
 from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.payments.reconcile import may_be_refund_of
 
 NEAR_S: Final = 10
 """How far from the send a charge is looked for, in seconds of the provider's clock."""
@@ -134,9 +135,7 @@ async def _refund(
                 kind = _REFUND_KIND[refund.state]
                 shown = Outcome(kind=kind, refund=refund)
                 return Seen(judge(books.payment, attempt, shown), answered=True)
-        whole = whole and not any(
-            row.may_be_ours or row.attempt_id == attempt.id for row in said.unread
-        )
+        whole = whole and not any(may_be_refund_of(books, row, [attempt.id]) for row in said.unread)
         if said.next_cursor is None:
             return Seen(None, answered=whole)
         order = msgspec.structs.replace(order, cursor=said.next_cursor)

@@ -52,6 +52,7 @@ from tollkeeper.payments.payment import Attempt, Books, is_open
 from tollkeeper.payments.reconcile import (
     is_overtaken,
     is_second,
+    may_be_refund_of,
     reconcile_charge,
     reconcile_disputes,
     reconcile_refunds,
@@ -413,7 +414,7 @@ async def _list_refunds(current: Pass, step: Step) -> None:
 
 def _may_be_refund_of(books: Books, row: UnreadRow) -> bool:
     """Whether a row that could not be read is a refund of ours in doubt, or could be."""
-    return row.may_be_ours or any(a.id == row.attempt_id for a in books.open_attempts())
+    return may_be_refund_of(books, row, [attempt.id for attempt in books.open_attempts()])
 
 
 async def _list_disputes(current: Pass, step: Step) -> None:
