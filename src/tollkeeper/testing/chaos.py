@@ -146,6 +146,8 @@ def _repetition(simulation: Simulation) -> None:
 async def _lost_then_late(simulation: Simulation) -> None:
     """Requests that never arrive, and late repetitions of them: what is late was sent last."""
     faults, chance = simulation.core.faults, simulation.loop.chance
+    if simulation.calm:
+        return
     lost = faults.add(FaultRule(effect="drop", when="before", operation=MONEY[0]))
     await asyncio.sleep(8.0 + chance.random() * 8)
     faults.remove(lost.id)
@@ -158,6 +160,8 @@ async def _lost_then_late(simulation: Simulation) -> None:
 async def _late_then_refused(simulation: Simulation) -> None:
     """What is hardest to tell apart: an effect that comes late, while its repetition is refused."""
     chance, faults = simulation.loop.chance, simulation.core.faults
+    if simulation.calm:
+        return
     operation = chance.choice((MONEY[0], *MONEY))
     late = FaultRule(**chance.choice(LATE), operation=operation, count=2)
     refusal = FaultRule(**chance.choice(REFUSALS), operation=operation)
