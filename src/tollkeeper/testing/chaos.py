@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from tollkeeper.simulator.faults import FaultRule
 from tollkeeper.testing import strange
-from tollkeeper.testing.strange import MONEY
+from tollkeeper.testing.strange import MONEY, READS
 from tollkeeper.testing.world import Simulation
 
 FAULTS: Final[tuple[dict[str, Any], ...]] = (
@@ -40,6 +40,9 @@ FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"effect": "require_parameter", "when": "before", "parameter": "mandate_data"},
 )
 
+
+READABLE: Final = ("payment_intents.create", "refunds.create", *READS)
+"""Operations whose replies may come in another version's form."""
 
 LATE: Final = tuple(fault for fault in FAULTS if fault["effect"] == "late_effect")
 REFUSALS: Final = tuple(
@@ -131,6 +134,10 @@ def _fault(simulation: Simulation, faults: list[dict[str, Any]]) -> None:
         return
     chosen = dict(chance.choice(faults))
     operation = chance.choice((*MONEY, "payment_intents.*", "*"))
+    if chosen["effect"] == "ignore_version":
+        # what a capture or a cancellation releases is listed or not by the version that asked: a
+        # provider that acts by another one makes a release look like a refund
+        operation = chance.choice(READABLE)
     rule = FaultRule(**chosen, operation=operation, probability=chance.choice((0.3, 0.7, 1.0)))
     simulation.core.faults.add(rule)
 

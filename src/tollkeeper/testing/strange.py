@@ -124,7 +124,7 @@ async def _silence_then(simulation: Simulation, begin: Trouble, end: Trouble) ->
         return
     chance = simulation.loop.chance
     rules = [
-        simulation.core.faults.add(FaultRule(effect="drop", operation=operation, count=2))
+        simulation.core.faults.add(FaultRule(effect="drop", operation=operation))
         for operation in (MONEY[0], chance.choice(MONEY))
     ]
     await asyncio.sleep(SILENT_SECONDS)
@@ -147,10 +147,10 @@ def _open_ours(simulation: Simulation) -> None:
 
 def _spoil_rows(simulation: Simulation) -> None:
     for operation in ("payment_intents.list", "refunds.list"):
-        for row in (1, 2, 3):
-            name = f"spoiled {operation} {row}"
-            fault = FaultRule(**ROWS[0], operation=operation, row=row, id=name)
-            simulation.core.faults.add(fault)
+        fault = FaultRule(
+            **ROWS[0], operation=operation, other_than="nothing", id=f"spoiled {operation}"
+        )
+        simulation.core.faults.add(fault)
 
 
 def _mend_rows(simulation: Simulation) -> None:

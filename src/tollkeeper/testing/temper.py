@@ -49,7 +49,8 @@ STRANGE: Final[dict[str, str]] = {
 """Troubles that a world may keep; each draws a few of them. (Groce et al., "Swarm testing".)"""
 
 OFTEN_LATE: Final = 0.2
-"""How many worlds have late effects beside those that draw them."""
+OFTEN_OFF: Final = 0.1
+"""How many worlds have late effects, and a foreign clock, beside those that draw them."""
 
 BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
 """Troubles that leave only absence to go by."""
@@ -121,6 +122,8 @@ def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
     late = temper.has("reverse") or chance.random() < OFTEN_LATE
     if late and not temper.has("hours"):
         temper.strange += ("hours",)  # without late effects there is nothing to reverse
+    if not temper.has("clock") and chance.random() < OFTEN_OFF:
+        temper.strange += ("clock",)
     if BLINDING & set(temper.strange):
         # where a key is asked again, or a webhook tells, hardly any conclusion is wrong
         temper.idempotency = temper.idempotency and chance.random() < KEYS_IF_BLIND
@@ -130,7 +133,7 @@ def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
     temper.rescue_seconds = chance.choice((0.0, 1.5, 1.5, 6.0))
     temper.patience_seconds = chance.choice((0.0, 4.0, 8.0))
     if temper.has("clock"):
-        temper.clock_offset_s = chance.choice((-420, -200, 200, 420))
+        temper.clock_offset_s = chance.choice((-420, -420, -200, 200, 420, 420))
     if temper.has("carrier"):
         temper.carrier = chance.choice(sorted(SETTINGS.weights))
 
