@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.rooms import books as b
 
-from tollkeeper.payments.outcome import Charge, DisputeSeen, Outcome, RefundSeen
+from tollkeeper.payments.outcome import Charge, DisputeSeen, Doubt, Outcome, RefundSeen, UnreadRow
 from tollkeeper.payments.payment import Books
 from tollkeeper.payments.reconcile import (
     reconcile_charge,
     reconcile_dispute,
     reconcile_refunds,
     released_minor,
+    unread_may_be_refund,
 )
 from tollkeeper.payments.results import apply_outcome
 
@@ -157,6 +158,19 @@ def test_a_refund_of_another_amount_or_currency_settles_nothing() -> None:
     books, attempt = b.refunding(b.paid(), 300)
     assert listing(books, b.seen(attempt, amount_minor=3)) is books
     assert listing(books, b.seen(attempt, currency="USD")) is books
+
+
+def test_a_row_without_a_reference_may_be_any_refund_in_doubt_but_those_that_are_known() -> None:
+    books, attempt = b.refunding(b.paid(), 400)
+    doubt = Doubt("contract", "refund status word not known")
+    named = UnreadRow(doubt=doubt, provider_id="re_1", attempt_id=attempt.id)
+    other = UnreadRow(doubt=doubt, provider_id="re_1", attempt_id="att_other")
+    bare = UnreadRow(doubt=doubt, provider_id="re_1")
+    assert unread_may_be_refund(books, named, [attempt.id])
+    assert not unread_may_be_refund(books, other, [attempt.id])
+    assert unread_may_be_refund(books, bare, [attempt.id])
+    known = replace(books, refunds=(replace(books.refunds[0], provider_id="re_1"),))
+    assert not unread_may_be_refund(known, bare, [attempt.id])
 
 
 def dispute(state: Any, told_s: int) -> DisputeSeen:

@@ -14,6 +14,7 @@ from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import judge, may_be_charge_of, may_be_refund_of, seen_as
 from tollkeeper.payments.outcome import Charge, Outcome, OutcomeKind, RefundState, unknown
 from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.payments.reconcile import unread_may_be_refund
 
 NEAR_S: Final = 10
 """How far from the send a charge is looked for, in seconds of the provider's clock."""
@@ -131,10 +132,8 @@ async def _refund(
                 kind = _REFUND_KIND[refund.state]
                 shown = Outcome(kind=kind, refund=refund)
                 return Seen(judge(books.payment, attempt, shown), answered=True)
-        whole = whole and not any(
-            row.may_be_ours or row.attempt_id == attempt.id for row in said.unread
-        )
-        currency = books.payment.currency
+        ids, currency = [attempt.id], books.payment.currency
+        whole = whole and not any(unread_may_be_refund(books, row, ids) for row in said.unread)
         whole = whole and not any(
             may_be_refund_of(attempt, currency, refund) for refund in said.refunds
         )

@@ -70,6 +70,7 @@ from tollkeeper.payments.reconcile import (
     reconcile_charge,
     reconcile_disputes,
     reconcile_refunds,
+    unread_may_be_refund,
     with_second,
 )
 from tollkeeper.payments.reservation import MAY_BE_ABANDONED, open_abandon, sent_by, sent_through
@@ -424,7 +425,7 @@ async def _list_refunds(current: Pass, step: Step) -> None:
 
 def _may_be_refund_of(books: Books, row: UnreadRow) -> bool:
     """Whether a row that could not be read is a refund of ours in doubt, or could be."""
-    return row.may_be_ours or any(a.id == row.attempt_id for a in books.open_attempts())
+    return unread_may_be_refund(books, row, [attempt.id for attempt in books.open_attempts()])
 
 
 async def _list_disputes(current: Pass, step: Step) -> None:

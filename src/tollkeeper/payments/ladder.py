@@ -225,7 +225,7 @@ def _absent(payment: Payment, attempt: Attempt, look: Look, policy: Policy, now_
         safe = _is_wanted(payment, attempt, now_ms) or payment.capture_method == "manual"
         if safe and _key_tells(attempt, policy, now_ms):
             return Step("replay", attempt)
-        if attempt.in_use and now_ms < attempt.first_sent_ms + policy.attention_ms:
+        if attempt.in_use and now_ms < attempt.first_sent_ms + policy.retention_ms:
             return WAIT  # a request of ours is running; to ask could charge a shopper who has left
     return Step("not_executed", attempt)
 

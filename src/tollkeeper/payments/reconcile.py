@@ -5,11 +5,13 @@ settling, a webhook, a shopper's return. So any order and any repetition of read
 true when made gives the same books. Nothing here concludes from absence; that is the ladder's.
 """
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from tollkeeper.payments import moves
 from tollkeeper.payments.judging import charge_mismatch, may_be_refund_of, shows_capture
-from tollkeeper.payments.outcome import Charge, DisputeSeen, OutcomeKind, RefundSeen
+from tollkeeper.payments.outcome import Charge, DisputeSeen, OutcomeKind, RefundSeen, UnreadRow
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.results import (
     captured,
@@ -96,6 +98,15 @@ def reconcile_refunds(
         else:
             books = _settle_refund(books, ours, item, now_ms, by)
     return _touched(before, books, now_ms)
+
+
+def unread_may_be_refund(books: Books, row: UnreadRow, attempt_ids: Collection[str]) -> bool:
+    """Whether a row of a charge's refunds that could not be read is the refund of one of these
+    attempts, or could be: it carries no reference, and its id is that of no refund that we know."""
+    if row.may_be_ours or row.attempt_id in attempt_ids:
+        return True
+    known = {refund.provider_id for refund in books.refunds}
+    return row.attempt_id is None and row.provider_id not in known
 
 
 def reconcile_disputes(

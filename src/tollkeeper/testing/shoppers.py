@@ -70,7 +70,7 @@ class Caller:
     def _arrives(self) -> float:
         """Seconds until it comes; those who race for one reference come at once."""
         if not self.simulation.temper.has("references"):
-            return self.chance.random() * 20
+            return self.chance.random() * self.chance.choice((20, 20, 50))
         return random.Random(f"{self.simulation.seed}/{self.number // 3}").random() * 20
 
     def _card(self) -> str:

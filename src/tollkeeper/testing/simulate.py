@@ -30,8 +30,8 @@ a webhook that the provider sends again."""
 POISON_SECONDS: Final = 120.0
 """W and its slack: by then every doubt is settled that can be."""
 
-SOON_MS: Final = 1_800_000
-"""Jobs beyond this look at what is decided, for what may show up after hours or days."""
+SOON_MS: Final = 120_000
+"""Jobs beyond this look at what is decided, for what may show up after minutes or hours."""
 
 ENOUGH: Final = 500
 """Seeds from which on a batch must have covered everything."""

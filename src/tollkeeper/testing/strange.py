@@ -120,9 +120,11 @@ def _illegible(simulation: Simulation) -> None:
 async def _silence_then(simulation: Simulation, begin: Trouble, end: Trouble) -> None:
     """What only absence is left for: requests take effect and are not answered, and before a look
     can see that, `begin` happens. `end` comes when absence would have counted."""
+    if simulation.calm:
+        return
     chance = simulation.loop.chance
     rules = [
-        simulation.core.faults.add(FaultRule(effect="drop", operation=operation, count=2))
+        simulation.core.faults.add(FaultRule(effect="drop", operation=operation))
         for operation in (MONEY[0], chance.choice(MONEY))
     ]
     await asyncio.sleep(SILENT_SECONDS)
@@ -145,10 +147,10 @@ def _open_ours(simulation: Simulation) -> None:
 
 def _spoil_rows(simulation: Simulation) -> None:
     for operation in ("payment_intents.list", "refunds.list"):
-        for row in (1, 2, 3):
-            name = f"spoiled {operation} {row}"
-            fault = FaultRule(**ROWS[0], operation=operation, row=row, id=name)
-            simulation.core.faults.add(fault)
+        fault = FaultRule(
+            **ROWS[0], operation=operation, other_than="nothing", id=f"spoiled {operation}"
+        )
+        simulation.core.faults.add(fault)
 
 
 def _mend_rows(simulation: Simulation) -> None:
@@ -198,8 +200,26 @@ def _row(simulation: Simulation) -> None:
 
 
 def _clock(simulation: Simulation) -> None:
-    offset_s = simulation.temper.clock_offset_s
-    _set_clock(simulation, offset_s if simulation.loop.chance.random() < 0.8 else 0)
+    if simulation.loop.chance.random() < 0.4:
+        simulation.loop.outside(_silence_by_another_clock(simulation))
+    else:
+        _put_clock_off(simulation)
+
+
+async def _silence_by_another_clock(simulation: Simulation) -> None:
+    """Requests take effect and are not answered while the provider's clock has been off."""
+    if not simulation.calm:
+        _put_clock_off(simulation)
+        await asyncio.sleep(SILENT_SECONDS)
+        await _silence_then(simulation, _put_clock_off, _put_clock_right)
+
+
+def _put_clock_off(simulation: Simulation) -> None:
+    _set_clock(simulation, simulation.temper.clock_offset_s)
+
+
+def _put_clock_right(simulation: Simulation) -> None:
+    _set_clock(simulation, 0)
 
 
 def _set_clock(simulation: Simulation, offset_s: int) -> None:

@@ -49,9 +49,16 @@ STRANGE: Final[dict[str, str]] = {
 """Troubles that a world may keep; each draws a few of them. (Groce et al., "Swarm testing".)"""
 
 OFTEN_LATE: Final = 0.2
-KEYS_IF_LATE: Final = 0.4
-"""How many worlds have late effects beside those that draw them, and how many of all these have a
-provider that keeps keys."""
+OFTEN_OFF: Final = 0.1
+"""How many worlds have late effects, and a foreign clock, beside those that draw them."""
+
+BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
+"""Troubles that leave only absence to go by."""
+
+KEYS_IF_BLIND: Final = 0.4
+WEBHOOKS_IF_BLIND: Final = 0.7
+"""How many of the worlds with such a trouble have a provider that keeps keys, and of those with no
+other trouble one that sends webhooks."""
 
 ALONE: Final = frozenset({"carrier", "neighbor", "keys"})
 """Troubles that no world with a rollout has, whose evidence they would make worthless."""
@@ -115,14 +122,18 @@ def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
     late = temper.has("reverse") or chance.random() < OFTEN_LATE
     if late and not temper.has("hours"):
         temper.strange += ("hours",)  # without late effects there is nothing to reverse
-    if temper.has("hours"):
-        # where a key is asked again hardly any conclusion is wrong
-        temper.idempotency = temper.idempotency and chance.random() < KEYS_IF_LATE
+    if not temper.has("clock") and chance.random() < OFTEN_OFF:
+        temper.strange += ("clock",)
+    if BLINDING & set(temper.strange):
+        # where a key is asked again, or a webhook tells, hardly any conclusion is wrong
+        temper.idempotency = temper.idempotency and chance.random() < KEYS_IF_BLIND
         temper.chaos = temper.chaos or 1.0
+    if temper.strange and BLINDING.issuperset(temper.strange):
+        temper.webhooks = temper.webhooks and chance.random() < WEBHOOKS_IF_BLIND
     temper.rescue_seconds = chance.choice((0.0, 1.5, 1.5, 6.0))
     temper.patience_seconds = chance.choice((0.0, 4.0, 8.0))
     if temper.has("clock"):
-        temper.clock_offset_s = chance.choice((-420, -200, 200, 420))
+        temper.clock_offset_s = chance.choice((-420, -420, -200, 200, 420, 420))
     if temper.has("carrier"):
         temper.carrier = chance.choice(sorted(SETTINGS.weights))
 
