@@ -356,10 +356,11 @@ def check_corrections(
 
 def check_reversals(books: Books, *, wanted: bool) -> Iterator[Violation]:
     """A charge that showed up late is given back where the account wants it, and only there, at
-    most once. `wanted`: the account's policy. It holds at quiet."""
+    most once. `wanted`: the account's policy. A hold that our own repetition made after the
+    shopper's deadline is released everywhere. It holds at quiet."""
     payment = books.payment
     made = [a for a in books.attempts if a.purpose == "reverse"]
-    if made and not wanted:
+    if made and not wanted and not _made_by_late_repetition(books, made):
         yield Violation("I16", payment.id, "reversed, and the account keeps late charges")
     if sum(a.outcome in {"approved", "pending"} for a in made) > 1:
         yield Violation("I1", payment.id, f"reversed {len(made)} times")
@@ -367,6 +368,15 @@ def check_reversals(books: Books, *, wanted: bool) -> Iterator[Violation]:
     left = payment.captured_minor > payment.refunded_minor or payment.status == "requires_capture"
     if wanted and late and left and payment.status in LIVE and not made:
         yield Violation("I16", payment.id, "a late charge stands, and the account reverses them")
+
+
+def _made_by_late_repetition(books: Books, reversals: list[Attempt]) -> bool:
+    repeated = any(
+        a.settled_by == "replay" and a.sent_ms >= books.payment.deadline_ms
+        for a in books.attempts
+        if a.operation == "authorize"
+    )
+    return repeated and all(a.operation == "void" for a in reversals)
 
 
 def check_references(payments: Iterable[Books]) -> Iterator[Violation]:
