@@ -271,8 +271,8 @@ def test_what_a_key_said_is_kept_and_decides_the_next_step() -> None:
     closed = with_key_answer(held, attempt.id, stored)
     assert (closed.attempts[0].in_use, closed.attempts[0].closed_key) == (False, True)
     assert with_key_answer(books, "att_none", running) is books
-    silent = with_key_answer(held, attempt.id, unknown("silence", "no answer"))
-    assert silent.attempts[0].in_use, "silence takes back nothing"
+    for said in (unknown("silence", "no answer"), unknown("status", "status 500"), b.refused()):
+        assert with_key_answer(held, attempt.id, said).attempts[0].in_use, "it takes back nothing"
     assert with_key_answer(books, attempt.id, unknown("status", "status 500")) is books
     # a key that is in use is asked again whatever the shopper's deadline; a closed one never
     late_ms = b.NOW_MS + 3 * b.POLICY.window_ms

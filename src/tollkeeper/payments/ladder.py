@@ -476,13 +476,13 @@ def replay_proves(said: Outcome) -> bool:
 
 def with_key_answer(books: Books, attempt_id: str, said: Outcome) -> Books:
     """The books with what the provider said of our key: that a request with it is still running, or
-    that it repeats a stored answer, so that asking again tells nothing new. Silence leaves what it
-    said before."""
+    that it repeats a stored answer, so that asking again tells nothing new. Silence, an error or a
+    refusal of the repetition leave what it said before."""
     mine = books.attempt(attempt_id)
     if mine is None or not is_open(mine):
         return books
     kind = said.doubt.kind if said.doubt is not None else ""
-    in_use = mine.in_use if kind == "silence" else kind == "in_use"
+    in_use = kind == "in_use" or (mine.in_use and not said.replayed)
     stored = said.replayed or (said.may_retry is False and not in_use)
     again = replace(mine, in_use=in_use, closed_key=mine.closed_key or stored)
     return with_attempt(books, again) if again != mine else books

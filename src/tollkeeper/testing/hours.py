@@ -11,8 +11,9 @@ from tollkeeper.testing.ports import EPOCH_MS
 from tollkeeper.testing.shoppers import Caller
 from tollkeeper.testing.world import Simulation
 
-HORIZON_SECONDS: Final = 30 * 3600.0
-"""Beyond the last effect (three hours) and the last look after a conclusion (a day)."""
+HORIZON_SECONDS: Final = 56 * 3600.0
+"""Beyond the last effect (three hours), the last look after a conclusion (a day), and the look a
+day later at the refund that reverses what it found."""
 
 SOON_SECONDS: Final = 20.0
 AWAKE_SECONDS: Final = (4.0, 60.0)
@@ -28,7 +29,7 @@ LATE_SECONDS: Final = 600.0
 RETURNING: Final = 1_000
 """Numbers of callers that come back are above this."""
 
-RETURN_SECONDS: Final = HORIZON_SECONDS - 25 * 3600.0
+RETURN_SECONDS: Final = 5 * 3600.0
 """Until then merchants come back: a refund that fails after them is looked at a day later."""
 
 STEP_SECONDS: Final = 2.0

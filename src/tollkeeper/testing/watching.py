@@ -135,7 +135,7 @@ class Watch:
         self._cover(change)
         for attempt in change.attempts:
             concluded = attempt.concluded_ms is not None and self._is_news("concluded", attempt)
-            if concluded and not self._knows_account(books):
+            if concluded and (self._is_misread(attempt) or not self._knows_account(books)):
                 self._excused.add(attempt.id)
             if concluded and self._simulation.wire.is_running(attempt.id):
                 detail = f"{attempt.id} was concluded, and the provider says that it is running"
@@ -161,6 +161,11 @@ class Watch:
     def _is_clock_off(self) -> bool:
         offset_s = self._simulation.core.config.clock_offset_seconds
         return bool(offset_s) and self._simulation.loop.now > self.clock_since + CLOCK_SECONDS
+
+    def _is_misread(self, attempt: Attempt) -> bool:
+        """Whether a candidate that misreads money was asked: a cross-read corrects it."""
+        temper = self._simulation.temper
+        return bool(temper.misreads) and attempt.integration == temper.candidate
 
     def _knows_account(self, books: Books) -> bool:
         """Whether an earlier charge tells our account from another that our key may open."""

@@ -364,7 +364,8 @@ class Simulation:
         ledger: Any = self.core.ledger()
         now_ms = self.clock.now_ms()
         for books in payments.values():
-            self.check(invariants.check_quiet(books, ledger, now_ms))
+            if not self._is_for_a_person(books):
+                self.check(invariants.check_quiet(books, ledger, now_ms))
         self.check(invariants.check_orphans(payments, ledger))
         holdings = self.driver.now(examining.holdings())
         self.check(invariants.check_answers(self.given, holdings, payments))
@@ -372,6 +373,12 @@ class Simulation:
         self.check(self.watch.quiet(payments))
         for check in self.quiet_checks:
             self.check(check(payments))
+
+    def _is_for_a_person(self, books: Books) -> bool:
+        """Whether a candidate has misread the payment and the other version's reading was not of
+        our charge either: then a person was asked, and nothing else is changed."""
+        asked = (books.payment.attention or "").startswith("cross-read:")
+        return asked and bool(self.temper.misreads)
 
     def _ours(self, holdings: invariants.Holdings) -> invariants.Holdings:
         """Without what waits for a hostile endpoint, which may wait for as long as that hangs."""
