@@ -94,6 +94,34 @@ async def test_a_refund_without_its_reference_is_neither_absent_nor_somebody_els
         await s.agreed()
 
 
+@pytest.mark.parametrize("torn", [{"amount": 1_001}, {"currency": "usd"}])
+async def test_a_charge_of_ours_that_is_misread_confirms_no_refusal(
+    tmp_path: Path, torn: dict[str, Any]
+) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        mended = Torn(s, CHARGES, **torn)
+        s.wire.pull(CREATE, refusal(code="code_of_tomorrow"))
+        paid = await s.create()
+        assert (paid["status"], len(s.wire.posts())) == ("processing", 1)
+        mended.mend()
+        await s.work(120)
+        assert (await s.books(paid["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
+async def test_a_refund_of_ours_that_is_misread_confirms_no_refusal(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        paid = await s.create()
+        mended = Torn(s, REFUNDS, amount=301)
+        s.wire.pull("POST /v1/refunds", refusal(code="code_of_tomorrow"))
+        refunded = await s.refund(paid["id"], 300)
+        assert (refunded["outcome"], len(s.wire.posts())) == ("unknown", 2)
+        mended.mend()
+        await s.work(120)
+        assert (await s.books(paid["id"])).payment.refunded_minor == 300
+        await s.agreed()
+
+
 @pytest.mark.parametrize("method", ["automatic", "manual"])
 async def test_a_shopper_who_has_left_is_charged_by_no_repetition(
     tmp_path: Path, method: str

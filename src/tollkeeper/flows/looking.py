@@ -11,7 +11,13 @@ from tollkeeper.flows.sending import Heard, ask_once, order_for
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import Integration, Order
 from tollkeeper.payments.failover import glance_for
-from tollkeeper.payments.judging import judge, may_be_charge_of, may_be_refund_of, seen_as
+from tollkeeper.payments.judging import (
+    charge_mismatch,
+    judge,
+    may_be_charge_of,
+    may_be_refund_of,
+    seen_as,
+)
 from tollkeeper.payments.outcome import Charge, Outcome, OutcomeKind, RefundState, unknown
 from tollkeeper.payments.payment import Attempt, Books
 from tollkeeper.payments.reconcile import unread_may_be_refund
@@ -86,7 +92,16 @@ async def _through(
 
 def _of_charge(books: Books, attempt: Attempt, charge: Charge) -> Seen:
     shown = seen_as(books.payment, attempt, charge)
-    return Seen(judge(books.payment, attempt, shown) if shown else None, answered=True)
+    if shown is None:
+        return Seen(None, answered=charge_mismatch(books.payment, charge) is None)
+    return _judged(books, attempt, shown)
+
+
+def _judged(books: Books, attempt: Attempt, shown: Outcome) -> Seen:
+    """What a reading of our own effect says. One that cannot be of it is no answer: something of
+    ours is there, so that it confirms no refusal."""
+    outcome = judge(books.payment, attempt, shown)
+    return Seen(outcome, answered=outcome.kind != "unknown")
 
 
 async def _listed(
@@ -131,7 +146,7 @@ async def _refund(
             if refund.attempt_id == attempt.id:
                 kind = _REFUND_KIND[refund.state]
                 shown = Outcome(kind=kind, refund=refund)
-                return Seen(judge(books.payment, attempt, shown), answered=True)
+                return _judged(books, attempt, shown)
         ids, currency = [attempt.id], books.payment.currency
         whole = whole and not any(unread_may_be_refund(books, row, ids) for row in said.unread)
         whole = whole and not any(
