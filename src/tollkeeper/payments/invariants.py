@@ -362,7 +362,7 @@ def check_reversals(books: Books, *, wanted: bool) -> Iterator[Violation]:
     made = [a for a in books.attempts if a.purpose == "reverse"]
     if made and not wanted and not _made_by_late_repetition(books, made):
         yield Violation("I16", payment.id, "reversed, and the account keeps late charges")
-    if sum(_stands(books, a) for a in made) > 1:
+    if sum(_has_reversed(books, a) for a in made) > 1:
         yield Violation("I1", payment.id, f"reversed {len(made)} times")
     late = any(a.operation == "authorize" and a.corrected_ms is not None for a in books.attempts)
     left = payment.captured_minor > payment.refunded_minor or payment.status == "requires_capture"
@@ -370,7 +370,7 @@ def check_reversals(books: Books, *, wanted: bool) -> Iterator[Violation]:
         yield Violation("I16", payment.id, "a late charge stands, and the account reverses them")
 
 
-def _stands(books: Books, reversal: Attempt) -> bool:
+def _has_reversed(books: Books, reversal: Attempt) -> bool:
     """Whether a reversal took effect and its refund did not fail afterwards."""
     refund = books.refund(reversal.refund_id or "")
     failed = refund is not None and refund.status == "failed"
