@@ -27,6 +27,15 @@ CARD = "the shopper gave 4242 4242 4242 4242"
 CHARGES = "GET /v1/payment_intents"
 
 
+def captured_400(reply: WireReply) -> WireReply:
+    """A lever: a charge of which 400 were captured."""
+    shown = msgspec.json.decode(reply.body)
+    shown["amount_received"] = 400
+    charge = shown.get("latest_charge") or shown["charges"]["data"][0]
+    charge["amount_captured"] = 400
+    return replace(reply, body=msgspec.json.encode(shown))
+
+
 class Torn:
     """Every row of one listing as `tear` changes it, until `mend` is called."""
 
@@ -106,6 +115,18 @@ async def test_a_charge_of_ours_that_is_misread_confirms_no_refusal(
         mended.mend()
         await s.work(120)
         assert (await s.books(paid["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
+async def test_a_sum_that_was_captured_otherwise_confirms_no_refusal(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        held = await s.held()
+        s.wire.pull("/capture", refusal(code="code_of_tomorrow"))  # and all was captured
+        s.wire.pull(f"{CHARGES}/", *[captured_400] * 3)
+        taken = await s.capture(held["id"])
+        assert (taken["outcome"], len(s.wire.posts())) == ("unknown", 2)
+        await s.work(120)
+        assert (await s.books(held["id"])).payment.captured_minor == 1_000
         await s.agreed()
 
 

@@ -93,8 +93,15 @@ async def _through(
 def _of_charge(books: Books, attempt: Attempt, charge: Charge) -> Seen:
     shown = seen_as(books.payment, attempt, charge)
     if shown is None:
-        return Seen(None, answered=charge_mismatch(books.payment, charge) is None)
+        foreign = charge_mismatch(books.payment, charge) is not None
+        return Seen(None, answered=not foreign and not _moved_otherwise(books, attempt, charge))
     return _judged(books, attempt, shown)
+
+
+def _moved_otherwise(books: Books, attempt: Attempt, charge: Charge) -> bool:
+    """Whether a capture shows a sum that is neither the one before it nor the one after it."""
+    moved = charge.captured_minor != books.payment.captured_minor
+    return attempt.operation == "capture" and moved
 
 
 def _judged(books: Books, attempt: Attempt, shown: Outcome) -> Seen:
