@@ -37,7 +37,6 @@ STEP_SECONDS: Final = 2.0
 
 async def pass_hours(simulation: Simulation) -> None:
     """Lets time go on until nothing can happen any more."""
-    simulation.slept = True
     end = simulation.loop.now + HORIZON_SECONDS
     for replica in simulation.replicas:
         replica.kill()

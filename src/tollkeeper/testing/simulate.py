@@ -89,6 +89,7 @@ async def _life(simulation: Simulation) -> None:
     if simulation.temper.has("rows"):
         await _bear_poison(simulation)
     await _be_quiet(simulation, shopping)
+    simulation.check(simulation.watch.rest_of_disputes())
     if simulation.violation is None and _has_more_to_come(simulation):
         await hours.pass_hours(simulation)
     if simulation.violation is None:

@@ -264,15 +264,25 @@ def _bank(simulation: Simulation) -> None:
     ]
     disputes = sorted(d.dispute_id for charge in charges for d in charge.disputes)
     if disputes and chance.random() < 0.7:
-        path = f"/_control/disputes/{chance.choice(disputes)}/decide"
-        control(simulation, path, {"status": chance.choice(STATUSES)})
-        simulation.coverage.count("dispute.decided")
+        simulation.loop.outside(_decide_twice(simulation, chance.choice(disputes)))
         return
     captured = sorted(c.charge_id for c in charges if c.amount_captured_minor)
     if captured:
         status = chance.choice(("needs_response", "warning_needs_response"))
         path = f"/_control/charges/{chance.choice(captured)}/dispute"
         control(simulation, path, {"status": status})
+
+
+async def _decide_twice(simulation: Simulation, dispute_id: str) -> None:
+    """A bank decides, and soon again: of two words on their way either may come first."""
+    for pause_seconds in (0.0, BANK_SECONDS):
+        await asyncio.sleep(pause_seconds)
+        if simulation.calm:
+            return
+        simulation.watch.bank_since = simulation.loop.now
+        status = simulation.loop.chance.choice(STATUSES)
+        control(simulation, f"/_control/disputes/{dispute_id}/decide", {"status": status})
+        simulation.coverage.count("dispute.decided")
 
 
 def _refused(simulation: Simulation) -> None:

@@ -130,6 +130,7 @@ def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
         temper.chaos = temper.chaos or 1.0
     if temper.strange and BLINDING.issuperset(temper.strange):
         temper.webhooks = temper.webhooks and chance.random() < WEBHOOKS_IF_BLIND
+    temper.webhooks = temper.webhooks or temper.has("bank")  # which tell what banks decide
     temper.rescue_seconds = chance.choice((0.0, 1.5, 1.5, 6.0))
     temper.patience_seconds = chance.choice((0.0, 4.0, 8.0))
     if temper.has("clock"):

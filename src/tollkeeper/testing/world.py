@@ -158,7 +158,6 @@ class Simulation:
         self.temper = temper_of(self.loop)
         self.clock = VirtualClock(self.loop)
         self.calm = False
-        self.slept = False
         self.settings = settings_of(self.temper)
         self.watch = Watch(self)
         self.violation: Violation | None = None
