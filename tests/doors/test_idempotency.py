@@ -95,8 +95,13 @@ async def test_a_refused_capture_is_refused_again_without_asking_again(tmp_path:
         first = await it.post(path, {}, key="a")
         assert (first.status, first.body["code"]) == (503, "provider_refused_for_now")
         assert (first.headers["retry-after"], first.body["retryable"]) == ("5", True)
+        assert first.body["failure_code"] == "provider_configuration"
         again = await it.post(path, {}, key="a")
         assert (again.status, again.body["code"]) == (503, "provider_refused_for_now")
+        assert again.body["failure_code"] == "provider_configuration"
+        assert again.body["provider_error"] == first.body["provider_error"]
+        missing = await it.post("/v1/payments/pay_1/capture", {}, key="c")
+        assert "failure_code" not in missing.body
         fresh = await it.post(path, {}, key="b")
         assert (fresh.status, fresh.body["status"]) == (200, "succeeded")
 
