@@ -80,7 +80,7 @@ class MethodNotAllowed(TollkeeperError):
 class Conflict(TollkeeperError):
     code = "state_conflict"
     side = "caller"
-    advice = "Read it again, the payment or the rollout: its status does not allow this now."
+    advice = "Read the payment or the rollout again: its status does not allow this now."
 
 
 class ReferenceInUse(Conflict):

@@ -25,9 +25,7 @@ FAILURES: Final[dict[FailureCode, Failure]] = {
     ),
     "not_completed": Failure("The shopper did not complete the authentication in time."),
     "refused": Failure("The provider refused the request. See `provider_error` for its words."),
-    "try_again": Failure(
-        "The provider was busy or in maintenance. Nothing was executed.", retryable=True
-    ),
+    "try_again": Failure("The provider was busy. Nothing was executed.", retryable=True),
     "provider_configuration": Failure(
         "Our key or our account at the provider is at fault. Operators were told.", retryable=True
     ),
