@@ -100,6 +100,7 @@ def _breaking(carrier: str) -> list[dict[str, Any]]:
         {"effect": "sunset"},
         {"effect": "require_parameter", "parameter": "mandate_data"},
         {"effect": "rename_field", "path": path, "to": "renamed"},
+        {"effect": "amount_unit", "object": "charge", "path": "amount_captured"},
     ]
     return [rule | {"api_version": version} for rule in rules]
 
