@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import importlib.util
 import os
 import secrets
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TextIO, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -53,6 +54,19 @@ FATAL_EXIT: Final = 70
 log: Final = structlog.get_logger("tollkeeper")
 
 
+class _StandardError:
+    """Standard error as it is when a line is written. A line that cannot be written is lost: it
+    breaks no payment."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure_logging(settings: Settings) -> None:
     """Logs as JSON lines on standard error: no local values of a traceback, which may hold tokens,
     and no card number, whoever put it there."""
@@ -65,7 +79,7 @@ def configure_logging(settings: Settings) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
 

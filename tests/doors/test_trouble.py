@@ -1,6 +1,7 @@
 """Trouble of our own: a store that is away, a bug. The caller is told, the log says where, and
 neither says what was sent."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,17 @@ async def test_a_bug_is_a_500_with_a_request_id_and_a_log_without_the_body(
     assert "test_trouble.py" in told  # where it happened
     assert "private words" not in told
     assert "4242" not in told
+
+
+async def test_a_log_that_cannot_be_written_breaks_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path) as it:
+        gone = (tmp_path / "log").open("w")
+        gone.close()
+        monkeypatch.setattr(sys, "stderr", gone)
+        world = it.service.world
+        store, world.store = world.store, Failing(KeyError("x"), world.store.now_ms)
+        reply = await it.post("/v1/payments", PAYMENT)
+        world.store = store
+        assert (reply.status, reply.body["code"]) == (500, "internal_error")
