@@ -46,6 +46,22 @@ class Hidden:
         self.hidden = False
 
 
+def elsewhere(s: Stage) -> Any:
+    """From now on our key opens an account that has nothing of ours; gives the wire's real send."""
+    real = s.wire.send
+
+    async def sent(request: WireRequest, target: Any) -> Any:
+        result = await real(request, target)
+        if request.method != "GET" or request.path.count("/") <= 2:
+            return result
+        error = {"type": "invalid_request_error", "code": "resource_missing"}
+        body = msgspec.json.encode({"error": error})
+        return replace(result, reply=WireReply(status=404, body=body))
+
+    s.wire.send = sent  # type: ignore[method-assign]
+    return real
+
+
 def without_retention(s: Stage) -> None:
     """From now on the provider keeps no keys, so that nothing is ever sent again."""
     s.world.installed = {n: replace(v, retention_s=0) for n, v in s.world.installed.items()}
@@ -436,18 +452,7 @@ async def test_nothing_is_concluded_from_another_accounts_empty_list(tmp_path: P
         await s.work(1)
         s.wire.pull(CREATE, "lose")
         paid = await s.create()
-        real = s.wire.send
-
-        async def elsewhere(request: WireRequest, target: Any) -> Any:
-            """The key now opens an account that has nothing of ours."""
-            if request.method == "GET" and request.path.count("/") > 2:
-                error = {"type": "invalid_request_error", "code": "resource_missing"}
-                body = msgspec.json.encode({"error": error})
-                result = await real(request, target)
-                return replace(result, reply=WireReply(status=404, body=body))
-            return await real(request, target)
-
-        s.wire.send = elsewhere  # type: ignore[method-assign]
+        real = elsewhere(s)
         await s.work(700)
         payment = (await s.books(paid["id"])).payment
         assert (payment.status, bool(payment.attention)) == ("processing", True)

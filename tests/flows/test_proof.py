@@ -8,7 +8,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
-from tests.flows.test_corrections import CREATE, HOUR, Hidden, concluded, without_retention
+from tests.flows.test_corrections import (
+    CREATE,
+    HOUR,
+    Hidden,
+    concluded,
+    elsewhere,
+    without_retention,
+)
 from tests.flows.test_rescue import CARRIES_ALL, answered, refusal
 
 from tollkeeper.flows import attention, pay
@@ -182,17 +189,7 @@ async def test_nothing_is_sent_again_under_another_accounts_key(tmp_path: Path) 
         s.wire.pull(CREATE, "lose")
         paid = await s.create()
         sent = len(s.wire.posts())
-        real = s.wire.send
-
-        async def elsewhere(request: WireRequest, target: Any) -> Any:
-            if request.method == "GET" and request.path.count("/") > 2:
-                error = {"type": "invalid_request_error", "code": "resource_missing"}
-                body = msgspec.json.encode({"error": error})
-                result = await real(request, target)
-                return replace(result, reply=WireReply(status=404, body=body))
-            return await real(request, target)
-
-        s.wire.send = elsewhere  # type: ignore[method-assign]
+        real = elsewhere(s)
         await s.work(60)
         payment = (await s.books(paid["id"])).payment
         assert len(s.wire.posts()) == sent

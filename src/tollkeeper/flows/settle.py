@@ -523,10 +523,8 @@ async def _cancel(current: Pass, step: Step) -> None:
     charge = current.look.charge
     assert charge is not None, "only a charge that was seen is cancelled"
     attempt_id = world.new_id("att")
-    prepared: list[Prepared] = []
 
-    def decide(books: Books) -> Books:
-        prepared.clear()
+    def begin(books: Books) -> Books:
         may_be = books.payment.status in MAY_BE_ABANDONED
         if not may_be or any(a.operation == "void" for a in books.open_attempts()):
             return books
@@ -534,14 +532,28 @@ async def _cancel(current: Pass, step: Step) -> None:
         opened = sent_through(opened, attempt_id, _canceller(world, books))
         return sent_by(opened, attempt_id, world.sender)
 
+    await _send_new(current, attempt_id, begin, "settling.cancelling")
+
+
+async def _send_new(
+    current: Pass, attempt_id: str, begin: Callable[[Books], Books], cause: str
+) -> None:
+    """Commits the attempt that `begin` starts, where it starts one, and sends it."""
+    world = current.world
+    prepared: list[Prepared] = []
+
+    def decide(books: Books) -> Books:
+        prepared.clear()
+        return begin(books)
+
     def complete(change: Change, after: Books) -> Change:
         attempt = after.attempt(attempt_id)
-        assert attempt is not None, "the cancellation has an attempt"
+        assert attempt is not None, "what is sent has an attempt"
         prepared.append(prepare(world, after, attempt))
         exchange = stored_request(world, attempt, prepared[-1])
         return msgspec.structs.replace(change, exchanges=(exchange,))
 
-    await current.record(decide, "settling.cancelling", complete)
+    await current.record(decide, cause, complete)
     attempt = current.books.attempt(attempt_id)
     if attempt is not None and prepared:
         heard = await send(world, current.books, attempt, prepared[-1])
@@ -561,27 +573,14 @@ async def _reverse(current: Pass, step: Step) -> None:
     """Gives back a charge that showed up late, after committing that it will."""
     world = current.world
     attempt_id, refund_id = world.new_id("att"), world.new_id("re")
-    prepared: list[Prepared] = []
 
-    def decide(books: Books) -> Books:
-        prepared.clear()
+    def begin(books: Books) -> Books:
         if not books.payment.reversing or books.open_attempts() or not still_reversible(books):
             return books
         opened = open_reversal(books, attempt_id, refund_id, world.store.now_ms())
         return sent_by(opened, attempt_id, world.sender)
 
-    def complete(change: Change, after: Books) -> Change:
-        attempt = after.attempt(attempt_id)
-        assert attempt is not None, "the reversal has an attempt"
-        prepared.append(prepare(world, after, attempt))
-        exchange = stored_request(world, attempt, prepared[-1])
-        return msgspec.structs.replace(change, exchanges=(exchange,))
-
-    await current.record(decide, "settling.reversing", complete)
-    attempt = current.books.attempt(attempt_id)
-    if attempt is not None and prepared:
-        heard = await send(world, current.books, attempt, prepared[-1])
-        await _apply(current, attempt, heard, prepared[-1].request)
+    await _send_new(current, attempt_id, begin, "settling.reversing")
 
 
 async def _key_shows_ours(current: Pass) -> bool | None:
