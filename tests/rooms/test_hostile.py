@@ -154,3 +154,18 @@ def test_every_wire_type_of_the_module_is_declared_as_read(name: str) -> None:
 def test_one_spoiled_row_hides_no_other(seed: int) -> None:
     for case in range(5):
         fuzz.run_case("rows", seed, case, CORPUS)
+
+
+@pytest.mark.parametrize("row", [1e308, 7, "a text", None, True, []])
+@pytest.mark.parametrize("operation", sorted(fuzz.LISTINGS))
+def test_a_row_that_is_no_object_is_a_row_that_could_be_ours(
+    operation: Operation, row: object
+) -> None:
+    samples = [s for s in CORPUS.samples if s.operation == operation and s.reply.status == 200]
+    assert samples
+    for sample in samples:
+        page = msgspec.json.decode(sample.reply.body)
+        page["data"].insert(0, row)
+        reply = WireReply(status=200, body=msgspec.json.encode(page))
+        said = fuzz.check_outcome(INSTALLED[sample.integration], operation, reply)
+        assert any(unread.may_be_ours for unread in said.unread)

@@ -349,12 +349,15 @@ def _fits_columns(said: Outcome | Event) -> bool:
 
 
 def _shows(document: Any, item: Charge | RefundSeen) -> bool:
-    metadata = document.get("metadata") or {}
+    """Whether this object of the reply, or this row of it, says what was read from it."""
+    if not isinstance(document, dict):
+        return False
+    metadata = document.get("metadata")
     reference = metadata.get("tollkeeper_attempt") if isinstance(metadata, dict) else None
     return (
-        document["id"] == item.provider_id
-        and document["amount"] == item.amount_minor
-        and document["currency"].upper() == item.currency
+        document.get("id") == item.provider_id
+        and document.get("amount") == item.amount_minor
+        and str(document.get("currency")).upper() == item.currency
         and reference == item.attempt_id
     )
 

@@ -34,6 +34,7 @@ from tollkeeper.integrations.stripe.words_1 import (
     LATER_STATUS,
     MESSAGE_REASONS,
     OURS_STATUSES,
+    PARAMETER_REASONS,
     REFUND_STATES,
     REFUSAL_REASONS,
     REFUSED_STATUSES,
@@ -334,7 +335,7 @@ def _refused(reply: WireReply, error: Error | None, *, certain: bool) -> Refusal
     code = error.code if error is not None and error.code else f"http_{reply.status}"
     ours = reply.status in OURS_STATUSES
     later = reply.status == LATER_STATUS or code == "lock_timeout"
-    reason = _reason(code, error.message if error is not None else None)
+    reason = _reason(code, error)
     if ours or later:
         reason = "provider_configuration" if ours else "try_again"
     return Refusal(
@@ -349,10 +350,13 @@ def _refused(reply: WireReply, error: Error | None, *, certain: bool) -> Refusal
     )
 
 
-def _reason(code: str, message: str | None) -> FailureCode:
+def _reason(code: str, error: Error | None) -> FailureCode:
+    """What the shop is told: from the code, where it says enough, or else from the parameter that
+    it is about, and without a code from the text."""
     if code in REFUSAL_REASONS:
-        return REFUSAL_REASONS[code]
-    text = (message or "").lower()
+        parameter = (error.param if error is not None else None) or ""
+        return PARAMETER_REASONS.get((code, parameter), REFUSAL_REASONS[code])
+    text = ((error.message if error is not None else None) or "").lower()
     return next((reason for part, reason in MESSAGE_REASONS if part in text), "refused")
 
 

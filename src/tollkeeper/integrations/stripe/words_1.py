@@ -100,6 +100,11 @@ REFUSAL_WORDS: Final[dict[FailureCode, str]] = {
 `invalid_request_error` whose code is missing here is confirmed by one look."""
 
 REFUSAL_REASONS: Final = {w: reason for reason, ws in REFUSAL_WORDS.items() for w in words(ws)}
+PARAMETER_REASONS: Final[dict[tuple[str, str], FailureCode]] = {
+    ("resource_missing", "payment_method"): "payment_method_unusable",
+}
+"""Where a code says only that something is wrong, what the parameter says about it."""
+
 MESSAGE_REASONS: Final[tuple[tuple[str, FailureCode], ...]] = (
     ("unrefunded amount", "already_refunded"),
     ("paymentmethod", "payment_method_unusable"),
