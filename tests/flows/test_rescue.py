@@ -154,6 +154,8 @@ async def test_what_no_version_can_read_is_accepted_and_stays_open(tmp_path: Pat
         ({"message": "No.", "param": "mandate_data"}, "refused"),
         ({"code": "a_word_of_tomorrow", "message": "No."}, "refused"),
         ({"code": "amount_too_small", "param": "amount"}, "amount_too_small"),
+        ({"code": "resource_missing", "param": "payment_method"}, "payment_method_unusable"),
+        ({"code": "resource_missing", "param": "customer"}, "refused"),
     ],
 )
 async def test_a_refusal_is_told_at_once_with_a_stable_word_and_the_providers_own(
