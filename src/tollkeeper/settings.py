@@ -15,6 +15,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """One provider account, in a table `[providers.NAME]`."""
 
     secret_key: Annotated[str, Meta(description="What authenticates us at the provider.")] = ""
+    secrets: Annotated[
+        dict[str, str],
+        Meta(
+            description="More secrets of the account, by the names that the integration version "
+            "asks for, where one secret key is not all."
+        ),
+    ] = {}
     webhook_secrets: Annotated[
         tuple[str, ...],
         Meta(description="What the provider signs its webhooks with; several during a rotation."),
@@ -41,6 +48,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             "where it is not what the integration version says.",
         ),
     ] = None
+
+    def all_secrets(self) -> dict[str, str]:
+        """Every secret by its name, `secret_key` among them."""
+        return {"secret_key": self.secret_key, **self.secrets}
 
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -76,8 +76,10 @@ async def test_a_candidate_that_was_not_proved_rescues_nothing(tmp_path: Path) -
 async def test_a_version_that_refuses_the_amount_is_passed_over(tmp_path: Path) -> None:
     async with stage(tmp_path, weights=CARRIES_ALL) as s:
         whole = s.world.installed[NEW]
-        units = {name: unit for name, unit in whole.units.items() if name != "EUR"}
-        s.world.installed = {**s.world.installed, NEW: replace(whole, units=units)}
+        able = whole.capabilities
+        units = {name: unit for name, unit in able.units.items() if name != "EUR"}
+        narrow = replace(whole, capabilities=replace(able, units=units))
+        s.world.installed = {**s.world.installed, NEW: narrow}
         s.fault("sunset", when="before", status=410, api_version=OLD[7:])
         assert (await s.create())["integration"] == MIDDLE
 
