@@ -37,9 +37,9 @@ from tollkeeper.payments.cards import mask_card_numbers
 from tollkeeper.routing import weights
 from tollkeeper.settings import Settings
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.sqlite import ThreadedSQLite
+from tollkeeper.store.store import SqlStore
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.sources import PublishedSources
 from tollkeeper.wire.trip import Budgets
@@ -331,7 +331,7 @@ class Service:
             await upkeep.plan(self.world)
             await self._start_worker()
 
-    async def _open_store(self) -> StoreFacade:
+    async def _open_store(self) -> SqlStore:
         store = await open_store(self.settings)
         self._stack.push_async_callback(store.close)
         driver = store.driver
@@ -382,7 +382,7 @@ async def _watch(world: World, job: Job) -> None:
     await watch.watch(world, job)
 
 
-async def open_store(settings: Settings) -> StoreFacade:
+async def open_store(settings: Settings) -> SqlStore:
     """The store that `settings.database` names, as it is; migrate it first."""
     clock = SystemClock()
     if migrate.is_postgres(settings.database):
@@ -390,10 +390,10 @@ async def open_store(settings: Settings) -> StoreFacade:
         _require_head(await driver.revision(), settings)
         server = ServerClock(clock)
         await server.measure(driver)
-        return StoreFacade(driver, server)
+        return SqlStore(driver, server)
     path = migrate.sqlite_path(settings.database)
     _require_head(migrate.sqlite_revision(path), settings)
-    return StoreFacade(ThreadedSQLite(path, _exit_on_io_error), clock)
+    return SqlStore(ThreadedSQLite(path, _exit_on_io_error), clock)
 
 
 def _require_head(revision: str | None, settings: Settings) -> None:

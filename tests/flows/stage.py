@@ -25,8 +25,8 @@ from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.faults import FaultRule
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.sqlite import InlineSQLite, connect
+from tollkeeper.store.store import SqlStore
 from tollkeeper.testing.ports import GlassVault, SeededChance
 
 PROVIDER_KEY = "sk_test_flows"
@@ -171,7 +171,7 @@ class LeverHook:
 class Stage:
     """The world of one test."""
 
-    def __init__(self, store: StoreFacade, clock: LeverClock, settings: Settings) -> None:
+    def __init__(self, store: SqlStore, clock: LeverClock, settings: Settings) -> None:
         self.clock = clock
         self.store = store
         self.settings = settings
@@ -293,7 +293,7 @@ async def stage(folder: Path, **settings: Any) -> AsyncIterator[Stage]:
     path = folder / "flows.sqlite3"
     migrate.upgrade(str(path))
     clock = LeverClock()
-    store = StoreFacade(InlineSQLite(connect(path)), clock)
+    store = SqlStore(InlineSQLite(connect(path)), clock)
     try:
         yield Stage(store, clock, replace(SETTINGS, **settings))
     finally:

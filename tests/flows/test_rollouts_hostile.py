@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import update
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 from tests.flows.test_rollouts import PLAN, begin, running, shop, work
 
@@ -25,8 +24,7 @@ from tollkeeper.kernel.errors import (
 from tollkeeper.payments.outcome import Doubt, Outcome
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Condition
-from tollkeeper.store import tables
-from tollkeeper.store.statements import Operation, Statement
+from tollkeeper.store.statements import Operation, sql
 from tollkeeper.testing.misread import misreading
 
 NEW_VERSION = NEW.partition("@")[2]
@@ -171,10 +169,8 @@ async def test_a_row_that_cannot_be_read_stops_neither_payments_nor_the_switch(
     async with stage(tmp_path) as at:
         await running(at)
 
-        broken = update(tables.rollouts).values(body=b'{"id":')
-
         def spoil() -> Operation[None]:
-            yield Statement("spoil", lambda _: broken, returns=False), {}
+            yield sql("spoil", "UPDATE rollouts SET body = :body"), {"body": b'{"id":'}
 
         await at.store.driver.write(spoil())
         await routing.refresh(at.world)
@@ -566,10 +562,9 @@ async def test_a_rollout_of_an_older_release_goes_on(tmp_path: Path) -> None:
         stored = msgspec.to_builtins(replace(now, declines=()))
         stored["evidence"] = list(stored["evidence"].values())[:6]  # by position, without a name
         old = msgspec.json.encode(stored)
-        rewritten = update(tables.rollouts).values(body=old)
 
         def rewrite() -> Operation[None]:
-            yield Statement("rewrite", lambda _: rewritten, returns=False), {}
+            yield sql("rewrite", "UPDATE rollouts SET body = :body"), {"body": old}
 
         await at.store.driver.write(rewrite())
         at.clock.now += 2

@@ -8,7 +8,6 @@ import asyncio
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, update
 
 from tollkeeper.flows import (
     advance,
@@ -31,9 +30,11 @@ from tollkeeper.payments.ladder import Step
 from tollkeeper.payments.outcome import Decline, Outcome, Refusal
 from tollkeeper.rollouts import deciding, rollout
 from tollkeeper.routing import routes
-from tollkeeper.store import tables
-from tollkeeper.store.operations import changes, hooks, rolling
-from tollkeeper.store.statements import Statement, Together
+from tollkeeper.store import commit as stored_commit
+from tollkeeper.store import payments, rollouts, tables, webhooks
+from tollkeeper.store.jobs import DELETE_JOB
+from tollkeeper.store.statements import Batch, sql
+from tollkeeper.store.topic import writes
 from tollkeeper.testing import bugs_late, planting
 from tollkeeper.testing.planting import Bug, Patch
 
@@ -43,16 +44,16 @@ _bug = planting.collector(_OWN)
 
 def _without(name: str) -> Any:
     """`commit_change` that leaves out every statement called `name`."""
-    real = changes.commit_change
+    real = stored_commit.commit_change
 
     def committing(value: Any) -> Any:
         operation = real(value)
         try:
             item = next(operation)
             while True:
-                if isinstance(item, Together):
+                if isinstance(item, Batch):
                     kept = [part for part in item.items if part[0].name != name]
-                    item = Together(kept, required=item.required)
+                    item = Batch(kept, required=item.required)
                 item = operation.send((yield item))
         except StopIteration as end:
             return end.value
@@ -62,12 +63,12 @@ def _without(name: str) -> Any:
 
 @_bug("The audit row is written outside the change's transaction, and a crash loses it.")
 def audit_outside_the_transaction() -> list[Patch]:
-    return [(changes, "commit_change", _without("insert_audit"))]
+    return [(payments, "commit_change", _without("insert_audit"))]
 
 
 @_bug("An event's delivery job is not written in the change's transaction.")
 def event_without_its_job() -> list[Patch]:
-    return [(changes, "commit_change", _without("fan_out_jobs"))]
+    return [(payments, "commit_change", _without("fan_out_jobs"))]
 
 
 @_bug("A timeout is recorded as a failure.")
@@ -152,7 +153,7 @@ def key_checked_then_bound() -> list[Patch]:
         row |= {"status": None, "body": None, "expires_ms": None}
 
         def bind() -> Any:
-            yield changes.INSERT_KEY, row
+            yield stored_commit.INSERT_KEY, row
 
         await w.store.driver.write(bind())
         return result
@@ -252,7 +253,7 @@ def webhook_seen_before_its_effect() -> list[Patch]:
         return
         yield
 
-    return [(hooks, "enqueue_job", nothing)]
+    return [(webhooks, "enqueue_job", nothing)]
 
 
 @_bug("A webhook's state overwrites the payment's, whatever came before.")
@@ -330,7 +331,7 @@ def refresh_dropped_unanswered() -> list[Patch]:
 def job_ends_unsettled() -> list[Patch]:
     async def let_go(current: Any, job: Any, **_: Any) -> None:
         def drop() -> Any:
-            yield changes.DELETE_JOB, {"kind": job.kind, "subject": job.subject}
+            yield DELETE_JOB, {"kind": job.kind, "subject": job.subject}
 
         await current.world.store.driver.write(drop())
 
@@ -339,20 +340,9 @@ def job_ends_unsettled() -> list[Patch]:
 
 @_bug("A payment is written without asking whether it has changed since it was read.")
 def lost_update() -> list[Patch]:
-    def build(_: str) -> Any:
-        columns: dict[Any, Any] = {
-            c.name: bindparam(c.name)
-            for c in tables.payments.c
-            if c.name not in {"id", "created_ms"}
-        }
-        return (
-            update(tables.payments)
-            .where(tables.payments.c.id == bindparam("the_id"))
-            .values(columns)
-        )
-
-    blind = Statement("update_payment", build, returns=False)
-    return [(changes, "UPDATE_PAYMENT", blind)]
+    columns = (c.name for c in tables.payments.c if c.name not in {"id", "created_ms"})
+    text = f"UPDATE payments SET {', '.join(f'{c} = :{c}' for c in columns)} WHERE id = :id"  # noqa: S608
+    return [(stored_commit, "UPDATE_PAYMENT", sql("update_payment", text))]
 
 
 @_bug("An audit row does not carry the hash of the row before it.")
@@ -409,12 +399,12 @@ def routes_never_read_again() -> list[Patch]:
 
 @_bug("What was counted is not marked, and is counted again at the next look.")
 def counted_again() -> list[Patch]:
-    real = rolling.save_rollout
+    real = rollouts.save_rollout
 
     def save(*values: Any, **named: Any) -> Any:
         return real(*values, **(named | {"units": ()}))
 
-    return [(rolling, "save_rollout", save)]
+    return [(rollouts.Rollouts, "save_rollout", writes(save))]
 
 
 @_bug("Every payment of a customer counts, not the first.")
@@ -445,7 +435,7 @@ def misreading_not_corrected() -> list[Patch]:
 
 @_bug("What a candidate takes is not written down, payment by payment.")
 def canary_payment_forgotten() -> list[Patch]:
-    return [(changes, "commit_change", _without("insert_canary"))]
+    return [(payments, "commit_change", _without("insert_canary"))]
 
 
 @_bug("Whoever comes back is counted with the chance of somebody new.")
@@ -506,7 +496,7 @@ def handed_over_in_name_only() -> list[Patch]:
 
 @_bug("A canary's place is not written with its payment.")
 def assignment_forgotten() -> list[Patch]:
-    return [(changes, "commit_change", _without("insert_assignment"))]
+    return [(payments, "commit_change", _without("insert_assignment"))]
 
 
 @_bug("A rolled back candidate keeps its share.")

@@ -19,7 +19,7 @@ from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.routing.routes import number_of, split, unit_digest
-from tollkeeper.store.operations import rolling as stored
+from tollkeeper.store import rollouts as stored
 from tollkeeper.testing.world import Simulation
 
 NOTICE_MS: Final = 1_000

@@ -28,7 +28,7 @@ from tollkeeper.payments.payment import Books
 from tollkeeper.simulator.config import AccountConfig, KeyConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.store.operations import examining, keeping, reading
+from tollkeeper.store import audits, keys, payments
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
@@ -247,7 +247,7 @@ class Simulation:
             id="key_1", digest=digest, account=ACCOUNT, role="admin", label="simulation",
             api_version="2026-11-24", created_ms=self.clock.now_ms(),
         )  # fmt: skip
-        self.driver.now(keeping.save_api_key(key))
+        self.driver.now(keys.save_api_key(key))
         await self._register_webhooks()
         for replica in self.replicas:
             replica.start()
@@ -299,9 +299,9 @@ class Simulation:
                 self.coverage.count("settled", attempt.settled_by)
         self._note_settling(change)
         self.loop.note("commit", payment.id, payment.seq, payment.status)
-        books = self.driver.now(reading.load_books(payment.id))
+        books = self.driver.now(payments.load_books(payment.id))
         assert books is not None, "what was committed can be read"
-        audit = self.driver.now(reading.load_audit(payment.id))
+        audit = self.driver.now(payments.load_audit(payment.id))
         self.check(invariants.check_books(books, audit, HANDLES))
         self.check(self._effects(books))
         self.check(self.watch.commit(change, books))
@@ -327,7 +327,7 @@ class Simulation:
         payment_id = entry.metadata.get(invariants.PAYMENT_KEY, "")
         self.ledger_of.setdefault(payment_id, {})[entry.charge_id] = entry
         self.loop.note("effect", entry.charge_id, entry.status)
-        books = self.driver.now(reading.load_books(payment_id))
+        books = self.driver.now(payments.load_books(payment_id))
         if books is None:
             detail = f"charged for {payment_id}, which no store holds"
             self.fail(Violation("I2", entry.charge_id, detail))
@@ -366,7 +366,7 @@ class Simulation:
             if not self._is_for_a_person(books):
                 self.check(invariants.check_quiet(books, ledger, now_ms))
         self.check(invariants.check_orphans(payments, ledger))
-        holdings = self.driver.now(examining.holdings())
+        holdings = self.driver.now(audits.holdings())
         self.check(invariants.check_answers(self.given, holdings, payments))
         self.check(invariants.check_holdings(self._ours(holdings), now_ms, slack_ms=15_000))
         self.check(self.watch.quiet(payments))
@@ -406,7 +406,7 @@ class Simulation:
         rows = self.connection.execute("SELECT id FROM payments ORDER BY id").fetchall()
         found = {}
         for (id_,) in rows:
-            books = self.driver.now(reading.load_books(id_))
+            books = self.driver.now(payments.load_books(id_))
             assert books is not None, "a payment never goes away"
             found[id_] = books
         return found

@@ -1,17 +1,18 @@
-"""What the doctor reads: books with their audit and columns, seals, and what is bound or owed."""
+"""What the doctor reads: books with their audit and columns, and seals over the audit's heads."""
 
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Table, and_, bindparam, exists, literal, or_, select
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy import Table
 
+from tollkeeper.payments.audit import SealDigest
 from tollkeeper.payments.invariants import Audited, BoundKey, Holdings, Seal, SealedHead
 from tollkeeper.payments.payment import Books
 from tollkeeper.store import tables as t
-from tollkeeper.store.operations.queue import count_jobs
-from tollkeeper.store.operations.reading import load_audit, load_books
-from tollkeeper.store.statements import Operation, Statement
+from tollkeeper.store.jobs import count_jobs
+from tollkeeper.store.payments import load_audit, load_books
+from tollkeeper.store.statements import Batch, Item, Operation, Statement, insert_into, sql
+from tollkeeper.store.topic import Topic, reads, reads_at_one_moment, writes_long
 
 _PARTS: Final = {"attempts": t.attempts, "refunds": t.refunds, "disputes": t.disputes}
 
@@ -21,78 +22,54 @@ def _columns(table: Table) -> list[str]:
 
 
 def _select_columns(table: Table, key: str) -> Statement:
-    columns = [table.c[name] for name in _columns(table)]
-    return Statement(
-        f"columns_of_{table.name}",
-        lambda _: select(*columns).where(table.c[key] == bindparam("id")),
-        returns=True,
-    )
+    text = f"SELECT {', '.join(_columns(table))} FROM {table.name} WHERE {key} = :id"
+    return sql(f"columns_of_{table.name}", text)
 
 
 PAYMENT_COLUMNS: Final = _select_columns(t.payments, "id")
 PART_COLUMNS: Final = {name: _select_columns(table, "payment_id") for name, table in _PARTS.items()}
-BOUND_KEYS: Final = Statement(
-    "bound_keys",
-    lambda _: select(
-        t.idempotency_keys.c.account,
-        t.idempotency_keys.c.key,
-        t.idempotency_keys.c.fingerprint,
-        t.idempotency_keys.c.payment_id,
-        t.idempotency_keys.c.refund_id,
-    ),
-    returns=True,
+BOUND_KEYS: Final = sql(
+    "bound_keys", "SELECT account, key, fingerprint, payment_id, refund_id FROM idempotency_keys"
 )
-ORPHANS: Final = Statement(
+ORPHANS: Final = sql(
     "orphans",
-    lambda _: select(t.audit.c.payment_id).where(
-        t.audit.c.seq == literal(1), ~exists().where(t.payments.c.id == t.audit.c.payment_id)
-    ),
-    returns=True,
+    """
+    SELECT payment_id FROM audit
+    WHERE seq = 1 AND NOT EXISTS (SELECT 1 FROM payments WHERE payments.id = audit.payment_id)
+    """,
 )
-PENDING_DELIVERIES: Final = Statement(
-    "pending_deliveries",
-    lambda _: select(t.deliveries.c.event_id, t.deliveries.c.endpoint_id).where(
-        t.deliveries.c.state == literal("pending")
-    ),
-    returns=True,
+PENDING_DELIVERIES: Final = sql(
+    "pending_deliveries", "SELECT event_id, endpoint_id FROM deliveries WHERE state = 'pending'"
 )
-DELIVERY_JOBS: Final = Statement(
-    "delivery_jobs",
-    lambda _: select(t.jobs.c.subject).where(t.jobs.c.kind == literal("deliver")),
-    returns=True,
+DELIVERY_JOBS: Final = sql("delivery_jobs", "SELECT subject FROM jobs WHERE kind = 'deliver'")
+SEALS: Final = sql("seals", "SELECT seq, heads, previous, hash FROM audit_seals ORDER BY seq")
+PAGE_SEALED: Final = sql(
+    "page_sealed",
+    """
+    SELECT s.payment_id, s.audit_seq, s.seal, s.head, a.hash
+    FROM sealed_heads s
+    LEFT JOIN audit a ON a.payment_id = s.payment_id AND a.seq = s.audit_seq
+    WHERE s.payment_id >= :after_id
+      AND (s.payment_id > :after_id OR (s.payment_id = :after_id AND s.audit_seq > :after_seq))
+    ORDER BY s.payment_id, s.audit_seq LIMIT :limit
+    """,
 )
-SEALS: Final = Statement(
-    "seals",
-    lambda _: (
-        select(t.audit_seals.c.seq, t.audit_seals.c.heads, t.audit_seals.c.previous,
-               t.audit_seals.c.hash)
-        .order_by(t.audit_seals.c.seq)
-    ),
-    returns=True,
-)  # fmt: skip
+"""Sealed heads beside the hash that the audit row has now; `NULL` where it is gone."""
 
+HEADS: Final = sql(
+    "heads",
+    """
+    SELECT id, seq, audit_head FROM payments
+    WHERE NOT EXISTS (
+      SELECT 1 FROM sealed_heads s WHERE s.payment_id = payments.id AND s.audit_seq = payments.seq)
+    ORDER BY id LIMIT :limit
+    """,
+)
+"""Payments whose newest head no seal covers."""
 
-def _sealed(_: str) -> ClauseElement:
-    """Sealed heads beside the hash that the audit row has now; `None` where it is gone."""
-    sealed, audit = t.sealed_heads, t.audit
-    here = and_(audit.c.payment_id == sealed.c.payment_id, audit.c.seq == sealed.c.audit_seq)
-    above = or_(
-        sealed.c.payment_id > bindparam("after_id"),
-        and_(
-            sealed.c.payment_id == bindparam("after_id"),
-            sealed.c.audit_seq > bindparam("after_seq"),
-        ),
-    )
-    return (
-        select(sealed.c.payment_id, sealed.c.audit_seq, sealed.c.seal, sealed.c.head, audit.c.hash)
-        .select_from(sealed.outerjoin(audit, here))
-        .where(sealed.c.payment_id >= bindparam("after_id"), above)
-        .order_by(sealed.c.payment_id, sealed.c.audit_seq)
-        .limit(bindparam("limit"))
-    )
-
-
-PAGE_SEALED: Final = Statement("page_sealed", _sealed, returns=True)
+LAST_SEAL: Final = sql("last_seal", "SELECT seq, hash FROM audit_seals ORDER BY seq DESC LIMIT 1")
+INSERT_SEALED_HEAD: Final = insert_into(t.sealed_heads, "insert_sealed_head")
+INSERT_SEAL: Final = insert_into(t.audit_seals, "insert_seal")
 
 
 def seals() -> Operation[list[Seal]]:
@@ -161,3 +138,32 @@ def holdings() -> Operation[Holdings]:
         pending_deliveries=frozenset(f"{row[0]}|{row[1]}" for row in pending),
         delivery_jobs=frozenset(row[0] for row in subjects),
     )
+
+
+def seal_audit(now_ms: int, limit: int) -> Operation[tuple[str, int]]:
+    """Writes one seal over at most `limit` audit heads that none covers yet; gives its hash, and
+    how many it covers."""
+    last = yield LAST_SEAL, {}
+    seq: int = (last[0][0] if last else 0) + 1
+    previous: str = last[0][1] if last else ""
+    heads = yield HEADS, {"limit": limit}
+    digest = SealDigest(previous)
+    items: list[Item] = []
+    for payment_id, audit_seq, head in heads:
+        digest.add(payment_id, head)
+        row = {"payment_id": payment_id, "audit_seq": audit_seq, "seal": seq, "head": head}
+        items.append((INSERT_SEALED_HEAD, row))
+    row = {"seq": seq, "at_ms": now_ms, "heads": len(heads), "previous": previous}
+    items.append((INSERT_SEAL, row | {"hash": digest.hash}))
+    yield Batch(items, required=len(items))
+    return digest.hash, len(heads)
+
+
+class Audits(Topic):
+    """The audit, for the doctor."""
+
+    seals = reads(seals)
+    page_sealed = reads(page_sealed)
+    load_audited = reads_at_one_moment(load_audited)
+    holdings = reads_at_one_moment(holdings)
+    seal_audit = writes_long(seal_audit)
