@@ -14,7 +14,9 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider account, in a table `[providers.NAME]`."""
 
-    secret_key: Annotated[str, Meta(description="The secret key of our account at the provider.")] = ""
+    secret_key: Annotated[
+        str, Meta(description="The secret key of our account at the provider.")
+    ] = ""
     secrets: Annotated[
         dict[str, str],
         Meta(
@@ -24,7 +26,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = {}
     webhook_secrets: Annotated[
         tuple[str, ...],
-        Meta(description="The secrets of the provider's webhook signatures. List both during a rotation."),
+        Meta(
+            description="The secrets of the provider's webhook signatures. List both during a rotation."
+        ),
     ] = ()
     base_url: Annotated[
         str | None,
@@ -35,11 +39,15 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = None
     description: Annotated[
         str | None,
-        Meta(description="The provider's newest description: a URL or a file. The service watches it."),
+        Meta(
+            description="The provider's newest description: a URL or a file. The service watches it."
+        ),
     ] = None
     announcements: Annotated[
         str | None,
-        Meta(description="The provider's announced changes: a URL or a file, kept beside a new text."),
+        Meta(
+            description="The provider's announced changes: a URL or a file, kept beside a new text."
+        ),
     ] = None
     in_flight_window_seconds: Annotated[
         Annotated[float, Meta(ge=0)] | None,
@@ -71,10 +79,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long each stage of one send to a provider may take, in a table `[timeouts]`."""
 
     dns_seconds: Annotated[Seconds, Meta(description="Time to resolve the name.")] = 3.0
-    connect_seconds: Annotated[Seconds, Meta(description="Time to establish the TCP connection.")] = 3.0
+    connect_seconds: Annotated[
+        Seconds, Meta(description="Time to establish the TCP connection.")
+    ] = 3.0
     tls_seconds: Annotated[Seconds, Meta(description="Time for the TLS handshake.")] = 5.0
     send_seconds: Annotated[Seconds, Meta(description="Time to send the request.")] = 5.0
-    wait_seconds: Annotated[Seconds, Meta(description="Time to the first byte of the reply.")] = 20.0
+    wait_seconds: Annotated[Seconds, Meta(description="Time to the first byte of the reply.")] = (
+        20.0
+    )
     read_seconds: Annotated[Seconds, Meta(description="Time to read the rest of the reply.")] = 5.0
     total_seconds: Annotated[Seconds, Meta(description="Time for all stages together.")] = 30.0
 
@@ -121,7 +133,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = True
     routing_salt: Annotated[
-        str, Meta(description="Text that makes the assignment of customers to versions unique to you.")
+        str,
+        Meta(description="Text that makes the assignment of customers to versions unique to you."),
     ] = "tollkeeper"
     timeouts: Annotated[Timeouts, Meta(description="See the table below.")] = Timeouts()
     shopper_deadline_seconds: Annotated[
@@ -176,7 +189,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "kept.",
         ),
     ] = 90.0
-    max_body_bytes: Annotated[int, Meta(gt=0, description="The largest request body, in bytes.")] = 65_536
+    max_body_bytes: Annotated[
+        int, Meta(gt=0, description="The largest request body, in bytes.")
+    ] = 65_536
     receive_seconds: Annotated[
         Seconds, Meta(description="How long a request may take to arrive completely.")
     ] = 10.0
@@ -252,5 +267,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Allow outgoing webhooks to this machine, without TLS. For development."),
     ] = False
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The lowest level that is logged.")
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The lowest level that is logged."),
     ] = "info"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.flows.stage import LeverClock, Stage, stage
 
 from tollkeeper.app import handlers
-from tollkeeper.flows import deliver, endpoints
-from tollkeeper.flows.breaking import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD, Breakers
+from tollkeeper.flows.live.breakers import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD, Breakers
 from tollkeeper.flows.ports import Due, Endpoint, HookResult, Job
+from tollkeeper.flows.webhooks import deliver, endpoints
 from tollkeeper.jobs.lanes import SHARES, WHOLE, Lane, Running, lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.store import migrate

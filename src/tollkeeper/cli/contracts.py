@@ -58,7 +58,8 @@ def check(
     *,
     new: Annotated[Path, cyclopts.Parameter(help="The provider's new description.")],
     old: Annotated[
-        Path | None, cyclopts.Parameter(help="The old description, to mark findings that are not new.")
+        Path | None,
+        cyclopts.Parameter(help="The old description, to mark findings that are not new."),
     ] = None,
     integration: Annotated[
         str | None, cyclopts.Parameter(help="An installed version, such as stripe@2022-11-15.")
@@ -143,7 +144,9 @@ def _neighbors_of(path: Path) -> Load:
 def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise Invalid(f"{path} is larger than {MAX_BYTES // 1_000_000} MB, the limit for descriptions")
+            raise Invalid(
+                f"{path} is larger than {MAX_BYTES // 1_000_000} MB, the limit for descriptions"
+            )
         return path.read_bytes()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error

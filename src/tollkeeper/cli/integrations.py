@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_world
-from tollkeeper.flows.retiring import standing
+from tollkeeper.flows.rollouts.retire import standing
 from tollkeeper.integrations.catalogue import GOLDEN, INSTALLED, find
 from tollkeeper.integrations.freezing import broken, entered, read_registry
 from tollkeeper.integrations.scaffold import catalogue_entry, module_path, parts_of, scaffold
@@ -90,7 +90,8 @@ def new(
         cyclopts.Parameter(help="The installed version to copy; by default the newest."),
     ] = None,
     folder: Annotated[
-        Path | None, cyclopts.Parameter(help="The package's sources; by default the installed ones.")
+        Path | None,
+        cyclopts.Parameter(help="The package's sources; by default the installed ones."),
     ] = None,
 ) -> int:
     """Create a new integration version: a copy, or a skeleton for a new provider.
@@ -136,7 +137,8 @@ def freeze(
         bool, cyclopts.Parameter(negative="", help="Only check whether the version is unchanged.")
     ] = False,
     folder: Annotated[
-        Path | None, cyclopts.Parameter(help="The package's sources; by default the installed ones.")
+        Path | None,
+        cyclopts.Parameter(help="The package's sources; by default the installed ones."),
     ] = None,
 ) -> int:
     """Freeze a version at its release.

@@ -24,7 +24,10 @@ _COMMANDS: Final = {
     "routes": ("routes:app", "Routes of new payments to integration versions: show, reset."),
     "keys": ("keys:app", "API keys: create, list, revoke."),
     "doctor": ("doctor:doctor", "Check the invariants on a live store, and with a ledger."),
-    "reconcile": ("reconcile:reconcile", "Compare the provider's charges with our books after a restore."),
+    "reconcile": (
+        "reconcile:reconcile",
+        "Compare the provider's charges with our books after a restore.",
+    ),
     "db": ("database:app", "Migrate the database."),
     "simulator": ("serving:simulator", "Run or control a payment provider that can be broken."),
     "drill": ("serving:drill", "Replay an incident."),

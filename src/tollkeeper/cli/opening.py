@@ -13,11 +13,13 @@ from rich.table import Table
 
 from tollkeeper import app
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 
 Config = Annotated[
     Path | None,
-    cyclopts.Parameter(name=["--config", "-c"], help="Settings file (TOML); by default TOLLKEEPER_CONFIG."),
+    cyclopts.Parameter(
+        name=["--config", "-c"], help="Settings file (TOML); by default TOLLKEEPER_CONFIG."
+    ),
 ]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="Print JSON.")]
 

@@ -15,9 +15,9 @@ from tollkeeper.cli.opening import (
     with_store,
     with_world,
 )
-from tollkeeper.flows import attention as attentive
+from tollkeeper.flows.payments import attention as attentive
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.money import display
@@ -37,9 +37,15 @@ def list_(
     *,
     account: Annotated[str, cyclopts.Parameter(help="Payments of this account.")] = "default",
     status: Annotated[str | None, cyclopts.Parameter(help="Only payments in this status.")] = None,
-    customer: Annotated[str | None, cyclopts.Parameter(help="Only payments of this customer.")] = None,
-    reference: Annotated[str | None, cyclopts.Parameter(help="Only payments with this reference.")] = None,
-    attention: Annotated[bool, cyclopts.Parameter(help="Only payments that need attention.")] = False,
+    customer: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments of this customer.")
+    ] = None,
+    reference: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments with this reference.")
+    ] = None,
+    attention: Annotated[
+        bool, cyclopts.Parameter(help="Only payments that need attention.")
+    ] = False,
     limit: Annotated[int, cyclopts.Parameter(help="Maximum number of payments.")] = 20,
     json: AsJson = False,
     config: Config = None,

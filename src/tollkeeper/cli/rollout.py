@@ -23,10 +23,10 @@ from tollkeeper.cli.opening import (
     with_store,
     with_world,
 )
-from tollkeeper.flows import rolling
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.rolling import Explained
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import commands
+from tollkeeper.flows.rollouts.commands import Explained
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid, NotFound
 from tollkeeper.rollouts.evidence import whole_wealth
@@ -43,8 +43,12 @@ TABLE_WIDTH: Final = 68
 LOWEST: Final = -3.0
 """Decadic logarithm at the bottom of a plot: evidence of a thousandth."""
 
-Reason = Annotated[str, cyclopts.Parameter(help="Reason for this action; recorded in the rollout's history.")]
-RolloutId = Annotated[str | None, cyclopts.Parameter(help="The rollout's id; by default the newest rollout.")]
+Reason = Annotated[
+    str, cyclopts.Parameter(help="Reason for this action; recorded in the rollout's history.")
+]
+RolloutId = Annotated[
+    str | None, cyclopts.Parameter(help="The rollout's id; by default the newest rollout.")
+]
 
 
 @app.command
@@ -52,22 +56,38 @@ def start(  # noqa: PLR0913 - the options of a command
     candidate: str,
     /,
     *,
-    steps: Annotated[str, cyclopts.Parameter(help="Canary shares in percent, ascending; 100 promotes.")] = (
-        "1,5,25,50,100"
-    ),
-    dwell: Annotated[float, cyclopts.Parameter(help="Minimum time at each step, in seconds.")] = 60.0,
+    steps: Annotated[
+        str, cyclopts.Parameter(help="Canary shares in percent, ascending; 100 promotes.")
+    ] = ("1,5,25,50,100"),
+    dwell: Annotated[
+        float, cyclopts.Parameter(help="Minimum time at each step, in seconds.")
+    ] = 60.0,
     limit: Annotated[float, cyclopts.Parameter(help="Maximum duration in seconds.")] = 604_800.0,
     alpha: Annotated[float, cyclopts.Parameter(help="Probability of a false rollback.")] = 0.01,
-    pause_at: Annotated[str, cyclopts.Parameter(help="Steps (percent) that wait for `approve`.")] = "",
-    floor: Annotated[float, cyclopts.Parameter(help="Canary share (percent) while the evidence is suspicious.")] = 1.0,
-    shadow: Annotated[int, cyclopts.Parameter(help="Number of replies to reread before step one.")] = 20,
-    orphaned: Annotated[str, cyclopts.Parameter(help="Routes without a controller: baseline or keep.")] = (
-        "baseline"
-    ),
-    currency: Annotated[str | None, cyclopts.Parameter(help="Only payments in this currency.")] = None,
-    country: Annotated[str | None, cyclopts.Parameter(help="Only payments from this country.")] = None,
-    account: Annotated[str | None, cyclopts.Parameter(help="Only payments of this account.")] = None,
-    override: Annotated[str, cyclopts.Parameter(help="Reason to start without a passing check.")] = "",
+    pause_at: Annotated[
+        str, cyclopts.Parameter(help="Steps (percent) that wait for `approve`.")
+    ] = "",
+    floor: Annotated[
+        float, cyclopts.Parameter(help="Canary share (percent) while the evidence is suspicious.")
+    ] = 1.0,
+    shadow: Annotated[
+        int, cyclopts.Parameter(help="Number of replies to reread before step one.")
+    ] = 20,
+    orphaned: Annotated[
+        str, cyclopts.Parameter(help="Routes without a controller: baseline or keep.")
+    ] = ("baseline"),
+    currency: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments in this currency.")
+    ] = None,
+    country: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments from this country.")
+    ] = None,
+    account: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments of this account.")
+    ] = None,
+    override: Annotated[
+        str, cyclopts.Parameter(help="Reason to start without a passing check.")
+    ] = "",
     json: AsJson = False,
     config: Config = None,
 ) -> int:
@@ -90,7 +110,7 @@ def start(  # noqa: PLR0913 - the options of a command
     condition = Condition(currency=currency, country=country, account=account)
 
     async def work(world: World) -> Rollout:
-        return await rolling.begin_rollout(
+        return await commands.begin_rollout(
             world, candidate, plan, condition=condition, override=override, actor=_actor()
         )
 
@@ -163,7 +183,9 @@ def watch(
     rollout_id: RolloutId = None,
     /,
     *,
-    seconds: Annotated[float, cyclopts.Parameter(help="Stop after these seconds; 0: when it ends.")] = 0,
+    seconds: Annotated[
+        float, cyclopts.Parameter(help="Stop after these seconds; 0: when it ends.")
+    ] = 0,
     config: Config = None,
 ) -> int:
     """Show one rollout live until it ends.
@@ -292,7 +314,7 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
 
     async def work(world: World) -> Explained:
         rollout = await _one(world.store, rollout_id)
-        return await rolling.explain(world, rollout.id)
+        return await commands.explain(world, rollout.id)
 
     found = with_world(config, work)
     if json:
@@ -341,7 +363,7 @@ def approve(
 
     Example: `tollkeeper rollout approve --reason "checked with finance"`
     """
-    return _operate(config, rollout_id, rolling.approve, reason, as_json=json)
+    return _operate(config, rollout_id, commands.approve, reason, as_json=json)
 
 
 @app.command
@@ -357,7 +379,7 @@ def abort(
 
     Example: `tollkeeper rollout abort --reason "wrong week"`
     """
-    return _operate(config, rollout_id, rolling.abort, reason, as_json=json)
+    return _operate(config, rollout_id, commands.abort, reason, as_json=json)
 
 
 @app.command
@@ -373,7 +395,7 @@ def promote(
 
     Example: `tollkeeper rollout promote --reason "the old version is switched off tonight"`
     """
-    return _operate(config, rollout_id, rolling.promote, reason, as_json=json)
+    return _operate(config, rollout_id, commands.promote, reason, as_json=json)
 
 
 @app.command
@@ -389,13 +411,15 @@ def rollback(
 
     Example: `tollkeeper rollout rollback --reason "refunds fail"`
     """
-    return _operate(config, rollout_id, rolling.roll_back, reason, as_json=json)
+    return _operate(config, rollout_id, commands.roll_back, reason, as_json=json)
 
 
 @app.command
 def stop(
     *,
-    all_: Annotated[bool, cyclopts.Parameter(name="--all", negative="", help="Stop every rollout.")] = False,
+    all_: Annotated[
+        bool, cyclopts.Parameter(name="--all", negative="", help="Stop every rollout.")
+    ] = False,
     reason: Reason = "",
     json: AsJson = False,
     config: Config = None,
@@ -408,7 +432,7 @@ def stop(
         raise Invalid("stop --all stops every rollout; `rollout abort ID` ends one")
 
     async def work(world: World) -> list[Rollout]:
-        return await rolling.stop_all(world, reason=reason, actor=_actor())
+        return await commands.stop_all(world, reason=reason, actor=_actor())
 
     stopped = with_world(config, work)
     if json:

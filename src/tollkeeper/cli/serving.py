@@ -21,7 +21,7 @@ import cyclopts
 
 from tollkeeper import app
 from tollkeeper.cli.opening import Config, console, with_world
-from tollkeeper.flows import keys
+from tollkeeper.flows.operations import keys
 from tollkeeper.kernel.errors import Misconfigured, Unavailable
 
 SERVER: Final = "tollkeeper.api.server"
@@ -86,10 +86,13 @@ def up(
         int | None, cyclopts.Parameter(help="The service's port; by default 8080 or a free port.")
     ] = None,
     simulator_port: Annotated[
-        int | None, cyclopts.Parameter(help="The simulator's port; by default 12111 or a free port.")
+        int | None,
+        cyclopts.Parameter(help="The simulator's port; by default 12111 or a free port."),
     ] = None,
     rate: Annotated[float, cyclopts.Parameter(help="Demo payments per second; 0 for none.")] = 0.5,
-    seconds: Annotated[float, cyclopts.Parameter(help="Stop after these seconds; 0: on Ctrl-C.")] = 0,
+    seconds: Annotated[
+        float, cyclopts.Parameter(help="Stop after these seconds; 0: on Ctrl-C.")
+    ] = 0,
 ) -> int:
     """Run the service, a simulator and demo shoppers on one SQLite file, to try Tollkeeper.
 

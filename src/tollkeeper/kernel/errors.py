@@ -50,7 +50,9 @@ class Malformed(TollkeeperError):
 class MissingIdempotencyKey(TollkeeperError):
     code = "idempotency_key_missing"
     side = "caller"
-    advice = "Send an Idempotency-Key header: a new random value for each payment, reused on retries."
+    advice = (
+        "Send an Idempotency-Key header: a new random value for each payment, reused on retries."
+    )
 
 
 class Unauthenticated(TollkeeperError):
@@ -138,9 +140,7 @@ class UnreadableText(Invalid):
     """A description that cannot be parsed, although it begins like one."""
 
     code = "unreadable_text"
-    advice = (
-        "Download the description again: the file is truncated, or is neither JSON nor YAML."
-    )
+    advice = "Download the description again: the file is truncated, or is neither JSON nor YAML."
 
 
 class KeyReused(TollkeeperError):
@@ -187,7 +187,9 @@ class RateLimited(TollkeeperError):
     code = "rate_limited"
     side = "caller"
     retryable = True
-    advice = "Nothing was done. Send fewer requests; retry with the same key after Retry-After seconds."
+    advice = (
+        "Nothing was done. Send fewer requests; retry with the same key after Retry-After seconds."
+    )
 
 
 class ProviderRefused(TollkeeperError):

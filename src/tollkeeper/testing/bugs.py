@@ -9,17 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.flows import (
-    advance,
-    crossread,
-    pay,
-    receive,
-    recording,
-    routing,
-    sending,
-    settle,
-    world,
-)
+from tollkeeper.flows import recording, runtime, sending
+from tollkeeper.flows.payments import create, settle
+from tollkeeper.flows.payments import webhook as webhook_flow
+from tollkeeper.flows.rollouts import controller, cross_check
+from tollkeeper.flows.rollouts import routes as live_routes
 from tollkeeper.integrations.stripe import refusals_1
 from tollkeeper.integrations.stripe.words_1 import REFUSED_STATUSES
 from tollkeeper.integrations.version import Delivery
@@ -139,7 +133,7 @@ def refund_limit_ignores_flight() -> list[Patch]:
 
 @_bug("The idempotency key is looked up first and bound later.")
 def key_checked_then_bound() -> list[Patch]:
-    real = vars(pay)["commit_surely"]
+    real = vars(create)["commit_surely"]
 
     async def commit(w: Any, value: Any) -> Any:
         if value.claim is None:
@@ -158,7 +152,7 @@ def key_checked_then_bound() -> list[Patch]:
         await w.store.driver.write(bind())
         return result
 
-    return [(pay, "commit_surely", commit)]
+    return [(create, "commit_surely", commit)]
 
 
 @_bug("A reply that cannot be read is taken for a decline.")
@@ -181,23 +175,23 @@ def mismatch_believed() -> list[Patch]:
 
 @_bug("The caller is answered, and the provider asked, before the commit.")
 def answered_before_commit() -> list[Patch]:
-    real = vars(pay)["commit_surely"]
+    real = vars(create)["commit_surely"]
 
     async def commit(w: Any, value: Any) -> Any:
         asyncio.get_running_loop().create_task(real(w, value))
         return Committed()
 
-    return [(pay, "commit_surely", commit)]
+    return [(create, "commit_surely", commit)]
 
 
 @_bug("'Not found' is believed at once, although the request may still be under way.")
 def not_found_too_early() -> list[Patch]:
-    real = world.World._policy  # noqa: SLF001
+    real = runtime.World._policy  # noqa: SLF001
 
     def policy(self: Any, integration: Any) -> Any:
         return msgspec.structs.replace(real(self, integration), window_ms=0)
 
-    return [(world.World, "_policy", policy)]
+    return [(runtime.World, "_policy", policy)]
 
 
 @_bug("The in-flight window is measured by the replica's own clock, which is off.")
@@ -219,7 +213,7 @@ def absence_taken_for_success() -> list[Patch]:
         except (StoreDoubt, Unavailable):
             return Committed()
 
-    return [(recording, "commit_surely", commit), (pay, "commit_surely", commit)]
+    return [(recording, "commit_surely", commit), (create, "commit_surely", commit)]
 
 
 @_bug("A follow-up goes to the version that is active now, not to the payment's.")
@@ -258,7 +252,7 @@ def webhook_seen_before_its_effect() -> list[Patch]:
 
 @_bug("A webhook's state overwrites the payment's, whatever came before.")
 def webhook_overwrites_status() -> list[Patch]:
-    real = receive.webhook
+    real = webhook_flow.webhook
     statuses = {"authorized": "requires_capture", "captured": "succeeded", "canceled": "canceled",
                 "requires_action": "requires_action", "declined": "failed"}  # fmt: skip
 
@@ -281,7 +275,7 @@ def webhook_overwrites_status() -> list[Patch]:
         await recording.record(w, books, decide, cause="webhook", actor="provider")
         return fate
 
-    return [(receive, "webhook", webhook)]
+    return [(webhook_flow, "webhook", webhook)]
 
 
 @_bug("A 409 of the provider is taken for proof that nothing was executed.")
@@ -362,17 +356,17 @@ def nothing_reserved() -> list[Patch]:
 
 @_bug("A replica acts on a canary's share for ever, though no controller renews it.")
 def share_without_end() -> list[Patch]:
-    real = routing.canary_of
+    real = live_routes.canary_of
 
     def canary_of(one: Any) -> Any:
         return msgspec.structs.replace(real(one), keep=True)
 
-    return [(routing, "canary_of", canary_of)]
+    return [(live_routes, "canary_of", canary_of)]
 
 
 @_bug("A replica never notices that the routes have changed, and shares do not run out.")
 def routes_never_read_again() -> list[Patch]:
-    real = routing.canary_of
+    real = live_routes.canary_of
     seen: dict[str, Any] = {}
 
     def canary_of(one: Any) -> Any:
@@ -394,7 +388,7 @@ def routes_never_read_again() -> list[Patch]:
                 )
             )
 
-    return [(routing, "follow", follow), (routing, "refresh", refresh)]
+    return [(live_routes, "follow", follow), (live_routes, "refresh", refresh)]
 
 
 @_bug("What was counted is not marked, and is counted again at the next look.")
@@ -417,12 +411,12 @@ def every_retry_counts() -> list[Patch]:
         unit = routes.unit_digest("payment", facts.payment_id)
         return msgspec.structs.replace(taken, unit=unit)
 
-    return [(world, "take", take)]
+    return [(runtime, "take", take)]
 
 
 @_bug("A cross-read believes whatever the canary said.")
 def cross_read_believes() -> list[Patch]:
-    return [(crossread, "disagreement", lambda *_: None)]
+    return [(cross_check, "disagreement", lambda *_: None)]
 
 
 @_bug("A cross-read that disagrees leaves the books as the canary had misread them.")
@@ -430,7 +424,7 @@ def misreading_not_corrected() -> list[Patch]:
     async def correct(*_: Any) -> None:
         return None
 
-    return [(crossread, "_correct", correct)]
+    return [(cross_check, "_correct", correct)]
 
 
 @_bug("What a candidate takes is not written down, payment by payment.")
@@ -446,7 +440,7 @@ def share_of_the_first() -> list[Patch]:
         taken = real(*values, **named)
         return msgspec.structs.replace(taken, again_ppm=min(taken.again_ppm, taken.share_ppm))
 
-    return [(world, "take", take)]
+    return [(runtime, "take", take)]
 
 
 @_bug("Only approvals that were heard at once are looked up after a rollback.")
@@ -454,17 +448,17 @@ def no_sweep_after_rollback() -> list[Patch]:
     async def leave(world_: Any, job: Any, _: Any) -> None:
         await world_.store.finish_job(job)
 
-    return [(advance, "_leave", leave)]
+    return [(controller, "_leave", leave)]
 
 
 @_bug("All results are counted at the share of the step, not at the one in force when assigned.")
 def share_of_the_step() -> list[Patch]:
-    real = advance.seen_of
+    real = controller.seen_of
 
     def seen_of(place: Any) -> Any:
         return msgspec.structs.replace(real(place), share_ppm=500_000)
 
-    return [(advance, "seen_of", seen_of)]
+    return [(controller, "seen_of", seen_of)]
 
 
 @_bug("Waiting at a gate switches the rollback off.")
@@ -491,7 +485,7 @@ def handed_over_in_name_only() -> list[Patch]:
     async def moved(*_: Any) -> bool:
         return True
 
-    return [(crossread, "_is_moved", moved)]
+    return [(cross_check, "_is_moved", moved)]
 
 
 @_bug("A canary's place is not written with its payment.")

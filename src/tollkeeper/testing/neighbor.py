@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.flows import deliver
 from tollkeeper.flows.ports import ApiKey, Endpoint
+from tollkeeper.flows.webhooks import deliver
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.store import keys, webhooks
 from tollkeeper.testing.door import Answer, Call

@@ -14,10 +14,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from tollkeeper.app import handlers
-from tollkeeper.flows import deliver, routing, upkeep
-from tollkeeper.flows.examine import HANDLES
+from tollkeeper.flows.operations import retention
+from tollkeeper.flows.operations.doctor import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import routes
+from tollkeeper.flows.runtime import World
+from tollkeeper.flows.webhooks import deliver
 from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import StoreDoubt, TollkeeperError, Unavailable
@@ -98,7 +100,7 @@ class Replica:
         while not await self._started():
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
         if self.simulation.temper.candidate:
-            self.simulation.loop.start_in(self.process, routing.follow(world))
+            self.simulation.loop.start_in(self.process, routes.follow(world))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
         known = {kind: self._watched(run) for kind, run in handlers(world).items()}
@@ -124,8 +126,8 @@ class Replica:
         try:
             if world.alone:
                 await world.store.wake_orphans(world.store.now_ms())
-            await upkeep.plan(world)
-            await routing.refresh(world)
+            await retention.plan(world)
+            await routes.refresh(world)
         except (StoreDoubt, Unavailable):
             return False
         return True
@@ -396,7 +398,7 @@ class Simulation:
         `None` where there is nothing left to do."""
         rows = self.connection.execute(
             "SELECT kind, subject, run_at_ms FROM jobs WHERE kind NOT IN (?, ?) ORDER BY run_at_ms",
-            upkeep.KINDS,
+            retention.KINDS,
         )
         ours = (at for kind, subject, at in rows if (kind, subject[-5:]) != HOSTILE_JOB)
         return next(ours, None)

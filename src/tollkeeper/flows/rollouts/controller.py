@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows import routing
-from tollkeeper.flows.counting import facts_of
 from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import routes
+from tollkeeper.flows.rollouts.observe import facts_of
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import OutEvent
@@ -240,7 +240,7 @@ async def _write(
     )
     if not saved:
         return before  # an operator or another controller was faster; the next look sees it
-    await routing.refresh(world)
+    await routes.refresh(world)
     return after
 
 

@@ -12,11 +12,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from tollkeeper.flows.payments.settle import Pass, walk
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import commit_surely, load
+from tollkeeper.flows.runtime import World
 from tollkeeper.flows.sending import ask
-from tollkeeper.flows.settle import Pass, walk
-from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import at_address
 from tollkeeper.integrations.version import (
     Delivery,

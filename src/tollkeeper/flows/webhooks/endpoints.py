@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.deliver import new_secret, seal_secret
 from tollkeeper.flows.ports import Delivery, Endpoint
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
+from tollkeeper.flows.webhooks.deliver import new_secret, seal_secret
 from tollkeeper.kernel.errors import Conflict, Fault, Invalid, NotFound
 
 MAX_ENDPOINTS: Final = 16

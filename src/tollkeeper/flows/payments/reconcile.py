@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.payments.settle import look_now
+from tollkeeper.flows.runtime import World
 from tollkeeper.flows.sending import ask
-from tollkeeper.flows.settle import look_now
-from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.kernel.errors import NotSent
 from tollkeeper.payments.outcome import Charge, Outcome

@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from tollkeeper.contracts.drift import Drift
-from tollkeeper.flows.breaking import Breakers
-from tollkeeper.flows.health import Health
-from tollkeeper.flows.places import Places
+from tollkeeper.flows.live.breakers import Breakers
+from tollkeeper.flows.live.health import Health
+from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.ports import Hook, Sources, Store, Target, Tell, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read

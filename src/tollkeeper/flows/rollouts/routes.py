@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Misconfigured, StoreDoubt, Unavailable
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Canary, Routes

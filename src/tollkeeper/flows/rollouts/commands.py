@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.flows import routing
-from tollkeeper.flows.advance import VALID_MS, event_of, gate_of
 from tollkeeper.flows.ports import Rerouting
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import routes
+from tollkeeper.flows.rollouts.controller import VALID_MS, event_of, gate_of
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import (
     Conflict,
     Fault,
@@ -58,7 +58,7 @@ async def begin_rollout(
     override = override.strip()
     if faults := (*plan_faults(plan), *condition_faults(condition)):
         raise Invalid(_said(faults[0]), faults=faults)
-    await routing.refresh(world)
+    await routes.refresh(world)
     baseline = _baseline(world, candidate, condition)
     await _gate(world, candidate, override)
     now_ms = world.store.now_ms()
@@ -88,7 +88,7 @@ async def begin_rollout(
     event = event_of(world, rollout, "rollout.started", detail)
     if not await world.store.insert_rollout(rollout, record, event):
         raise Conflict(f"another rollout of {rollout.provider} is running; end it first")
-    await routing.refresh(world)
+    await routes.refresh(world)
     return rollout
 
 
@@ -340,7 +340,7 @@ async def _command(
             None, after, record=record, events=events, rules=rerouting
         )
         if saved:
-            await routing.refresh(world)
+            await routes.refresh(world)
             return after
     raise Unavailable(f"rollout {rollout_id} is being changed by too many at once")
 

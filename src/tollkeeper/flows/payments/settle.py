@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.health import OURS_SECONDS
+from tollkeeper.flows.live.health import OURS_SECONDS
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load, record
+from tollkeeper.flows.runtime import World
 from tollkeeper.flows.sending import (
     Heard,
     Prepared,
@@ -27,7 +28,6 @@ from tollkeeper.flows.sending import (
     stored_reply,
     stored_request,
 )
-from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import Integration, OperationInput, WireRequest
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.change import Change, Exchange

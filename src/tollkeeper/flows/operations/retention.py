@@ -3,7 +3,7 @@
 from typing import Final
 
 from tollkeeper.flows.ports import Job
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000

@@ -3,8 +3,8 @@ a candidate in the shadow would have made of it."""
 
 import msgspec
 
+from tollkeeper.flows.runtime import World
 from tollkeeper.flows.sending import Heard, Prepared, prepare, read_by
-from tollkeeper.flows.world import World
 from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
 from tollkeeper.payments.judging import classify, judge
 from tollkeeper.payments.outcome import Outcome

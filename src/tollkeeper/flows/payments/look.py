@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.runtime import World
 from tollkeeper.flows.sending import Heard, ask_once, order_for
-from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import (

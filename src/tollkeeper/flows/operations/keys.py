@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from tollkeeper.flows.ports import ApiKey
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.ids import ALPHABET
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows import routing
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import routes
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.rollouts.rollout import ACTIVE
 
@@ -33,7 +33,7 @@ async def standing(world: World, name: str) -> Standing:
     """How `name` stands. Raises `NotFound` where it is not installed."""
     if name not in world.installed:
         raise NotFound(f"{name} is not installed; installed: {', '.join(sorted(world.installed))}")
-    await routing.refresh(world)
+    await routes.refresh(world)
     payments = await _needed(world, name)
     successors = [v.name for v in world.siblings(name, None) if name in v.handles]
     reasons = [f"{count} payments are {status}" for status, count in payments.items()]

@@ -6,8 +6,8 @@ from typing import Final
 
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load, record
+from tollkeeper.flows.runtime import World
 from tollkeeper.flows.sending import ask, order_for
-from tollkeeper.flows.world import World
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.misreading import corrected, handed_over
 from tollkeeper.payments.outcome import Charge

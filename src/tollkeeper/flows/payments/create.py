@@ -10,7 +10,9 @@ from typing import Final, Self
 
 import msgspec
 
-from tollkeeper.flows.counting import (
+from tollkeeper.flows.payments.look import settled_at_once
+from tollkeeper.flows.recording import commit_surely, load, record
+from tollkeeper.flows.rollouts.observe import (
     assignment_of,
     facts_of,
     followed_of,
@@ -18,10 +20,8 @@ from tollkeeper.flows.counting import (
     observed_of,
     shadowed_of,
 )
-from tollkeeper.flows.looking import settled_at_once
-from tollkeeper.flows.recording import commit_surely, load, record
+from tollkeeper.flows.runtime import Reply, World
 from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_reply, stored_request
-from tollkeeper.flows.world import Reply, World
 from tollkeeper.integrations.version import WireRequest
 from tollkeeper.kernel.errors import (
     Fault,

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.ports import Delivery, Endpoint, HookResult, Job
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.payments.view import EventView, encode

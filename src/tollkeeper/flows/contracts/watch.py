@@ -14,7 +14,7 @@ from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import Description, read_description
 from tollkeeper.contracts.verdict import check
 from tollkeeper.flows.ports import Fetched, Job, SeenDescription, Sources
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Invalid, Misconfigured
 from tollkeeper.payments.change import OutEvent
 

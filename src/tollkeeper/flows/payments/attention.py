@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from tollkeeper.flows.recording import load, record
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import CardNumberRefused, Conflict, Fault, Invalid
 from tollkeeper.payments.cards import find_card_numbers
 from tollkeeper.payments.payment import Books, Payment

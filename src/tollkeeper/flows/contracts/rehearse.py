@@ -21,8 +21,8 @@ from tollkeeper.contracts.plays import (
 )
 from tollkeeper.contracts.skew import Skew, skews
 from tollkeeper.flows.ports import Store, Target, Vault, Wire
+from tollkeeper.flows.runtime import World
 from tollkeeper.flows.sending import stored_reply_of
-from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import (
     Delivery,
     Integration,
