@@ -14,31 +14,37 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider account, in a table `[providers.NAME]`."""
 
-    secret_key: Annotated[str, Meta(description="What authenticates us at the provider.")] = ""
+    secret_key: Annotated[
+        str, Meta(description="The secret key of our account at the provider.")
+    ] = ""
     webhook_secrets: Annotated[
         tuple[str, ...],
-        Meta(description="What the provider signs its webhooks with; several during a rotation."),
+        Meta(
+            description="The secrets of the provider's webhook signatures; both during a rotation."
+        ),
     ] = ()
     base_url: Annotated[
         str | None,
         Meta(
-            description="Where the provider is, where that is not its own public address: "
-            "`https://`, or `http://` on this machine.",
+            description="The provider's address, if it is not the public one: `https://`, or "
+            "`http://` on this machine.",
         ),
     ] = None
     description: Annotated[
         str | None,
-        Meta(description="Where the provider's newest description is, a URL or a file: watched."),
+        Meta(description="The provider's newest description to watch: a URL or a file."),
     ] = None
     announcements: Annotated[
         str | None,
-        Meta(description="Where it announces changes, a URL or a file: kept beside a new text."),
+        Meta(
+            description="The provider's announced changes: a URL or a file, kept beside a new text."
+        ),
     ] = None
     in_flight_window_seconds: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(
-            description="The longest that a request which we gave up on may still take effect, "
-            "where it is not what the integration version says.",
+            description="How long after we time out a request may still take effect, in seconds. "
+            "By default the integration version says it.",
         ),
     ] = None
 
@@ -49,9 +55,9 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     late_charges: Annotated[
         Literal["keep", "reverse"],
         Meta(
-            description="What happens to a charge that shows up after the shop was told that the "
-            "payment failed. `keep`: the books are corrected and the shop is told. `reverse`: the "
-            "service voids or refunds it as well."
+            description="What to do with a charge that is found after the payment was reported as "
+            "failed. `keep`: the service corrects the books and notifies the shop. `reverse`: the "
+            "service also voids or refunds the charge."
         ),
     ] = "keep"
 
@@ -59,71 +65,76 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long each stage of one send to a provider may take, in a table `[timeouts]`."""
 
-    dns_seconds: Annotated[Seconds, Meta(description="Resolving the name.")] = 3.0
-    connect_seconds: Annotated[Seconds, Meta(description="The TCP connection.")] = 3.0
-    tls_seconds: Annotated[Seconds, Meta(description="The TLS handshake.")] = 5.0
-    send_seconds: Annotated[Seconds, Meta(description="Sending the request.")] = 5.0
-    wait_seconds: Annotated[Seconds, Meta(description="Waiting for the reply's first byte.")] = 20.0
-    read_seconds: Annotated[Seconds, Meta(description="Reading the rest of the reply.")] = 5.0
-    total_seconds: Annotated[Seconds, Meta(description="All stages together.")] = 30.0
+    dns_seconds: Annotated[Seconds, Meta(description="Time to resolve the name.")] = 3.0
+    connect_seconds: Annotated[
+        Seconds, Meta(description="Time to establish the TCP connection.")
+    ] = 3.0
+    tls_seconds: Annotated[Seconds, Meta(description="Time for the TLS handshake.")] = 5.0
+    send_seconds: Annotated[Seconds, Meta(description="Time to send the request.")] = 5.0
+    wait_seconds: Annotated[Seconds, Meta(description="Time to the first byte of the reply.")] = (
+        20.0
+    )
+    read_seconds: Annotated[Seconds, Meta(description="Time to read the rest of the reply.")] = 5.0
+    total_seconds: Annotated[Seconds, Meta(description="Time for all stages together.")] = 30.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
-    database: Annotated[str, Meta(description="A file (SQLite), or a `postgresql://` address.")] = (
+    database: Annotated[str, Meta(description="A file (SQLite) or a `postgresql://` address.")] = (
         "tollkeeper.sqlite3"
     )
     host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="The port to listen on.")] = 8080
     public_url: Annotated[
         str,
-        Meta(description="Where shoppers reach us when they come back from authentication."),
+        Meta(description="The service's address for shoppers who return from authentication."),
     ] = "http://127.0.0.1:8080"
     vault_key: Annotated[
         str,
         Meta(
-            description="32 random bytes in base64. They seal what is stored of exchanges and "
-            "webhook secrets; required."
+            description="Required: 32 random bytes in base64. They encrypt stored exchanges and "
+            "webhook secrets."
         ),
     ] = ""
     providers: Annotated[
-        dict[str, ProviderSettings], Meta(description="Provider accounts by provider name.")
+        dict[str, ProviderSettings], Meta(description="Provider accounts, by provider name.")
     ] = {}
     accounts: Annotated[
-        dict[str, AccountSettings], Meta(description="Policies of accounts by account name.")
+        dict[str, AccountSettings], Meta(description="Policies of accounts, by account name.")
     ] = {}
     weights: Annotated[
         dict[str, float],
         Meta(
             description="Percent of new payments for each integration version; the sum is 100. A "
-            "version with 0 takes none, and takes over a payment after proof that another version "
-            "had no effect. "
-            "From the first promotion on `tollkeeper routes` counts instead."
+            "version with 0 takes no new payments, but takes over a payment after proof that "
+            "another version had no effect. After the first promotion these weights are ignored; "
+            "run `tollkeeper routes show` to see what is in force."
         ),
     ] = msgspec.field(default_factory=lambda: {"stripe@2022-11-15": 100.0})
     accept_payments: Annotated[
         bool,
         Meta(
-            description="False: everything that moves money is answered 503, and what is under way "
-            "is settled; for the time after a restore."
+            description="If false, requests that move money get 503, and the service settles what "
+            "is under way. Use it after a restore."
         ),
     ] = True
     routing_salt: Annotated[
-        str, Meta(description="Makes the assignment of customers to versions your own.")
+        str,
+        Meta(description="Text that makes the assignment of customers to versions unique to you."),
     ] = "tollkeeper"
     timeouts: Annotated[Timeouts, Meta(description="See the table below.")] = Timeouts()
     shopper_deadline_seconds: Annotated[
         Seconds,
-        Meta(description="How long a payment in doubt may still be repeated under its own key."),
+        Meta(description="How long the service may repeat a payment in doubt under its own key."),
     ] = 120.0
     rescue_seconds: Annotated[
         float,
         Meta(
             ge=0,
             le=30,
-            description="How long a caller waits for one look at the provider where its reply "
-            "could not be read; 0 for none.",
+            description="How long a request may wait for one check with the provider, if the "
+            "provider's reply could not be read; 0 for no check.",
         ),
     ] = 1.5
     patience_seconds: Annotated[
@@ -131,20 +142,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=0,
             le=60,
-            description="How long a caller may be kept waiting in all by pauses that a busy "
-            "provider asks for; 0 for none.",
+            description="How long a request may wait in total, if a busy provider asks for pauses; "
+            "0 for no pause.",
         ),
     ] = 8.0
     action_deadline_seconds: Annotated[
         Seconds,
-        Meta(description="How long a shopper may take to authenticate before we cancel."),
+        Meta(description="How long a shopper may take to authenticate before the service cancels."),
     ] = 900.0
     attention_after_seconds: Annotated[
         Seconds,
-        Meta(description="After how long in doubt a payment needs attention of a person."),
+        Meta(description="How long a payment may be in doubt before a person must look at it."),
     ] = 600.0
     answer_days: Annotated[
-        float, Meta(gt=0, description="How long a stored answer is repeated for its key.")
+        float, Meta(gt=0, description="How long the service repeats a stored answer for its key.")
     ] = 30.0
     inbound_days: Annotated[
         float, Meta(gt=0, description="How long the text of a provider's webhook is kept.")
@@ -153,93 +164,96 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(
             gt=0,
-            description="How long the masked exchange of a known outcome is kept: what "
-            "`contracts replay` reads.",
+            description="How long the masked exchange of a known outcome is kept. "
+            "`contracts replay` reads it.",
         ),
     ] = 30.0
     event_days: Annotated[
         float,
         Meta(
             gt=0,
-            description="How long events, their deliveries that ended, and the ids of a provider's "
-            "webhooks are kept.",
+            description="How long events, ended deliveries, and the ids of a provider's webhooks "
+            "are kept.",
         ),
     ] = 90.0
-    max_body_bytes: Annotated[int, Meta(gt=0, description="The largest request body.")] = 65_536
+    max_body_bytes: Annotated[
+        int, Meta(gt=0, description="The largest request body, in bytes.")
+    ] = 65_536
     receive_seconds: Annotated[
-        Seconds, Meta(description="How long a request may take to arrive whole.")
+        Seconds, Meta(description="How long a request may take to arrive completely.")
     ] = 10.0
     max_connections: Annotated[
-        int, Meta(gt=0, description="Connections that one process holds; the rest get 503.")
+        int, Meta(gt=0, description="Connections per process. Further connections get 503.")
     ] = 1024
     max_in_flight: Annotated[
         int,
         Meta(
             gt=0,
-            description="Requests that move money inside at once, in one process; the rest get 503 "
-            "at once. Every kind of request has places of its own.",
+            description="Concurrent requests that move money, per process. Further requests get "
+            "503 at once. Every kind of request has its own limit.",
         ),
     ] = 256
     max_in_flight_per_provider: Annotated[
         int,
         Meta(
             gt=0,
-            description="How many of them one provider may hold, so that one that hangs leaves "
-            "places to the others.",
+            description="Concurrent requests that move money, per provider. A provider that hangs "
+            "then leaves room for the others.",
         ),
     ] = 192
     max_reads_in_flight: Annotated[
-        int, Meta(gt=0, description="Reading requests (GET) inside at once.")
+        int, Meta(gt=0, description="Concurrent requests that read (GET).")
     ] = 128
     max_inbound_in_flight: Annotated[
-        int, Meta(gt=0, description="Webhooks of providers inside at once.")
+        int, Meta(gt=0, description="Concurrent webhooks from providers.")
     ] = 128
     max_shoppers_in_flight: Annotated[
         int,
         Meta(
             gt=0,
-            description="Shoppers who come back from authentication inside at once; each asks the "
-            "provider.",
+            description="Concurrent shoppers who return from authentication. Each one costs a "
+            "request to the provider.",
         ),
     ] = 64
     max_administration_in_flight: Annotated[
-        int, Meta(gt=0, description="Requests about webhook endpoints and rollouts inside at once.")
+        int, Meta(gt=0, description="Concurrent requests about webhook endpoints and rollouts.")
     ] = 32
     requests_per_second_per_key: Annotated[
-        float, Meta(ge=0, description="Rate limit of one API key; 0 for none.")
+        float, Meta(ge=0, description="Rate limit of one API key; 0 for no limit.")
     ] = 0.0
     drain_seconds: Annotated[
-        Seconds, Meta(description="How long SIGTERM waits for what is under way.")
+        Seconds, Meta(description="How long the service may finish its work after SIGTERM.")
     ] = 35.0
     database_connections: Annotated[
-        int, Meta(gt=0, description="Connections to PostgreSQL that one replica holds.")
+        int, Meta(gt=0, description="Connections to PostgreSQL per replica.")
     ] = 10
     job_concurrency: Annotated[
         int,
         Meta(
             gt=0,
-            description="Jobs that one replica runs at once; they mostly wait. Each kind has slots "
-            "of its own, a fixed share of these and at least one.",
+            description="Concurrent jobs per replica; most of them wait for a reply. Each kind has "
+            "its own slots: a fixed share of these, and at least one.",
         ),
     ] = 64
     deliveries_per_account: Annotated[
         int,
-        Meta(gt=0, description="Outgoing webhooks of one account that one replica sends at once."),
+        Meta(gt=0, description="Concurrent outgoing webhooks of one account, per replica."),
     ] = 4
     deliveries_per_endpoint: Annotated[
         int,
-        Meta(gt=0, description="Outgoing webhooks to one endpoint that one replica sends at once."),
+        Meta(gt=0, description="Concurrent outgoing webhooks to one endpoint, per replica."),
     ] = 2
     watch_seconds: Annotated[
-        Seconds, Meta(description="How often providers' descriptions are looked at.")
+        Seconds, Meta(description="How often the service checks the providers' descriptions.")
     ] = 3600.0
     watch_account: Annotated[
-        str, Meta(description="Whose webhook endpoints hear of descriptions that break us.")
+        str, Meta(description="The account whose webhook endpoints get the results of `watch`.")
     ] = "default"
     webhooks_to_loopback: Annotated[
         bool,
-        Meta(description="Outgoing webhooks may go to this machine, without TLS: development."),
+        Meta(description="Allow outgoing webhooks to this machine, without TLS. For development."),
     ] = False
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="What is logged.")
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The lowest level that is logged."),
     ] = "info"

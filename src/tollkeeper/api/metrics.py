@@ -53,27 +53,27 @@ class Metrics:
         )
         self._shed = Counter(
             "tollkeeper_http_shed",
-            "Requests refused at once, by reason: overloaded or rate_limited.",
+            "HTTP requests refused at once, by reason: overloaded or rate_limited.",
             ("reason",),
             registry=self.registry,
         )
         self._outcomes = Counter(
             "tollkeeper_payment_outcomes",
-            "First answers to operations that move money; outcome is the resource's status, or "
-            "unknown. A refund's answer names no integration.",
+            "First answers to operations that move money. `outcome` is the status of the payment "
+            "or refund, or unknown. A refund's answer has no integration.",
             ("integration", "operation", "outcome"),
             registry=self.registry,
         )
         self._in_flight = Gauge(
             "tollkeeper_http_in_flight",
-            "Requests that are inside, by pot.",
+            "HTTP requests currently being handled, by kind of request.",
             ("pot",),
             registry=self.registry,
         )
         self._drift = Gauge(
             "tollkeeper_contract_drift",
-            "Live replies that a version could not read, since this process started, by the place "
-            "in the reply.",
+            "Live replies that a version could not read since this process started, by the "
+            "position in the reply.",
             ("integration", "operation", "kind", "pointer"),
             registry=self.registry,
         )

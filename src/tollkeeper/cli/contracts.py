@@ -26,30 +26,30 @@ MAX_BYTES: Final = 64_000_000
 
 Format = Literal["text", "json", "markdown", "sarif", "junit"]
 
-app = cyclopts.App(name="contracts", help="Check a provider's update against what we use.")
+app = cyclopts.App(name="contracts", help="Check a provider's update against our usage.")
 # by name: a check of two files needs nothing of the service
 app.command(
     "tollkeeper.cli.rehearsing:rehearse",
     name="rehearse",
-    help="Play the playbooks against a live endpoint.\n\n"
+    help="Run the playbooks against a live endpoint.\n\n"
     "Example: `tollkeeper contracts rehearse stripe@2022-11-15 --endpoint http://127.0.0.1:12111`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:replay",
     name="replay",
-    help="Let a version read again what others received.\n\n"
+    help="Let a version reread the replies that others received.\n\n"
     "Example: `tollkeeper contracts replay stripe@2022-11-15 --days 7`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:skew",
     name="skew",
-    help="Ask the provider whether its versions fit ours.\n\n"
+    help="Ask the provider whether its configured versions fit ours.\n\n"
     "Example: `tollkeeper contracts skew stripe@2022-11-15`",
 )
 app.command(
     "tollkeeper.cli.rehearsing:watch",
     name="watch",
-    help="Look at the watched descriptions now.\n\nExample: `tollkeeper contracts watch`",
+    help="Check the watched descriptions now.\n\nExample: `tollkeeper contracts watch`",
 )
 
 
@@ -58,17 +58,18 @@ def check(
     *,
     new: Annotated[Path, cyclopts.Parameter(help="The provider's new description.")],
     old: Annotated[
-        Path | None, cyclopts.Parameter(help="The old one, to tell new findings from standing.")
+        Path | None,
+        cyclopts.Parameter(help="The old description, to mark findings that are not new."),
     ] = None,
     integration: Annotated[
-        str | None, cyclopts.Parameter(help="An installed version, like stripe@2022-11-15.")
+        str | None, cyclopts.Parameter(help="An installed version, such as stripe@2022-11-15.")
     ] = None,
     usage: Annotated[
         Path | None, cyclopts.Parameter(help="A usage file, for any other integration.")
     ] = None,
-    format: Annotated[Format, cyclopts.Parameter(help="How to print.")] = "text",
+    format: Annotated[Format, cyclopts.Parameter(help="Output format.")] = "text",
 ) -> int:
-    """Check one integration against a description; exit 1 where it is not compatible.
+    """Check one integration against a description; exit 1 if it is not compatible.
 
     Example: `tollkeeper contracts check --integration stripe@2022-08-01 --old a.json --new b.json`
     """
@@ -101,7 +102,7 @@ def contract_verdict(
     """What the files say: one integration (a usage file's, or an installed one) against the new
     description, compared with the old one where there is one."""
     if (integration is None) == (usage is None):
-        raise Invalid("name either an integration or a usage file")
+        raise Invalid("give either --integration or --usage")
     used, reader = contract_usage(integration, usage)
     try:
         before = _description(old) if old is not None else None
@@ -143,7 +144,9 @@ def _neighbors_of(path: Path) -> Load:
 def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise Invalid(f"{path} is larger than {MAX_BYTES // 1_000_000} MB; no description is")
+            raise Invalid(
+                f"{path} is larger than {MAX_BYTES // 1_000_000} MB, the limit for descriptions"
+            )
         return path.read_bytes()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error

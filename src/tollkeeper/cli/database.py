@@ -5,12 +5,12 @@ import cyclopts
 from tollkeeper import app as root
 from tollkeeper.cli.opening import Config, console
 
-app = cyclopts.App(name="db", help="The database's schema.")
+app = cyclopts.App(name="db", help="Migrate the database.")
 
 
 @app.command
 def migrate(*, config: Config = None) -> int:
-    """Bring the database to the newest schema; safe to repeat, and safe beside older replicas.
+    """Migrate the database to the newest schema; safe to repeat, and safe beside older replicas.
 
     Example: `tollkeeper db migrate --config production.toml`
     """

@@ -24,18 +24,19 @@ def doctor(
     *,
     ledger: Annotated[
         str | None,
-        cyclopts.Parameter(help="A provider's ledger: a simulator's address, or a JSON file."),
+        cyclopts.Parameter(help="A provider's ledger: the address of a simulator, or a JSON file."),
     ] = None,
     quiet: Annotated[
         bool,
         cyclopts.Parameter(
-            negative="", help="Nothing is under way: compare sums, and call open attempts wrong."
+            negative="",
+            help="Assume that nothing is under way: compare sums, report open attempts.",
         ),
     ] = False,
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Check every payment against the invariants; exit 1 where one is violated.
+    """Check every payment against the invariants; exit 1 if one is violated.
 
     Example: `tollkeeper doctor --ledger http://127.0.0.1:12111`
     """

@@ -22,12 +22,12 @@ app = cyclopts.App(name="integrations", help="Integration versions.")
 def list_(
     *,
     weights: Annotated[
-        bool, cyclopts.Parameter(negative="", help="Only those that the settings give weight.")
+        bool, cyclopts.Parameter(negative="", help="Only versions with weight in the settings.")
     ] = False,
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """List the installed versions and the share of new payments that each takes.
+    """List the installed versions and their shares of new payments.
 
     Example: `tollkeeper integrations list`
     """
@@ -60,10 +60,10 @@ def list_(
 
 @app.command
 def retire(name: str, /, *, json: AsJson = False, config: Config = None) -> int:
-    """Say whether a version may go from the catalogue; exits 1 while something needs it.
+    """Check whether a version can be removed from the catalogue; exit 1 while it is needed.
 
-    Run it before the release that leaves the version out. Payments that are decided need it no
-    more: their refunds go through a version that handles them.
+    Run it before the release that removes the version. Decided payments no longer need it:
+    their refunds go through a version that handles them.
     Example: `tollkeeper integrations retire stripe@2022-08-01`
     """
     found = with_world(config, lambda world: standing(world, name))
@@ -87,15 +87,16 @@ def new(
     *,
     like: Annotated[
         str | None,
-        cyclopts.Parameter(help="The installed version to copy; else the provider's newest."),
+        cyclopts.Parameter(help="The installed version to copy; by default the newest."),
     ] = None,
     folder: Annotated[
-        Path | None, cyclopts.Parameter(help="The package's sources, where not the installed ones.")
+        Path | None,
+        cyclopts.Parameter(help="The package's sources; by default the installed ones."),
     ] = None,
 ) -> int:
-    """Begin a new integration version, as a copy of another; of a new provider, as a skeleton.
+    """Create a new integration version: a copy, or a skeleton for a new provider.
 
-    A fix of a frozen version is its next revision, `stripe@2022-11-15+2`.
+    The fix of a frozen version is its next revision, `stripe@2022-11-15+2`.
     Example: `tollkeeper integrations new stripe@2027-01-31.elm --like stripe@2026-03-25.dahlia`
     """
     folder = folder or HOME
@@ -133,14 +134,16 @@ def freeze(
     /,
     *,
     check: Annotated[
-        bool, cyclopts.Parameter(negative="", help="Only say whether it is as it was frozen.")
+        bool, cyclopts.Parameter(negative="", help="Only check whether the version is unchanged.")
     ] = False,
     folder: Annotated[
-        Path | None, cyclopts.Parameter(help="The package's sources, where not the installed ones.")
+        Path | None,
+        cyclopts.Parameter(help="The package's sources; by default the installed ones."),
     ] = None,
 ) -> int:
-    """Freeze a version at its release: the version, all that it imports below `integrations/`, and
-    its golden bytes may not change after that.
+    """Freeze a version at its release.
+
+    After that the version, its imports below `integrations/` and its golden bytes must not change.
 
     Example: `tollkeeper integrations freeze stripe@2022-11-15`
     """

@@ -25,14 +25,16 @@ app = cyclopts.App(name="keys", help="Create, list and revoke API keys.")
 def create(
     *,
     role: Annotated[
-        str, cyclopts.Parameter(help="viewer, service, operator, admin or platform.")
+        str, cyclopts.Parameter(help="Role: viewer, service, operator, admin or platform.")
     ] = "service",
-    account: Annotated[str, cyclopts.Parameter(help="Whose payments it may see.")] = "default",
-    label: Annotated[str, cyclopts.Parameter(help="A name for people.")] = "",
+    account: Annotated[
+        str, cyclopts.Parameter(help="The account whose payments the key can use.")
+    ] = "default",
+    label: Annotated[str, cyclopts.Parameter(help="A name to recognize the key.")] = "",
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Create a key and print its secret, which is shown this once.
+    """Create a key and print its secret, which is shown only once.
 
     A key acts on its own account. `platform` also acts on the rollouts of every account.
 
@@ -53,7 +55,7 @@ def create(
 
 @app.command(name="list")
 def list_(*, json: AsJson = False, config: Config = None) -> int:
-    """List keys; secrets are not kept.
+    """List keys, without their secrets, which are not stored.
 
     Example: `tollkeeper keys list`
     """
@@ -77,7 +79,7 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
 
 @app.command
 def revoke(key_id: str, /, *, json: AsJson = False, config: Config = None) -> int:
-    """End a key; every replica notices within two seconds.
+    """Revoke a key; it is invalid on every replica within two seconds.
 
     Example: `tollkeeper keys revoke key_01m7q5cqg00n9tdzzy37gh1mk3`
     """

@@ -15,22 +15,25 @@ NO: Final = 1
 MISUSE: Final = 2
 
 _COMMANDS: Final = {
-    "up": ("serving:up", "Service, simulator and demo shoppers on one file, to look at."),
-    "serve": ("serving:serve", "The service, for production."),
-    "payments": ("payments:app", "Look at payments."),
+    "up": ("serving:up", "Run a demo: service, simulator and shoppers on one file."),
+    "serve": ("serving:serve", "Run the service, for production."),
+    "payments": ("payments:app", "Payments: list, show, clear."),
     "integrations": ("integrations:app", "Integration versions: list, new, freeze, retire."),
-    "contracts": ("contracts:app", "Will a provider's update break an integration?"),
+    "contracts": ("contracts:app", "Check whether a provider's update breaks an integration."),
     "rollout": ("rollout:app", "Canary rollouts of integration versions."),
-    "routes": ("routes:app", "Which integration version takes new payments."),
+    "routes": ("routes:app", "Routes of new payments to integration versions: show, reset."),
     "keys": ("keys:app", "API keys: create, list, revoke."),
-    "doctor": ("doctor:doctor", "The invariants on a live store, and against a ledger."),
-    "reconcile": ("reconcile:reconcile", "After a restore: the provider's charges and our books."),
-    "db": ("database:app", "The database's schema."),
-    "simulator": ("serving:simulator", "A payment provider that can be broken."),
-    "drill": ("serving:drill", "An incident, replayed against the running service."),
+    "doctor": ("doctor:doctor", "Check the invariants on a live store, and with a ledger."),
+    "reconcile": (
+        "reconcile:reconcile",
+        "Compare the provider's charges with our books after a restore.",
+    ),
+    "db": ("database:app", "Migrate the database."),
+    "simulator": ("serving:simulator", "Run or control a payment provider that can be broken."),
+    "drill": ("serving:drill", "Replay an incident."),
 }
 """Every command: where it is, and a line about it, which the list of commands shows. A command that
-is asked for by itself says more, and loads what it needs and nothing else."""
+is asked for alone prints more, and loads what it needs and nothing else."""
 
 
 _PROGRAMS: Final = ("simulator", "drill")

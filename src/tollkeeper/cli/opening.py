@@ -17,7 +17,9 @@ from tollkeeper.flows.world import World
 
 Config = Annotated[
     Path | None,
-    cyclopts.Parameter(name=["--config", "-c"], help="Settings (TOML); else TOLLKEEPER_CONFIG."),
+    cyclopts.Parameter(
+        name=["--config", "-c"], help="Settings file (TOML); by default TOLLKEEPER_CONFIG."
+    ),
 ]
 AsJson = Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="Print JSON.")]
 

@@ -29,18 +29,24 @@ MAX_LIMIT = 10_000
 LAST_ID = "pay_~"
 """Above every payment's id."""
 
-app = cyclopts.App(name="payments", help="Look at payments.")
+app = cyclopts.App(name="payments", help="List and show payments.")
 
 
 @app.command(name="list")
 def list_(
     *,
-    account: Annotated[str, cyclopts.Parameter(help="Whose payments.")] = "default",
-    status: Annotated[str | None, cyclopts.Parameter(help="Only in this status.")] = None,
-    customer: Annotated[str | None, cyclopts.Parameter(help="Only of this customer.")] = None,
-    reference: Annotated[str | None, cyclopts.Parameter(help="Only with this reference.")] = None,
-    attention: Annotated[bool, cyclopts.Parameter(help="Only what a person must look at.")] = False,
-    limit: Annotated[int, cyclopts.Parameter(help="How many, newest first.")] = 20,
+    account: Annotated[str, cyclopts.Parameter(help="Payments of this account.")] = "default",
+    status: Annotated[str | None, cyclopts.Parameter(help="Only payments in this status.")] = None,
+    customer: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments of this customer.")
+    ] = None,
+    reference: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments with this reference.")
+    ] = None,
+    attention: Annotated[
+        bool, cyclopts.Parameter(help="Only payments that need attention.")
+    ] = False,
+    limit: Annotated[int, cyclopts.Parameter(help="Maximum number of payments.")] = 20,
     json: AsJson = False,
     config: Config = None,
 ) -> int:
@@ -84,7 +90,7 @@ def list_(
 
 @app.command
 def show(payment_id: str, /, *, json: AsJson = False, config: Config = None) -> int:
-    """Show one payment: attempts, refunds, disputes and its audit trail.
+    """Show one payment with its attempts, refunds, disputes and audit trail.
 
     Example: `tollkeeper payments show pay_01m7q5cqg00n9tdzzy37gh1mk3`
     """
@@ -120,11 +126,11 @@ def clear(
     payment_id: str,
     /,
     *,
-    reason: Annotated[str, cyclopts.Parameter(help="What was found and done; it is audited.")],
+    reason: Annotated[str, cyclopts.Parameter(help="What was found and done; audited.")],
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Say that a payment needs no attention any more.
+    """Mark a payment as needing no more attention.
 
     Example: `tollkeeper payments clear pay_01m7q5cqg00n9tdzzy37gh1mk3 --reason "refunded by hand"`
     """

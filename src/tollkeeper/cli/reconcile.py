@@ -16,20 +16,20 @@ from tollkeeper.kernel.money import display
 def reconcile(
     *,
     since: Annotated[
-        str, cyclopts.Parameter(help="When the lost interval began, as 2026-11-24T10:00 (UTC).")
+        str, cyclopts.Parameter(help="Start of the lost interval, such as 2026-11-24T10:00 (UTC).")
     ],
     version: Annotated[
         str | None,
-        cyclopts.Parameter(help="The integration version to ask; else the heaviest."),
+        cyclopts.Parameter(help="The integration version to use; by default the heaviest."),
     ] = None,
     json: AsJson = False,
     config: Config = None,
 ) -> int:
     """Compare the provider's charges since a moment with our books; exit 1 while any differs.
 
-    Books that differ are corrected at once from what the provider shows; each correction is audited
-    and told to the shop. What still differs is listed, and the running service looks at it again.
-    A charge that no payment of ours explains is yours to refund or to cancel at the provider.
+    The command corrects books that differ from the provider. Each correction is audited and
+    reported to the shop. Payments that still differ are listed; the running service checks them
+    again. Refund or cancel a charge without a payment of ours at the provider.
 
     Example: `tollkeeper reconcile --since 2026-11-24T10:00`
     """

@@ -26,16 +26,17 @@ def rehearse(
     integration: str,
     /,
     *,
-    endpoint: Annotated[str, cyclopts.Parameter(help="A sandbox's or simulator's address.")],
+    endpoint: Annotated[str, cyclopts.Parameter(help="The address of a sandbox or simulator.")],
     baseline: Annotated[
-        str | None, cyclopts.Parameter(help="A version to play beside it, to tell whose fault.")
+        str | None,
+        cyclopts.Parameter(help="A version to run beside it, to find whose fault it is."),
     ] = None,
     key: Annotated[
         str, cyclopts.Parameter(help="The sandbox's secret key; never a live one.")
     ] = "sk_test_tollkeeper",
     json: AsJson = False,
 ) -> int:
-    """Play the playbooks against a live endpoint; exit 1 where one goes wrong.
+    """Run the playbooks against a live endpoint; exit 1 if one fails.
 
     Example: `tollkeeper contracts rehearse stripe@2022-11-15 --endpoint http://127.0.0.1:12111`
     """
@@ -72,12 +73,12 @@ def replay(
     integration: str,
     /,
     *,
-    days: Annotated[float, cyclopts.Parameter(help="How far back to read.")] = 7.0,
+    days: Annotated[float, cyclopts.Parameter(help="How many days back to read.")] = 7.0,
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Let a version read again what others received; nothing is sent. Exit 1 where readings differ
-    and where nothing could be compared.
+    """Let a version reread what others received; nothing is sent. Exit 1 if readings differ or if
+    nothing could be compared.
 
     Example: `tollkeeper contracts replay stripe@2026-03-25.dahlia --days 30`
     """
@@ -106,8 +107,8 @@ def replay(
 
 
 def skew(integration: str, /, *, json: AsJson = False, config: Config = None) -> int:
-    """Ask the provider whether webhook endpoints and the account's default speak the version that
-    we read; exit 1 where one does not.
+    """Ask the provider whether webhook endpoints and the account's default use the version that
+    we read; exit 1 if one does not.
 
     Example: `tollkeeper contracts skew stripe@2022-11-15`
     """
@@ -125,8 +126,8 @@ def skew(integration: str, /, *, json: AsJson = False, config: Config = None) ->
 
 
 def watch(*, json: AsJson = False, config: Config = None) -> int:
-    """Look at the watched descriptions now, as the service does by itself every `watch_seconds`;
-    exit 1 where a text breaks an installed version or cannot be read.
+    """Check the watched descriptions now, as the service does every `watch_seconds`; exit 1 if a
+    text breaks an installed version or cannot be read.
 
     Example: `tollkeeper contracts watch`
     """

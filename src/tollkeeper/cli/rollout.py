@@ -43,8 +43,12 @@ TABLE_WIDTH: Final = 68
 LOWEST: Final = -3.0
 """Decadic logarithm at the bottom of a plot: evidence of a thousandth."""
 
-Reason = Annotated[str, cyclopts.Parameter(help="Why; it is kept.")]
-RolloutId = Annotated[str | None, cyclopts.Parameter(help="The newest where it is left out.")]
+Reason = Annotated[
+    str, cyclopts.Parameter(help="Reason for this action; recorded in the rollout's history.")
+]
+RolloutId = Annotated[
+    str | None, cyclopts.Parameter(help="The rollout's id; by default the newest rollout.")
+]
 
 
 @app.command
@@ -52,26 +56,42 @@ def start(  # noqa: PLR0913 - the options of a command
     candidate: str,
     /,
     *,
-    steps: Annotated[str, cyclopts.Parameter(help="Percent, rising; 100 promotes.")] = (
-        "1,5,25,50,100"
-    ),
-    dwell: Annotated[float, cyclopts.Parameter(help="Least seconds at each step.")] = 60.0,
-    limit: Annotated[float, cyclopts.Parameter(help="Seconds after which it ends.")] = 604_800.0,
-    alpha: Annotated[float, cyclopts.Parameter(help="Chance of a false rollback.")] = 0.01,
-    pause_at: Annotated[str, cyclopts.Parameter(help="Steps that wait for `approve`.")] = "",
-    floor: Annotated[float, cyclopts.Parameter(help="Percent while suspicious.")] = 1.0,
-    shadow: Annotated[int, cyclopts.Parameter(help="Replies to re-read before step one.")] = 20,
-    orphaned: Annotated[str, cyclopts.Parameter(help="Without a controller: baseline or keep.")] = (
-        "baseline"
-    ),
-    currency: Annotated[str | None, cyclopts.Parameter(help="Only this currency.")] = None,
-    country: Annotated[str | None, cyclopts.Parameter(help="Only this country.")] = None,
-    account: Annotated[str | None, cyclopts.Parameter(help="Only this account.")] = None,
-    override: Annotated[str, cyclopts.Parameter(help="Start without a passing check: why.")] = "",
+    steps: Annotated[
+        str, cyclopts.Parameter(help="Canary shares in percent, ascending; 100 promotes.")
+    ] = ("1,5,25,50,100"),
+    dwell: Annotated[
+        float, cyclopts.Parameter(help="Minimum time at each step, in seconds.")
+    ] = 60.0,
+    limit: Annotated[float, cyclopts.Parameter(help="Maximum duration in seconds.")] = 604_800.0,
+    alpha: Annotated[float, cyclopts.Parameter(help="Probability of a false rollback.")] = 0.01,
+    pause_at: Annotated[
+        str, cyclopts.Parameter(help="Steps (percent) that wait for `approve`.")
+    ] = "",
+    floor: Annotated[
+        float, cyclopts.Parameter(help="Canary share (percent) while the evidence is suspicious.")
+    ] = 1.0,
+    shadow: Annotated[
+        int, cyclopts.Parameter(help="Number of replies to reread before step one.")
+    ] = 20,
+    orphaned: Annotated[
+        str, cyclopts.Parameter(help="Routes without a controller: baseline or keep.")
+    ] = ("baseline"),
+    currency: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments in this currency.")
+    ] = None,
+    country: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments from this country.")
+    ] = None,
+    account: Annotated[
+        str | None, cyclopts.Parameter(help="Only payments of this account.")
+    ] = None,
+    override: Annotated[
+        str, cyclopts.Parameter(help="Reason to start without a passing check.")
+    ] = "",
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Start moving new payments to a version, on evidence, and back again by itself.
+    """Move new payments to a version as evidence allows, with automatic rollback.
 
     Example: `tollkeeper rollout start stripe@2022-11-15 --steps 1,5,25,50,100`
     """
@@ -146,7 +166,7 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
 
 @app.command
 def show(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Config = None) -> int:
-    """Show one rollout: shares, counts, evidence against its boundary, what comes next.
+    """Show one rollout: shares, counts, evidence with its boundary, and the next step.
 
     Example: `tollkeeper rollout show`
     """
@@ -163,10 +183,12 @@ def watch(
     rollout_id: RolloutId = None,
     /,
     *,
-    seconds: Annotated[float, cyclopts.Parameter(help="Stop after this long; 0: at its end.")] = 0,
+    seconds: Annotated[
+        float, cyclopts.Parameter(help="Stop after these seconds; 0: when it ends.")
+    ] = 0,
     config: Config = None,
 ) -> int:
-    """Show one rollout live, until it ends.
+    """Show one rollout live until it ends.
 
     Example: `tollkeeper rollout watch`
     """
@@ -285,9 +307,9 @@ def plot(values: list[float], boundary: float) -> str:
 
 @app.command
 def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Config = None) -> int:
-    """Say why a rollout is where it is, and compute its evidence again from the stored counts.
+    """Explain every decision of a rollout, and recompute its evidence from the stored counts.
 
-    Example: `tollkeeper rollout explain`; exits 1 where the numbers do not come out the same.
+    Exits with 1 if the recomputed numbers differ. Example: `tollkeeper rollout explain`
     """
 
     async def work(world: World) -> Explained:
@@ -337,7 +359,7 @@ def approve(
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Open the gate at which a rollout waits; the evidence still decides.
+    """Approve the step at which a rollout waits; the evidence still decides.
 
     Example: `tollkeeper rollout approve --reason "checked with finance"`
     """
@@ -353,7 +375,7 @@ def abort(
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """End a rollout: the candidate takes no new payment any more.
+    """End a rollout: the candidate takes no more new payments.
 
     Example: `tollkeeper rollout abort --reason "wrong week"`
     """
@@ -369,7 +391,7 @@ def promote(
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Promote without waiting for the evidence, on your word.
+    """Promote a candidate without waiting for the evidence.
 
     Example: `tollkeeper rollout promote --reason "the old version is switched off tonight"`
     """
@@ -385,7 +407,7 @@ def rollback(
     json: AsJson = False,
     config: Config = None,
 ) -> int:
-    """Take a candidate out, also after it was promoted: the routes from before stand again.
+    """Roll a candidate back, even after its promotion, and restore the previous routes.
 
     Example: `tollkeeper rollout rollback --reason "refunds fail"`
     """
@@ -395,7 +417,9 @@ def rollback(
 @app.command
 def stop(
     *,
-    all_: Annotated[bool, cyclopts.Parameter(name="--all", negative="", help="Every one.")] = False,
+    all_: Annotated[
+        bool, cyclopts.Parameter(name="--all", negative="", help="Stop every rollout.")
+    ] = False,
     reason: Reason = "",
     json: AsJson = False,
     config: Config = None,

@@ -9,12 +9,12 @@ from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of
 from tollkeeper.flows.ports import Store
 from tollkeeper.routing.routes import Condition, Rule
 
-app = cyclopts.App(name="routes", help="Which integration version takes new payments.")
+app = cyclopts.App(name="routes", help="Routes of new payments to integration versions.")
 
 
 @app.command
 def show(*, json: AsJson = False, config: Config = None) -> int:
-    """Show the routes in force, and whether they are the settings' or a promotion's.
+    """Show the routes in force, and whether they come from the settings or from promotions.
 
     After the first promotion the store's routes count, and `[weights]` of the settings do not.
     Example: `tollkeeper routes show`
@@ -42,10 +42,10 @@ def show(*, json: AsJson = False, config: Config = None) -> int:
 @app.command
 def reset(
     *,
-    yes: Annotated[bool, cyclopts.Parameter(negative="", help="Do it.")] = False,
+    yes: Annotated[bool, cyclopts.Parameter(negative="", help="Confirm the reset.")] = False,
     config: Config = None,
 ) -> int:
-    """Forget what promotions made of the routes: the settings' weights count again.
+    """Discard the routes of promotions: the weights of the settings count again.
 
     Example: `tollkeeper routes reset --yes`
     """

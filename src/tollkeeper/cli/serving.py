@@ -55,7 +55,7 @@ def serve(*, config: Config = None) -> int:
 
 
 def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:
-    """Run or command a payment provider that can be broken: serve, fault, ledger, shoppers.
+    """Run or control a payment provider that can be broken: serve, fault, ledger, shoppers.
 
     Each command has its own help: `tollkeeper simulator fault -h`.
 
@@ -66,10 +66,12 @@ def simulator(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen
 
 
 def drill(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> int:
-    """Replay incidents against a service, a simulator and shoppers of their own.
+    """Replay incidents on a separate service, simulator and shoppers.
 
-    Example: `tollkeeper drill original` replays the incident that this project began with;
-    `tollkeeper drill carrying` breaks the version that carries everything, in seven ways.
+    `tollkeeper drill original` replays the incident behind this project. `tollkeeper drill
+    carrying` breaks the version that carries all traffic, in seven ways.
+
+    Example: `tollkeeper drill original`
     """
     command = [sys.executable, "-m", "tollkeeper.testing.drill", *arguments]
     return subprocess.call(command)  # noqa: S603 - our own program
@@ -78,20 +80,23 @@ def drill(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=Tru
 def up(
     *,
     folder: Annotated[
-        Path, cyclopts.Parameter(help="Where settings, database and logs go.")
+        Path, cyclopts.Parameter(help="The folder for settings, database and logs.")
     ] = Path("tollkeeper-demo"),
     port: Annotated[
-        int | None, cyclopts.Parameter(help="The service's port; unnamed: 8080, or a free one.")
+        int | None, cyclopts.Parameter(help="The service's port; by default 8080 or a free port.")
     ] = None,
     simulator_port: Annotated[
-        int | None, cyclopts.Parameter(help="The simulator's port; unnamed: 12111, or a free one.")
+        int | None,
+        cyclopts.Parameter(help="The simulator's port; by default 12111 or a free port."),
     ] = None,
-    rate: Annotated[float, cyclopts.Parameter(help="Demo payments a second; 0 for none.")] = 0.5,
-    seconds: Annotated[float, cyclopts.Parameter(help="Stop after this long; 0: on Ctrl-C.")] = 0,
+    rate: Annotated[float, cyclopts.Parameter(help="Demo payments per second; 0 for none.")] = 0.5,
+    seconds: Annotated[
+        float, cyclopts.Parameter(help="Stop after these seconds; 0: on Ctrl-C.")
+    ] = 0,
 ) -> int:
-    """Run the service, a simulator and demo shoppers on one SQLite file, to try things out.
+    """Run the service, a simulator and demo shoppers on one SQLite file, to try Tollkeeper.
 
-    The file is made anew at each start, as the simulator's books are. One demo runs in a folder.
+    The database and the simulator's ledger are empty at each start. A folder runs one demo.
 
     Example: `tollkeeper up --rate 2`
     """
@@ -269,7 +274,7 @@ def _free(named: int | None, usual: int) -> int:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             if named is not None:
-                raise Misconfigured(f"port {port} is taken; name another one") from error
+                raise Misconfigured(f"port {port} is taken; choose another one") from error
             probe.bind(("127.0.0.1", 0))
             console.print(f"port {port} is taken")
         return int(probe.getsockname()[1])

@@ -27,9 +27,9 @@ class TollkeeperError(Exception):
     side: ClassVar[Side] = "ours"
     retryable: ClassVar[bool] = False
     money_may_have_moved: ClassVar[bool] = False
-    advice: ClassVar[str] = "Tell the operators the request id."
+    advice: ClassVar[str] = "Report the request id to the operators."
     retry_after_seconds: int = 1
-    """When a retryable request is worth repeating; where it is raised may know better."""
+    """When to repeat a retryable request; the code that raises may set another value."""
     failure_code: str | None = None
     """The stable word of a provider's refusal."""
     provider_error: Mapping[str, str] | None = None
@@ -50,7 +50,9 @@ class Malformed(TollkeeperError):
 class MissingIdempotencyKey(TollkeeperError):
     code = "idempotency_key_missing"
     side = "caller"
-    advice = "Send an Idempotency-Key header: a fresh random value per payment, reused on retries."
+    advice = (
+        "Send an Idempotency-Key header: a new random value for each payment, reused on retries."
+    )
 
 
 class Unauthenticated(TollkeeperError):
@@ -68,26 +70,28 @@ class Forbidden(TollkeeperError):
 class NotFound(TollkeeperError):
     code = "not_found"
     side = "caller"
-    advice = "Check the id; a key sees only its own account."
+    advice = "Check the id. A key can read only its own account."
 
 
 class MethodNotAllowed(TollkeeperError):
     code = "method_not_allowed"
     side = "caller"
-    advice = "Use one of the methods that the Allow header names."
+    advice = "Use one of the methods in the Allow header."
 
 
 class Conflict(TollkeeperError):
     code = "state_conflict"
     side = "caller"
-    advice = "Read the payment or the rollout again: its status does not allow this now."
+    advice = (
+        "Fetch the payment (or rollout) again: its current status does not allow this operation."
+    )
 
 
 class ReferenceInUse(Conflict):
     """`unique_reference` was asked for, and another live payment has the reference."""
 
     code = "reference_in_use"
-    advice = "Use the payment that the message names, or another reference."
+    advice = "Use the payment in the message, or send another reference."
 
 
 class GateClosed(TollkeeperError):
@@ -95,14 +99,17 @@ class GateClosed(TollkeeperError):
 
     code = "gate_closed"
     side = "caller"
-    advice = "Check the provider's newest description, or override with a reason, which is kept."
+    advice = (
+        "Run the check with the provider's newest description, or override the gate with a reason, "
+        "which is recorded."
+    )
 
 
 class InFlight(TollkeeperError):
     code = "request_in_flight"
     side = "caller"
     retryable = True
-    advice = "The first request with this key is still running; retry in a second."
+    advice = "The first request with this key is still running. Retry in a second."
 
 
 class TooLarge(TollkeeperError):
@@ -114,7 +121,7 @@ class TooLarge(TollkeeperError):
 class HeadersTooLarge(TollkeeperError):
     code = "headers_too_large"
     side = "caller"
-    advice = "Send fewer or shorter headers; together they may have 32 kilobytes."
+    advice = "Send fewer or shorter headers: at most 32 kilobytes together."
 
 
 class Unsupported(TollkeeperError):
@@ -126,45 +133,45 @@ class Unsupported(TollkeeperError):
 class Invalid(TollkeeperError):
     code = "invalid_request"
     side = "caller"
-    advice = "Correct the fields that `errors` points at."
+    advice = "Correct the input as the message says; `errors` names each fault."
 
 
 class UnreadableText(Invalid):
-    """A text that is a description by its first words, and cannot be parsed."""
+    """A description that cannot be parsed, although it begins like one."""
 
     code = "unreadable_text"
-    advice = "Fetch the description again; it breaks off, or is not JSON or YAML."
+    advice = "Download the description again: the file is truncated, or is neither JSON nor YAML."
 
 
 class KeyReused(TollkeeperError):
     code = "idempotency_key_reused"
     side = "caller"
-    advice = "This key is bound to another request for ever; use a fresh key."
+    advice = "This key belongs to another request. Use a new key."
 
 
 class CardNumberRefused(TollkeeperError):
     code = "card_number_refused"
     side = "caller"
-    advice = "Never send card numbers here: tokenize at the provider and send the token."
+    advice = "Never send card numbers here. Create a token at the provider and send the token."
 
 
 class BadSignature(TollkeeperError):
     code = "bad_signature"
     side = "caller"
-    advice = "Check the webhook endpoint's secret, and the sender's clock."
+    advice = "Check the secret of the webhook endpoint and the clock of the sender."
 
 
 class RequestTimeout(TollkeeperError):
     code = "request_timeout"
     side = "caller"
     retryable = True
-    advice = "The request arrived too slowly and nothing was done; retry with the same key."
+    advice = "The request arrived too slowly and nothing was done. Retry with the same key."
 
 
 class Overloaded(TollkeeperError):
     code = "overloaded"
     retryable = True
-    advice = "Nothing was done; retry with the same key after Retry-After seconds."
+    advice = "Nothing was done. Retry with the same key after Retry-After seconds."
 
 
 class Closed(TollkeeperError):
@@ -173,14 +180,16 @@ class Closed(TollkeeperError):
     code = "closed_for_payments"
     retryable = True
     retry_after_seconds = 30
-    advice = "Nothing was done; retry with the same key after Retry-After seconds."
+    advice = "Nothing was done. Retry with the same key after Retry-After seconds."
 
 
 class RateLimited(TollkeeperError):
     code = "rate_limited"
     side = "caller"
     retryable = True
-    advice = "Nothing was done; slow down and retry with the same key after Retry-After seconds."
+    advice = (
+        "Nothing was done. Send fewer requests; retry with the same key after Retry-After seconds."
+    )
 
 
 class ProviderRefused(TollkeeperError):
@@ -188,17 +197,19 @@ class ProviderRefused(TollkeeperError):
 
     code = "provider_refused"
     side = "provider"
-    advice = "Nothing was executed. Read the payment; if it still allows this, use a fresh key."
+    advice = (
+        "Nothing was executed. Fetch the payment. If it still allows the operation, use a new key."
+    )
 
 
 class RefusedForNow(TollkeeperError):
-    """The provider refused it for now: too many requests, or a key of ours that is off."""
+    """The provider refused for now: too many requests, or one of our keys is invalid."""
 
     code = "provider_refused_for_now"
     side = "provider"
     retryable = True
     retry_after_seconds = 5
-    advice = "Nothing was executed; send it again after Retry-After seconds, with a fresh key."
+    advice = "Nothing was executed. Retry after Retry-After seconds with a new key."
 
 
 class NotSent(TollkeeperError):
@@ -207,13 +218,13 @@ class NotSent(TollkeeperError):
     code = "provider_unreachable"
     side = "provider"
     retryable = True
-    advice = "Nothing was executed; send it again with a fresh key."
+    advice = "Nothing was executed. Retry with a new key."
 
 
 class Unavailable(TollkeeperError):
     code = "store_unavailable"
     retryable = True
-    advice = "The store did not answer; retry with the same key, which never pays twice."
+    advice = "The store did not answer. Retry with the same key: that never pays twice."
 
 
 class StoreDoubt(TollkeeperError):
@@ -222,9 +233,9 @@ class StoreDoubt(TollkeeperError):
     code = "store_doubt"
     retryable = True
     money_may_have_moved = True
-    advice = "Retry with the same key, which never pays twice."
+    advice = "Retry with the same key: that never pays twice."
 
 
 class Misconfigured(TollkeeperError):
     code = "misconfigured"
-    advice = "Correct the setting that the message names."
+    advice = "Correct the setting in the message."
