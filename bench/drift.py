@@ -18,7 +18,7 @@ import msgspec
 from tollkeeper.app import SystemChance, SystemClock
 from tollkeeper.contracts.drift import DriftReader
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.version import Order, WireReply
+from tollkeeper.integrations.version import OperationInput, WireReply
 from tollkeeper.simulator.config import DEFAULT_KEY
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimRequest
@@ -46,7 +46,7 @@ SCHEMA: dict[str, Any] = {
 
 def sample() -> bytes:
     """A real reply's body."""
-    order = Order(
+    order = OperationInput(
         payment_id="pay_1", attempt_id="att_1", amount_minor=2_000, currency="EUR",
         payment_method="pm_card_visa", return_url="https://example.com/back",
     )  # fmt: skip
@@ -54,7 +54,7 @@ def sample() -> bytes:
 
     async def ask() -> bytes:
         core = SimulatorCore(SystemClock(), SystemChance())
-        headers = [*request.headers, *VERSION.credentials(DEFAULT_KEY)]
+        headers = [*request.headers, *VERSION.credentials({"secret_key": DEFAULT_KEY})]
         reply = await core.handle(
             SimRequest(method="POST", path=request.path, headers=headers, body=request.body)
         )

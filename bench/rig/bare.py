@@ -13,7 +13,7 @@ import uvloop
 
 from tollkeeper.flows.ports import Target
 from tollkeeper.integrations.stripe.v2022_11_15 import INTEGRATION
-from tollkeeper.integrations.version import Order, WireRequest
+from tollkeeper.integrations.version import OperationInput, WireRequest
 from tollkeeper.wire.provider import HttpWire
 
 PROVIDER_KEY = "sk_test_tollkeeper"
@@ -24,7 +24,7 @@ def requests(name: str, count: int) -> list[WireRequest]:
     return [
         INTEGRATION.request(
             "authorize",
-            Order(
+            OperationInput(
                 payment_id=f"pay_{name}{number:024}",
                 attempt_id=f"att_{name}{number:024}",
                 amount_minor=1000 + number % 9000,
@@ -55,7 +55,7 @@ async def send_all(
 
 
 async def measure(url: str, count: int, at_once: int) -> dict[str, float]:
-    target = Target(base_url=url, headers=INTEGRATION.credentials(PROVIDER_KEY))
+    target = Target(base_url=url, headers=INTEGRATION.credentials({"secret_key": PROVIDER_KEY}))
     async with HttpWire() as wire:
         await send_all(wire, target, requests(f"w{at_once}", WARM), at_once)
         work = requests(f"c{at_once}", count)

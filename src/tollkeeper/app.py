@@ -467,7 +467,7 @@ def rehearse(
                 clock=SystemClock(),
                 chance=SystemChance(),
                 base_url=endpoint.rstrip("/"),
-                secret_key=key,
+                secrets={"secret_key": key},
             )
             return await check.rehearse(stage, candidate, baseline, plays)
 

@@ -17,6 +17,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     secret_key: Annotated[
         str, Meta(description="The secret key of our account at the provider.")
     ] = ""
+    secrets: Annotated[
+        dict[str, str],
+        Meta(
+            description="More secrets of the account, if the integration version needs several; by "
+            "the names that it declares."
+        ),
+    ] = {}
     webhook_secrets: Annotated[
         tuple[str, ...],
         Meta(
@@ -47,6 +54,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             "By default the integration version says it.",
         ),
     ] = None
+
+    def all_secrets(self) -> dict[str, str]:
+        """Every secret by its name, `secret_key` among them."""
+        return {"secret_key": self.secret_key, **self.secrets}
 
 
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,7 +26,7 @@ async def _rehearsed(
             clock=SystemClock(),
             chance=SystemChance(),
             base_url=simulator.url,
-            secret_key=DEFAULT_KEY,
+            secrets={"secret_key": DEFAULT_KEY},
         )
         before = INSTALLED[baseline] if baseline is not None else None
         return await rehearse(stage, INSTALLED[name], before)
@@ -73,7 +73,7 @@ async def test_a_provider_that_keeps_no_keys_is_found_by_the_play_of_the_same_ke
             clock=SystemClock(),
             chance=SystemChance(),
             base_url=simulator.url,
-            secret_key=DEFAULT_KEY,
+            secrets={"secret_key": DEFAULT_KEY},
         )
         found = await rehearse(stage, INSTALLED["stripe@2022-11-15"])
     assert [d.play for d in found.differences] == ["the same key twice is one charge"]

@@ -7,7 +7,7 @@ import pytest
 from tollkeeper.contracts.skew import skews
 from tollkeeper.flows.ports import Target
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.version import HookAddress, Surroundings, WireReply, WireRequest
+from tollkeeper.integrations.version import HookAddress, ProviderAccount, WireReply, WireRequest
 from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.program import RunningSimulator
 from tollkeeper.wire.provider import HttpWire
@@ -17,7 +17,7 @@ URL = "https://pay.example.com/v1/inbound/stripe/2022-11-15"
 
 
 def _found(default: str | None, *hooks: HookAddress) -> list[tuple[str, str]]:
-    found = skews(INSTALLED[NAME], Surroundings(default, hooks), INSTALLED)
+    found = skews(INSTALLED[NAME], ProviderAccount(default, hooks), INSTALLED)
     return [(item.severity, item.where) for item in found]
 
 
@@ -55,7 +55,7 @@ def test_no_endpoint_at_all_is_risky_and_other_peoples_endpoints_are_not_ours() 
 @pytest.mark.parametrize("name", sorted(INSTALLED))
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"data": [1]}', b"\xff", b"[" * 5000])
 def test_a_reply_that_is_no_list_of_endpoints_is_none(name: str, body: bytes) -> None:
-    read = INSTALLED[name].surroundings
+    read = INSTALLED[name].account
     assert read is not None
     assert read(WireReply(status=200, body=body)) is None
 
@@ -64,7 +64,8 @@ async def test_the_simulator_is_asked_over_sockets_and_tells_its_endpoints() -> 
     config = SimulatorConfig(accounts=[AccountConfig(api_version="2022-08-01")])
     async with RunningSimulator(config) as simulator, HttpWire() as wire:
         target = Target(
-            base_url=simulator.url, headers=INSTALLED[NAME].credentials(config.accounts[0].key)
+            base_url=simulator.url,
+            headers=INSTALLED[NAME].credentials({"secret_key": config.accounts[0].key}),
         )
         made = WireRequest(
             method="POST",
@@ -73,13 +74,13 @@ async def test_the_simulator_is_asked_over_sockets_and_tells_its_endpoints() -> 
             body=urlencode({"url": URL, "enabled_events[]": "*"}).encode(),
         )
         assert (await wire.send(made, target)).reply is not None
-        asked, read = INSTALLED[NAME].surroundings_request, INSTALLED[NAME].surroundings
+        asked, read = INSTALLED[NAME].account_request, INSTALLED[NAME].account
         assert asked is not None
         assert read is not None
         result = await wire.send(asked(), target)
         assert result.reply is not None
         surroundings = read(result.reply)
-    assert surroundings == Surroundings("2022-08-01", (HookAddress(URL, None),))
+    assert surroundings == ProviderAccount("2022-08-01", (HookAddress(URL, None),))
     assert ("breaking", URL) in [
         (item.severity, item.where) for item in skews(INSTALLED[NAME], surroundings, INSTALLED)
     ]

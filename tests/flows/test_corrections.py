@@ -17,6 +17,7 @@ from tollkeeper.kernel.errors import Conflict, NotFound
 from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import AccountSettings
+from tollkeeper.testing.temper import without_keys
 
 CREATE = "POST /v1/payment_intents"
 HOUR = 3_600.0
@@ -64,7 +65,7 @@ def elsewhere(s: Stage) -> Any:
 
 def without_retention(s: Stage) -> None:
     """From now on the provider keeps no keys, so that nothing is ever sent again."""
-    s.world.installed = {n: replace(v, retention_s=0) for n, v in s.world.installed.items()}
+    s.world.installed = {n: without_keys(v) for n, v in s.world.installed.items()}
     s.world._policies.clear()
 
 

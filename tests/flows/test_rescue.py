@@ -76,8 +76,10 @@ async def test_a_candidate_that_was_not_proved_rescues_nothing(tmp_path: Path) -
 async def test_a_version_that_refuses_the_amount_is_passed_over(tmp_path: Path) -> None:
     async with stage(tmp_path, weights=CARRIES_ALL) as s:
         whole = s.world.installed[NEW]
-        units = {name: unit for name, unit in whole.units.items() if name != "EUR"}
-        s.world.installed = {**s.world.installed, NEW: replace(whole, units=units)}
+        able = whole.capabilities
+        units = {name: unit for name, unit in able.units.items() if name != "EUR"}
+        narrow = replace(whole, capabilities=replace(able, units=units))
+        s.world.installed = {**s.world.installed, NEW: narrow}
         s.fault("sunset", when="before", status=410, api_version=OLD[7:])
         assert (await s.create())["integration"] == MIDDLE
 
@@ -154,6 +156,8 @@ async def test_what_no_version_can_read_is_accepted_and_stays_open(tmp_path: Pat
         ({"message": "No.", "param": "mandate_data"}, "refused"),
         ({"code": "a_word_of_tomorrow", "message": "No."}, "refused"),
         ({"code": "amount_too_small", "param": "amount"}, "amount_too_small"),
+        ({"code": "resource_missing", "param": "payment_method"}, "payment_method_unusable"),
+        ({"code": "resource_missing", "param": "customer"}, "refused"),
     ],
 )
 async def test_a_refusal_is_told_at_once_with_a_stable_word_and_the_providers_own(

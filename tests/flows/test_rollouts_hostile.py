@@ -156,8 +156,9 @@ async def test_a_candidate_that_raises_in_the_shadow_is_nobodys_error(tmp_path: 
 
 async def test_what_a_candidate_refuses_stays_with_the_baseline(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
-        units = {c: unit for c, unit in at.world.installed[NEW].units.items() if c != "EUR"}
-        altered(at, units=units)
+        able = at.world.installed[NEW].capabilities
+        units = {c: unit for c, unit in able.units.items() if c != "EUR"}
+        altered(at, capabilities=replace(able, units=units))
         made = await begin(at)
         bought = await shop(at, 10)
         assert Counter(p["status"] for p in bought) == {"succeeded": 10}

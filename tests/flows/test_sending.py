@@ -10,6 +10,7 @@ from tests.flows.stage import BOTH, MIDDLE, NEW, OLD, WINDOW_S, key_of, stage, v
 
 from tollkeeper.integrations.version import WireReply
 from tollkeeper.kernel.errors import InFlight, KeyReused, NotSent, ProviderRefused, RefusedForNow
+from tollkeeper.testing.temper import without_keys
 
 CREATE = "POST /v1/payment_intents"
 
@@ -96,7 +97,7 @@ async def test_without_retention_a_lost_request_is_proved_absent_and_never_sent_
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path) as s:
-        forgetful = {name: replace(item, retention_s=0) for name, item in s.world.installed.items()}
+        forgetful = {name: without_keys(item) for name, item in s.world.installed.items()}
         s.world.installed = forgetful
         s.wire.pull(CREATE, "lose")
         paid = await s.create()

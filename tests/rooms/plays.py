@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.integrations.version import Order, WireReply
+from tollkeeper.integrations.version import OperationInput, WireReply
 
 OLD = "stripe@2022-08-01"
 PLAYED = sorted(name for name, item in INSTALLED.items() if item.provider == "stripe")
@@ -17,7 +17,7 @@ PLAYED = sorted(name for name, item in INSTALLED.items() if item.provider == "st
 
 PAYMENT, ATTEMPT = "pay_1", "att_1"
 METADATA = {"tollkeeper_payment": PAYMENT, "tollkeeper_attempt": ATTEMPT}
-ORDER = Order(
+ORDER = OperationInput(
     payment_id=PAYMENT,
     attempt_id=ATTEMPT,
     amount_minor=1_000,

@@ -13,7 +13,7 @@ import pytest
 from tollkeeper.app import sources_of
 from tollkeeper.integrations import freezing, scaffold
 from tollkeeper.integrations.catalogue import GOLDEN, OURS, at_address
-from tollkeeper.integrations.version import Integration, SignatureRefused, WireReply
+from tollkeeper.integrations.version import Delivery, Integration, SignatureRefused, WireReply
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.payments.outcome import OPERATIONS
 
@@ -59,8 +59,8 @@ def test_every_frozen_version_is_what_it_was(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_closure_is_the_version_and_every_dialect_and_part_that_it_imports(name: str) -> None:
     modules = {module.removeprefix("tollkeeper.integrations.") for module in sources_of(OURS[name])}
-    dialect = {"dialect_1", "replies_1", "requests_1", "sandbox_1", "shape_1", "types_1",
-               "webhooks_1", "words_1"}  # fmt: skip
+    dialect = {"dialect_1", "lists_1", "objects_1", "refusals_1", "replies_1", "requests_1",
+               "sandbox_1", "shape_1", "types_1", "webhooks_1", "words_1"}  # fmt: skip
     parts = {"amounts_1", "form_1", "reading_1"}
     version = scaffold.module_name(*scaffold.parts_of(name)[1:])
     assert modules == {f"stripe.{part}" for part in (*dialect, version)} | {
@@ -143,7 +143,7 @@ def test_golden_bytes_hold_every_kind_of_outcome_and_each_request(name: str) -> 
     kinds = {said["kind"] for said in document["outcomes"].values()}
     assert kinds == {"approved", "declined", "pending", "failed", "unknown"}
     assert len(document["requests"]) == len(OPERATIONS) * len(freezing.ORDERS)
-    topics = {n: e if isinstance(e, str) else e["topic"] for n, e in document["events"].items()}
+    topics = {n: e if isinstance(e, str) else e[0]["topic"] for n, e in document["events"].items()}
     assert topics == {
         "paid": "charge", "refunded": "refund", "disputed": "dispute", "other": "other",
         "none": "refused",
@@ -211,7 +211,7 @@ def test_a_new_provider_begins_with_a_skeleton_that_decides_nothing(tmp_path: Pa
         whole = b'{"id":"1","status":"paid","amount":1,"currency":"eur"}'
         assert made.outcome(operation, WireReply(status=200, body=whole)).kind == "unknown"
     with pytest.raises(SignatureRefused):
-        made.event(b"{}", {}, (), 0)
+        made.events(Delivery(body=b"{}", headers={}, secrets=(), now_ms=0))
     with pytest.raises(Misconfigured):
         freezing.golden(made, GOLDEN.get(made.provider))
 

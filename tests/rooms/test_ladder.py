@@ -288,3 +288,29 @@ def test_a_repetition_proves_by_an_answer_and_by_a_stored_refusal_alone(kind: An
     assert not replay_proves(refusal)
     assert replay_proves(replace(refusal, replayed=True))
     assert not replay_proves(replace(b.SILENT, replayed=True))
+
+
+# A provider that cannot be asked
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+@given(LOOKS, st.integers(b.NOW_MS, LONG_AFTER_MS), st.booleans())
+def test_a_provider_that_cannot_be_asked_is_not_asked_and_absence_is_never_concluded(
+    name: str, look: Look, now_ms: int, refresh: bool
+) -> None:
+    policy = replace(b.POLICY, asks=frozenset())
+    blind = replace(look, charge_asked_ms=None, refunds_asked_ms=None, charge=None)
+    options: dict[str, Any] = {"reply_stored": False, "refresh": refresh}
+    kind = next_step(SITUATIONS[name](), blind, policy, now_ms, **options).kind
+    assert kind in {"replay", "wait", "done", "reread"}
+
+
+def test_a_provider_that_cannot_be_asked_is_sent_the_same_bytes_again() -> None:
+    asked = b.doubtful()
+    books = looked(asked, asked.attempts[-1], b.POLICY, b.NOW_MS)
+    policy = replace(b.POLICY, asks=frozenset())
+    at_ms = b.NOW_MS + b.POLICY.send_ms
+    options: dict[str, Any] = {"reply_stored": False, "refresh": False}
+    assert next_step(books, Look(), policy, at_ms, **options).kind == "replay"
+    keyless = replace(policy, retention_ms=0)
+    assert next_step(books, Look(), keyless, at_ms, **options).kind == "wait"

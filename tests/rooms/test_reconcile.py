@@ -114,6 +114,19 @@ def test_external_changes_are_moves_of_their_own() -> None:
     assert (partly.payment.status, partly.payment.captured_minor) == ("succeeded", 250)
 
 
+def test_an_external_capture_that_was_read_as_a_smaller_one_is_put_right_by_a_newer_look() -> None:
+    held = b.later(b.held(), authorization_expires_ms=b.NOW_MS + 10)
+    partly = read(held, b.charge(held, "captured", captured_minor=250))
+    whole = b.charge(held, "captured", captured_minor=1_000)
+    asked_ms = partly.payment.updated_ms
+    assert reconcile_charge(partly, whole, asked_ms, by="lookup", asked_ms=asked_ms) is partly
+    after = reconcile_charge(partly, whole, asked_ms + 1, by="lookup", asked_ms=asked_ms + 1)
+    assert (after.payment.status, after.payment.captured_minor) == ("succeeded", 1_000)
+    assert "250" in (after.payment.attention or "")
+    smaller = b.charge(held, "captured", captured_minor=100)
+    assert reconcile_charge(after, smaller, asked_ms + 9, by="x", asked_ms=asked_ms + 9) is after
+
+
 def listing(books: Books, *seen: RefundSeen) -> Books:
     ids = tuple(f"re_new_{item.provider_id}" for item in seen)
     return reconcile_refunds(books, seen, ids, b.NOW_MS, by="listing")

@@ -21,7 +21,13 @@ from tests.rooms.plays import (
 )
 
 from tollkeeper.integrations.catalogue import INSTALLED, find
-from tollkeeper.integrations.version import Integration, Order, SignatureRefused, WireRequest
+from tollkeeper.integrations.version import (
+    Delivery,
+    Integration,
+    OperationInput,
+    SignatureRefused,
+    WireRequest,
+)
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.payments.outcome import Event, Operation, Outcome
 
@@ -46,7 +52,7 @@ def got(name: str, path: str, query: bytes) -> WireRequest:
 
 
 def sent(name: str, operation: Operation, **fields: Any) -> WireRequest:
-    order: Order = replace(ORDER, **fields)
+    order: OperationInput = replace(ORDER, **fields)
     return INSTALLED[name].request(operation, order)
 
 
@@ -107,7 +113,7 @@ def test_an_odd_provider_id_cannot_leave_its_place_in_the_path(name: str) -> Non
 
 def test_credentials_are_a_bearer_token_and_never_in_the_request(name: str) -> None:
     integration = INSTALLED[name]
-    assert integration.credentials("sk_1") == (("authorization", "Bearer sk_1"),)
+    assert integration.credentials({"secret_key": "sk_1"}) == (("authorization", "Bearer sk_1"),)
 
 
 def heard(name: str, operation: Operation, document: Any, status: int = 200) -> Outcome:
@@ -287,7 +293,14 @@ def signed(integration: Integration, document: Any, **odd: Any) -> Event:
     stamp = odd.get("stamp", NOW_S)
     mark = hmac.new(odd.get("secret", SECRET).encode(), f"{stamp}.".encode() + body, hashlib.sha256)
     header = odd.get("header", f"t={stamp},v0=x,v1={mark.hexdigest()}")
-    return integration.event(body, {"stripe-signature": header}, ("old", SECRET), NOW_S * 1000)
+    delivery = Delivery(
+        body=body,
+        headers={"stripe-signature": header},
+        secrets=("old", SECRET),
+        now_ms=NOW_S * 1000,
+    )
+    (event,) = integration.events(delivery)
+    return event
 
 
 def hook(word: str, item: dict[str, Any]) -> dict[str, Any]:
@@ -309,7 +322,7 @@ def test_events_are_read(name: str) -> None:
     assert told.dispute is not None
     assert (told.dispute.state, told.dispute.amount_minor, told.charge_id) == ("lost", 5, "pi_1")
     other = signed(integration, hook("a.type.nobody.knows", {"id": "x"}))
-    assert (other.topic, other.word) == ("other", "a.type.nobody.knows")
+    assert (other.topic, other.provider_type) == ("other", "a.type.nobody.knows")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +355,7 @@ def test_versions_say_whose_payments_they_can_follow_up(name: str) -> None:
     assert integration.name == name
     assert name not in integration.handles
     assert integration.handles <= set(INSTALLED)
-    assert integration.in_flight_window_s > 0
+    assert integration.capabilities.in_flight_window_s > 0
     assert find(name) is integration
     with pytest.raises(Misconfigured, match="did you mean"):
         find(name + "x")

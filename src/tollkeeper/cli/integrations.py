@@ -37,8 +37,8 @@ def list_(
             "name": name,
             "weight_percent": shares.get(name, 0.0),
             "follows_up": sorted(item.handles),
-            "in_flight_window_seconds": item.in_flight_window_s,
-            "idempotency_retention_seconds": item.retention_s,
+            "in_flight_window_seconds": item.capabilities.in_flight_window_s,
+            "idempotency_retention_seconds": item.capabilities.keys_kept_s,
         }
         for name, item in sorted(INSTALLED.items())
         if not weights or shares.get(name)

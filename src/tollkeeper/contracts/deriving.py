@@ -13,14 +13,14 @@ import msgspec
 from tollkeeper.contracts.finding import Location
 from tollkeeper.contracts.usage import OperationUsage, Usage, Words
 from tollkeeper.contracts.witness import Reader
-from tollkeeper.integrations.version import Integration, Order, WireReply, WireRequest
+from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
 from tollkeeper.payments.outcome import OPERATIONS, Operation
 
 NOTHING: Final[Mapping[str, bytes]] = MappingProxyType({})
 CHARGE: Final = "charge-id"
 REFUSED: Final = 402
 """The status with which a witness's failure is read: the one of a declined payment."""
-_PLAIN: Final = Order(
+_PLAIN: Final = OperationInput(
     payment_id="pay_1",
     attempt_id="att_1",
     amount_minor=1_000,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.integrations.version import Order
+from tollkeeper.integrations.version import OperationInput
 from tollkeeper.payments.outcome import Charge, Operation, Outcome
 
 CURRENCY: Final = "EUR"
@@ -197,7 +197,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     seen: str
 
 
-def wrong(play: Play, scene: Scene, order: Order, first: Charge | None, said: Outcome) -> list[str]:
+def wrong(
+    play: Play, scene: Scene, order: OperationInput, first: Charge | None, said: Outcome
+) -> list[str]:
     """What is wrong with the outcome of a scene; nothing when it is as it must be."""
     must, found = scene.must, []
     if said.kind != must.kind and not (must.kind == "approved" and _is_slow_refund(scene, said)):
@@ -215,12 +217,12 @@ def _is_slow_refund(scene: Scene, said: Outcome) -> bool:
     return scene.operation == "refund" and said.kind == "pending"
 
 
-def _state(must: Said, order: Order, first: Charge | None, said: Outcome) -> str | None:
+def _state(must: Said, order: OperationInput, first: Charge | None, said: Outcome) -> str | None:
     seen = said.charge.state if said.charge is not None else None
     return f"{seen}, not {must.state}" if must.state not in {None, seen} else None
 
 
-def _money(must: Said, order: Order, first: Charge | None, said: Outcome) -> str | None:
+def _money(must: Said, order: OperationInput, first: Charge | None, said: Outcome) -> str | None:
     charge = said.charge
     if charge is None:
         return None
@@ -233,7 +235,7 @@ def _money(must: Said, order: Order, first: Charge | None, said: Outcome) -> str
     return None
 
 
-def _identity(must: Said, order: Order, first: Charge | None, said: Outcome) -> str | None:
+def _identity(must: Said, order: OperationInput, first: Charge | None, said: Outcome) -> str | None:
     if must.same_charge and first is not None and said.charge is not None:
         if said.charge.provider_id != first.provider_id:
             return f"another charge, {said.charge.provider_id} and not {first.provider_id}"
@@ -242,17 +244,17 @@ def _identity(must: Said, order: Order, first: Charge | None, said: Outcome) -> 
     return None
 
 
-def _reason(must: Said, order: Order, first: Charge | None, said: Outcome) -> str | None:
+def _reason(must: Said, order: OperationInput, first: Charge | None, said: Outcome) -> str | None:
     seen = said.decline.reason if said.decline is not None else None
     return f"{seen}, not {must.reason}" if must.reason not in {None, seen} else None
 
 
-def _redirect(must: Said, order: Order, first: Charge | None, said: Outcome) -> str | None:
+def _redirect(must: Said, order: OperationInput, first: Charge | None, said: Outcome) -> str | None:
     url = said.charge.redirect_url if said.charge is not None else None
     return "nowhere to send the shopper" if must.redirect and not url else None
 
 
-def _refund(must: Said, order: Order, first: Charge | None, said: Outcome) -> str | None:
+def _refund(must: Said, order: OperationInput, first: Charge | None, said: Outcome) -> str | None:
     seen = said.refund
     if must.refund_minor is None:
         return None
@@ -261,7 +263,7 @@ def _refund(must: Said, order: Order, first: Charge | None, said: Outcome) -> st
     return None
 
 
-def _listing(must: Said, order: Order, first: Charge | None, said: Outcome) -> str | None:
+def _listing(must: Said, order: OperationInput, first: Charge | None, said: Outcome) -> str | None:
     if not must.found:
         return None
     charges = [c.payment_id for c in said.charges]
@@ -269,7 +271,9 @@ def _listing(must: Said, order: Order, first: Charge | None, said: Outcome) -> s
     return None if order.payment_id in charges or refunds else "not in the listing"
 
 
-_CHECKS: Final[Mapping[str, Callable[[Said, Order, Charge | None, Outcome], str | None]]] = {
+_CHECKS: Final[
+    Mapping[str, Callable[[Said, OperationInput, Charge | None, Outcome], str | None]]
+] = {
     "state": _state,
     "money": _money,
     "charge": _identity,

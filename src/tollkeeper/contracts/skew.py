@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from tollkeeper.contracts.finding import Severity
-from tollkeeper.integrations.version import HookAddress, Integration, Surroundings
+from tollkeeper.integrations.version import HookAddress, Integration, ProviderAccount
 
 INBOUND = "/v1/inbound/"
 
@@ -25,7 +25,7 @@ class Skew(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def skews(
-    integration: Integration, surroundings: Surroundings, installed: Collection[str]
+    integration: Integration, surroundings: ProviderAccount, installed: Collection[str]
 ) -> list[Skew]:
     """What does not fit with `integration`; an empty list where all parts agree."""
     return [
@@ -35,7 +35,7 @@ def skews(
 
 
 def _hooks(
-    integration: Integration, surroundings: Surroundings, installed: Collection[str]
+    integration: Integration, surroundings: ProviderAccount, installed: Collection[str]
 ) -> Iterator[Skew]:
     ours = [hook for hook in surroundings.hooks if INBOUND in hook.url]
     mine = [hook for hook in ours if read_by(hook) == integration.name]
@@ -59,7 +59,7 @@ def _hooks(
         yield from _pairing(hook, reader, surroundings)
 
 
-def _pairing(hook: HookAddress, reader: str, surroundings: Surroundings) -> Iterator[Skew]:
+def _pairing(hook: HookAddress, reader: str, surroundings: ProviderAccount) -> Iterator[Skew]:
     wanted = reader.partition("@")[2]
     if hook.version is None:
         default = surroundings.default_version
@@ -79,7 +79,7 @@ def _pairing(hook: HookAddress, reader: str, surroundings: Surroundings) -> Iter
         )
 
 
-def _default(integration: Integration, surroundings: Surroundings) -> Iterator[Skew]:
+def _default(integration: Integration, surroundings: ProviderAccount) -> Iterator[Skew]:
     default = surroundings.default_version
     if default not in {None, integration.version}:
         yield Skew(

@@ -24,8 +24,9 @@ from tollkeeper.flows.ports import Store, Target, Vault, Wire
 from tollkeeper.flows.sending import stored_reply_of
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.version import (
+    Delivery,
     Integration,
-    Order,
+    OperationInput,
     SignatureRefused,
     WireReply,
 )
@@ -35,7 +36,7 @@ from tollkeeper.kernel.errors import Invalid, NotSent
 from tollkeeper.kernel.ids import first_id, new_id
 from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.judging import not_sent, silence
-from tollkeeper.payments.outcome import Charge, Outcome
+from tollkeeper.payments.outcome import Charge, Event, Outcome
 from tollkeeper.payments.payment import Attempt
 
 MARGIN_S: Final = 300
@@ -52,7 +53,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     chance: Chance
     base_url: str
-    secret_key: str
+    secrets: Mapping[str, str]
 
 
 class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,7 @@ async def _play(stage: Stage, version: Integration, play: Play) -> Difference | 
     """The first scene that goes wrong, or `None`."""
     first: Charge | None = None
     now_ms = stage.clock.now_ms()
-    base = Order(
+    base = OperationInput(
         payment_id=new_id("pay", now_ms, stage.chance),
         attempt_id="",
         amount_minor=AMOUNT_MINOR,
@@ -128,23 +129,28 @@ async def _play(stage: Stage, version: Integration, play: Play) -> Difference | 
     return None
 
 
-async def _webhook_problems(stage: Stage, version: Integration, order: Order) -> list[str]:
+async def _webhook_problems(stage: Stage, version: Integration, order: OperationInput) -> list[str]:
     """Fetches the events as their webhooks' bodies are, signs them, and lets the version read."""
-    if version.events_request is None or version.events is None or version.signed is None:
+    if version.event_list_request is None or version.event_list is None or version.signed is None:
         return ["the version does not say how to fetch events"]
-    target = Target(base_url=stage.base_url, headers=version.credentials(stage.secret_key))
-    result = await stage.wire.send(version.events_request(), target)
-    bodies = version.events(result.reply) if result.reply is not None else ()
+    target = Target(base_url=stage.base_url, headers=version.credentials(stage.secrets))
+    result = await stage.wire.send(version.event_list_request(), target)
+    bodies = version.event_list(result.reply) if result.reply is not None else ()
     now_ms = stage.clock.now_ms()
-    told = []
+    told: list[Event] = []
     for body in bodies:
-        headers = version.signed(body, WEBHOOK_SECRET, now_ms)
+        delivery = Delivery(
+            body=body,
+            headers=version.signed(body, WEBHOOK_SECRET, now_ms),
+            secrets=(WEBHOOK_SECRET,),
+            now_ms=now_ms,
+        )
         try:
-            told.append(version.event(body, headers, (WEBHOOK_SECRET,), now_ms))
+            told += version.events(delivery)
         except SignatureRefused as refused:
             return [f"a signed event was refused: {refused}"]
         try:
-            version.event(body, headers, ("another secret",), now_ms)
+            version.events(msgspec.structs.replace(delivery, secrets=("another secret",)))
         except SignatureRefused:
             continue
         return ["an event signed with another secret was taken"]
@@ -156,13 +162,13 @@ async def _webhook_problems(stage: Stage, version: Integration, order: Order) ->
     return []
 
 
-def _order(base: Order, scene: Scene, key: str, first: Charge | None) -> Order:
+def _order(base: OperationInput, scene: Scene, key: str, first: Charge | None) -> OperationInput:
     order = msgspec.structs.replace(base, attempt_id=key, **scene.order)
     return order if first is None else msgspec.structs.replace(order, provider_id=first.provider_id)
 
 
-async def _send(stage: Stage, version: Integration, scene: Scene, order: Order) -> Outcome:
-    target = Target(base_url=stage.base_url, headers=version.credentials(stage.secret_key))
+async def _send(stage: Stage, version: Integration, scene: Scene, order: OperationInput) -> Outcome:
+    target = Target(base_url=stage.base_url, headers=version.credentials(stage.secrets))
     try:
         request = version.request(scene.operation, order)
     except Exception as error:  # noqa: BLE001 - a version that cannot build is what we look for
@@ -276,12 +282,12 @@ def _differences(
 
 async def ask_for_skews(world: World, integration: Integration) -> list[Skew]:
     """Asks the provider for its webhook endpoints and the account's default, and compares."""
-    if integration.surroundings_request is None or integration.surroundings is None:
+    if integration.account_request is None or integration.account is None:
         raise Invalid(f"{integration.name} does not say how to ask for the account's surroundings")
-    result = await world.wire.send(integration.surroundings_request(), world.target(integration))
+    result = await world.wire.send(integration.account_request(), world.target(integration))
     read = None
     if result.reply is not None and result.reply.status == 200:
-        read = integration.surroundings(result.reply)
+        read = integration.account(result.reply)
     if read is None:
         failure = result.failure.error if result.failure is not None else "no list of endpoints"
         raise NotSent(f"the provider could not be asked: {failure}")

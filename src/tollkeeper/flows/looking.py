@@ -9,7 +9,7 @@ import msgspec
 
 from tollkeeper.flows.sending import Heard, ask_once, order_for
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.version import Integration, Order
+from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import (
     charge_mismatch,
@@ -112,7 +112,12 @@ def _judged(books: Books, attempt: Attempt, shown: Outcome) -> Seen:
 
 
 async def _listed(
-    world: World, version: Integration, order: Order, books: Books, attempt: Attempt, until: float
+    world: World,
+    version: Integration,
+    order: OperationInput,
+    books: Books,
+    attempt: Attempt,
+    until: float,
 ) -> Seen:
     """Looks for the attempt's charge around its send, by the provider's clock."""
     health = world.health(version.provider)
@@ -141,7 +146,12 @@ async def _listed(
 
 
 async def _refund(
-    world: World, version: Integration, order: Order, books: Books, attempt: Attempt, until: float
+    world: World,
+    version: Integration,
+    order: OperationInput,
+    books: Books,
+    attempt: Attempt,
+    until: float,
 ) -> Seen:
     whole = True
     for _ in range(MAX_PAGES):

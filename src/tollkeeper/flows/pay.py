@@ -122,7 +122,7 @@ async def create(world: World, key: Key, asked: NewPayment) -> Reply:
         account=key.account,
         country=asked.country,
     )
-    fault = world.unacceptable(facts, asked.amount_minor)
+    fault = world.amount_fault(facts, asked.amount_minor)
     if fault is not None:
         return await _refused(world, key, fault)
     taken = world.take(facts, before_ms, asked.amount_minor)
@@ -560,7 +560,7 @@ def _check_amount(world: World, books: Books, attempt: Attempt) -> None:
     if attempt.operation == "void":
         return
     version = world.integration(attempt.integration)
-    fault = version.unacceptable(attempt.amount_minor, books.payment.currency)
+    fault = version.amount_fault(attempt.amount_minor, books.payment.currency)
     if fault is not None and fault.pointer == "/amount_minor":
         raise Invalid(fault.detail, faults=(fault,))
 

@@ -19,9 +19,10 @@ from tollkeeper.flows.settle import Pass, walk
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.catalogue import at_address
 from tollkeeper.integrations.version import (
+    Delivery,
     EventUnreadable,
     Integration,
-    Order,
+    OperationInput,
     SignatureRefused,
 )
 from tollkeeper.kernel.errors import BadSignature, NotFound, StoreDoubt, Unavailable
@@ -38,19 +39,28 @@ TRACE_MS: Final = (2_000, 15_000, 120_000, 900_000, 7_200_000)
 """Pauses before an event's unknown charge is traced: a payment may learn its id meanwhile."""
 
 Fate = Literal["applied", "queued", "unmatched", "unknown_type", "unread", "duplicate"]
+OPEN_FIRST: Final[tuple[Fate, ...]] = (
+    "unread", "unmatched", "unknown_type", "queued", "applied", "duplicate",
+)  # fmt: skip
+"""Of several events in one body, the one to tell about."""
 
 
 async def webhook(
     world: World, provider: str, version: str, body: bytes, headers: Mapping[str, str]
 ) -> Fate:
-    """Takes one webhook; what became of it. Raises `BadSignature`, and `NotFound` for a version
-    that is not installed."""
+    """Takes one webhook; what became of it, or of the event in it that is least settled. Raises
+    `BadSignature`, and `NotFound` for a version that is not installed."""
     integration = at_address(world.installed, f"{provider}@{version}")
     if integration is None:
         raise NotFound(f"no integration version {provider}@{version}")
-    event = _read(world, integration, body, headers)
-    if event is None:
+    events = _read(world, integration, body, headers)
+    if not events:
         return await _keep_unread(world, integration, body)
+    fates = [await _take(world, integration, event, body) for event in events]
+    return min(fates, key=OPEN_FIRST.index)
+
+
+async def _take(world: World, integration: Integration, event: Event, body: bytes) -> Fate:
     payment_id = await _concerned(world, event)
     if event.dispute is not None and payment_id is not None:
         return await _dispute(world, integration, event, payment_id, body)
@@ -62,13 +72,18 @@ async def webhook(
 
 def _read(
     world: World, integration: Integration, body: bytes, headers: Mapping[str, str]
-) -> Event | None:
-    """The event; `None` for a body that was signed and cannot be read."""
-    secrets = world.provider(integration.provider).webhook_secrets
+) -> tuple[Event, ...]:
+    """The events; none for a body that was signed and cannot be read."""
+    delivery = Delivery(
+        body=body,
+        headers=headers,
+        secrets=world.provider(integration.provider).webhook_secrets,
+        now_ms=world.clock.now_ms(),
+    )
     try:
-        return integration.event(body, headers, secrets, world.clock.now_ms())
+        return integration.events(delivery)
     except EventUnreadable:
-        return None
+        return ()
     except SignatureRefused as refused:
         raise BadSignature(str(refused)) from refused
 
@@ -115,7 +130,7 @@ def _inbound(
         provider=integration.provider,
         event_id=event.event_id,
         integration=integration.name,
-        word=event.word,
+        word=event.provider_type,
         payload=world.vault.seal(body),
         received_ms=world.store.now_ms(),
         fate=fate,
@@ -143,7 +158,7 @@ async def trace(world: World, job: Job) -> None:
     integration = world.installed.get(name)
     answered = True
     if payment_id is None and integration is not None:
-        order = Order(
+        order = OperationInput(
             payment_id="", attempt_id="", amount_minor=0, currency="", provider_id=charge_id
         )
         said = await ask(world, integration, "lookup", order)
@@ -177,7 +192,7 @@ async def _dispute(
             books,
             after,
             world.policy(books.payment.integration),
-            cause=f"webhook.{event.word}",
+            cause=f"webhook.{event.provider_type}",
             actor=f"provider:{integration.provider}",
             now_ms=now_ms,
             event_ids=world.event_ids(),

@@ -12,7 +12,7 @@ import msgspec
 from tollkeeper.flows.sending import ask
 from tollkeeper.flows.settle import look_now
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.version import Integration, Order
+from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.kernel.errors import NotSent
 from tollkeeper.payments.outcome import Charge, Outcome
 from tollkeeper.payments.reconcile import released_minor
@@ -91,7 +91,7 @@ def _entry(charge: Charge, detail: str) -> Entry:
 async def _pages(
     world: World, integration: Integration, since_ms: int, until_ms: int
 ) -> AsyncIterator[Outcome]:
-    order = Order(
+    order = OperationInput(
         payment_id="",
         attempt_id="",
         amount_minor=0,

@@ -9,7 +9,7 @@ from tollkeeper.contracts.drift import drift_of
 from tollkeeper.flows.ports import Target, Vault, WireResult
 from tollkeeper.flows.world import World
 from tollkeeper.integrations.masking import mask_reply, mask_request
-from tollkeeper.integrations.version import Integration, Order, WireReply, WireRequest
+from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.foreign import checked
 from tollkeeper.payments.judging import judge, not_sent, silence
@@ -45,9 +45,9 @@ class Heard(msgspec.Struct, frozen=True):
     unreadable: bool = False
 
 
-def order_for(world: World, payment: Payment, attempt: Attempt) -> Order:
+def order_for(world: World, payment: Payment, attempt: Attempt) -> OperationInput:
     """What a version may need to know to build the request of `attempt`."""
-    return Order(
+    return OperationInput(
         payment_id=payment.id,
         attempt_id=attempt.id,
         amount_minor=attempt.amount_minor,
@@ -202,7 +202,7 @@ def _opened(world: World, exchange: Exchange, stored: bytes | None) -> bytes | N
 
 
 async def ask(
-    world: World, integration: Integration, operation: Operation, order: Order
+    world: World, integration: Integration, operation: Operation, order: OperationInput
 ) -> Outcome:
     """Asks a reading question (lookup, find, list_refunds); moves no money, so that silence and
     errors are met by asking again at once, a few times."""
@@ -217,10 +217,16 @@ async def ask(
 
 
 async def ask_once(
-    world: World, integration: Integration, operation: Operation, order: Order, seconds: float
+    world: World,
+    integration: Integration,
+    operation: Operation,
+    order: OperationInput,
+    seconds: float,
 ) -> Outcome:
     """Asks a reading question once, within `seconds`; a provider that is asked too much already
-    counts as silent."""
+    counts as silent, and so does one that cannot be asked this."""
+    if operation not in integration.capabilities.asks:
+        return silence("wait", f"{integration.name} does not answer {operation}")
     request, target = integration.request(operation, order), world.target(integration)
     health = world.health(integration.provider)
     try:

@@ -28,7 +28,7 @@ from tollkeeper.flows.sending import (
     stored_request,
 )
 from tollkeeper.flows.world import World
-from tollkeeper.integrations.version import Integration, Order, WireRequest
+from tollkeeper.integrations.version import Integration, OperationInput, WireRequest
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.change import Change, Exchange
 from tollkeeper.payments.judging import (
@@ -662,7 +662,7 @@ async def _apply(
     await current.record(decide, f"settling.{heard.by}", complete)
 
 
-async def _ask(current: Pass, operation: Operation, order: Order) -> Outcome:
+async def _ask(current: Pass, operation: Operation, order: OperationInput) -> Outcome:
     """Asks through the payment's version, and where that cannot read the answer, or some row of it,
     through each other version that declares it can handle it. A candidate that was not proved is
     asked last: its payments are settled by the reading of a version that was."""
@@ -692,7 +692,7 @@ def _able(world: World, name: str, account: str) -> list[Integration]:
     return [v for v in world.siblings(name, account) if name in v.handles]
 
 
-def _order(current: Pass, provider_id: str | None) -> Order:
+def _order(current: Pass, provider_id: str | None) -> OperationInput:
     payment = current.books.payment
     attempt = current.books.attempts[-1]
     order = order_for(current.world, payment, attempt)

@@ -111,16 +111,16 @@ class World:
     def _refusal_of(self, name: str, facts: Facts, amount_minor: int) -> Fault | None:
         """What a candidate is known to refuse; one that is absent or raises refuses everything."""
         try:
-            return self.integration(name).unacceptable(amount_minor, facts.currency)
+            return self.integration(name).amount_fault(amount_minor, facts.currency)
         except Exception as error:  # noqa: BLE001 - a candidate's bug is nobody else's
             return Fault("", f"{name}: {error}")
 
-    def unacceptable(self, facts: Facts, amount_minor: int) -> Fault | None:
+    def amount_fault(self, facts: Facts, amount_minor: int) -> Fault | None:
         """What one of the versions that could be given such a payment is known to refuse about its
         amount: whichever is chosen, and whichever comes after it, the answer is the same."""
         weights = self.routes.weights_for(facts)
         names = [name for name, weight_percent in weights.items() if weight_percent > 0]
-        faults = (self.integration(n).unacceptable(amount_minor, facts.currency) for n in names)
+        faults = (self.integration(n).amount_fault(amount_minor, facts.currency) for n in names)
         return next((fault for fault in faults if fault is not None), None)
 
     def is_tripped(self, rollout_id: str) -> bool:
@@ -195,7 +195,9 @@ class World:
     @property
     def releases(self) -> frozenset[str]:
         """The versions whose partial captures the provider lists as refunds of the rest."""
-        return frozenset(n for n, item in self.installed.items() if item.releases_as_refund)
+        return frozenset(
+            n for n, item in self.installed.items() if item.capabilities.releases_as_refund
+        )
 
     def next_version(self, facts: Facts, amount_minor: int, tried: list[str]) -> str | None:
         """The version to fail over to: sound, and able to take the payment."""
@@ -217,7 +219,7 @@ class World:
             mine = self.provider(integration.provider)
             found = self._targets[integration.name] = Target(
                 base_url=(mine.base_url or integration.base_url).rstrip("/"),
-                headers=integration.credentials(mine.secret_key),
+                headers=integration.credentials(mine.all_secrets()),
             )
         return found
 
@@ -230,18 +232,19 @@ class World:
 
     def _policy(self, integration: Integration) -> Policy:
         override = self.provider(integration.provider).in_flight_window_seconds
-        window_s = integration.in_flight_window_s if override is None else override
+        window_s = integration.capabilities.in_flight_window_s if override is None else override
         settings = self.settings
         return Policy(
             send_ms=int(settings.timeouts.total_seconds * 1000) + SEND_MARGIN_MS,
             window_ms=int(window_s * 1000),
-            retention_ms=integration.retention_s * 1000,
+            retention_ms=integration.capabilities.keys_kept_s * 1000,
             attention_ms=int(settings.attention_after_seconds * 1000),
-            authorization_ms=integration.authorization_s * 1000,
+            authorization_ms=integration.capabilities.authorization_s * 1000,
             action_ms=int(settings.action_deadline_seconds * 1000),
             reversing_accounts=frozenset(
                 name for name, mine in settings.accounts.items() if mine.late_charges == "reverse"
             ),
+            asks=integration.capabilities.asks,
         )
 
     def fields_read(self, provider: str) -> frozenset[str]:

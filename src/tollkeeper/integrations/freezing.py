@@ -16,8 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.integrations.version import (
+    Delivery,
     Integration,
-    Order,
+    OperationInput,
     Samples,
     SignatureRefused,
 )
@@ -32,7 +33,7 @@ MODULE: Final = re.compile(r"tollkeeper\.integrations\.[a-z_0-9]+\.[a-z_]*\d[a-z
 NOW_S: Final = 1_700_000_000
 SECRET: Final = "whsec_golden"  # noqa: S105 - of golden webhooks alone
 
-_PLAIN: Final = Order(
+_PLAIN: Final = OperationInput(
     payment_id="pay_golden",
     attempt_id="att_golden",
     amount_minor=1_234,
@@ -42,7 +43,7 @@ _PLAIN: Final = Order(
     created_from_s=NOW_S,
     created_to_s=NOW_S + 60,
 )
-ORDERS: Final[Mapping[str, Order]] = {
+ORDERS: Final[Mapping[str, OperationInput]] = {
     "plain": _PLAIN,
     "full": msgspec.structs.replace(
         _PLAIN,
@@ -111,11 +112,11 @@ def golden(integration: Integration, samples: Samples | None) -> bytes:
         "name": integration.name,
         "declares": {
             "base_url": integration.base_url,
-            "in_flight_window_s": integration.in_flight_window_s,
-            "retention_s": integration.retention_s,
-            "authorization_s": integration.authorization_s,
+            "capabilities": integration.capabilities,
             "handles": sorted(integration.handles),
-            "credentials": integration.credentials("sk_golden"),
+            "credentials": integration.credentials(
+                {name: f"{name}_golden" for name in integration.capabilities.secrets}
+            ),
         },
         "requests": {
             f"{operation} {name}": _shown(integration.request(operation, order))
@@ -127,19 +128,40 @@ def golden(integration: Integration, samples: Samples | None) -> bytes:
             for operation in OPERATIONS
             for name, reply in samples.replies.items()
         },
-        "events": {name: _event(integration, body) for name, body in samples.events.items()},
+        "events": {name: _events(integration, body) for name, body in samples.events.items()},
     }
-    return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=1)
+    encoded = msgspec.json.encode(_told(document), order="deterministic")
+    return msgspec.json.format(encoded, indent=1)
+
+
+def _told(value: Any) -> Any:
+    """`value` without the fields that have their default, so that a field that the protocol learns
+    later changes no golden bytes."""
+    match value:
+        case msgspec.Struct():
+            fields = msgspec.structs.fields(value)
+            said = {f.name: getattr(value, f.name) for f in fields}
+            plain = {f.name: f.default for f in fields}
+            return {name: _told(v) for name, v in said.items() if v != plain[name]}
+        case Mapping():
+            return {str(key): _told(item) for key, item in value.items()}
+        case set() | frozenset():
+            return sorted(value)
+        case list() | tuple():
+            return [_told(item) for item in value]
+        case _:
+            return value
 
 
 def _shown(request: Any) -> dict[str, Any]:
     return {**msgspec.structs.asdict(request), "body": request.body.decode("utf-8", "replace")}
 
 
-def _event(integration: Integration, body: bytes) -> Any:
+def _events(integration: Integration, body: bytes) -> Any:
     headers = integration.signed(body, SECRET, NOW_S * 1000) if integration.signed else {}
+    delivery = Delivery(body=body, headers=headers, secrets=(SECRET,), now_ms=NOW_S * 1000)
     try:
-        return integration.event(body, headers, (SECRET,), NOW_S * 1000)
+        return integration.events(delivery)
     except SignatureRefused:
         return "refused"
 

@@ -119,8 +119,10 @@ import msgspec
 from tollkeeper.integrations.parts.amounts_1 import Amount
 from tollkeeper.integrations.parts.reading_1 import storable
 from tollkeeper.integrations.version import (
+    Capabilities,
+    Delivery,
     Integration,
-    Order,
+    OperationInput,
     SignatureRefused,
     WireReply,
     WireRequest,
@@ -165,7 +167,7 @@ REFUSED_STATUSES: Final = frozenset({401, 403, 405})
 """Statuses that prove by themselves that nothing was executed. When in doubt, leave one out."""
 
 
-def request(operation: Operation, order: Order) -> WireRequest:
+def request(operation: Operation, order: OperationInput) -> WireRequest:
     """The request for `operation`, complete but for credentials."""
     method, path = PATHS[operation]
     path = path.replace("{id}", order.provider_id or "")
@@ -181,9 +183,9 @@ def request(operation: Operation, order: Order) -> WireRequest:
     return WireRequest(method=method, path=path, headers=headers, body=msgspec.json.encode(body))
 
 
-def credentials(secret: str) -> tuple[tuple[str, str], ...]:
+def credentials(secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The headers that authenticate with the account's secret key."""
-    return (("authorization", f"Bearer {secret}"),)
+    return (("authorization", f"Bearer {secrets['secret_key']}"),)
 
 
 def outcome(operation: Operation, reply: WireReply) -> Outcome:
@@ -211,7 +213,7 @@ def outcome(operation: Operation, reply: WireReply) -> Outcome:
     return Outcome(kind="approved", charge=charge)
 
 
-def event(body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], now_ms: int) -> Event:
+def events(delivery: Delivery) -> tuple[Event, ...]:
     """Refuses every webhook until its signature can be checked."""
     raise SignatureRefused("webhooks of @provider@@@version@ are not understood yet")
 
@@ -222,11 +224,9 @@ INTEGRATION: Final = Integration(
     base_url="https://api.@provider@.example",
     request=request,
     outcome=outcome,
-    event=event,
+    events=events,
     credentials=credentials,
-    in_flight_window_s=60,
-    retention_s=0,
-    authorization_s=604_800,
+    capabilities=Capabilities(keys_kept_s=0, in_flight_window_s=60, authorization_s=604_800),
     reads={"authorize": Payment, "capture": Payment, "void": Payment, "lookup": Payment},
     words={name: {"status": tuple(STATES)} for name in ("authorize", "capture", "void", "lookup")},
 )

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.kernel.errors import Fault
-from tollkeeper.payments.outcome import Event, Operation, Outcome
+from tollkeeper.payments.outcome import QUESTIONS, Event, Operation, Outcome
 
 
 class WireRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class WireReply(msgspec.Struct, frozen=True, kw_only=True):
         return int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else 0
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class OperationInput(msgspec.Struct, frozen=True, kw_only=True):
     """All that a version may need to build a request. Amounts in minor units.
 
     `provider_id` is the charge's id at the provider. `reference` and `metadata` are the shop's own
@@ -101,7 +101,7 @@ class HookAddress(msgspec.Struct, frozen=True):
     version: str | None
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class ProviderAccount(msgspec.Struct, frozen=True):
     """What the provider holds of our account besides payments: the account's default version
     (`None` where it does not say) and the webhook endpoints."""
 
@@ -117,6 +117,42 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
     events: Mapping[str, bytes]
 
 
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can be asked and what it promises: facts, with their source beside them in
+    the version's dialect.
+
+    `secrets`: the names of the secrets that an account has there. `asks`: the reading operations
+    that it answers; without one, settling skips its step and concludes nothing from absence.
+    `decided_later`: operations that it answers with "received" and decides later. `units`: the
+    currencies that it takes, by upper-case code, and how it counts each (empty: any, as ISO 4217
+    counts). `releases_as_refund`: it lists the rest of an authorization as a refund where this
+    version captures only a part of it. In seconds: `keys_kept_s`, how long it keeps an idempotency
+    key (0 where it keeps none); `in_flight_window_s`, the longest that a request which we gave up
+    on may still take effect; `authorization_s`, how long an authorization lives.
+    """
+
+    keys_kept_s: int
+    in_flight_window_s: int
+    authorization_s: int
+    secrets: tuple[str, ...] = ("secret_key",)
+    asks: frozenset[Operation] = QUESTIONS
+    decided_later: frozenset[Operation] = frozenset()
+    units: Mapping[str, Unit] = {}
+    releases_as_refund: bool = False
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One webhook as it came. Header names are lower case. `secrets` are those that may have signed
+    it; `now_ms` is our clock in Unix milliseconds; `url` is the address that it came to, where that
+    is known: some providers sign it."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    secrets: tuple[str, ...]
+    now_ms: int
+    url: str = ""
+
+
 class SignatureRefused(Exception):
     """A webhook that must not be believed: its signature or its time is wrong. Says which."""
 
@@ -128,22 +164,17 @@ class EventUnreadable(SignatureRefused):
 class Integration(msgspec.Struct, frozen=True, kw_only=True):
     """One integration version.
 
-    request(operation, order) -> WireRequest; outcome(operation, reply) -> Outcome, never raises;
-    event(body, headers, secrets, now_ms) -> Event, raises SignatureRefused;
-    credentials(secret) -> headers that authenticate.
+    request(operation, input) -> WireRequest; outcome(operation, reply) -> Outcome, never raises;
+    events(delivery) -> the events that one webhook brought, raises SignatureRefused;
+    credentials(secrets by name) -> headers that authenticate.
 
     `version` is the provider's API version. `revision` counts our own versions of it: a frozen
     version never changes, so a fix of it is the next revision.
 
-    `in_flight_window_s`: the longest a request that we gave up on may still take effect.
-    `retention_s`: how long the provider keeps an idempotency key, 0 where it keeps none.
-    `handles`: versions whose payments this one can follow up; `authorization_s`: how long an
-    authorization lives; `units`: the currencies it takes, by upper-case code, and how the provider
-    counts each (empty: any, as ISO 4217 counts). `releases_as_refund`: the provider lists the rest
-    of an authorization as a refund where this version captures only a part of it.
+    `handles`: versions whose payments this one can follow up.
 
-    `events_request`, `events` and `signed` fetch webhooks' bodies and sign them as the provider
-    would, for rehearsals; `surroundings_request` and `surroundings` ask for what else the provider
+    `event_list_request`, `event_list` and `signed` fetch webhooks' bodies and sign them as the
+    provider would, for rehearsals; `account_request` and `account` ask for what else the provider
     holds of the account, where versions could differ from ours.
 
     The contract checker reads the rest: `reads`, the wire type of each operation's reply (and
@@ -154,22 +185,18 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     version: str
     base_url: str
-    request: Callable[[Operation, Order], WireRequest]
+    request: Callable[[Operation, OperationInput], WireRequest]
     outcome: Callable[[Operation, WireReply], Outcome]
-    event: Callable[[bytes, Mapping[str, str], tuple[str, ...], int], Event]
-    credentials: Callable[[str], tuple[tuple[str, str], ...]]
-    in_flight_window_s: int
-    retention_s: int
-    authorization_s: int
+    events: Callable[[Delivery], tuple[Event, ...]]
+    credentials: Callable[[Mapping[str, str]], tuple[tuple[str, str], ...]]
+    capabilities: Capabilities
     revision: int = 1
     handles: frozenset[str] = frozenset()
-    units: Mapping[str, Unit] = {}
-    releases_as_refund: bool = False
     signed: Callable[[bytes, str, int], Mapping[str, str]] | None = None
-    events_request: Callable[[], WireRequest] | None = None
-    events: Callable[[WireReply], tuple[bytes, ...]] | None = None
-    surroundings_request: Callable[[], WireRequest] | None = None
-    surroundings: Callable[[WireReply], Surroundings | None] | None = None
+    event_list_request: Callable[[], WireRequest] | None = None
+    event_list: Callable[[WireReply], tuple[bytes, ...]] | None = None
+    account_request: Callable[[], WireRequest] | None = None
+    account: Callable[[WireReply], ProviderAccount | None] | None = None
     reads: Mapping[str, Any] = {}
     nested: Mapping[str, Any] = {}
     words: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
@@ -180,12 +207,12 @@ class Integration(msgspec.Struct, frozen=True, kw_only=True):
         mark = f"+{self.revision}" if self.revision > 1 else ""
         return f"{self.provider}@{self.version}{mark}"
 
-    def unacceptable(self, amount_minor: int, currency: str) -> Fault | None:
+    def amount_fault(self, amount_minor: int, currency: str) -> Fault | None:
         """What the provider is known to refuse about an amount, or `None`. Callers are told before
         anything is sent."""
-        unit = self.units.get(currency)
+        unit = self.capabilities.units.get(currency)
         if unit is None:
-            taken = not self.units
+            taken = not self.capabilities.units
             return (
                 None if taken else Fault("/currency", f"{self.provider} does not take {currency}")
             )

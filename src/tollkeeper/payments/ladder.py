@@ -12,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.payments.outcome import Charge, Outcome
+from tollkeeper.payments.outcome import QUESTIONS, Charge, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment, is_decided_later, is_open
 from tollkeeper.payments.reconcile import misses_dispute
 from tollkeeper.payments.results import moved, totals, with_attempt, with_refund
@@ -83,7 +83,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     `attention_ms`: after how long without an answer a person is told; `authorization_ms`: how long
     an authorization lives; `action_ms`: how long a shopper may take to authenticate.
     `reversing_accounts`: those whose charges are reversed that show up after the shop was told
-    "failed".
+    "failed". `asks`: the questions that the provider answers; without one, its step is skipped and
+    nothing is concluded from absence.
     """
 
     send_ms: int
@@ -93,6 +94,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     authorization_ms: int
     action_ms: int
     reversing_accounts: frozenset[str] = frozenset()
+    asks: frozenset[Operation] = QUESTIONS
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +158,7 @@ def next_step(
             waits = True
     if waits:
         return WAIT
-    return _watch_step(books, look, now_ms, refresh=refresh)
+    return _watch_step(books, look, policy.asks, now_ms, refresh=refresh)
 
 
 def in_order(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
@@ -183,7 +185,7 @@ def _charge_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
     if look.charge_failed or look.canceled:
         return WAIT
     if look.charge_asked_ms is None:
-        return Step("lookup" if known_provider_id(books, look) else "find", attempt)
+        return _first_question(books, attempt, look, policy, now_ms)
     late_enough = look.charge_asked_ms > attempt.sent_ms + policy.window_ms
     charge = look.charge
     if attempt.operation == "authorize" and charge is not None:
@@ -208,11 +210,32 @@ def _refund_step(books: Books, attempt: Attempt, look: Look, policy: Policy, now
     if look.refunds_failed:
         return WAIT
     if look.refunds_asked_ms is None:
-        return Step("list_refunds", attempt)
+        if "list_refunds" in policy.asks:
+            return Step("list_refunds", attempt)
+        return _without_asking(books.payment, attempt, look, policy, now_ms)
     if _may_replay(books.payment, attempt, look, policy, now_ms):
         return Step("replay", attempt)
     if look.refunds_asked_ms > attempt.sent_ms + policy.window_ms:
         return _absent(books.payment, attempt, look, policy, now_ms)
+    return WAIT
+
+
+def _first_question(
+    books: Books, attempt: Attempt, look: Look, policy: Policy, now_ms: int
+) -> Step:
+    if known_provider_id(books, look) is not None and "lookup" in policy.asks:
+        return Step("lookup", attempt)
+    if "find" in policy.asks:
+        return Step("find", attempt)
+    return _without_asking(books.payment, attempt, look, policy, now_ms)
+
+
+def _without_asking(
+    payment: Payment, attempt: Attempt, look: Look, policy: Policy, now_ms: int
+) -> Step:
+    """A provider that cannot be asked: the same bytes under the same key tell, or a webhook."""
+    if not is_decided_later(attempt) and _may_replay(payment, attempt, look, policy, now_ms):
+        return Step("replay", attempt)
     return WAIT
 
 
@@ -255,7 +278,9 @@ def _may_replay(
     )
 
 
-def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step:
+def _watch_step(
+    books: Books, look: Look, asks: frozenset[Operation], now_ms: int, *, refresh: bool
+) -> Step:
     payment = books.payment
     if look.charge_failed or look.refunds_failed:
         return DONE
@@ -263,14 +288,17 @@ def _watch_step(books: Books, look: Look, now_ms: int, *, refresh: bool) -> Step
         return Step("cancel")
     charge_due = refresh or _charge_is_due(payment, now_ms) or _is_doubted(books, now_ms)
     if known_provider_id(books, look) is None:
-        return _watch_unknown(books, look, wanted=charge_due)
-    if look.charge_asked_ms is None and (charge_due or look.hint is not None):
+        return _watch_unknown(books, look, wanted=charge_due and "find" in asks)
+    wanted = (charge_due or look.hint is not None) and "lookup" in asks
+    if look.charge_asked_ms is None and wanted:
         return Step("lookup")
     if payment.provider_id is None:
         return DONE
-    if look.refunds_asked_ms is None and (refresh or refunds_due(books, now_ms)):
+    wanted = (refresh or refunds_due(books, now_ms)) and "list_refunds" in asks
+    if look.refunds_asked_ms is None and wanted:
         return Step("list_refunds")
-    if not look.disputes_asked and _asks_disputes(books, look, refresh=refresh):
+    wanted = _asks_disputes(books, look, refresh=refresh) and "list_disputes" in asks
+    if not look.disputes_asked and wanted:
         return Step("list_disputes")
     return _ending_step(books, look, now_ms)
 

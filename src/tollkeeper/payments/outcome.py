@@ -15,6 +15,10 @@ Operation = Literal[
 `list_refunds` and `list_disputes` list what belongs to one charge; the other four move money."""
 
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+QUESTIONS: Final[frozenset[Operation]] = frozenset(
+    {"lookup", "find", "list_refunds", "list_disputes"}
+)
+"""The operations that read and move no money."""
 
 OutcomeKind = Literal["approved", "declined", "pending", "failed", "unknown"]
 
@@ -203,14 +207,14 @@ EventTopic = Literal["charge", "refund", "dispute", "other"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's webhook in our words. `word` is the provider's own type.
+    """A provider's webhook in our words. `provider_type` is its own word for it.
 
     `charge_id`, `payment_id` and `attempt_id` are what it says about whom it concerns; `topic` is
     `other` for types that no table knows.
     """
 
     event_id: str
-    word: str
+    provider_type: str
     topic: EventTopic
     charge_id: str | None = None
     payment_id: str | None = None

@@ -287,7 +287,25 @@ def _external(books: Books, charge: Charge, now_ms: int, asked_ms: int, by: str)
         return books
     if books.payment.status == "requires_capture":
         return _after_authorization(books, charge, now_ms, by)
+    if books.payment.status == "succeeded":
+        return _captured_more(books, charge, asked_ms, by)
     return _found_late(books, charge, now_ms, asked_ms, by)
+
+
+def _captured_more(books: Books, charge: Charge, asked_ms: int, by: str) -> Books:
+    """The books after a newer look showed more captured than they hold: the capture was made at the
+    provider, and was read as a smaller one before."""
+    payment = books.payment
+    more = charge.captured_minor > payment.captured_minor
+    if charge.state != "captured" or not more or asked_ms <= payment.updated_ms:
+        return books
+    note = (
+        f"{by} shows {charge.captured_minor} captured, where the books had "
+        f"{payment.captured_minor}: check what was captured"
+    )
+    return replace(
+        books, payment=_for_a_person(replace(payment, captured_minor=charge.captured_minor), note)
+    )
 
 
 def _after_authorization(books: Books, charge: Charge, now_ms: int, by: str) -> Books:

@@ -21,8 +21,9 @@ from tollkeeper.flows import (
     settle,
     world,
 )
-from tollkeeper.integrations.stripe import replies_1
+from tollkeeper.integrations.stripe import refusals_1
 from tollkeeper.integrations.stripe.words_1 import REFUSED_STATUSES
+from tollkeeper.integrations.version import Delivery
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.payments import change, failover, ladder, reservation, results
 from tollkeeper.payments.commit import Committed
@@ -262,9 +263,9 @@ def webhook_overwrites_status() -> list[Patch]:
 
     async def webhook(w: Any, provider: str, version: str, body: bytes, headers: Any) -> Any:
         fate = await real(w, provider, version, body, headers)
-        event = w.installed[f"{provider}@{version}"].event(
-            body, headers, w.provider(provider).webhook_secrets, w.clock.now_ms()
-        )
+        secrets = w.provider(provider).webhook_secrets
+        delivery = Delivery(body=body, headers=headers, secrets=secrets, now_ms=w.clock.now_ms())
+        (event,) = w.installed[f"{provider}@{version}"].events(delivery)
         if event.charge is None or event.payment_id is None:
             return fate
         books = await recording.load(w, event.payment_id)
@@ -284,12 +285,12 @@ def webhook_overwrites_status() -> list[Patch]:
 
 @_bug("A 409 of the provider is taken for proof that nothing was executed.")
 def conflict_is_refusal() -> list[Patch]:
-    return [(replies_1, "REFUSED_STATUSES", REFUSED_STATUSES | {409})]
+    return [(refusals_1, "REFUSED_STATUSES", REFUSED_STATUSES | {409})]
 
 
 @_bug("A 5xx of the provider is taken for proof that nothing was executed.")
 def server_error_is_refusal() -> list[Patch]:
-    return [(replies_1, "REFUSED_STATUSES", REFUSED_STATUSES | {500, 502})]
+    return [(refusals_1, "REFUSED_STATUSES", REFUSED_STATUSES | {500, 502})]
 
 
 @_bug("A payment whose shopper left is failed without cancelling the intent.")

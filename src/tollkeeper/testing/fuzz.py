@@ -25,8 +25,9 @@ from tollkeeper.app import read_settings
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read, mask_reply, mask_request
 from tollkeeper.integrations.version import (
+    Delivery,
     Integration,
-    Order,
+    OperationInput,
     SignatureRefused,
     WireReply,
     WireRequest,
@@ -52,6 +53,7 @@ from tollkeeper.testing.ports import EPOCH_MS, SeededChance
 from tollkeeper.testing.watchdog import Failed, watched
 
 KEY: Final = "sk_test_fuzz"
+SECRETS: Final = {"secret_key": KEY}
 WEBHOOK_SECRET: Final = "whsec_fuzz"  # noqa: S105 - of a provider in memory
 PAYMENT, ATTEMPT = "pay_00000000000000000000000001", "att_00000000000000000000000001"
 METHODS: Final = (
@@ -182,12 +184,15 @@ class Recorder:
         await self._send("void", mine)
         await self._send("lookup", msgspec.structs.replace(mine, provider_id="pi_none"))
 
-    async def _send(self, operation: Operation, order: Order) -> Outcome:
+    async def _send(self, operation: Operation, order: OperationInput) -> Outcome:
         self._keys += 1
         integration = self._integration
         request = integration.request(operation, order)
         headers = [(k, v) for k, v in request.headers if k != "idempotency-key"]
-        headers += [("idempotency-key", f"k{self._keys}"), *integration.credentials(KEY)]
+        headers += [
+            ("idempotency-key", f"k{self._keys}"),
+            *integration.credentials(SECRETS),
+        ]
         got = await self._core.handle(
             SimRequest(request.method, request.path, request.query, headers, request.body)
         )
@@ -198,7 +203,10 @@ class Recorder:
         return integration.outcome(operation, reply)
 
     async def _post(self, path: str, body: str) -> None:
-        headers = [*self._integration.credentials(KEY), ("content-type", "x-www-form-urlencoded")]
+        headers = [
+            *self._integration.credentials(SECRETS),
+            ("content-type", "x-www-form-urlencoded"),
+        ]
         await self._core.handle(SimRequest("POST", path, "", headers, body.encode()))
 
     async def _deliver(self, url: str, headers: list[tuple[str, str]], body: bytes) -> int:
@@ -207,12 +215,12 @@ class Recorder:
         return 200
 
 
-def _order(**fields: Any) -> Order:
+def _order(**fields: Any) -> OperationInput:
     defaults: dict[str, Any] = {
         "payment_id": PAYMENT, "attempt_id": ATTEMPT, "amount_minor": 1_000, "currency": "EUR",
         "payment_method": "pm_card_visa", "return_url": "http://127.0.0.1/back",
     }  # fmt: skip
-    return Order(**(defaults | fields))
+    return OperationInput(**(defaults | fields))
 
 
 # Mutations
@@ -412,8 +420,9 @@ def comparable(said: Outcome) -> bytes:
 
 def check_event(integration: Integration, body: bytes, headers: dict[str, str]) -> Event | None:
     """Reads a webhook: an Event or a refusal."""
+    delivery = Delivery(body=body, headers=headers, secrets=(WEBHOOK_SECRET,), now_ms=EPOCH_MS)
     try:
-        event = integration.event(body, headers, (WEBHOOK_SECRET,), EPOCH_MS)
+        (event,) = integration.events(delivery)
     except SignatureRefused:
         return None
     _require(_fits_columns(event), "an event that no table can hold")

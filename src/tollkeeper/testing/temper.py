@@ -168,4 +168,10 @@ def installed_of(*, retention: bool) -> dict[str, Integration]:
     """The installed versions, of a provider that keeps idempotency keys or keeps none."""
     if retention:
         return dict(INSTALLED)
-    return {name: msgspec.structs.replace(item, retention_s=0) for name, item in INSTALLED.items()}
+    return {name: without_keys(item) for name, item in INSTALLED.items()}
+
+
+def without_keys(integration: Integration) -> Integration:
+    """The version, of a provider that keeps no idempotency keys."""
+    capabilities = msgspec.structs.replace(integration.capabilities, keys_kept_s=0)
+    return msgspec.structs.replace(integration, capabilities=capabilities)

@@ -27,13 +27,13 @@ from tollkeeper.integrations.stripe.words_1 import (
     REFUND_STATES,
     UNITS,
 )
-from tollkeeper.integrations.version import Integration
+from tollkeeper.integrations.version import Capabilities, Integration
 
 BASE_URL: Final = "https://api.stripe.com"
 IN_FLIGHT_WINDOW_S: Final = 90
 """Longer than the 80 s after which Stripe's own libraries give up."""
 
-RETENTION_S: Final = 86_400
+KEYS_KEPT_S: Final = 86_400
 """Keys are kept for at least 24 hours. Source: docs.stripe.com/api/idempotent_requests."""
 
 AUTHORIZATION_S: Final = 604_800
@@ -53,18 +53,20 @@ def version(
         base_url=BASE_URL,
         request=partial(requests_1.request, shape),
         outcome=partial(replies_1.outcome, shape),
-        event=partial(webhooks_1.event, shape),
+        events=partial(webhooks_1.events, shape),
         credentials=requests_1.credentials,
-        in_flight_window_s=IN_FLIGHT_WINDOW_S,
-        retention_s=RETENTION_S,
-        authorization_s=AUTHORIZATION_S,
-        units=UNITS,
-        releases_as_refund=releases_as_refund,
+        capabilities=Capabilities(
+            keys_kept_s=KEYS_KEPT_S,
+            in_flight_window_s=IN_FLIGHT_WINDOW_S,
+            authorization_s=AUTHORIZATION_S,
+            units=UNITS,
+            releases_as_refund=releases_as_refund,
+        ),
         signed=webhooks_1.signed,
-        events_request=partial(sandbox_1.events_request, shape),
-        events=sandbox_1.events,
-        surroundings_request=sandbox_1.surroundings_request,
-        surroundings=sandbox_1.surroundings,
+        event_list_request=partial(sandbox_1.event_list_request, shape),
+        event_list=sandbox_1.event_list,
+        account_request=sandbox_1.account_request,
+        account=sandbox_1.account,
         handles=handles,
         reads={
             **money,
@@ -74,8 +76,8 @@ def version(
             "list_disputes": DisputeList,
             "error": ErrorReply,
             "event": EventReply,
-            "surroundings": HookEndpoints,
-            "events": EventList,
+            "account": HookEndpoints,
+            "event_list": EventList,
         },
         nested={
             "IntentList.data": shape.intent,

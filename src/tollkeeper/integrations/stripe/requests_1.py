@@ -4,6 +4,7 @@ Law: frozen versions import this file. It never changes by a byte; a change is `
 revisions only.
 """
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ from tollkeeper.integrations.parts.amounts_1 import sent_amount
 from tollkeeper.integrations.parts.form_1 import form
 from tollkeeper.integrations.stripe.shape_1 import Shape
 from tollkeeper.integrations.stripe.words_1 import REFUND_REASONS, UNITS
-from tollkeeper.integrations.version import Order, WireRequest
+from tollkeeper.integrations.version import OperationInput, WireRequest
 from tollkeeper.payments.outcome import Operation
 
 PAGE: Final = 100
@@ -19,7 +20,7 @@ METADATA_LEFT: Final = 48
 """Stripe takes 50 keys of metadata, and two are ours."""
 
 
-def request(shape: Shape, operation: Operation, order: Order) -> WireRequest:
+def request(shape: Shape, operation: Operation, order: OperationInput) -> WireRequest:
     """The request for `operation`, complete but for credentials."""
     intent = quote(order.provider_id or "", safe="")
     match operation:
@@ -51,7 +52,7 @@ def request(shape: Shape, operation: Operation, order: Order) -> WireRequest:
             return get(shape, "/v1/disputes", _paged(fields, order))
 
 
-def _authorize_fields(shape: Shape, order: Order) -> list[tuple[str, str]]:
+def _authorize_fields(shape: Shape, order: OperationInput) -> list[tuple[str, str]]:
     fields = [
         ("amount", _amount(order)),
         ("currency", order.currency.lower()),
@@ -72,7 +73,7 @@ def _authorize_fields(shape: Shape, order: Order) -> list[tuple[str, str]]:
     return fields
 
 
-def _refund_fields(order: Order) -> list[tuple[str, str]]:
+def _refund_fields(order: OperationInput) -> list[tuple[str, str]]:
     fields = [
         ("payment_intent", order.provider_id or ""),
         ("amount", _amount(order)),
@@ -83,18 +84,18 @@ def _refund_fields(order: Order) -> list[tuple[str, str]]:
     return fields
 
 
-def _amount(order: Order) -> str:
+def _amount(order: OperationInput) -> str:
     return str(sent_amount(UNITS, order.currency, order.amount_minor))
 
 
-def _metadata(order: Order) -> list[tuple[str, str]]:
+def _metadata(order: OperationInput) -> list[tuple[str, str]]:
     return [
         ("metadata[tollkeeper_payment]", order.payment_id),
         ("metadata[tollkeeper_attempt]", order.attempt_id),
     ]
 
 
-def _shops_own(order: Order) -> list[tuple[str, str]]:
+def _shops_own(order: OperationInput) -> list[tuple[str, str]]:
     """The shop's reference and metadata, as far as Stripe takes them beside our two keys. Source:
     docs.stripe.com/api/metadata."""
     own = {"reference": order.reference} if order.reference else {}
@@ -107,14 +108,16 @@ def _travels(name: str) -> bool:
     return not reserved and not set("[]") & set(name)
 
 
-def _paged(fields: list[tuple[str, str]], order: Order) -> list[tuple[str, str]]:
+def _paged(fields: list[tuple[str, str]], order: OperationInput) -> list[tuple[str, str]]:
     fields.append(("limit", str(PAGE)))
     if order.cursor:
         fields.append(("starting_after", order.cursor))
     return fields
 
 
-def _post(shape: Shape, path: str, order: Order, fields: list[tuple[str, str]]) -> WireRequest:
+def _post(
+    shape: Shape, path: str, order: OperationInput, fields: list[tuple[str, str]]
+) -> WireRequest:
     headers = (
         ("content-type", "application/x-www-form-urlencoded"),
         ("idempotency-key", order.attempt_id),
@@ -129,6 +132,6 @@ def get(shape: Shape, path: str, fields: list[tuple[str, str]]) -> WireRequest:
     return WireRequest(method="GET", path=path, query=form(fields), headers=headers)
 
 
-def credentials(secret: str) -> tuple[tuple[str, str], ...]:
+def credentials(secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The headers that authenticate with the account's secret key."""
-    return (("authorization", f"Bearer {secret}"),)
+    return (("authorization", f"Bearer {secrets['secret_key']}"),)

@@ -6,27 +6,30 @@ revisions only.
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from tollkeeper.integrations.parts.reading_1 import storable
-from tollkeeper.integrations.stripe.replies_1 import dispute_seen, read_intent
+from tollkeeper.integrations.stripe.objects_1 import dispute_seen, read_intent
 from tollkeeper.integrations.stripe.shape_1 import Shape
 from tollkeeper.integrations.stripe.types_1 import Dispute, EventObject, EventReply, ThinEvent
 from tollkeeper.integrations.stripe.words_1 import EVENT_TOPICS
-from tollkeeper.integrations.version import EventUnreadable, SignatureRefused
+from tollkeeper.integrations.version import Delivery, EventUnreadable, SignatureRefused
 from tollkeeper.payments.outcome import Event, EventTopic
 
 TOLERANCE_S: Final = 300
 
 
-def event(
-    shape: Shape, body: bytes, headers: Mapping[str, str], secrets: tuple[str, ...], now_ms: int
-) -> Event:
-    """The webhook in our words, after its signature and its time were checked."""
-    _check_signature(body, headers.get("stripe-signature", ""), secrets, now_ms)
+def events(shape: Shape, delivery: Delivery) -> tuple[Event, ...]:
+    """The webhook in our words, after its signature and its time were checked: one event."""
+    signature = delivery.headers.get("stripe-signature", "")
+    _check_signature(delivery.body, signature, delivery.secrets, delivery.now_ms)
+    return (_event(shape, delivery.body),)
+
+
+def _event(shape: Shape, body: bytes) -> Event:
     try:
         said = msgspec.json.decode(storable(body), type=EventReply)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -45,8 +48,8 @@ def _thin_event(body: bytes, why: str) -> Event:
         raise EventUnreadable(f"the body is no event: {why}") from error
     named = said.related_object.id
     if not named.startswith("pi_"):
-        return Event(event_id=said.id, word=said.type, topic="other")
-    return Event(event_id=said.id, word=said.type, topic="charge", charge_id=named)
+        return Event(event_id=said.id, provider_type=said.type, topic="other")
+    return Event(event_id=said.id, provider_type=said.type, topic="charge", charge_id=named)
 
 
 def _check_signature(body: bytes, header: str, secrets: tuple[str, ...], now_ms: int) -> None:
@@ -66,7 +69,7 @@ def _check_signature(body: bytes, header: str, secrets: tuple[str, ...], now_ms:
 
 
 def _other_event(shape: Shape, said: EventReply) -> Event:
-    return Event(event_id=said.id, word=said.type, topic="other")
+    return Event(event_id=said.id, provider_type=said.type, topic="other")
 
 
 def _unread_event(shape: Shape, said: EventReply) -> Event:
@@ -77,7 +80,7 @@ def _unread_event(shape: Shape, said: EventReply) -> Event:
         return _other_event(shape, said)
     return Event(
         event_id=said.id,
-        word=said.type,
+        provider_type=said.type,
         topic="charge",
         charge_id=item.payment_intent or item.id,
         payment_id=item.metadata.tollkeeper_payment if item.metadata else None,
@@ -91,7 +94,7 @@ def _charge_event(shape: Shape, said: EventReply) -> Event:
     charge = read_intent(shape, said.data.object).charge if is_intent else None
     return Event(
         event_id=said.id,
-        word=said.type,
+        provider_type=said.type,
         topic="charge",
         charge_id=item.id if is_intent else item.payment_intent,
         payment_id=item.metadata.tollkeeper_payment if item.metadata else None,
@@ -104,7 +107,7 @@ def _refund_event(shape: Shape, said: EventReply) -> Event:
     item = msgspec.json.decode(said.data.object, type=EventObject)
     return Event(
         event_id=said.id,
-        word=said.type,
+        provider_type=said.type,
         topic="refund",
         charge_id=item.payment_intent,
         payment_id=item.metadata.tollkeeper_payment if item.metadata else None,
@@ -116,7 +119,7 @@ def _dispute_event(shape: Shape, said: EventReply) -> Event:
     dispute = msgspec.json.decode(said.data.object, type=Dispute)
     return Event(
         event_id=said.id,
-        word=said.type,
+        provider_type=said.type,
         topic="dispute",
         charge_id=dispute.payment_intent,
         dispute=dispute_seen(dispute, said.created),
