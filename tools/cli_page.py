@@ -1,5 +1,6 @@
 """The reference page of the command line, drawn from its own help."""
 
+import inspect
 import io
 from collections.abc import Iterator
 
@@ -44,6 +45,18 @@ def _help(path: tuple[str, ...]) -> str:
     console = Console(file=out, width=WIDTH, force_terminal=False, color_system=None)
     app.help_print([*path], console=console)
     return "\n".join(line.rstrip() for line in out.getvalue().strip().splitlines())
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Every command and every option with its help, as it stands in the code."""
+    for path in commands():
+        command = app
+        for name in path:
+            command = command[name]
+        yield " ".join(path), inspect.cleandoc(str(command.help))
+        for argument in command.assemble_argument_collection():
+            if argument.parameter.help:
+                yield " ".join((*path, argument.name)), argument.parameter.help
 
 
 def without_example() -> list[str]:

@@ -24,14 +24,18 @@ def page() -> str:
     )
 
 
-def undescribed() -> list[str]:
-    """Settings without a description."""
-    return [
-        f"{kind.__name__}.{name}"
+def descriptions() -> dict[str, str]:
+    """Every setting, as `Table.name`, with its description."""
+    return {
+        f"{kind.__name__}.{name}": described
         for kind in (Settings, ProviderSettings, AccountSettings, Timeouts)
         for name, described in _described(kind).items()
-        if not described
-    ]
+    }
+
+
+def undescribed() -> list[str]:
+    """Settings without a description."""
+    return [name for name, described in descriptions().items() if not described]
 
 
 def _table(kind: type[msgspec.Struct]) -> str:

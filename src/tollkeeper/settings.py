@@ -20,14 +20,14 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     secrets: Annotated[
         dict[str, str],
         Meta(
-            description="More secrets of the account, by the names that the integration version "
-            "asks for, where one secret key is not all."
+            description="More secrets of the account, if the integration version needs several; by "
+            "the names that it declares."
         ),
     ] = {}
     webhook_secrets: Annotated[
         tuple[str, ...],
         Meta(
-            description="The secrets of the provider's webhook signatures. List both during a rotation."
+            description="The secrets of the provider's webhook signatures; both during a rotation."
         ),
     ] = ()
     base_url: Annotated[
@@ -39,9 +39,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = None
     description: Annotated[
         str | None,
-        Meta(
-            description="The provider's newest description: a URL or a file. The service watches it."
-        ),
+        Meta(description="The provider's newest description to watch: a URL or a file."),
     ] = None
     announcements: Annotated[
         str | None,
@@ -185,8 +183,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(
             gt=0,
-            description="How long events, ended deliveries, and the ids of a provider's webhooks are "
-            "kept.",
+            description="How long events, ended deliveries, and the ids of a provider's webhooks "
+            "are kept.",
         ),
     ] = 90.0
     max_body_bytes: Annotated[
@@ -202,8 +200,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(
             gt=0,
-            description="Concurrent requests that move money, per process. Further requests get 503 "
-            "at once. Every kind of request has its own limit.",
+            description="Concurrent requests that move money, per process. Further requests get "
+            "503 at once. Every kind of request has its own limit.",
         ),
     ] = 256
     max_in_flight_per_provider: Annotated[
@@ -235,7 +233,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, Meta(ge=0, description="Rate limit of one API key; 0 for no limit.")
     ] = 0.0
     drain_seconds: Annotated[
-        Seconds, Meta(description="How long the service finishes its work after SIGTERM.")
+        Seconds, Meta(description="How long the service may finish its work after SIGTERM.")
     ] = 35.0
     database_connections: Annotated[
         int, Meta(gt=0, description="Connections to PostgreSQL per replica.")

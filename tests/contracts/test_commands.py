@@ -25,7 +25,7 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
             ("check", "--integration", "stripe@2022-11-15", "--new", "nowhere.json"),
             "cannot be read",
         ),
-        (("check", "--new", "nowhere.json"), "an integration or a usage file"),
+        (("check", "--new", "nowhere.json"), "either --integration or --usage"),
     ],
 )
 def test_a_wrong_word_is_named(words: tuple[str, ...], says: str) -> None:

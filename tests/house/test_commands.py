@@ -54,6 +54,6 @@ def test_the_list_of_commands_says_what_each_is_for(capsys: pytest.CaptureFixtur
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
     assert "Canary rollouts of integration versions." in told
-    assert "The invariants on a live store" in told
+    assert "Check the invariants on a live store" in told
     main(["doctor", "--help"])
-    assert "Example:" in capsys.readouterr().out  # by itself it says more
+    assert "Example:" in capsys.readouterr().out  # alone it prints more

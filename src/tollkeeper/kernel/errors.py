@@ -133,7 +133,7 @@ class Unsupported(TollkeeperError):
 class Invalid(TollkeeperError):
     code = "invalid_request"
     side = "caller"
-    advice = "Correct the fields that `errors` names."
+    advice = "Correct the input as the message says; `errors` names each fault."
 
 
 class UnreadableText(Invalid):
