@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from tollkeeper.simulator import problems
-from tollkeeper.simulator.forms import Params
-from tollkeeper.simulator.records import Account, Intent, Origin
-from tollkeeper.simulator.world import Shelves, World
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.forms import Params
+from tollkeeper.simulator.stripe.records import Account, Intent, Origin
+from tollkeeper.simulator.stripe.world import Shelves, World
 
 
 class Call(msgspec.Struct):

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from tollkeeper.simulator import problems
-from tollkeeper.simulator.calls import Call, shelves_of
-from tollkeeper.simulator.records import Charge, Dispute, Event, Intent, Page, Refund
-from tollkeeper.simulator.shelves import Shelf, Span, Stored
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.core.collections import Shelf, Span, Stored
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.calls import Call, shelves_of
+from tollkeeper.simulator.stripe.records import Charge, Dispute, Event, Intent, Page, Refund
+from tollkeeper.simulator.stripe.world import World
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 10

@@ -5,13 +5,13 @@ Every function here is one complete effect on the books, with the events that te
 
 from typing import Any
 
-from tollkeeper.simulator.cards import DECLINES, Card
-from tollkeeper.simulator.disputes import open_dispute
-from tollkeeper.simulator.problems import Problem
-from tollkeeper.simulator.records import Capture, Charge, Intent, Origin, Refund
-from tollkeeper.simulator.rendering import render_payment_method
-from tollkeeper.simulator.versions import RELEASES_WITHOUT_REFUND, at_least
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.stripe.cards import DECLINES, Card
+from tollkeeper.simulator.stripe.disputes import open_dispute
+from tollkeeper.simulator.stripe.problems import Problem
+from tollkeeper.simulator.stripe.records import Capture, Charge, Intent, Origin, Refund
+from tollkeeper.simulator.stripe.rendering import render_payment_method
+from tollkeeper.simulator.stripe.versions import RELEASES_WITHOUT_REFUND, at_least
+from tollkeeper.simulator.stripe.world import World
 
 
 def charge_intent(world: World, intent: Intent, origin: Origin, *, authenticated: bool) -> None:

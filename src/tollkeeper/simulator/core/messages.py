@@ -1,6 +1,6 @@
 """What reaches the simulator and what leaves it, as plain values without sockets."""
 
-from typing import Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -35,3 +35,13 @@ class SimReply(msgspec.Struct):
     truncate_at: int = 0
     body_delay_seconds: float = 0.0
     hold_seconds: float = 0.0
+
+
+MAX_BODY_BYTES: Final = 1_000_000
+"""The largest body of a request; one that is larger is refused."""
+
+
+class SimProvider(Protocol):
+    """A provider's face: a request in, a reply out."""
+
+    async def handle(self, request: SimRequest) -> SimReply: ...

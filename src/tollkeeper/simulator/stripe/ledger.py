@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from tollkeeper.simulator.currencies import iso_minor
-from tollkeeper.simulator.records import Charge, Dispute, Intent, Origin, Refund
+from tollkeeper.simulator.stripe.currencies import iso_minor
+from tollkeeper.simulator.stripe.records import Charge, Dispute, Intent, Origin, Refund
 
 ChargeStatus = Literal["pending", "authorized", "captured", "voided", "expired", "declined"]
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.simulator import endpoints, intents, listing, refunding
-from tollkeeper.simulator.calls import Call
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.stripe import endpoints, intents, listing, refunding
+from tollkeeper.simulator.stripe.calls import Call
+from tollkeeper.simulator.stripe.world import World
 
 Execute = Callable[[World, Call], Any]
 """Gives a record, a Page of records, or a document in the newest form."""

@@ -4,8 +4,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tollkeeper.simulator import problems
-from tollkeeper.simulator.forms import Params
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.forms import Params
 
 Kind = Literal["integer", "text", "boolean", "hash", "list", "word", "free"]
 

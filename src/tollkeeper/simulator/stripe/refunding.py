@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from tollkeeper.simulator import problems
-from tollkeeper.simulator.calls import Call, shelves_of
-from tollkeeper.simulator.currencies import check_step
-from tollkeeper.simulator.disputes import is_charged_back
-from tollkeeper.simulator.parameters import merged_metadata
-from tollkeeper.simulator.problems import Problem
-from tollkeeper.simulator.records import Charge, Origin, Refund
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.calls import Call, shelves_of
+from tollkeeper.simulator.stripe.currencies import check_step
+from tollkeeper.simulator.stripe.disputes import is_charged_back
+from tollkeeper.simulator.stripe.parameters import merged_metadata
+from tollkeeper.simulator.stripe.problems import Problem
+from tollkeeper.simulator.stripe.records import Charge, Origin, Refund
+from tollkeeper.simulator.stripe.world import World
 
 
 def create_refund(world: World, call: Call) -> Refund:

@@ -3,15 +3,15 @@
 from contextlib import suppress
 from typing import Any
 
-from tollkeeper.simulator import charging, problems
-from tollkeeper.simulator.calls import Call, intent_of, shelves_of
-from tollkeeper.simulator.cards import CARDS, TOKENS
-from tollkeeper.simulator.currencies import check_amount, check_step
-from tollkeeper.simulator.parameters import merged_metadata
-from tollkeeper.simulator.problems import Problem
-from tollkeeper.simulator.records import Intent, Origin
-from tollkeeper.simulator.versions import at_least
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.stripe import charging, problems
+from tollkeeper.simulator.stripe.calls import Call, intent_of, shelves_of
+from tollkeeper.simulator.stripe.cards import CARDS, TOKENS
+from tollkeeper.simulator.stripe.currencies import check_amount, check_step
+from tollkeeper.simulator.stripe.parameters import merged_metadata
+from tollkeeper.simulator.stripe.problems import Problem
+from tollkeeper.simulator.stripe.records import Intent, Origin
+from tollkeeper.simulator.stripe.versions import at_least
+from tollkeeper.simulator.stripe.world import World
 
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (

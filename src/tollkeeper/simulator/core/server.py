@@ -14,8 +14,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from tollkeeper.simulator.core import MAX_BODY_BYTES, SimulatorCore
-from tollkeeper.simulator.messages import SimReply, SimRequest
+from tollkeeper.simulator.core.messages import MAX_BODY_BYTES, SimProvider, SimReply, SimRequest
 
 HOLD_SECONDS: Final = 300.0
 """The longest that a dropped connection is kept open for a client that does not give up."""
@@ -29,7 +28,7 @@ _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 class Connection(asyncio.Protocol):
     """One client's connection: requests are answered in order."""
 
-    def __init__(self, core: SimulatorCore) -> None:
+    def __init__(self, core: SimProvider) -> None:
         self._core = core
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[SimRequest] = deque()
@@ -168,7 +167,7 @@ def _head(reply: SimReply) -> bytes:
 
 
 async def start_server(
-    core: SimulatorCore, host: str, port: int, *, backlog: int = 1024
+    core: SimProvider, host: str, port: int, *, backlog: int = 1024
 ) -> asyncio.Server:
     """Listen on `host`:`port` (0 lets the system choose)."""
     loop = asyncio.get_running_loop()

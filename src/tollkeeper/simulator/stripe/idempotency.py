@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from tollkeeper.simulator import forms, problems
+from tollkeeper.simulator.stripe import forms, problems
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -6,10 +6,10 @@ Replies describe the objects that money is moved with; others are said to be obj
 
 from typing import Any, Final
 
-from tollkeeper.simulator.disputes import STATUSES
-from tollkeeper.simulator.operations import OPERATIONS, Operation
-from tollkeeper.simulator.parameters import TABLES, Parameter
-from tollkeeper.simulator.versions import VERSIONS
+from tollkeeper.simulator.stripe.disputes import STATUSES
+from tollkeeper.simulator.stripe.operations import OPERATIONS, Operation
+from tollkeeper.simulator.stripe.parameters import TABLES, Parameter
+from tollkeeper.simulator.stripe.versions import VERSIONS
 
 type Json = dict[str, Any]
 

@@ -6,8 +6,8 @@ Source: Stripe's public description at the newest version known here.
 from collections.abc import Callable
 from typing import Any
 
-from tollkeeper.simulator.cards import DECLINES, Card
-from tollkeeper.simulator.records import (
+from tollkeeper.simulator.stripe.cards import DECLINES, Card
+from tollkeeper.simulator.stripe.records import (
     Account,
     Charge,
     Customer,
@@ -16,7 +16,7 @@ from tollkeeper.simulator.records import (
     Intent,
     Refund,
 )
-from tollkeeper.simulator.versions import Document
+from tollkeeper.simulator.stripe.versions import Document
 
 EXPIRY_YEAR = 2034
 """Test cards are valid until any future year; this one is far enough."""

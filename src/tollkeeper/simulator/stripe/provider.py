@@ -15,31 +15,29 @@ import msgspec
 
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
-from tollkeeper.simulator import challenge, forms, idempotency, problems
-from tollkeeper.simulator.agenda import Agenda, Spawn, Tasks
-from tollkeeper.simulator.calls import Call
-from tollkeeper.simulator.config import SimulatorConfig
-from tollkeeper.simulator.control import Control
-from tollkeeper.simulator.faults import (
+from tollkeeper.simulator.core.faults import (
     EFFECTS,
     Facts,
     FaultRule,
     Faults,
     Stage,
 )
-from tollkeeper.simulator.ledger import Ledger
-from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.simulator.operations import Operation, route
-from tollkeeper.simulator.parameters import check
-from tollkeeper.simulator.presenting import check_expansions, present, present_problem
-from tollkeeper.simulator.problems import Problem
-from tollkeeper.simulator.records import Account, Origin
-from tollkeeper.simulator.striking import edit_body, gate, strike_reply
-from tollkeeper.simulator.versions import NEWEST, is_known
-from tollkeeper.simulator.webhooks import Deliver, Outbox
-from tollkeeper.simulator.world import Journal, World
-
-MAX_BODY_BYTES = 1_000_000
+from tollkeeper.simulator.core.messages import MAX_BODY_BYTES, SimReply, SimRequest
+from tollkeeper.simulator.core.scheduler import Agenda, Spawn, Tasks
+from tollkeeper.simulator.stripe import challenge, forms, idempotency, problems
+from tollkeeper.simulator.stripe.calls import Call
+from tollkeeper.simulator.stripe.config import SimulatorConfig
+from tollkeeper.simulator.stripe.control import Control
+from tollkeeper.simulator.stripe.ledger import Ledger
+from tollkeeper.simulator.stripe.operations import Operation, route
+from tollkeeper.simulator.stripe.parameters import check
+from tollkeeper.simulator.stripe.presenting import check_expansions, present, present_problem
+from tollkeeper.simulator.stripe.problems import Problem
+from tollkeeper.simulator.stripe.records import Account, Origin
+from tollkeeper.simulator.stripe.striking import edit_body, gate, strike_reply
+from tollkeeper.simulator.stripe.versions import NEWEST, is_known
+from tollkeeper.simulator.stripe.webhooks import Deliver, Outbox
+from tollkeeper.simulator.stripe.world import Journal, World
 
 
 class Visit(msgspec.Struct):
@@ -93,7 +91,7 @@ class SimulatorCore:
         self.spawn = spawn or Tasks()
         self.agenda = Agenda(clock, self.spawn)
         self.world = World(self.config, clock, chance, self.agenda, journal)
-        self.faults = Faults(chance)
+        self.faults = Faults(chance, is_known)
         self.outbox = Outbox(self.world, self.spawn, deliver, self.faults)
         self.control = Control(self.world, self.faults, self.outbox)
         self._keys = idempotency.Keys(self.config.idempotency_seconds)

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tollkeeper.simulator.agenda import Spawn
-from tollkeeper.simulator.faults import DELIVER, EFFECTS, Facts, FaultRule, Faults
-from tollkeeper.simulator.presenting import event_document
-from tollkeeper.simulator.records import Endpoint, Event
-from tollkeeper.simulator.striking import edit_document
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.core.faults import DELIVER, EFFECTS, Facts, FaultRule, Faults
+from tollkeeper.simulator.core.scheduler import Spawn
+from tollkeeper.simulator.stripe.presenting import event_document
+from tollkeeper.simulator.stripe.records import Endpoint, Event
+from tollkeeper.simulator.stripe.striking import edit_document
+from tollkeeper.simulator.stripe.world import World
 
 Deliver = Callable[[str, list[tuple[str, str]], bytes], Awaitable[int]]
 """Posts to a URL with headers and a body; gives the status, or raises OSError or TimeoutError

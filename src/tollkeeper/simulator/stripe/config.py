@@ -2,8 +2,8 @@
 
 import msgspec
 
-from tollkeeper.simulator.issuer import IssuerModel
-from tollkeeper.simulator.versions import NEWEST
+from tollkeeper.simulator.stripe.issuer import IssuerModel
+from tollkeeper.simulator.stripe.versions import NEWEST
 
 DEFAULT_KEY = "sk_test_tollkeeper"
 

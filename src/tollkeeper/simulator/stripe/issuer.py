@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.kernel.chance import Chance
-from tollkeeper.simulator.cards import Card
+from tollkeeper.simulator.stripe.cards import Card
 
 DECLINE_MIX: Final = (
     ("generic_decline", 0.45),

@@ -3,13 +3,13 @@
 The catalogue is the table EFFECTS; its documentation is drawn from it.
 """
 
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import msgspec
 
 from tollkeeper.kernel.chance import Chance
-from tollkeeper.simulator.versions import is_known
 
 When = Literal["before", "after"]
 
@@ -212,15 +212,17 @@ EFFECTS: Final[dict[str, Effect]] = {
 class Faults:
     """The rules in force, in the order of their making."""
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, is_known: Callable[[str], bool]) -> None:
+        """`is_known`: whether the provider has an API version of that name."""
         self._chance = chance
+        self._is_known = is_known
         self._count = 0
         self._keys: dict[str, set[str]] = {}
         self.rules: dict[str, FaultRule] = {}
 
     def add(self, rule: FaultRule) -> FaultRule:
         """Put a rule in force; raises ValueError for one that makes no sense."""
-        _refuse_nonsense(rule)
+        _refuse_nonsense(rule, self._is_known)
         self._count += 1
         rule.id = rule.id or f"fault_{self._count}"
         self.rules[rule.id] = rule
@@ -277,7 +279,7 @@ def _matches(rule: FaultRule, facts: Facts) -> bool:
     )
 
 
-def _refuse_nonsense(rule: FaultRule) -> None:
+def _refuse_nonsense(rule: FaultRule, is_known: Callable[[str], bool]) -> None:
     effect = EFFECTS.get(rule.effect)
     if effect is None:
         raise ValueError(f"no effect {rule.effect!r}; there are: {', '.join(EFFECTS)}")

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.simulator import mutations, problems, rows
-from tollkeeper.simulator.faults import FaultRule
-from tollkeeper.simulator.messages import SimReply
-from tollkeeper.simulator.problems import Problem
+from tollkeeper.simulator.core import mutations, rows
+from tollkeeper.simulator.core.faults import FaultRule
+from tollkeeper.simulator.core.messages import SimReply
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.problems import Problem
 
 
 def gate(rule: FaultRule, params: dict[str, Any], key: str) -> Problem | SimReply | None:

@@ -7,12 +7,13 @@ import msgspec
 
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
-from tollkeeper.simulator import ledger
-from tollkeeper.simulator.agenda import Agenda
-from tollkeeper.simulator.cards import CARDS, TOKENS
-from tollkeeper.simulator.config import KeyConfig, SimulatorConfig
-from tollkeeper.simulator.identifiers import new_identifier
-from tollkeeper.simulator.records import (
+from tollkeeper.simulator.core.collections import Shelf
+from tollkeeper.simulator.core.identifiers import new_identifier
+from tollkeeper.simulator.core.scheduler import Agenda
+from tollkeeper.simulator.stripe import ledger as ledger_of
+from tollkeeper.simulator.stripe.cards import CARDS, TOKENS
+from tollkeeper.simulator.stripe.config import KeyConfig, SimulatorConfig
+from tollkeeper.simulator.stripe.records import (
     Account,
     Charge,
     Customer,
@@ -26,11 +27,10 @@ from tollkeeper.simulator.records import (
     Record,
     Refund,
 )
-from tollkeeper.simulator.rendering import RENDERERS, render_charge, render_refund
-from tollkeeper.simulator.shelves import Shelf
-from tollkeeper.simulator.versions import NEWEST, Document, take_back
+from tollkeeper.simulator.stripe.rendering import RENDERERS, render_charge, render_refund
+from tollkeeper.simulator.stripe.versions import NEWEST, Document, take_back
 
-Journal = Callable[[ledger.LedgerCharge], None]
+Journal = Callable[[ledger_of.LedgerCharge], None]
 Announce = Callable[[Event, Endpoint], None]
 
 
@@ -215,24 +215,26 @@ class World:
             self._journal(self.charge_entry(charge))
         self._touched.clear()
 
-    def charge_entry(self, charge: Charge) -> ledger.LedgerCharge:
+    def charge_entry(self, charge: Charge) -> ledger_of.LedgerCharge:
         shelves = self.shelves[charge.account]
         refunds = [shelves.refunds.get(identifier) for identifier in charge.refunds]
         disputes = [shelves.disputes.get(identifier) for identifier in charge.disputes]
-        return ledger.charge_entry(
+        return ledger_of.charge_entry(
             charge,
             [refund for refund in refunds if refund is not None],
             [dispute for dispute in disputes if dispute is not None],
             self.config.reference_key,
         )
 
-    def ledger(self) -> ledger.Ledger:
+    def ledger(self) -> ledger_of.Ledger:
         key = self.config.reference_key
         charges = [c for s in self.shelves.values() for c in s.charges.records]
         intents = [i for s in self.shelves.values() for i in s.intents.records]
-        return ledger.Ledger(
+        return ledger_of.Ledger(
             charges=[self.charge_entry(c) for c in sorted(charges, key=lambda c: c.created_ms)],
-            intents=[ledger.intent_entry(i, key) for i in sorted(intents, key=lambda i: i.created)],
+            intents=[
+                ledger_of.intent_entry(i, key) for i in sorted(intents, key=lambda i: i.created)
+            ],
         )
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from tollkeeper.simulator.problems import Problem, malformed
+from tollkeeper.simulator.stripe.problems import Problem, malformed
 
 MAX_PARAMETERS: Final = 1000
 MAX_DEPTH: Final = 8

@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.simulator import problems
-from tollkeeper.simulator.problems import Problem
-from tollkeeper.simulator.records import Event, Origin, Page
-from tollkeeper.simulator.versions import Document, at_least, take_back
-from tollkeeper.simulator.world import Shelves, World
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.problems import Problem
+from tollkeeper.simulator.stripe.records import Event, Origin, Page
+from tollkeeper.simulator.stripe.versions import Document, at_least, take_back
+from tollkeeper.simulator.stripe.world import Shelves, World
 
 EXPANDABLE: Final[dict[str, dict[str, str]]] = {
     "payment_intent": {

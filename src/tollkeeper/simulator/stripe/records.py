@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tollkeeper.simulator.cards import Card
+from tollkeeper.simulator.stripe.cards import Card
 
 IntentStatus = Literal[
     "requires_payment_method",

@@ -7,7 +7,7 @@ cases", minimum charge amounts) and Stripe's support article on fractional ISK.
 from typing import Final
 
 from tollkeeper.kernel.money import EXPONENTS
-from tollkeeper.simulator import problems
+from tollkeeper.simulator.stripe import problems
 
 MAX_AMOUNT: Final = 99_999_999
 """The provider's largest amount: eight digits."""

@@ -7,7 +7,7 @@ their place among those.
 import copy
 from typing import Any, Final
 
-from tollkeeper.simulator import mutations
+from tollkeeper.simulator.core import mutations
 
 Json = Any
 

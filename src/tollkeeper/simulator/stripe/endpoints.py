@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from tollkeeper.simulator import problems
-from tollkeeper.simulator.calls import Call, shelves_of
-from tollkeeper.simulator.identifiers import new_secret
-from tollkeeper.simulator.parameters import merged_metadata
-from tollkeeper.simulator.records import Charge, Customer, Dispute, Endpoint, Event, Refund
-from tollkeeper.simulator.rendering import render_account
-from tollkeeper.simulator.versions import Document, is_known
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.core.identifiers import new_secret
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.calls import Call, shelves_of
+from tollkeeper.simulator.stripe.parameters import merged_metadata
+from tollkeeper.simulator.stripe.records import Charge, Customer, Dispute, Endpoint, Event, Refund
+from tollkeeper.simulator.stripe.rendering import render_account
+from tollkeeper.simulator.stripe.versions import Document, is_known
+from tollkeeper.simulator.stripe.world import World
 
 
 def check_endpoint(world: World, call: Call) -> None:

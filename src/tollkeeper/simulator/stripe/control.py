@@ -9,15 +9,22 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.simulator import charging, disputes, intents, refunding
-from tollkeeper.simulator.config import KeyConfig
-from tollkeeper.simulator.describing import description
-from tollkeeper.simulator.faults import FaultRule, Faults
-from tollkeeper.simulator.issuer import IssuerModel
-from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.simulator.records import Charge, Dispute, DisputeStatus, Intent, Origin, Refund
-from tollkeeper.simulator.webhooks import Outbox
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.core.faults import FaultRule, Faults
+from tollkeeper.simulator.core.messages import SimReply, SimRequest
+from tollkeeper.simulator.stripe import charging, disputes, intents, refunding
+from tollkeeper.simulator.stripe.config import KeyConfig
+from tollkeeper.simulator.stripe.describing import description
+from tollkeeper.simulator.stripe.issuer import IssuerModel
+from tollkeeper.simulator.stripe.records import (
+    Charge,
+    Dispute,
+    DisputeStatus,
+    Intent,
+    Origin,
+    Refund,
+)
+from tollkeeper.simulator.stripe.webhooks import Outbox
+from tollkeeper.simulator.stripe.world import World
 
 SETTINGS: Final = (
     "latency_seconds",

@@ -4,11 +4,11 @@ from html import escape
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from tollkeeper.kernel.money import display
-from tollkeeper.simulator import intents
-from tollkeeper.simulator.currencies import iso_minor
-from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.simulator.records import Intent
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.core.messages import SimReply, SimRequest
+from tollkeeper.simulator.stripe import intents
+from tollkeeper.simulator.stripe.currencies import iso_minor
+from tollkeeper.simulator.stripe.records import Intent
+from tollkeeper.simulator.stripe.world import World
 
 _PAGE = """<!DOCTYPE html><html lang="en">
 <head><meta charset="utf-8"><title>Your bank</title></head>

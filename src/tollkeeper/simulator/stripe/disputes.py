@@ -6,8 +6,8 @@ description of the dispute object and its public list of event types.
 
 from typing import Final, get_args
 
-from tollkeeper.simulator.records import Charge, Dispute, DisputeStatus, Origin
-from tollkeeper.simulator.world import World
+from tollkeeper.simulator.stripe.records import Charge, Dispute, DisputeStatus, Origin
+from tollkeeper.simulator.stripe.world import World
 
 ISSUER = Origin(source="issuer")
 
