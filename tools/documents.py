@@ -1,8 +1,8 @@
 """Documentation that cannot rot: reference pages drawn from the code, and a check of every page.
 
-`documents.py write` draws the generated pages; `documents.py check` finds pages that differ from
-the code, links that lead nowhere, pages that nobody reaches from `docs/index.md`, and names of
-files or modules that do not exist. `./dev check` calls this.
+`documents.py write` draws the generated pages and pictures. `documents.py check` finds those that
+differ from the code, links that lead nowhere, pages without a link from `docs/index.md`, and names
+of files or modules that do not exist. `./dev check` calls this.
 """
 
 import re
@@ -14,6 +14,7 @@ import api_page
 import cli_page
 import contracts_page
 import jobs_page
+import rooms_picture
 import settings_page
 import simulation_page
 import simulator_page
@@ -29,7 +30,7 @@ DRAWN = (
     "<!-- Drawn from the code by `./dev run python tools/documents.py write`; do not edit. -->\n\n"
 )
 
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 OUR_FILE = re.compile(r"(?:src|tests|tools|docs|requirements|bench|changes)/[\w./-]*[\w/]")
@@ -138,11 +139,12 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 """Generated page to what draws it."""
 
-SCHEMAS: dict[str, Callable[[], str]] = {
+FILES: dict[str, Callable[[], str]] = {
+    "docs/pictures/rooms.svg": rooms_picture.svg,
     "docs/reference/report.schema.json": contracts_page.report_schema,
     "docs/reference/usage.schema.json": contracts_page.usage_schema,
 }
-"""Generated JSON Schema to what draws it."""
+"""Generated file that is no page to what draws it: pictures and JSON Schemas."""
 
 
 def _yes(answer: bool) -> str:  # noqa: FBT001 - a word for a table's cell
@@ -159,9 +161,14 @@ def stale(root: Path) -> Iterator[str]:
         path = root / name
         if not path.is_file() or path.read_text() != DRAWN + draw():
             yield f"{name} is not what the code says: run tools/documents.py write"
-    for name, draw in SCHEMAS.items() if root == ROOT else ():
+    for name, draw in FILES.items():
         if not (root / name).is_file() or (root / name).read_text() != draw():
             yield f"{name} is not what the code says: run tools/documents.py write"
+
+
+def undrawn(root: Path) -> Iterator[str]:
+    for name in sorted(rooms_picture.undrawn()) if root == ROOT else ():
+        yield f"{name} has no place in the picture: enter it in tools/rooms_picture.py"
 
 
 def dead_links(root: Path) -> Iterator[str]:
@@ -209,7 +216,7 @@ def _module_exists(root: Path, dotted: str) -> bool:
 
 
 def _targets(page: Path) -> list[str]:
-    """Relative link targets of a page, code blocks excepted."""
+    """Relative targets of a page's links and pictures, code blocks excepted."""
     text = FENCE.sub("", page.read_text())
     return [link for link in LINK.findall(text) if not re.match(r"[a-z]+:", link)]
 
@@ -222,7 +229,7 @@ def _anchors(page: Path) -> set[str]:
 
 def problems(root: Path = ROOT) -> list[str]:
     """Every sentence that any of the checks has to say."""
-    return [*stale(root), *dead_links(root), *unreachable(root), *dead_names(root)]
+    return [*undrawn(root), *stale(root), *dead_links(root), *unreachable(root), *dead_names(root)]
 
 
 def main(arguments: list[str]) -> int:
@@ -231,7 +238,7 @@ def main(arguments: list[str]) -> int:
             for name, draw in PAGES.items():
                 (ROOT / name).write_text(DRAWN + draw())
                 print(name)
-            for name, draw in SCHEMAS.items():
+            for name, draw in FILES.items():
                 (ROOT / name).write_text(draw())
                 print(name)
             return 0
