@@ -20,10 +20,10 @@ from rig.sql import changes_of
 
 from tollkeeper.payments.change import Change
 from tollkeeper.store import migrate
-from tollkeeper.store.operations.changes import commit_change
+from tollkeeper.store.commit import commit_change
 from tollkeeper.store.sqlite import connect
 from tollkeeper.store.sqlite import run as run_operation
-from tollkeeper.store.statements import Together
+from tollkeeper.store.statements import Batch
 
 REQUESTS = 600
 BLOCK = 2_000
@@ -72,7 +72,7 @@ class OnPostgres:
         texts: dict[str, list[tuple[Any, ...]]] = {}
         for change in changes:
             batch = next(commit_change(change))
-            assert isinstance(batch, Together), "a change is one batch"
+            assert isinstance(batch, Batch), "a change is one batch"
             for statement, values in batch.items:
                 text, parameters = statement.sql("postgresql", values)
                 texts.setdefault(text, []).append(parameters)

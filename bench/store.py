@@ -26,11 +26,11 @@ from tests.store.backends import LeverClock, drop_database, make_database, serve
 
 from tollkeeper.payments.change import Change
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
-from tollkeeper.store.operations.changes import commit_change
+from tollkeeper.store.commit import commit_change
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.sqlite import ThreadedSQLite, connect
-from tollkeeper.store.statements import Together
+from tollkeeper.store.statements import Batch
+from tollkeeper.store.store import SqlStore
 
 PAYMENTS = 2_000
 WARM = 200
@@ -87,11 +87,11 @@ async def in_turns(work: list[Pair], pay: Callable[[Pair], Awaitable[None]], at_
 def texts(dialect: str, change: Change) -> list[tuple[str, tuple[Any, ...]]]:
     """The SQL of a change, for a driver that is asked nothing else."""
     batch = next(commit_change(change))
-    assert isinstance(batch, Together)
+    assert isinstance(batch, Batch)
     return [statement.sql(dialect, values) for statement, values in batch.items]
 
 
-def pay_through(store: StoreFacade) -> Callable[[Pair], Awaitable[None]]:
+def pay_through(store: SqlStore) -> Callable[[Pair], Awaitable[None]]:
     async def pay(pair: Pair) -> None:
         for change in pair:
             await store.commit(change)
@@ -113,7 +113,7 @@ async def on_sqlite(folder: Path) -> None:
 
     await measured("SQLite, raw, a commit each", pay_raw)
     raw.close()
-    store = StoreFacade(ThreadedSQLite(path, _end), LeverClock())
+    store = SqlStore(ThreadedSQLite(path, _end), LeverClock())
     await measured("SQLite, ours", pay_through(store))
     await store.close()
 
@@ -133,7 +133,7 @@ async def on_postgres(dsn: str) -> None:
 
     await measured("PostgreSQL, raw, one by one", pay_raw)
     await pool.close()
-    store = StoreFacade(await Postgres.open(dsn, size=AT_ONCE), LeverClock())
+    store = SqlStore(await Postgres.open(dsn, size=AT_ONCE), LeverClock())
     await measured("PostgreSQL, ours", pay_through(store))
     await store.close()
 

@@ -21,7 +21,7 @@ import msgspec
 import rig
 
 from tollkeeper import app as root
-from tollkeeper.flows.keys import create_key
+from tollkeeper.flows.operations.keys import create_key
 
 RECEIVERS = 16
 PAYMENTS_OF_THE_TARPIT = 24

@@ -6,7 +6,7 @@ import msgspec
 
 from tollkeeper.api import application, incoming, openapi, routes
 from tollkeeper.api.access import REACHES
-from tollkeeper.flows.keys import API_VERSIONS, ROLES
+from tollkeeper.flows.operations.keys import API_VERSIONS, ROLES
 from tollkeeper.payments.change import EVENT_TYPES
 from tollkeeper.settings import Settings
 

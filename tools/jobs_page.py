@@ -1,6 +1,6 @@
 """The reference page of jobs, drawn from the table of lanes."""
 
-from tollkeeper.flows.breaking import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD
+from tollkeeper.flows.live.breakers import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD
 from tollkeeper.jobs.lanes import SHARES, lanes_for
 from tollkeeper.settings import Settings
 

@@ -23,7 +23,7 @@ import msgspec
 import uvloop
 
 from tollkeeper import app as root
-from tollkeeper.flows.keys import create_key
+from tollkeeper.flows.operations.keys import create_key
 from tollkeeper.testing.postgres import postgres_database
 
 MEASURED_CORE: Final = 0

@@ -23,9 +23,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tollkeeper.contracts.plays import PLAYS, Play
-from tollkeeper.flows import advance, check, crossread, deliver, receive, routing, settle, upkeep
+from tollkeeper.flows.contracts import rehearse as rehearse_flow
+from tollkeeper.flows.operations import retention
+from tollkeeper.flows.payments import settle, webhook
 from tollkeeper.flows.ports import Job, Store, Target, WireResult
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import controller, cross_check, routes
+from tollkeeper.flows.runtime import World
+from tollkeeper.flows.webhooks import deliver
 from tollkeeper.integrations.catalogue import INSTALLED, OURS
 from tollkeeper.integrations.freezing import closure
 from tollkeeper.integrations.scaffold import module_of
@@ -37,9 +41,9 @@ from tollkeeper.payments.cards import mask_card_numbers
 from tollkeeper.routing import weights
 from tollkeeper.settings import Settings
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.sqlite import ThreadedSQLite
+from tollkeeper.store.store import SqlStore
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.sources import PublishedSources
 from tollkeeper.wire.trip import Budgets
@@ -321,17 +325,17 @@ class Service:
             sources_of=sources_of,
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
-        await routing.refresh(self.world)
-        routing.check(self.world)
+        await routes.refresh(self.world)
+        routes.check(self.world)
         if self._work:
-            follower = asyncio.create_task(routing.follow(self.world))
+            follower = asyncio.create_task(routes.follow(self.world))
             self._stack.push_async_callback(_cancelled, follower)
             if alone:
                 await self.store.wake_orphans(self.store.now_ms())
-            await upkeep.plan(self.world)
+            await retention.plan(self.world)
             await self._start_worker()
 
-    async def _open_store(self) -> StoreFacade:
+    async def _open_store(self) -> SqlStore:
         store = await open_store(self.settings)
         self._stack.push_async_callback(store.close)
         driver = store.driver
@@ -366,23 +370,23 @@ def handlers(world: World) -> dict[str, Callable[[Job], Awaitable[None]]]:
     return {
         "settle": lambda job: settle.settle(world, job),
         "refresh": lambda job: settle.settle(world, job),
-        "trace": lambda job: receive.trace(world, job),
+        "trace": lambda job: webhook.trace(world, job),
         "deliver": lambda job: deliver.deliver(world, job),
-        "expire": lambda job: upkeep.expire(world, job),
-        "seal_audit": lambda job: upkeep.seal_audit(world, job),
+        "expire": lambda job: retention.expire(world, job),
+        "seal_audit": lambda job: retention.seal_audit(world, job),
         "watch": lambda job: _watch(world, job),
-        "advance": lambda job: advance.advance(world, job),
-        "cross_read": lambda job: crossread.cross_read(world, job),
+        "advance": lambda job: controller.advance(world, job),
+        "cross_read": lambda job: cross_check.cross_read(world, job),
     }
 
 
 async def _watch(world: World, job: Job) -> None:
-    from tollkeeper.flows import watch  # noqa: PLC0415 - the checker loads when something is watched
+    from tollkeeper.flows.contracts import watch  # noqa: PLC0415 - the checker loads when something is watched
 
     await watch.watch(world, job)
 
 
-async def open_store(settings: Settings) -> StoreFacade:
+async def open_store(settings: Settings) -> SqlStore:
     """The store that `settings.database` names, as it is; migrate it first."""
     clock = SystemClock()
     if migrate.is_postgres(settings.database):
@@ -390,10 +394,10 @@ async def open_store(settings: Settings) -> StoreFacade:
         _require_head(await driver.revision(), settings)
         server = ServerClock(clock)
         await server.measure(driver)
-        return StoreFacade(driver, server)
+        return SqlStore(driver, server)
     path = migrate.sqlite_path(settings.database)
     _require_head(migrate.sqlite_revision(path), settings)
-    return StoreFacade(ThreadedSQLite(path, _exit_on_io_error), clock)
+    return SqlStore(ThreadedSQLite(path, _exit_on_io_error), clock)
 
 
 def _require_head(revision: str | None, settings: Settings) -> None:
@@ -457,19 +461,19 @@ def rehearse(
     candidate: Integration,
     baseline: Integration | None,
     plays: tuple[Play, ...] = PLAYS,
-) -> check.Rehearsal:
+) -> rehearse_flow.Rehearsal:
     """Plays the playbooks against `endpoint`; blocks until done."""
 
-    async def play() -> check.Rehearsal:
+    async def play() -> rehearse_flow.Rehearsal:
         async with HttpWire() as wire:
-            stage = check.Stage(
+            stage = rehearse_flow.Stage(
                 wire=wire,
                 clock=SystemClock(),
                 chance=SystemChance(),
                 base_url=endpoint.rstrip("/"),
                 secrets={"secret_key": key},
             )
-            return await check.rehearse(stage, candidate, baseline, plays)
+            return await rehearse_flow.rehearse(stage, candidate, baseline, plays)
 
     return asyncio.run(play())
 

@@ -7,7 +7,7 @@ import pytest
 
 from tollkeeper.app import SystemChance, SystemClock
 from tollkeeper.contracts.plays import PLAYS
-from tollkeeper.flows.check import Rehearsal, Stage, rehearse
+from tollkeeper.flows.contracts.rehearse import Rehearsal, Stage, rehearse
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.simulator.config import DEFAULT_KEY
 from tollkeeper.simulator.faults import FaultRule

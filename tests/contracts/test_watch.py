@@ -12,9 +12,9 @@ import pytest
 
 from tollkeeper.app import Service, handlers, read_settings, upgrade_database
 from tollkeeper.contracts.deriving import usage_of
+from tollkeeper.flows.contracts.watch import look
 from tollkeeper.flows.ports import Endpoint, Job
-from tollkeeper.flows.watch import look
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.kernel.errors import Misconfigured
 

@@ -15,7 +15,7 @@ import msgspec
 from tests.doors.stage import settings_for
 
 from tollkeeper.app import open_store
-from tollkeeper.flows.keys import digest_of
+from tollkeeper.flows.operations.keys import digest_of
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.settings import Settings
 from tollkeeper.store import migrate

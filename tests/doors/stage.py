@@ -17,7 +17,7 @@ import uvicorn
 from tollkeeper.api.application import create_app
 from tollkeeper.api.server import bounded_by
 from tollkeeper.app import Service
-from tollkeeper.flows.keys import create_key
+from tollkeeper.flows.operations.keys import create_key
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.settings import ProviderSettings, Settings, Timeouts
 from tollkeeper.simulator.config import DEFAULT_KEY, SimulatorConfig

@@ -9,8 +9,8 @@ from tests.doors.stage import PAYMENT, Stage, stage
 
 from tollkeeper.api.access import REACHES, owner_of
 from tollkeeper.api.routes import ROUTES, Route
-from tollkeeper.flows.keys import ROLES, allows, create_key
-from tollkeeper.flows.rolling import list_rollouts
+from tollkeeper.flows.operations.keys import ROLES, allows, create_key
+from tollkeeper.flows.rollouts.commands import list_rollouts
 
 NEW = "stripe@2026-03-25.dahlia"
 OLD = "stripe@2022-08-01"

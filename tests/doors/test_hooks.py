@@ -102,7 +102,7 @@ async def test_a_secret_is_shown_once_and_rotates_without_losing_an_event(
 async def test_an_event_that_was_refused_is_sent_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tollkeeper.flows.deliver.RETRY_SECONDS", (0.2, 0.2))
+    monkeypatch.setattr("tollkeeper.flows.webhooks.deliver.RETRY_SECONDS", (0.2, 0.2))
     async with stage(tmp_path) as it, receiver() as shop:
         endpoint = await _listen(it, shop.url)
         shop.statuses = [500, 503]
@@ -117,7 +117,7 @@ async def test_an_event_that_was_refused_is_sent_again(
 async def test_an_event_that_is_never_taken_is_shown_as_undeliverable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tollkeeper.flows.deliver.RETRY_SECONDS", (0.1,))
+    monkeypatch.setattr("tollkeeper.flows.webhooks.deliver.RETRY_SECONDS", (0.1,))
     async with stage(tmp_path) as it, receiver() as shop:
         endpoint = await _listen(it, shop.url)
         shop.statuses = [500, 500]

@@ -9,7 +9,7 @@ from tests.doors.stage import PAYMENT, Stage, stage
 
 from tollkeeper.api.openapi import PREFIXES
 from tollkeeper.api.routes import ROUTES, Route
-from tollkeeper.flows.keys import ROLES, allows, create_key, digest_of, revoke_key
+from tollkeeper.flows.operations.keys import ROLES, allows, create_key, digest_of, revoke_key
 from tollkeeper.kernel.errors import Invalid, NotFound
 
 NOBODY = "tk_" + "0" * 32

@@ -11,7 +11,7 @@ from tests.doors.stage import PAYMENT, Reply, Stage, stage
 
 from tollkeeper.api.desk import POTS, desk_of
 from tollkeeper.api.routes import ROUTES
-from tollkeeper.flows.places import Places
+from tollkeeper.flows.live.places import Places
 from tollkeeper.kernel.errors import Overloaded
 from tollkeeper.settings import Timeouts
 from tollkeeper.simulator.config import SimulatorConfig

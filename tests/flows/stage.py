@@ -11,11 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.app import handlers
-from tollkeeper.flows import pay
-from tollkeeper.flows.examine import Report, examine
-from tollkeeper.flows.pay import Key, NewPayment
+from tollkeeper.flows.operations.doctor import Report, examine
+from tollkeeper.flows.payments import create as create_flow
+from tollkeeper.flows.payments.create import Key, NewPayment
 from tollkeeper.flows.ports import HookResult, Target, WireFailure, WireResult
-from tollkeeper.flows.world import Reply, World
+from tollkeeper.flows.runtime import Reply, World
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.payments import invariants
 from tollkeeper.payments.payment import Books
@@ -25,8 +25,8 @@ from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.faults import FaultRule
 from tollkeeper.simulator.messages import SimReply, SimRequest
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.sqlite import InlineSQLite, connect
+from tollkeeper.store.store import SqlStore
 from tollkeeper.testing.ports import GlassVault, SeededChance
 
 PROVIDER_KEY = "sk_test_flows"
@@ -171,7 +171,7 @@ class LeverHook:
 class Stage:
     """The world of one test."""
 
-    def __init__(self, store: StoreFacade, clock: LeverClock, settings: Settings) -> None:
+    def __init__(self, store: SqlStore, clock: LeverClock, settings: Settings) -> None:
         self.clock = clock
         self.store = store
         self.settings = settings
@@ -212,7 +212,9 @@ class Stage:
             "currency": "EUR",
             "payment_method": "pm_card_visa",
         }
-        reply = await pay.create(self.world, key or self.key(), NewPayment(**(asked | fields)))
+        reply = await create_flow.create(
+            self.world, key or self.key(), NewPayment(**(asked | fields))
+        )
         return view(reply)
 
     async def held(self, **fields: Any) -> Any:
@@ -220,16 +222,18 @@ class Stage:
 
     async def capture(self, id_: str, amount: int | None = None, *, final: bool = True) -> Any:
         return view(
-            await pay.capture(self.world, self.key(), id_, amount_minor=amount, final=final)
+            await create_flow.capture(self.world, self.key(), id_, amount_minor=amount, final=final)
         )
 
     async def refund(self, id_: str, amount: int | None = None, reason: str | None = None) -> Any:
         return view(
-            await pay.refund(self.world, self.key(), id_, amount_minor=amount, reason=reason)
+            await create_flow.refund(
+                self.world, self.key(), id_, amount_minor=amount, reason=reason
+            )
         )
 
     async def void(self, id_: str) -> Any:
-        return view(await pay.void(self.world, self.key(), id_))
+        return view(await create_flow.void(self.world, self.key(), id_))
 
     async def books(self, id_: str) -> Books:
         books = await self.store.load_books(id_)
@@ -293,7 +297,7 @@ async def stage(folder: Path, **settings: Any) -> AsyncIterator[Stage]:
     path = folder / "flows.sqlite3"
     migrate.upgrade(str(path))
     clock = LeverClock()
-    store = StoreFacade(InlineSQLite(connect(path)), clock)
+    store = SqlStore(InlineSQLite(connect(path)), clock)
     try:
         yield Stage(store, clock, replace(SETTINGS, **settings))
     finally:

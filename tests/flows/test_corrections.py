@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, Stage, stage
 from tests.flows.test_following import told
 
-from tollkeeper.flows import attention
-from tollkeeper.flows.reconcile import reconcile
+from tollkeeper.flows.payments import attention as attention_flow
+from tollkeeper.flows.payments.reconcile import reconcile
 from tollkeeper.flows.recording import record
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.kernel.errors import Conflict, NotFound
@@ -351,9 +351,9 @@ async def test_two_live_charges_of_one_payment_are_told_to_a_person(tmp_path: Pa
         }
         assert await told(s, "charge.succeeded", item) == "queued"
         await s.work(5)
-        attention = (await s.books(paid["id"])).payment.attention or ""
-        assert other in attention
-        assert "second" in attention
+        attention_flow = (await s.books(paid["id"])).payment.attention or ""
+        assert other in attention_flow
+        assert "second" in attention_flow
 
 
 # Absence proves little
@@ -626,12 +626,14 @@ async def test_attention_ends_with_a_persons_reason(tmp_path: Path) -> None:
         id_, hidden = await concluded(s)
         hidden.show()
         await s.work(2 * HOUR)
-        await attention.clear(s.world, id_, account="acc_1", reason="told the shop", actor="key:x")
+        await attention_flow.clear(
+            s.world, id_, account="acc_1", reason="told the shop", actor="key:x"
+        )
         assert (await s.books(id_)).payment.attention is None
         trail = await s.store.load_audit(id_)
         assert (b"told the shop" in trail[-1].body, trail[-1].actor) == (True, "key:x")
         with pytest.raises(Conflict):
-            await attention.clear(s.world, id_, account="acc_1", reason="again", actor="key:x")
+            await attention_flow.clear(s.world, id_, account="acc_1", reason="again", actor="key:x")
         with pytest.raises(NotFound):
-            await attention.clear(s.world, id_, account="evil", reason="x", actor="key:y")
+            await attention_flow.clear(s.world, id_, account="evil", reason="x", actor="key:y")
         await s.agreed()

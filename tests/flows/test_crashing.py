@@ -7,7 +7,7 @@ import pytest
 from tests.flows.stage import BOTH, Stage, stage
 
 from tollkeeper.kernel.errors import StoreDoubt, TollkeeperError
-from tollkeeper.store.facade import StoreFacade
+from tollkeeper.store.store import SqlStore
 
 CALLS = ("commit", "enqueue_job", "save_exchange", "finish_job", "postpone_job")
 
@@ -16,10 +16,10 @@ class Crash(BaseException):
     """The end of a process: nothing catches it."""
 
 
-class CrashingStore(StoreFacade):
+class CrashingStore(SqlStore):
     """Ends the process before or after its n-th write."""
 
-    def __init__(self, real: StoreFacade, at: int, moment: str) -> None:
+    def __init__(self, real: SqlStore, at: int, moment: str) -> None:
         super().__init__(real.driver, real.clock)
         self.left, self.moment = at, moment
 

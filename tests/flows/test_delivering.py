@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 from tests.flows.stage import Stage, stage
 
-from tollkeeper.flows import deliver, endpoints, upkeep
+from tollkeeper.flows.operations import retention
+from tollkeeper.flows.webhooks import deliver, endpoints
 
 
 async def with_endpoint(s: Stage) -> tuple[str, str]:
@@ -64,8 +65,8 @@ async def test_an_endpoint_that_is_gone_gets_nothing_more(tmp_path: Path, how: s
 
 async def test_upkeep_expires_and_seals_and_puts_itself_off(tmp_path: Path) -> None:
     async with stage(tmp_path, answer_days=1, inbound_days=1) as s:
-        await upkeep.plan(s.world)
-        await upkeep.plan(s.world)
+        await retention.plan(s.world)
+        await retention.plan(s.world)
         key = s.key("k")
         await s.create(key=key)
         await s.work(2 * 86_400)

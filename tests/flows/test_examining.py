@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.flows.stage import Stage, stage
 
-from tollkeeper.flows.examine import Report, examine
+from tollkeeper.flows.operations.doctor import Report, examine
 
 PATH = "flows.sqlite3"
 

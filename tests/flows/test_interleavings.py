@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, Stage, stage
 from tests.flows.test_following import THREE_D, told
 
-from tollkeeper.flows import crossread, settle
+from tollkeeper.flows.payments import settle
+from tollkeeper.flows.payments.settle import Pass
 from tollkeeper.flows.ports import Job
-from tollkeeper.flows.settle import Pass
+from tollkeeper.flows.rollouts import cross_check
 from tollkeeper.payments.commit import Stale
 from tollkeeper.payments.ladder import Look, Step
 
@@ -119,7 +120,7 @@ async def test_a_cross_read_of_no_rollout_ends_and_asks_nobody(
             return stands
 
         monkeypatch.setattr(s.store, "cross_read_of", cross_read_of)
-        await crossread.cross_read(s.world, job)
+        await cross_check.cross_read(s.world, job)
         assert "cross_read" not in await s.store.count_jobs()
         assert len(s.wire.sent) == before
 
@@ -142,14 +143,14 @@ async def test_one_try_of_a_cross_read_is_not_the_last(
         async def rollout(_: str) -> Any:
             return object()
 
-        monkeypatch.setattr(crossread, "_compare", unanswered)
-        monkeypatch.setattr(crossread, "_is_over", lambda _: False)
+        monkeypatch.setattr(cross_check, "_compare", unanswered)
+        monkeypatch.setattr(cross_check, "_is_over", lambda _: False)
         monkeypatch.setattr(s.store, "cross_read_of", asked)
         monkeypatch.setattr(s.store, "note_cross_read", note)
         monkeypatch.setattr(s.store, "load_rollout", rollout)
-        for tries, expected in ((1, []), (crossread.MAX_TRIES - 1, []),
-                                (crossread.MAX_TRIES, ["unanswered"])):  # fmt: skip
-            await crossread.cross_read(s.world, Job("cross_read", "ro_1|pay_1", 1, tries))
+        for tries, expected in ((1, []), (cross_check.MAX_TRIES - 1, []),
+                                (cross_check.MAX_TRIES, ["unanswered"])):  # fmt: skip
+            await cross_check.cross_read(s.world, Job("cross_read", "ro_1|pay_1", 1, tries))
             assert noted == expected
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from tests.flows.stage import LeverClock, Stage, stage
 
 from tollkeeper.app import handlers
-from tollkeeper.flows import deliver, endpoints
-from tollkeeper.flows.breaking import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD, Breakers
+from tollkeeper.flows.live.breakers import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD, Breakers
 from tollkeeper.flows.ports import Due, Endpoint, HookResult, Job
+from tollkeeper.flows.webhooks import deliver, endpoints
 from tollkeeper.jobs.lanes import SHARES, WHOLE, Lane, Running, lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.sqlite import InlineSQLite, connect
+from tollkeeper.store.store import SqlStore
 
 LIMITS = {"per_account": 4, "per_endpoint": 2}
 
@@ -35,7 +35,7 @@ class Plant:
         path = folder / "jobs.sqlite3"
         migrate.upgrade(str(path))
         self.clock = LeverClock()
-        self.store: Any = StoreFacade(InlineSQLite(connect(path)), self.clock)
+        self.store: Any = SqlStore(InlineSQLite(connect(path)), self.clock)
         self.hanging: set[str] = set()
         self.running: Counter[str] = Counter()
         self.most: Counter[str] = Counter()

@@ -18,8 +18,8 @@ from tests.flows.test_corrections import (
 )
 from tests.flows.test_rescue import CARRIES_ALL, answered, refusal
 
-from tollkeeper.flows import attention, pay
-from tollkeeper.flows.places import Places
+from tollkeeper.flows.live.places import Places
+from tollkeeper.flows.payments import attention, create
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.kernel.errors import (
     CardNumberRefused,
@@ -266,7 +266,7 @@ async def test_a_capture_that_is_refused_says_why_in_stable_words_and_when_to_co
         key = s.key()
 
         async def capture() -> None:
-            await pay.capture(s.world, key, held["id"], amount_minor=None, final=True)
+            await create.capture(s.world, key, held["id"], amount_minor=None, final=True)
 
         for _ in range(2):  # the stored answer says the same
             with pytest.raises(ProviderRefused) as refused:

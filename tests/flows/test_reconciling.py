@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.flows.stage import MIDDLE, Stage, stage
 
-from tollkeeper.flows.reconcile import Reconciled, reconcile
+from tollkeeper.flows.payments.reconcile import Reconciled, reconcile
 
 
 async def reconciled(s: Stage, since_ms: int = 0) -> Reconciled:

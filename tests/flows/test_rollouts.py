@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage, version_of
 
 from tollkeeper.app import handlers
-from tollkeeper.flows import advance, rolling, routing
+from tollkeeper.flows.rollouts import commands, controller, routes
 from tollkeeper.kernel.errors import Conflict, GateClosed, Invalid
 from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.testing.misread import misreading
@@ -19,7 +19,7 @@ PLAN = Plan(
 
 
 async def begin(at: Stage, plan: Plan = PLAN, candidate: str = NEW) -> Rollout:
-    return await rolling.begin_rollout(at.world, candidate, plan, override="a test", actor="test")
+    return await commands.begin_rollout(at.world, candidate, plan, override="a test", actor="test")
 
 
 async def work(at: Stage) -> None:
@@ -30,11 +30,11 @@ async def work(at: Stage) -> None:
         if job.kind != "advance":
             await run[job.kind](job)
             continue
-        found = await advance.look(at.world, job)
+        found = await controller.look(at.world, job)
         if found is not None and found.is_active:
             await at.store.postpone_job(job, at.store.now_ms())
         else:
-            await advance.advance(at.world, job)
+            await controller.advance(at.world, job)
 
 
 async def shop(at: Stage, count: int, first: int = 0, **fields: Any) -> list[Any]:
@@ -49,7 +49,7 @@ async def shop(at: Stage, count: int, first: int = 0, **fields: Any) -> list[Any
 async def running(at: Stage, plan: Plan = PLAN) -> Rollout:
     made = await begin(at, plan)
     await shop(at, 4)
-    found = await rolling.load_rollout(at.world, made.id)
+    found = await commands.load_rollout(at.world, made.id)
     assert found.status == "running", found.waiting
     return found
 
@@ -59,10 +59,10 @@ async def test_the_shadow_sends_nothing_and_reads_live_replies(tmp_path: Path) -
         made = await begin(at, replace(PLAN, shadow_payments=6))
         await shop(at, 5)
         assert {version_of(request) for request in at.wire.posts()} == {MIDDLE.partition("@")[2]}
-        found = await rolling.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.world, made.id)
         assert (found.status, found.shadows.computed) == ("shadow", 5)
         await shop(at, 2, first=10)
-        found = await rolling.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.world, made.id)
         assert found.status == "running"
 
 
@@ -72,13 +72,13 @@ async def test_a_healthy_candidate_is_promoted_and_takes_everything(tmp_path: Pa
         for number in range(1, 250):
             await shop(at, 20, first=number * 100)
             at.clock.now += 5
-            if (await rolling.load_rollout(at.world, made.id)).status == "promoted":
+            if (await commands.load_rollout(at.world, made.id)).status == "promoted":
                 break
-        found = await rolling.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.world, made.id)
         assert found.status == "promoted", found.waiting
         paid = await shop(at, 5, first=90_000)
         assert {payment["integration"] for payment in paid} == {NEW}
-        explained = await rolling.explain(at.world, made.id)
+        explained = await commands.explain(at.world, made.id)
         assert explained.same
         await at.agreed()
 
@@ -86,12 +86,12 @@ async def test_a_healthy_candidate_is_promoted_and_takes_everything(tmp_path: Pa
 async def test_a_late_rollback_restores_the_routes_from_before(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at)
-        await rolling.promote(at.world, made.id, reason="on my word", actor="test")
+        await commands.promote(at.world, made.id, reason="on my word", actor="test")
         assert {p["integration"] for p in await shop(at, 3, first=50)} == {NEW}
-        await rolling.roll_back(at.world, made.id, reason="slow refunds", actor="test")
+        await commands.roll_back(at.world, made.id, reason="slow refunds", actor="test")
         assert {p["integration"] for p in await shop(at, 3, first=60)} == {MIDDLE}
         with pytest.raises(Conflict):
-            await rolling.roll_back(at.world, made.id, reason="again", actor="test")
+            await commands.roll_back(at.world, made.id, reason="again", actor="test")
 
 
 async def test_a_rollback_after_the_watch_still_looks_up_what_the_version_took(
@@ -99,14 +99,14 @@ async def test_a_rollback_after_the_watch_still_looks_up_what_the_version_took(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await rolling.promote(at.world, made.id, reason="on my word", actor="test")
+        await commands.promote(at.world, made.id, reason="on my word", actor="test")
         (taken, *_) = await shop(at, 3, first=50)
         at.clock.now += 5
         for _ in range(3):
             await work(at)
-        assert not (await rolling.load_rollout(at.world, made.id)).is_active
+        assert not (await commands.load_rollout(at.world, made.id)).is_active
         assert "advance" not in await at.store.count_jobs()
-        await rolling.roll_back(at.world, made.id, reason="slow refunds", actor="test")
+        await commands.roll_back(at.world, made.id, reason="slow refunds", actor="test")
         for _ in range(4):
             await work(at)
             await at.clock.advance(1)
@@ -133,9 +133,9 @@ async def test_a_broken_candidate_is_taken_out_and_no_shopper_sees_it(
         bought = []
         for number in range(1, 30):
             bought += await shop(at, 4, first=number * 100)
-            if (await rolling.load_rollout(at.world, made.id)).status == "rolled_back":
+            if (await commands.load_rollout(at.world, made.id)).status == "rolled_back":
                 break
-        found = await rolling.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.world, made.id)
         assert found.status == "rolled_back", found.waiting
         assert found.share_ppm == 0
         assert {payment["status"] for payment in bought} == {"succeeded"}
@@ -174,7 +174,7 @@ async def test_one_misread_payment_takes_a_candidate_out_and_is_corrected(tmp_pa
         for _ in range(8):
             await at.clock.advance(2)
             await work(at)
-        found = await rolling.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.world, made.id)
         assert found.status == "rolled_back"
         assert "cross-read" in found.reason
         books = await at.store.load_books(misread[0]["id"])
@@ -186,9 +186,9 @@ async def test_one_misread_payment_takes_a_candidate_out_and_is_corrected(tmp_pa
 async def test_the_gate_asks_for_a_passing_check_or_a_reason(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         with pytest.raises(GateClosed):
-            await rolling.begin_rollout(at.world, NEW, PLAN, actor="test")
-        made = await rolling.begin_rollout(at.world, NEW, PLAN, override="known", actor="test")
-        (first,) = await rolling.all_records(at.world, made.id)
+            await commands.begin_rollout(at.world, NEW, PLAN, actor="test")
+        made = await commands.begin_rollout(at.world, NEW, PLAN, override="known", actor="test")
+        (first,) = await commands.all_records(at.world, made.id)
         assert "gate overridden: known" in first.detail
 
 
@@ -210,10 +210,10 @@ async def test_the_kill_switch_needs_no_controller(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at)
         other = at.replica("second")
-        await routing.refresh(other)
-        (stopped,) = await rolling.stop_all(other, reason="incident", actor="test")
+        await routes.refresh(other)
+        (stopped,) = await commands.stop_all(other, reason="incident", actor="test")
         assert (stopped.id, stopped.status, stopped.share_ppm) == (made.id, "stopped", 0)
-        await routing.refresh(at.world)
+        await routes.refresh(at.world)
         assert {p["integration"] for p in await shop(at, 6, first=100)} == {MIDDLE}
 
 
@@ -246,11 +246,11 @@ async def test_a_gate_waits_and_an_approval_opens_it(tmp_path: Path) -> None:
         for number in range(1, 250):
             await shop(at, 20, first=number * 100)
             at.clock.now += 5
-            found = await rolling.load_rollout(at.world, made.id)
+            found = await commands.load_rollout(at.world, made.id)
             if "approval" in found.waiting:
                 break
         assert found.status == "running"
         assert "approval" in found.waiting
-        await rolling.approve(at.world, made.id, actor="test")
+        await commands.approve(at.world, made.id, actor="test")
         await shop(at, 20, first=9_000)
-        assert (await rolling.load_rollout(at.world, made.id)).status == "promoted"
+        assert (await commands.load_rollout(at.world, made.id)).status == "promoted"

@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import update
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 from tests.flows.test_rollouts import PLAN, begin, running, shop, work
 
-from tollkeeper.flows import retiring, rolling, routing
 from tollkeeper.flows.ports import SeenDescription
+from tollkeeper.flows.rollouts import commands, retire, routes
 from tollkeeper.kernel.errors import (
     Conflict,
     GateClosed,
@@ -25,8 +24,7 @@ from tollkeeper.kernel.errors import (
 from tollkeeper.payments.outcome import Doubt, Outcome
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Condition
-from tollkeeper.store import tables
-from tollkeeper.store.statements import Operation, Statement
+from tollkeeper.store.statements import Operation, sql
 from tollkeeper.testing.misread import misreading
 
 NEW_VERSION = NEW.partition("@")[2]
@@ -34,7 +32,7 @@ STAYS = replace(PLAN, dwell_seconds=100_000.0, most_outstanding=50)
 
 
 async def found(at: Stage, made: Rollout) -> Rollout:
-    return await rolling.load_rollout(at.world, made.id)
+    return await commands.load_rollout(at.world, made.id)
 
 
 async def settle_down(at: Stage, rounds: int = 40) -> None:
@@ -171,15 +169,13 @@ async def test_a_row_that_cannot_be_read_stops_neither_payments_nor_the_switch(
     async with stage(tmp_path) as at:
         await running(at)
 
-        broken = update(tables.rollouts).values(body=b'{"id":')
-
         def spoil() -> Operation[None]:
-            yield Statement("spoil", lambda _: broken, returns=False), {}
+            yield sql("spoil", "UPDATE rollouts SET body = :body"), {"body": b'{"id":'}
 
         await at.store.driver.write(spoil())
-        await routing.refresh(at.world)
+        await routes.refresh(at.world)
         assert (await at.create(customer="c90"))["integration"] == MIDDLE
-        assert await rolling.stop_all(at.world, reason="incident", actor="test") == []
+        assert await commands.stop_all(at.world, reason="incident", actor="test") == []
 
 
 @pytest.mark.parametrize(
@@ -201,11 +197,11 @@ async def test_plans_that_would_never_end_or_roll_back_are_refused(
             await begin(at, replace(PLAN, **fields))
         for wrong in (Condition(currency="usd"), Condition(country="Germany")):
             with pytest.raises(Invalid):
-                await rolling.begin_rollout(
+                await commands.begin_rollout(
                     at.world, NEW, PLAN, condition=wrong, override="x", actor="test"
                 )
         with pytest.raises(GateClosed):
-            await rolling.begin_rollout(at.world, NEW, PLAN, override="  ", actor="test")
+            await commands.begin_rollout(at.world, NEW, PLAN, override="  ", actor="test")
 
 
 async def test_the_next_rollout_has_its_traffic_while_the_last_one_is_watched(
@@ -213,7 +209,7 @@ async def test_the_next_rollout_has_its_traffic_while_the_last_one_is_watched(
 ) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.world, first.id, reason="mine", actor="test")
         second = await begin(at, STAYS, OLD)
         for number in range(4):
             await shop(at, 20, first=1_000 + 20 * number)
@@ -226,12 +222,12 @@ async def test_a_late_rollback_ends_what_compares_with_it_and_hands_over_to_what
 ) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.world, first.id, reason="mine", actor="test")
         second = await begin(at, STAYS, OLD)
         await shop(at, 20, first=1_000)
         taken = [p for p in await shop(at, 20, first=2_000) if p["integration"] == OLD]
         assert taken
-        await rolling.roll_back(at.world, first.id, reason="it is bad", actor="test")
+        await commands.roll_back(at.world, first.id, reason="it is bad", actor="test")
         ended = await found(at, second)
         assert (ended.status, ended.share_ppm) == ("aborted", 0)
         await settle_down(at)
@@ -245,16 +241,16 @@ async def test_the_kill_switch_rolls_back_what_is_promoted_in_the_same_moment(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at)
-        real = rolling._command
+        real = commands._command
 
         async def late(*args: Any, **rest: Any) -> Any:
             _, id_, _, _, detail = args
             if detail == "stopped":
-                await rolling.promote(at.world, id_, reason="evidence", actor="controller")
+                await commands.promote(at.world, id_, reason="evidence", actor="controller")
             return await real(*args, **rest)
 
-        monkeypatch.setattr(rolling, "_command", late)
-        (stopped,) = await rolling.stop_all(at.world, reason="incident", actor="test")
+        monkeypatch.setattr(commands, "_command", late)
+        (stopped,) = await commands.stop_all(at.world, reason="incident", actor="test")
         assert (stopped.id, stopped.status) == (made.id, "rolled_back")
         assert {p["integration"] for p in await shop(at, 5, first=500)} == {MIDDLE}
 
@@ -264,12 +260,12 @@ async def test_what_was_taken_after_the_watch_is_handed_over_by_a_late_rollback(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.world, made.id, reason="mine", actor="test")
         at.clock.now += 5
         for _ in range(3):
             await work(at)
         late = await shop(at, 6, first=70, capture_method="manual")
-        await rolling.roll_back(at.world, made.id, reason="it is bad", actor="test")
+        await commands.roll_back(at.world, made.id, reason="it is bad", actor="test")
         await settle_down(at)
         books = [await at.store.load_books(p["id"]) for p in late]
         assert {b.payment.integration for b in books if b is not None} == {MIDDLE}
@@ -279,11 +275,11 @@ async def test_a_slice_that_carries_the_candidate_is_not_compared_with_itself(
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path) as at:
-        first = await rolling.begin_rollout(
+        first = await commands.begin_rollout(
             at.world, NEW, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
         )
         await shop(at, 4)
-        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.world, first.id, reason="mine", actor="test")
         second = await begin(at, replace(STAYS, shadow_payments=0))
         await work(at)
         await shop(at, 20, first=100)
@@ -295,7 +291,7 @@ async def test_a_slice_that_carries_the_candidate_is_not_compared_with_itself(
 async def test_a_description_that_breaks_a_running_candidate_holds_it(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         await see(at, compatible=True)
-        made = await rolling.begin_rollout(at.world, NEW, PLAN, actor="test")
+        made = await commands.begin_rollout(at.world, NEW, PLAN, actor="test")
         await shop(at, 4)
         await see(at, compatible=False)
         for number in range(1, 120):
@@ -320,32 +316,32 @@ async def test_reasons_are_asked_for_and_kept(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, pause_at=(50,)))
         with pytest.raises(Invalid, match="reason"):
-            await rolling.promote(at.world, made.id, reason=" ", actor="test")
-        await rolling.approve(at.world, made.id, reason="CAB-4711", actor="test")
-        records = await rolling.all_records(at.world, made.id)
+            await commands.promote(at.world, made.id, reason=" ", actor="test")
+        await commands.approve(at.world, made.id, reason="CAB-4711", actor="test")
+        records = await commands.all_records(at.world, made.id)
         assert records[-1].detail == "approved: CAB-4711"
-        await rolling.abort(at.world, made.id, reason="", actor="test")
+        await commands.abort(at.world, made.id, reason="", actor="test")
         other = await running(at)
         with pytest.raises(Conflict, match="nothing to approve"):
-            await rolling.approve(at.world, other.id, actor="test")
+            await commands.approve(at.world, other.id, actor="test")
 
 
 async def test_a_version_is_needed_until_nothing_holds_it(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         held = await at.held(customer="a")
         paid = await at.create(customer="b")
-        stands = await retiring.standing(at.world, MIDDLE)
+        stands = await retire.standing(at.world, MIDDLE)
         assert stands.payments == {"requires_capture": 1}
         assert any("carries 100 %" in reason for reason in stands.reasons)
         await at.capture(held["id"])
         made = await begin(at)
-        assert any("shadow" in r for r in (await retiring.standing(at.world, MIDDLE)).reasons)
-        await rolling.promote(at.world, made.id, reason="mine", actor="test")
-        assert any("watched" in r for r in (await retiring.standing(at.world, MIDDLE)).reasons)
+        assert any("shadow" in r for r in (await retire.standing(at.world, MIDDLE)).reasons)
+        await commands.promote(at.world, made.id, reason="mine", actor="test")
+        assert any("watched" in r for r in (await retire.standing(at.world, MIDDLE)).reasons)
         at.clock.now += 700_000
         for _ in range(4):
             await work(at)
-        stands = await retiring.standing(at.world, MIDDLE)
+        stands = await retire.standing(at.world, MIDDLE)
         assert stands.may_go, stands.reasons
         at.world.installed = {n: v for n, v in at.world.installed.items() if n != MIDDLE}
         refund = await at.refund(paid["id"])
@@ -354,12 +350,12 @@ async def test_a_version_is_needed_until_nothing_holds_it(tmp_path: Path) -> Non
         assert books is not None
         assert books.payment.moved_from == MIDDLE
         with pytest.raises(Conflict, match="not installed"):
-            await rolling.roll_back(at.world, made.id, reason="late", actor="test")
+            await commands.roll_back(at.world, made.id, reason="late", actor="test")
         at.world.installed = {n: v for n, v in at.world.installed.items() if n != NEW}
         with pytest.raises(Misconfigured, match="routes reset"):
-            routing.check(at.world)
+            routes.check(at.world)
         await at.store.reset_rules()
-        await routing.refresh(at.world)
+        await routes.refresh(at.world)
         assert at.world.routes.rules == at.world.settled_rules()
         assert (await at.examined()).violations == []
 
@@ -369,7 +365,7 @@ async def test_explain_is_the_same_while_the_controller_goes_on(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at)
-        real = rolling.load_rollout
+        real = commands.load_rollout
 
         async def slow(world: Any, id_: str) -> Rollout:
             seen = await real(world, id_)
@@ -377,8 +373,8 @@ async def test_explain_is_the_same_while_the_controller_goes_on(
             await shop(at, 3, first=777)
             return seen
 
-        monkeypatch.setattr(rolling, "load_rollout", slow)
-        explained = await rolling.explain(at.world, made.id)
+        monkeypatch.setattr(commands, "load_rollout", slow)
+        explained = await commands.explain(at.world, made.id)
         assert (explained.complete, explained.same) == (True, True)
 
 
@@ -391,7 +387,7 @@ async def test_an_approval_does_not_let_a_tripwire_go(tmp_path: Path) -> None:
             number += 1
             await at.create(customer=f"trip-{number}")
         at.clock.now += 1
-        await rolling.approve(at.world, made.id, actor="test")
+        await commands.approve(at.world, made.id, actor="test")
         assert at.world.is_tripped(made.id)
 
 
@@ -415,7 +411,9 @@ async def test_a_cross_read_under_way_at_the_rollback_still_hands_over(tmp_path:
 
         async def before(request: Any) -> None:
             if request.method == "GET" and not ended:
-                ended.append(await rolling.roll_back(at.world, made.id, reason="bad", actor="test"))
+                ended.append(
+                    await commands.roll_back(at.world, made.id, reason="bad", actor="test")
+                )
 
         at.wire.before = before
         await settle_down(at)
@@ -430,14 +428,14 @@ async def test_a_cross_read_under_way_at_the_rollback_still_hands_over(tmp_path:
 async def test_a_sweep_believes_no_version_that_was_taken_out_itself(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await rolling.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.world, first.id, reason="mine", actor="test")
         await begin(at, STAYS, OLD)
         await shop(at, 20, first=1_000)
         at.world.installed = misreading(at.world.installed, NEW)
         paid = [await at.create(customer=f"q{number}") for number in range(20)]
         taken = [p["id"] for p in paid if p["integration"] == OLD]
         assert taken
-        await rolling.roll_back(at.world, first.id, reason="it misreads", actor="test")
+        await commands.roll_back(at.world, first.id, reason="it misreads", actor="test")
         await settle_down(at, 80)
         books = [await at.store.load_books(id_) for id_ in taken]
         assert {(b.payment.status, b.payment.integration) for b in books if b is not None} == {
@@ -451,7 +449,7 @@ async def test_a_late_rollback_goes_on_where_it_was_cut_short(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.world, made.id, reason="mine", actor="test")
         at.clock.now += 5
         for _ in range(3):
             await work(at)
@@ -467,7 +465,7 @@ async def test_a_late_rollback_goes_on_where_it_was_cut_short(
             await real(*given)
 
         monkeypatch.setattr(at.store, "adopt", adopt)
-        await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+        await commands.roll_back(at.world, made.id, reason="bad", actor="test")
         fresh = at.world.routes
         at.world.act_on(stale)  # what a replica still acts on for a moment
         late += [(await at.create(customer=f"s{number}"))["id"] for number in range(3)]
@@ -484,12 +482,12 @@ async def test_a_late_rollback_goes_on_where_it_was_cut_short(
 async def test_a_late_rollback_ends_although_payments_go_on(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.world, made.id, reason="mine", actor="test")
         at.clock.now += 5
         for _ in range(3):
             await work(at)
         late = [p["id"] for p in await shop(at, 6, first=70)]
-        await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+        await commands.roll_back(at.world, made.id, reason="bad", actor="test")
         for number in range(120):
             await shop(at, 1, first=1_000 + number)
             at.clock.now += 2
@@ -509,7 +507,7 @@ async def test_what_nobody_could_look_up_for_half_an_hour_is_handed_over(tmp_pat
             return real.outcome(operation, reply)
 
         at.world.installed = dict(at.world.installed) | {MIDDLE: replace(real, outcome=outcome)}
-        await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+        await commands.roll_back(at.world, made.id, reason="bad", actor="test")
         for _ in range(215):
             await work(at)
             at.clock.now += 10.2
@@ -522,27 +520,27 @@ async def test_a_disagreement_after_the_promotion_alarms(tmp_path: Path) -> None
         at.world.installed = misreading(at.world.installed, NEW)
         bought = [await at.create(customer=f"c{number}") for number in range(100, 112)]
         assert NEW in {payment["integration"] for payment in bought}
-        await rolling.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.world, made.id, reason="mine", actor="test")
         await settle_down(at, 10)
         ended = await found(at, made)
         assert (ended.status, ended.alarmed) == ("promoted", True)
-        told = [record.decision for record in await rolling.all_records(at.world, made.id)]
+        told = [record.decision for record in await commands.all_records(at.world, made.id)]
         assert any(decision and "cross-read" in decision.reason for decision in told)
 
 
 async def test_promotions_that_overlap_go_back_in_their_order(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await rolling.promote(at.world, first.id, reason="mine", actor="test")
-        second = await rolling.begin_rollout(
+        await commands.promote(at.world, first.id, reason="mine", actor="test")
+        second = await commands.begin_rollout(
             at.world, OLD, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
         )
         await shop(at, 4)
-        await rolling.promote(at.world, second.id, reason="mine", actor="test")
+        await commands.promote(at.world, second.id, reason="mine", actor="test")
         with pytest.raises(Conflict, match="roll that back first"):
-            await rolling.roll_back(at.world, first.id, reason="bad", actor="test")
+            await commands.roll_back(at.world, first.id, reason="bad", actor="test")
         for made in (second, first):
-            await rolling.roll_back(at.world, made.id, reason="bad", actor="test")
+            await commands.roll_back(at.world, made.id, reason="bad", actor="test")
         assert {p["integration"] for p in await shop(at, 6, first=900)} == {MIDDLE}
         for rule in at.world.routes.rules:
             assert sum(rule.weights.values()) == pytest.approx(100)
@@ -554,7 +552,7 @@ async def test_a_rollout_whose_candidate_is_gone_ends(tmp_path: Path) -> None:
         await taken_by(at, NEW, 400)
         at.world.installed = {n: v for n, v in at.world.installed.items() if n != NEW}
         at.world._policies.clear()
-        await rolling.abort(at.world, made.id, reason="gone", actor="test")
+        await commands.abort(at.world, made.id, reason="gone", actor="test")
         await settle_down(at, 60)
         assert "advance" not in await at.store.count_jobs()
 
@@ -566,16 +564,15 @@ async def test_a_rollout_of_an_older_release_goes_on(tmp_path: Path) -> None:
         stored = msgspec.to_builtins(replace(now, declines=()))
         stored["evidence"] = list(stored["evidence"].values())[:6]  # by position, without a name
         old = msgspec.json.encode(stored)
-        rewritten = update(tables.rollouts).values(body=old)
 
         def rewrite() -> Operation[None]:
-            yield Statement("rewrite", lambda _: rewritten, returns=False), {}
+            yield sql("rewrite", "UPDATE rollouts SET body = :body"), {"body": old}
 
         await at.store.driver.write(rewrite())
         at.clock.now += 2
         await shop(at, 4, first=300)
         assert set((await found(at, made)).evidence) == set(now.evidence)
-        (stopped,) = await rolling.stop_all(at.world, reason="enough", actor="test")
+        (stopped,) = await commands.stop_all(at.world, reason="enough", actor="test")
         assert stopped.status == "stopped"
 
 
@@ -587,11 +584,11 @@ async def test_routes_are_looked_at_where_nobody_can_listen(tmp_path: Path) -> N
             raise Unavailable("too many connections")
 
         other = at.replica("second")
-        await routing.refresh(other)
+        await routes.refresh(other)
         assert other.routes.canaries
         other.store = Deaf(at.store, cannot)
-        follower = asyncio.create_task(routing.follow(other))
-        await rolling.abort(at.world, made.id, reason="enough", actor="test")
+        follower = asyncio.create_task(routes.follow(other))
+        await commands.abort(at.world, made.id, reason="enough", actor="test")
         async with asyncio.timeout(20):  # a real database answers in real time
             while other.routes.canaries:
                 await at.clock.advance(1)

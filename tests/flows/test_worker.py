@@ -11,8 +11,8 @@ from tollkeeper.flows.ports import Job
 from tollkeeper.jobs.worker import IDLE_SECONDS, LEASE_MS, Worker
 from tollkeeper.kernel.errors import Unavailable
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.sqlite import InlineSQLite, connect
+from tollkeeper.store.store import SqlStore
 
 type Handler = Callable[[Job], Awaitable[None]]
 
@@ -24,7 +24,7 @@ class Plant:
         path = folder / "jobs.sqlite3"
         migrate.upgrade(str(path))
         self.clock = LeverClock()
-        self.store: Any = StoreFacade(InlineSQLite(connect(path)), self.clock)
+        self.store: Any = SqlStore(InlineSQLite(connect(path)), self.clock)
         self.errors: list[tuple[str, BaseException]] = []
         self.worker = Worker(
             self.store, self.clock, {"known": handler}, concurrency=concurrency,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tollkeeper.flows.examine import Report
+from tollkeeper.flows.operations.doctor import Report
 from tollkeeper.payments.invariants import PAYMENT_KEY, Ledger, LedgerCharge, Violation
 from tollkeeper.testing.drill_carrying import ROWS, WEIGHTS, carrying, figures, is_wrong, play
 from tollkeeper.testing.drill_scene import Harm, Visit, harm_of, said

@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg
 
 from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.sqlite import InlineSQLite, ThreadedSQLite, connect
+from tollkeeper.store.store import SqlStore
 from tollkeeper.store.tables import metadata
 
 EPOCH_MS = 1_700_000_000_000
@@ -39,8 +39,8 @@ class Backend:
         self.clock = LeverClock()
 
     @asynccontextmanager
-    async def store(self) -> AsyncIterator[StoreFacade]:
-        facade = StoreFacade(await self._driver(), self.clock)
+    async def store(self) -> AsyncIterator[SqlStore]:
+        facade = SqlStore(await self._driver(), self.clock)
         try:
             yield facade
         finally:
@@ -90,7 +90,7 @@ class OnPostgres(Backend):
         self.dsn = dsn
 
     @asynccontextmanager
-    async def store(self) -> AsyncIterator[StoreFacade]:
+    async def store(self) -> AsyncIterator[SqlStore]:
         tables = ", ".join(metadata.tables)
         await self.sql(f"TRUNCATE {tables}")
         async with super().store() as facade:

@@ -6,7 +6,7 @@ from tests.store.backends import EPOCH_MS, Backend
 
 from tollkeeper.flows.ports import Delivery, Endpoint
 from tollkeeper.payments.commit import Duplicate
-from tollkeeper.store.facade import StoreFacade
+from tollkeeper.store.store import SqlStore
 
 
 def endpoint(id_: str, **fields: object) -> Endpoint:
@@ -17,7 +17,7 @@ def endpoint(id_: str, **fields: object) -> Endpoint:
     return Endpoint(**(defaults | fields))  # type: ignore[arg-type]
 
 
-async def told(store: StoreFacade) -> str:
+async def told(store: SqlStore) -> str:
     """Commits a payment and its authorization; the id of the one event of it."""
     books = stage.fresh_books()
     opening = stage.opening(books)

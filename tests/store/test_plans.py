@@ -9,14 +9,23 @@ import asyncpg
 import pytest
 from tests.store.backends import OnPostgres
 
-from tollkeeper.store import migrate
-from tollkeeper.store.operations import changes, hooks, keeping, queue, reading, rolling
+from tollkeeper.store import (
+    canaries,
+    commit,
+    events,
+    jobs,
+    keys,
+    migrate,
+    payments,
+    rollouts,
+    webhooks,
+)
 from tollkeeper.store.statements import Statement
 from tollkeeper.store.tables import metadata
 
 FILTERS: tuple[tuple[str, ...], ...] = ((), ("status",), ("customer",), ("reference",))
 PAGES = [
-    reading._page(filters, backwards=backwards)
+    payments.page(filters, backwards=backwards)
     for filters in FILTERS
     for backwards in (False, True)
 ]
@@ -25,16 +34,16 @@ VALUES: dict[str, Any] = {
     "customer": "c5", "reference": "r5", "attempt_id": "att_1", "payment_id": "pay_1",
     "provider_id": "pi_5", "key": "k", "digest": "d", "event_id": "evt_1", "endpoint_id": "we_1",
     "seq": 1, "after": "pay_1", "now_ms": 5, "lease": 9, "kind": "settle", "subject": "pay_1",
-    "the_fence": 1, "rollout_id": "ro_1", "lost_before_ms": 5,
+    "fence": 1, "rollout_id": "ro_1", "lost_before_ms": 5,
     "full_accounts": '["acc_1"]', "full_peers": '["we_1"]', "subjects": '["pay_1"]',
 }  # fmt: skip
 INDEXED: list[Statement] = [
-    reading.SELECT_BOOKS, reading.SELECT_PAYMENT, reading.SELECT_BY_PROVIDER_ID,
-    reading.SELECT_EXCHANGE, reading.SELECT_AUDIT, reading.SELECT_EVENT, reading.PAGE_EVENTS,
-    reading.PAGE_IDS, changes.SELECT_KEY, changes.SELECT_LINK, hooks.SELECT_ENDPOINT,
-    hooks.SELECT_DELIVERY, hooks.LIST_DELIVERIES, hooks.LIST_ENDPOINTS, keeping.FIND_API_KEY,
-    queue.CLAIM_JOBS, queue.CLAIM_THESE, *queue.DUE.values(), queue.FINISH_JOB,
-    rolling.LIST_ROLLOUTS_OF, rolling.LIST_ROLLOUTS_FOR_ALL, *PAGES,
+    payments.SELECT_BOOKS, payments.SELECT_PAYMENT, payments.SELECT_BY_PROVIDER_ID,
+    payments.SELECT_EXCHANGE, payments.SELECT_AUDIT, events.SELECT_EVENT, events.PAGE_EVENTS,
+    payments.PAGE_IDS, commit.SELECT_KEY, commit.SELECT_LINK, webhooks.SELECT_ENDPOINT,
+    webhooks.SELECT_DELIVERY, webhooks.LIST_DELIVERIES, webhooks.LIST_ENDPOINTS, keys.FIND_API_KEY,
+    jobs.CLAIM_JOBS, jobs.CLAIM_THESE, *jobs.DUE.values(), jobs.FINISH_JOB,
+    rollouts.LIST_ROLLOUTS_OF, rollouts.LIST_ROLLOUTS_FOR_ALL, *PAGES,
 ]  # fmt: skip
 FILL = """
 INSERT INTO payments (id, account, status, outcome_known, amount_minor, currency, captured_minor,
@@ -87,11 +96,11 @@ def test_sqlite_searches_an_index(sqlite: sqlite3.Connection, statement: Stateme
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (rolling.UNCOUNTED, "assignments_uncounted"),
-        (rolling.FOLLOWS, "assignments_followed"),
-        (rolling.CROSSINGS, "canary_payments_cross_read"),
-        (rolling.DUE, "canary_payments_cross_read"),
-        (rolling.UNREAD, "canary_payments_cross_read"),
+        (canaries.UNCOUNTED, "assignments_uncounted"),
+        (canaries.FOLLOWS, "assignments_followed"),
+        (canaries.CROSSINGS, "canary_payments_cross_read"),
+        (canaries.DUE, "canary_payments_cross_read"),
+        (canaries.UNREAD, "canary_payments_cross_read"),
     ],
     ids=lambda given: getattr(given, "name", given),
 )

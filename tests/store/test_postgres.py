@@ -12,11 +12,11 @@ from tests.store.proxies import relay
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.commit import Committed, KeyTaken, Stale
-from tollkeeper.store.facade import StoreFacade
-from tollkeeper.store.operations import queue
-from tollkeeper.store.operations.changes import commit_change
+from tollkeeper.store import jobs
+from tollkeeper.store.commit import commit_change
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.statements import Operation
+from tollkeeper.store.store import SqlStore
 
 pytestmark = pytest.mark.postgres
 
@@ -39,8 +39,8 @@ async def test_a_connection_killed_inside_a_transaction_means_nothing_happened(
                 await locker.execute("SELECT 1 FROM jobs FOR UPDATE")
 
                 def two() -> Operation[None]:
-                    yield from queue.enqueue_job("refresh", "b", EPOCH_MS)
-                    yield from queue.enqueue_job("refresh", "a", EPOCH_MS)
+                    yield from jobs.enqueue_job("refresh", "b", EPOCH_MS)
+                    yield from jobs.enqueue_job("refresh", "a", EPOCH_MS)
 
                 writing = asyncio.ensure_future(store.driver.write(two()))
                 await asyncio.sleep(0.2)
@@ -73,7 +73,7 @@ async def test_a_lost_acknowledgement_is_doubt_and_repeating_it_settles_it(
     postgres: OnPostgres, text: bytes
 ) -> None:
     async with postgres.store() as beside, relay(postgres.dsn) as through:
-        store = StoreFacade(await Postgres.open(through.dsn, size=1), LeverClock())
+        store = SqlStore(await Postgres.open(through.dsn, size=1), LeverClock())
         books, earlier = stage.fresh_books(), stage.fresh_books()
         await store.commit(stage.opening(earlier, claim=stage.claim(earlier, "key-0")))
         change = stage.opening(books, claim=stage.claim(books))
@@ -88,7 +88,7 @@ async def test_a_lost_acknowledgement_is_doubt_and_repeating_it_settles_it(
 
 
 def _in_two_steps(change: Change) -> Operation[object]:
-    yield from queue.enqueue_job("refresh", "first", EPOCH_MS)
+    yield from jobs.enqueue_job("refresh", "first", EPOCH_MS)
     result: object = yield from commit_change(change)
     return result
 
@@ -106,11 +106,11 @@ async def test_conflicts_between_transactions_mean_nothing_happened(postgres: On
         begun: set[str] = set()
 
         def both(first: str, second: str) -> Operation[None]:
-            yield from queue.enqueue_job("refresh", first, EPOCH_MS)
+            yield from jobs.enqueue_job("refresh", first, EPOCH_MS)
             begun.add(first)
             while len(begun) < 2:  # each holds one row before it wants the other's
-                yield queue.COUNT_JOBS, {}
-            yield from queue.enqueue_job("refresh", second, EPOCH_MS)
+                yield jobs.COUNT_JOBS, {}
+            yield from jobs.enqueue_job("refresh", second, EPOCH_MS)
 
         results = await asyncio.gather(
             store.driver.write(both("a", "b")),
@@ -128,23 +128,23 @@ async def test_a_pool_that_is_used_up_is_unavailable_and_not_a_hang(
         driver = await Postgres.open(postgres.dsn, size=1)
         async with driver._pool.acquire():
             with pytest.raises(Unavailable):
-                await driver.read(queue.count_jobs())
+                await driver.read(jobs.count_jobs())
             with pytest.raises(Unavailable):
-                await driver.write(queue.enqueue_job("refresh", "a", EPOCH_MS))
+                await driver.write(jobs.enqueue_job("refresh", "a", EPOCH_MS))
         await driver.close()
 
 
 async def test_a_cancelled_operation_leaves_its_connection_clean(postgres: OnPostgres) -> None:
     async with postgres.store() as beside:
         await beside.enqueue_job("refresh", "a", EPOCH_MS)
-        store = StoreFacade(await Postgres.open(postgres.dsn, size=1), LeverClock())
+        store = SqlStore(await Postgres.open(postgres.dsn, size=1), LeverClock())
         locker = await asyncpg.connect(postgres.dsn)
         async with locker.transaction():
             await locker.execute("SELECT 1 FROM jobs FOR UPDATE")
 
             def two() -> Operation[None]:
-                yield from queue.enqueue_job("refresh", "b", EPOCH_MS)
-                yield from queue.enqueue_job("refresh", "a", EPOCH_MS)
+                yield from jobs.enqueue_job("refresh", "b", EPOCH_MS)
+                yield from jobs.enqueue_job("refresh", "a", EPOCH_MS)
 
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):

@@ -11,12 +11,12 @@ from tollkeeper.flows.ports import ApiKey
 from tollkeeper.payments.audit import seal_hash
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.payments.invariants import check_books
-from tollkeeper.store.facade import StoreFacade
+from tollkeeper.store.store import SqlStore
 
 NEWEST = "pay_" + "z" * 26
 
 
-async def stored(store: StoreFacade, count: int, **fields: object) -> list[str]:
+async def stored(store: SqlStore, count: int, **fields: object) -> list[str]:
     ids = []
     for _ in range(count):
         books = stage.fresh_books(**fields)

@@ -13,7 +13,7 @@ from tests.flows import test_rollouts_hostile as hostile
 from tests.flows.stage import SETTINGS, LeverClock, Stage
 from tests.store.backends import OnPostgres
 
-from tollkeeper.store.facade import StoreFacade
+from tollkeeper.store.store import SqlStore
 
 pytestmark = pytest.mark.postgres
 
@@ -35,7 +35,7 @@ async def test_a_story_ends_alike(
         del folder
         async with postgres.store() as opened:
             clock = LeverClock()
-            store = StoreFacade(opened.driver, clock)
+            store = SqlStore(opened.driver, clock)
             yield Stage(store, clock, replace(SETTINGS, **settings))
 
     for module in (ordinary, hostile):

@@ -16,12 +16,11 @@ from tests.store.backends import EPOCH_MS, LeverClock
 
 from tollkeeper.kernel.errors import Unavailable
 from tollkeeper.payments.commit import Committed, KeyTaken
-from tollkeeper.store import migrate
-from tollkeeper.store.facade import StoreFacade
-from tollkeeper.store.operations import queue
-from tollkeeper.store.operations.changes import commit_change
+from tollkeeper.store import jobs, migrate
+from tollkeeper.store.commit import commit_change
 from tollkeeper.store.sqlite import ThreadedSQLite, connect
 from tollkeeper.store.statements import Operation
+from tollkeeper.store.store import SqlStore
 
 REPOSITORY = Path(__file__).parents[2]
 WRITER = """
@@ -29,11 +28,11 @@ import asyncio, sys
 from pathlib import Path
 from tests.store import stage
 from tests.store.backends import LeverClock
-from tollkeeper.store.facade import StoreFacade
+from tollkeeper.store.store import SqlStore
 from tollkeeper.store.sqlite import ThreadedSQLite
 
 async def main(path):
-    store = StoreFacade(ThreadedSQLite(Path(path), lambda error: None), LeverClock())
+    store = SqlStore(ThreadedSQLite(Path(path), lambda error: None), LeverClock())
     async def write():
         while True:
             books = stage.fresh_books()
@@ -58,23 +57,23 @@ def opened(path: Path, fatal: Any = None) -> ThreadedSQLite:
 
 
 def failing(subject: str, error: Exception) -> Operation[None]:
-    yield from queue.enqueue_job("refresh", subject, EPOCH_MS)
+    yield from jobs.enqueue_job("refresh", subject, EPOCH_MS)
     raise error
 
 
 async def test_an_operation_that_fails_disturbs_no_neighbor_in_its_batch(path: Path) -> None:
     driver = opened(path)
-    store = StoreFacade(driver, LeverClock())
+    store = SqlStore(driver, LeverClock())
     books, rival = stage.fresh_books(), stage.fresh_books()
     work = [
         asyncio.ensure_future(driver.write(operation))
         for operation in (
-            queue.enqueue_job("refresh", "first", EPOCH_MS),
+            jobs.enqueue_job("refresh", "first", EPOCH_MS),
             commit_change(stage.opening(books, claim=stage.claim(books))),
             failing("lost", ZeroDivisionError("ours")),
             commit_change(stage.opening(rival, claim=stage.claim(rival))),
             failing("lost too", sqlite3.IntegrityError("theirs")),
-            queue.enqueue_job("refresh", "last", EPOCH_MS),
+            jobs.enqueue_job("refresh", "last", EPOCH_MS),
         )
     ]
     results = await asyncio.gather(*work, return_exceptions=True)
@@ -94,23 +93,23 @@ async def test_a_long_operation_runs_beside_the_loop_and_keeps_its_place(path: P
     def long() -> Operation[None]:
         ran_in.append(threading.current_thread())
         assert hold.wait(5)
-        yield from queue.enqueue_job("refresh", "long", EPOCH_MS)
+        yield from jobs.enqueue_job("refresh", "long", EPOCH_MS)
 
     first = asyncio.ensure_future(driver.write_long(long()))
-    second = asyncio.ensure_future(driver.write(queue.enqueue_job("refresh", "b", EPOCH_MS)))
+    second = asyncio.ensure_future(driver.write(jobs.enqueue_job("refresh", "b", EPOCH_MS)))
     await asyncio.sleep(0.05)
-    assert await driver.read(queue.count_jobs()) == {}
+    assert await driver.read(jobs.count_jobs()) == {}
     assert not second.done()
     hold.set()
     await asyncio.gather(first, second)
     assert ran_in[0] is not threading.current_thread()
-    assert await driver.read(queue.count_jobs()) == {"refresh": (2, EPOCH_MS)}
+    assert await driver.read(jobs.count_jobs()) == {"refresh": (2, EPOCH_MS)}
     await driver.close()
 
 
 async def test_a_caller_who_went_away_hurts_nobody(path: Path) -> None:
     driver = opened(path)
-    store = StoreFacade(driver, LeverClock())
+    store = SqlStore(driver, LeverClock())
     gone = asyncio.ensure_future(store.enqueue_job("refresh", "a", EPOCH_MS))
     await asyncio.sleep(0)
     gone.cancel()
@@ -120,7 +119,7 @@ async def test_a_caller_who_went_away_hurts_nobody(path: Path) -> None:
 
 
 async def test_what_is_queued_is_committed_before_the_store_closes(path: Path) -> None:
-    store = StoreFacade(opened(path), LeverClock())
+    store = SqlStore(opened(path), LeverClock())
     work = [
         asyncio.ensure_future(store.enqueue_job("refresh", f"{n}", EPOCH_MS)) for n in range(200)
     ]
@@ -136,7 +135,7 @@ async def test_a_full_disk_ends_the_process(path: Path) -> None:
     errors: list[Exception] = []
     driver = opened(path, errors.append)
     driver._writer.execute("PRAGMA max_page_count = 1")  # at the size it has, and no more
-    store = StoreFacade(driver, LeverClock())
+    store = SqlStore(driver, LeverClock())
     results: list[object] = []
     for _ in range(30):
         books = stage.fresh_books(description="x" * 4_000)
@@ -160,7 +159,7 @@ async def test_a_file_that_is_no_database_ends_the_process(path: Path) -> None:
     driver._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     path.write_bytes(b"not a database" * 400)
     with pytest.raises((Unavailable, sqlite3.DatabaseError)):
-        await driver.write(queue.enqueue_job("refresh", "a", EPOCH_MS))
+        await driver.write(jobs.enqueue_job("refresh", "a", EPOCH_MS))
     assert errors
     await driver.close()
 
@@ -181,7 +180,7 @@ async def test_the_writer_is_durable_and_waits_for_other_processes(path: Path) -
             await asyncio.sleep(0.01)
 
     busy = asyncio.ensure_future(others())
-    await driver.write(queue.enqueue_job("refresh", "a", EPOCH_MS))
+    await driver.write(jobs.enqueue_job("refresh", "a", EPOCH_MS))
     busy.cancel()
     assert turns > 5, "the loop was blocked meanwhile"
     await driver.close()
@@ -196,10 +195,10 @@ async def test_waiting_for_another_process_has_an_end(
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Unavailable):
-        await driver.write(queue.enqueue_job("refresh", "a", EPOCH_MS))
+        await driver.write(jobs.enqueue_job("refresh", "a", EPOCH_MS))
     other.execute("COMMIT")
-    await driver.write(queue.enqueue_job("refresh", "b", EPOCH_MS))
-    assert await driver.read(queue.count_jobs()) == {"refresh": (1, EPOCH_MS)}
+    await driver.write(jobs.enqueue_job("refresh", "b", EPOCH_MS))
+    assert await driver.read(jobs.count_jobs()) == {"refresh": (1, EPOCH_MS)}
     await driver.close()
     other.close()
 

@@ -6,7 +6,7 @@ checks, the tests and the reference are drawn from that table. Another account's
 
 from typing import Final, Literal
 
-from tollkeeper.flows.keys import PLATFORM
+from tollkeeper.flows.operations.keys import PLATFORM
 from tollkeeper.flows.ports import ApiKey
 
 Reach = Literal["own", "own_or_platform", "signature", "shopper"]

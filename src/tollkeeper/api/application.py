@@ -24,7 +24,7 @@ from tollkeeper.api.endpoint import serve, stamp, unexpected
 from tollkeeper.api.metrics import UNMATCHED, Metrics
 from tollkeeper.api.openapi import document
 from tollkeeper.api.routes import ROUTES, Route
-from tollkeeper.flows.keys import API_VERSIONS
+from tollkeeper.flows.operations.keys import API_VERSIONS
 from tollkeeper.kernel.errors import Malformed, MethodNotAllowed, NotFound, TollkeeperError
 from tollkeeper.settings import Settings
 

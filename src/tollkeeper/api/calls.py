@@ -10,9 +10,9 @@ import msgspec
 from tollkeeper.api.access import owner_of
 from tollkeeper.api.checking import checked, nothing_more, unknown_name
 from tollkeeper.api.incoming import decode_object, refuse_cards
-from tollkeeper.flows.pay import Key
+from tollkeeper.flows.payments.create import Key
 from tollkeeper.flows.ports import ApiKey
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Fault, Invalid, Malformed, NotFound
 from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH, is_id
 

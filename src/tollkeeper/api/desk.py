@@ -13,9 +13,9 @@ from typing import Final, Literal, NoReturn, Protocol
 
 from litestar.datastructures import State
 
-from tollkeeper.flows.keys import digest_of
+from tollkeeper.flows.operations.keys import digest_of
 from tollkeeper.flows.ports import ApiKey
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Overloaded, RateLimited, Unauthenticated
 
 KEY_SECONDS: Final = 2.0

@@ -26,7 +26,7 @@ from tollkeeper.api.incoming import (
 )
 from tollkeeper.api.metrics import OPERATIONS, Metrics
 from tollkeeper.api.routes import Route
-from tollkeeper.flows.keys import API_VERSIONS, allows
+from tollkeeper.flows.operations.keys import API_VERSIONS, allows
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.kernel.errors import (
     Closed,

@@ -3,7 +3,7 @@
 from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.calls import NEWEST, Call, bad_parameter
 from tollkeeper.api.views import EventPage
-from tollkeeper.flows.deliver import envelope, event_view
+from tollkeeper.flows.webhooks.deliver import envelope, event_view
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.kernel.ids import is_id
 

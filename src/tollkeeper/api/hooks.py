@@ -10,7 +10,8 @@ from tollkeeper.api.views import (
     delivery_view,
     endpoint_view,
 )
-from tollkeeper.flows import endpoints, receive
+from tollkeeper.flows.payments import webhook
+from tollkeeper.flows.webhooks import endpoints
 
 
 async def create(call: Call) -> Answer:
@@ -61,7 +62,7 @@ async def inbound(call: Call) -> Answer:
     headers = {
         name.decode("latin-1"): value.decode("latin-1").strip() for name, value in call.headers
     }
-    fate = await receive.webhook(
+    fate = await webhook.webhook(
         call.world, call.path["provider"], call.path["version"], call.body, headers
     )
     return json_answer(Received(fate=fate))

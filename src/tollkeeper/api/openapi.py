@@ -9,7 +9,7 @@ from tollkeeper.api.access import REACHES
 from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
 from tollkeeper.api.requests import ClearAttention, CreateEndpoint, Reasoned, StartRollout
 from tollkeeper.api.routes import ROUTES, Route
-from tollkeeper.flows.keys import API_VERSIONS, ROLES
+from tollkeeper.flows.operations.keys import API_VERSIONS, ROLES
 from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH
 from tollkeeper.payments.change import EVENT_TYPES
 from tollkeeper.payments.view import DisputeView, PaymentView, RefundView

@@ -23,9 +23,10 @@ from tollkeeper.api.views import (
     attempt_view,
     audit_view,
 )
-from tollkeeper.flows import attention, pay
+from tollkeeper.flows.payments import attention
+from tollkeeper.flows.payments import create as create_flow
 from tollkeeper.flows.recording import load
-from tollkeeper.flows.world import Reply
+from tollkeeper.flows.runtime import Reply
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.kernel.ids import is_id
 from tollkeeper.payments.payment import Payment, Status
@@ -50,13 +51,15 @@ _named: Final = msgspec.json.Decoder(_Named).decode
 async def create(call: Call) -> Answer:
     asked, raw = call.asked(CreatePayment, meaning_of_payment)
     fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
-    return told(await pay.create(call.world, call.intent(raw), pay.NewPayment(**fields)))
+    return told(
+        await create_flow.create(call.world, call.intent(raw), create_flow.NewPayment(**fields))
+    )
 
 
 async def capture(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     asked, raw = call.asked(CapturePayment, optional=True)
-    reply = await pay.capture(
+    reply = await create_flow.capture(
         call.world,
         call.intent(raw),
         payment_id,
@@ -69,13 +72,13 @@ async def capture(call: Call) -> Answer:
 async def void(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     _, raw = call.asked(VoidPayment, optional=True)
-    return told(await pay.void(call.world, call.intent(raw), payment_id))
+    return told(await create_flow.void(call.world, call.intent(raw), payment_id))
 
 
 async def refund(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     asked, raw = call.asked(RefundPayment, optional=True)
-    reply = await pay.refund(
+    reply = await create_flow.refund(
         call.world,
         call.intent(raw),
         payment_id,

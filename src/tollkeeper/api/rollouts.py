@@ -9,7 +9,7 @@ from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.calls import Call, bad_parameter
 from tollkeeper.api.requests import Reasoned, StartRollout
 from tollkeeper.api.views import RecordList, RolloutList, record_view, rollout_view
-from tollkeeper.flows import rolling
+from tollkeeper.flows.rollouts import commands
 from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.routing.routes import Condition
 
@@ -29,7 +29,7 @@ async def begin(call: Call) -> Answer:
         shadow_payments=asked.shadow_payments,
         orphaned=asked.orphaned,
     )
-    made = await rolling.begin_rollout(
+    made = await commands.begin_rollout(
         call.world,
         asked.candidate,
         plan,
@@ -44,7 +44,7 @@ async def begin(call: Call) -> Answer:
 
 
 async def listed(call: Call) -> Answer:
-    found = await rolling.list_rollouts(call.world, SHOWN, call.owner)
+    found = await commands.list_rollouts(call.world, SHOWN, call.owner)
     return json_answer(RolloutList(data=[rollout_view(item) for item in found]))
 
 
@@ -65,24 +65,24 @@ async def records(call: Call) -> Answer:
 
 
 async def approve(call: Call) -> Answer:
-    return await _with_reason(call, rolling.approve)
+    return await _with_reason(call, commands.approve)
 
 
 async def abort(call: Call) -> Answer:
-    return await _with_reason(call, rolling.abort)
+    return await _with_reason(call, commands.abort)
 
 
 async def promote(call: Call) -> Answer:
-    return await _with_reason(call, rolling.promote)
+    return await _with_reason(call, commands.promote)
 
 
 async def roll_back(call: Call) -> Answer:
-    return await _with_reason(call, rolling.roll_back)
+    return await _with_reason(call, commands.roll_back)
 
 
 async def stop(call: Call) -> Answer:
     asked, _ = call.asked(Reasoned, optional=True)
-    stopped = await rolling.stop_all(
+    stopped = await commands.stop_all(
         call.world, reason=asked.reason, owner=call.owner, actor=_actor(call)
     )
     return json_answer(RolloutList(data=[rollout_view(item) for item in stopped]))
@@ -97,7 +97,7 @@ async def _with_reason(call: Call, command: Callable[..., Awaitable[Rollout]]) -
 
 
 async def _mine(call: Call) -> Rollout:
-    return await rolling.load_rollout(call.world, _id(call), call.owner)
+    return await commands.load_rollout(call.world, _id(call), call.owner)
 
 
 def _id(call: Call) -> str:

@@ -11,7 +11,7 @@ from tollkeeper.api.access import Reach, Resource
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
 from tollkeeper.api.desk import Pot
-from tollkeeper.flows.keys import Role
+from tollkeeper.flows.operations.keys import Role
 from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 
 type Handler = Callable[[Call], Awaitable[Answer]]

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
-from tollkeeper.flows.receive import shopper_returned
+from tollkeeper.flows.payments.webhook import shopper_returned
 from tollkeeper.payments.payment import Payment
 
 SENTENCES: Final = {

@@ -10,7 +10,7 @@ import msgspec
 
 from tollkeeper import app
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_store
-from tollkeeper.flows.examine import Report, examine
+from tollkeeper.flows.operations.doctor import Report, examine
 from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.errors import Invalid
 from tollkeeper.payments.invariants import Ledger

@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_world
-from tollkeeper.flows.retiring import standing
+from tollkeeper.flows.rollouts.retire import standing
 from tollkeeper.integrations.catalogue import GOLDEN, INSTALLED, find
 from tollkeeper.integrations.freezing import broken, entered, read_registry
 from tollkeeper.integrations.scaffold import catalogue_entry, module_path, parts_of, scaffold

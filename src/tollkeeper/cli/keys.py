@@ -13,9 +13,9 @@ from tollkeeper.cli.opening import (
     with_store,
     with_world,
 )
-from tollkeeper.flows import keys
+from tollkeeper.flows.operations import keys
 from tollkeeper.flows.ports import ApiKey, Store
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.clock import rfc3339
 
 app = cyclopts.App(name="keys", help="Create, list and revoke API keys.")

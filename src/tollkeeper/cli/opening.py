@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tollkeeper import app
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 
 Config = Annotated[
     Path | None,

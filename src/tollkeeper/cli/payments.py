@@ -15,9 +15,9 @@ from tollkeeper.cli.opening import (
     with_store,
     with_world,
 )
-from tollkeeper.flows import attention as attentive
+from tollkeeper.flows.payments import attention as attentive
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.money import display

@@ -7,8 +7,8 @@ import cyclopts
 import msgspec
 
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
-from tollkeeper.flows import reconcile as flow
-from tollkeeper.flows.world import World
+from tollkeeper.flows.payments import reconcile as flow
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.kernel.money import display
 

@@ -9,10 +9,10 @@ import msgspec
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
 from tollkeeper.contracts.reports.plain import MARKS
-from tollkeeper.flows.check import Replay, ask_for_skews
-from tollkeeper.flows.check import replay as replay_stored
-from tollkeeper.flows.watch import Watched, look
-from tollkeeper.flows.world import World
+from tollkeeper.flows.contracts.rehearse import Replay, ask_for_skews
+from tollkeeper.flows.contracts.rehearse import replay as replay_stored
+from tollkeeper.flows.contracts.watch import Watched, look
+from tollkeeper.flows.runtime import World
 from tollkeeper.integrations.catalogue import find
 from tollkeeper.kernel.errors import Invalid, Misconfigured
 

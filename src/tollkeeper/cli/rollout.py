@@ -23,10 +23,10 @@ from tollkeeper.cli.opening import (
     with_store,
     with_world,
 )
-from tollkeeper.flows import rolling
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.rolling import Explained
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import commands
+from tollkeeper.flows.rollouts.commands import Explained
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid, NotFound
 from tollkeeper.rollouts.evidence import whole_wealth
@@ -110,7 +110,7 @@ def start(  # noqa: PLR0913 - the options of a command
     condition = Condition(currency=currency, country=country, account=account)
 
     async def work(world: World) -> Rollout:
-        return await rolling.begin_rollout(
+        return await commands.begin_rollout(
             world, candidate, plan, condition=condition, override=override, actor=_actor()
         )
 
@@ -314,7 +314,7 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
 
     async def work(world: World) -> Explained:
         rollout = await _one(world.store, rollout_id)
-        return await rolling.explain(world, rollout.id)
+        return await commands.explain(world, rollout.id)
 
     found = with_world(config, work)
     if json:
@@ -363,7 +363,7 @@ def approve(
 
     Example: `tollkeeper rollout approve --reason "checked with finance"`
     """
-    return _operate(config, rollout_id, rolling.approve, reason, as_json=json)
+    return _operate(config, rollout_id, commands.approve, reason, as_json=json)
 
 
 @app.command
@@ -379,7 +379,7 @@ def abort(
 
     Example: `tollkeeper rollout abort --reason "wrong week"`
     """
-    return _operate(config, rollout_id, rolling.abort, reason, as_json=json)
+    return _operate(config, rollout_id, commands.abort, reason, as_json=json)
 
 
 @app.command
@@ -395,7 +395,7 @@ def promote(
 
     Example: `tollkeeper rollout promote --reason "the old version is switched off tonight"`
     """
-    return _operate(config, rollout_id, rolling.promote, reason, as_json=json)
+    return _operate(config, rollout_id, commands.promote, reason, as_json=json)
 
 
 @app.command
@@ -411,7 +411,7 @@ def rollback(
 
     Example: `tollkeeper rollout rollback --reason "refunds fail"`
     """
-    return _operate(config, rollout_id, rolling.roll_back, reason, as_json=json)
+    return _operate(config, rollout_id, commands.roll_back, reason, as_json=json)
 
 
 @app.command
@@ -432,7 +432,7 @@ def stop(
         raise Invalid("stop --all stops every rollout; `rollout abort ID` ends one")
 
     async def work(world: World) -> list[Rollout]:
-        return await rolling.stop_all(world, reason=reason, actor=_actor())
+        return await commands.stop_all(world, reason=reason, actor=_actor())
 
     stopped = with_world(config, work)
     if json:

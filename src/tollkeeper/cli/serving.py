@@ -21,7 +21,7 @@ import cyclopts
 
 from tollkeeper import app
 from tollkeeper.cli.opening import Config, console, with_world
-from tollkeeper.flows import keys
+from tollkeeper.flows.operations import keys
 from tollkeeper.kernel.errors import Misconfigured, Unavailable
 
 SERVER: Final = "tollkeeper.api.server"

@@ -6,7 +6,7 @@ A lost acknowledgement is answered by committing the same change again, which ne
 from collections.abc import Callable
 from typing import Final
 
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import NotFound, StoreDoubt, Unavailable
 from tollkeeper.payments.change import Change, committed
 from tollkeeper.payments.closing import close

@@ -7,7 +7,7 @@ import msgspec
 
 from tollkeeper.contracts.drift import drift_of
 from tollkeeper.flows.ports import Target, Vault, WireResult
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange

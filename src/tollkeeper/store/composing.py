@@ -8,7 +8,7 @@ is a transaction, so BEGIN and COMMIT fall away. Measured: `./dev bench store`.
 import re
 from typing import Any, Final
 
-from tollkeeper.store.statements import Together
+from tollkeeper.store.statements import Batch
 
 MAX_COMPOSED: Final = 40
 """Parts of one statement: an ordinary change has under ten; PostgreSQL allows 65,535 parameters."""
@@ -20,7 +20,7 @@ _PARAMETER: Final = re.compile(r"\$(\d+)")
 _TEXTS: Final[dict[tuple[Any, ...], str]] = {}
 
 
-def composed(batch: Together) -> tuple[str, tuple[Any, ...]]:
+def composed(batch: Batch) -> tuple[str, tuple[Any, ...]]:
     """The text and the parameters of the one statement that does all of `batch`; its one row holds
     the count of each part. Division by zero means that a required part changed nothing."""
     parameters: list[Any] = []

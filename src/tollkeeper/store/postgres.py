@@ -13,7 +13,7 @@ import asyncpg
 
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.store.composing import MAX_COMPOSED, composed
-from tollkeeper.store.statements import Operation, Refused, Result, Statement, Together, Values
+from tollkeeper.store.statements import Batch, Operation, Result, Rollback, Statement, Values
 
 ACQUIRE_SECONDS: Final = 5.0
 COMMAND_SECONDS: Final = 30.0
@@ -157,14 +157,14 @@ async def _write[T](connection: Any, operation: Operation[T]) -> T:
         first = next(operation)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return] # nothing to write after all
-    if isinstance(first, Together) and len(first.items) <= MAX_COMPOSED:
+    if isinstance(first, Batch) and len(first.items) <= MAX_COMPOSED:
         counts = await _at_once(connection, first)
         if counts is not None:
             return _ended(operation, counts)
     return await _transaction(connection, operation, first)
 
 
-async def _at_once(connection: Any, batch: Together) -> list[int] | None:
+async def _at_once(connection: Any, batch: Batch) -> list[int] | None:
     """The counts of a batch that is committed, or `None` where nothing happened since a required
     part changed no row. There is no telling a statement that was lost from a commit that was."""
     sql, parameters = composed(batch)
@@ -189,7 +189,7 @@ async def _transaction[T](connection: Any, operation: Operation[T], first: Any) 
     await connection.execute("BEGIN")
     try:
         result = await _drive(connection, operation, first)
-    except Refused as refused:
+    except Rollback as refused:
         await connection.execute("ROLLBACK")
         return refused.result  # type: ignore[no-any-return]
     except BaseException:
@@ -214,7 +214,7 @@ async def _drive[T](connection: Any, operation: Operation[T], item: Any = None) 
         if item is None:
             item = next(operation)
         while True:
-            if isinstance(item, Together):
+            if isinstance(item, Batch):
                 item = operation.send(await _one_by_one(connection, item))
             else:
                 item = operation.send(await _run(connection, *item))
@@ -222,7 +222,7 @@ async def _drive[T](connection: Any, operation: Operation[T], item: Any = None) 
         return end.value  # type: ignore[no-any-return]
 
 
-async def _one_by_one(connection: Any, batch: Together) -> list[int]:
+async def _one_by_one(connection: Any, batch: Batch) -> list[int]:
     counts: list[int] = []
     for statement, values in batch.items:
         ((count,),) = await _run(connection, statement, values)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tollkeeper.kernel.errors import Unavailable
-from tollkeeper.store.statements import Operation, Refused, Together
+from tollkeeper.store.statements import Batch, Operation, Rollback
 
 MAX_BATCH: Final = 64
 """Operations in one commit: enough to spread an fsync, few enough that the first waits little."""
@@ -62,8 +62,8 @@ def run[T](connection: sqlite3.Connection, operation: Operation[T]) -> T:
     try:
         item = next(operation)
         while True:
-            if isinstance(item, Together):
-                item = operation.send(_together(connection, item))
+            if isinstance(item, Batch):
+                item = operation.send(_batch(connection, item))
                 continue
             statement, values = item
             cursor = execute(*statement.sql("sqlite", values))
@@ -72,7 +72,7 @@ def run[T](connection: sqlite3.Connection, operation: Operation[T]) -> T:
         return end.value  # type: ignore[no-any-return]
 
 
-def _together(connection: sqlite3.Connection, batch: Together) -> list[int]:
+def _batch(connection: sqlite3.Connection, batch: Batch) -> list[int]:
     counts: list[int] = []
     for statement, values in batch.items:
         counts.append(connection.execute(*statement.sql("sqlite", values)).rowcount)
@@ -95,7 +95,7 @@ def run_alone[T](connection: sqlite3.Connection, operation: Operation[T]) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
         result = run(connection, operation)
-    except Refused as refused:
+    except Rollback as refused:
         connection.execute("ROLLBACK")
         return refused.result  # type: ignore[no-any-return]
     except BaseException:
@@ -277,7 +277,7 @@ class ThreadedSQLite:
             writer.execute("SAVEPOINT operation")
         try:
             result, error = run(writer, item.operation), None
-        except Refused as refused:
+        except Rollback as refused:
             self._undo(alone=alone)
             result, error = refused.result, None
         except Exception as raised:

@@ -8,19 +8,12 @@ import asyncio
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, update
 
-from tollkeeper.flows import (
-    advance,
-    crossread,
-    pay,
-    receive,
-    recording,
-    routing,
-    sending,
-    settle,
-    world,
-)
+from tollkeeper.flows import recording, runtime, sending
+from tollkeeper.flows.payments import create, settle
+from tollkeeper.flows.payments import webhook as webhook_flow
+from tollkeeper.flows.rollouts import controller, cross_check
+from tollkeeper.flows.rollouts import routes as live_routes
 from tollkeeper.integrations.stripe import refusals_1
 from tollkeeper.integrations.stripe.words_1 import REFUSED_STATUSES
 from tollkeeper.integrations.version import Delivery
@@ -31,9 +24,11 @@ from tollkeeper.payments.ladder import Step
 from tollkeeper.payments.outcome import Decline, Outcome, Refusal
 from tollkeeper.rollouts import deciding, rollout
 from tollkeeper.routing import routes
-from tollkeeper.store import tables
-from tollkeeper.store.operations import changes, hooks, rolling
-from tollkeeper.store.statements import Statement, Together
+from tollkeeper.store import commit as stored_commit
+from tollkeeper.store import payments, rollouts, tables, webhooks
+from tollkeeper.store.jobs import DELETE_JOB
+from tollkeeper.store.statements import Batch, sql
+from tollkeeper.store.topic import writes
 from tollkeeper.testing import bugs_late, planting
 from tollkeeper.testing.planting import Bug, Patch
 
@@ -43,16 +38,16 @@ _bug = planting.collector(_OWN)
 
 def _without(name: str) -> Any:
     """`commit_change` that leaves out every statement called `name`."""
-    real = changes.commit_change
+    real = stored_commit.commit_change
 
     def committing(value: Any) -> Any:
         operation = real(value)
         try:
             item = next(operation)
             while True:
-                if isinstance(item, Together):
+                if isinstance(item, Batch):
                     kept = [part for part in item.items if part[0].name != name]
-                    item = Together(kept, required=item.required)
+                    item = Batch(kept, required=item.required)
                 item = operation.send((yield item))
         except StopIteration as end:
             return end.value
@@ -62,12 +57,12 @@ def _without(name: str) -> Any:
 
 @_bug("The audit row is written outside the change's transaction, and a crash loses it.")
 def audit_outside_the_transaction() -> list[Patch]:
-    return [(changes, "commit_change", _without("insert_audit"))]
+    return [(payments, "commit_change", _without("insert_audit"))]
 
 
 @_bug("An event's delivery job is not written in the change's transaction.")
 def event_without_its_job() -> list[Patch]:
-    return [(changes, "commit_change", _without("fan_out_jobs"))]
+    return [(payments, "commit_change", _without("fan_out_jobs"))]
 
 
 @_bug("A timeout is recorded as a failure.")
@@ -138,7 +133,7 @@ def refund_limit_ignores_flight() -> list[Patch]:
 
 @_bug("The idempotency key is looked up first and bound later.")
 def key_checked_then_bound() -> list[Patch]:
-    real = vars(pay)["commit_surely"]
+    real = vars(create)["commit_surely"]
 
     async def commit(w: Any, value: Any) -> Any:
         if value.claim is None:
@@ -152,12 +147,12 @@ def key_checked_then_bound() -> list[Patch]:
         row |= {"status": None, "body": None, "expires_ms": None}
 
         def bind() -> Any:
-            yield changes.INSERT_KEY, row
+            yield stored_commit.INSERT_KEY, row
 
         await w.store.driver.write(bind())
         return result
 
-    return [(pay, "commit_surely", commit)]
+    return [(create, "commit_surely", commit)]
 
 
 @_bug("A reply that cannot be read is taken for a decline.")
@@ -180,23 +175,23 @@ def mismatch_believed() -> list[Patch]:
 
 @_bug("The caller is answered, and the provider asked, before the commit.")
 def answered_before_commit() -> list[Patch]:
-    real = vars(pay)["commit_surely"]
+    real = vars(create)["commit_surely"]
 
     async def commit(w: Any, value: Any) -> Any:
         asyncio.get_running_loop().create_task(real(w, value))
         return Committed()
 
-    return [(pay, "commit_surely", commit)]
+    return [(create, "commit_surely", commit)]
 
 
 @_bug("'Not found' is believed at once, although the request may still be under way.")
 def not_found_too_early() -> list[Patch]:
-    real = world.World._policy  # noqa: SLF001
+    real = runtime.World._policy  # noqa: SLF001
 
     def policy(self: Any, integration: Any) -> Any:
         return msgspec.structs.replace(real(self, integration), window_ms=0)
 
-    return [(world.World, "_policy", policy)]
+    return [(runtime.World, "_policy", policy)]
 
 
 @_bug("The in-flight window is measured by the replica's own clock, which is off.")
@@ -218,7 +213,7 @@ def absence_taken_for_success() -> list[Patch]:
         except (StoreDoubt, Unavailable):
             return Committed()
 
-    return [(recording, "commit_surely", commit), (pay, "commit_surely", commit)]
+    return [(recording, "commit_surely", commit), (create, "commit_surely", commit)]
 
 
 @_bug("A follow-up goes to the version that is active now, not to the payment's.")
@@ -252,12 +247,12 @@ def webhook_seen_before_its_effect() -> list[Patch]:
         return
         yield
 
-    return [(hooks, "enqueue_job", nothing)]
+    return [(webhooks, "enqueue_job", nothing)]
 
 
 @_bug("A webhook's state overwrites the payment's, whatever came before.")
 def webhook_overwrites_status() -> list[Patch]:
-    real = receive.webhook
+    real = webhook_flow.webhook
     statuses = {"authorized": "requires_capture", "captured": "succeeded", "canceled": "canceled",
                 "requires_action": "requires_action", "declined": "failed"}  # fmt: skip
 
@@ -280,7 +275,7 @@ def webhook_overwrites_status() -> list[Patch]:
         await recording.record(w, books, decide, cause="webhook", actor="provider")
         return fate
 
-    return [(receive, "webhook", webhook)]
+    return [(webhook_flow, "webhook", webhook)]
 
 
 @_bug("A 409 of the provider is taken for proof that nothing was executed.")
@@ -330,7 +325,7 @@ def refresh_dropped_unanswered() -> list[Patch]:
 def job_ends_unsettled() -> list[Patch]:
     async def let_go(current: Any, job: Any, **_: Any) -> None:
         def drop() -> Any:
-            yield changes.DELETE_JOB, {"kind": job.kind, "subject": job.subject}
+            yield DELETE_JOB, {"kind": job.kind, "subject": job.subject}
 
         await current.world.store.driver.write(drop())
 
@@ -339,20 +334,9 @@ def job_ends_unsettled() -> list[Patch]:
 
 @_bug("A payment is written without asking whether it has changed since it was read.")
 def lost_update() -> list[Patch]:
-    def build(_: str) -> Any:
-        columns: dict[Any, Any] = {
-            c.name: bindparam(c.name)
-            for c in tables.payments.c
-            if c.name not in {"id", "created_ms"}
-        }
-        return (
-            update(tables.payments)
-            .where(tables.payments.c.id == bindparam("the_id"))
-            .values(columns)
-        )
-
-    blind = Statement("update_payment", build, returns=False)
-    return [(changes, "UPDATE_PAYMENT", blind)]
+    columns = (c.name for c in tables.payments.c if c.name not in {"id", "created_ms"})
+    text = f"UPDATE payments SET {', '.join(f'{c} = :{c}' for c in columns)} WHERE id = :id"  # noqa: S608
+    return [(stored_commit, "UPDATE_PAYMENT", sql("update_payment", text))]
 
 
 @_bug("An audit row does not carry the hash of the row before it.")
@@ -372,17 +356,17 @@ def nothing_reserved() -> list[Patch]:
 
 @_bug("A replica acts on a canary's share for ever, though no controller renews it.")
 def share_without_end() -> list[Patch]:
-    real = routing.canary_of
+    real = live_routes.canary_of
 
     def canary_of(one: Any) -> Any:
         return msgspec.structs.replace(real(one), keep=True)
 
-    return [(routing, "canary_of", canary_of)]
+    return [(live_routes, "canary_of", canary_of)]
 
 
 @_bug("A replica never notices that the routes have changed, and shares do not run out.")
 def routes_never_read_again() -> list[Patch]:
-    real = routing.canary_of
+    real = live_routes.canary_of
     seen: dict[str, Any] = {}
 
     def canary_of(one: Any) -> Any:
@@ -404,17 +388,17 @@ def routes_never_read_again() -> list[Patch]:
                 )
             )
 
-    return [(routing, "follow", follow), (routing, "refresh", refresh)]
+    return [(live_routes, "follow", follow), (live_routes, "refresh", refresh)]
 
 
 @_bug("What was counted is not marked, and is counted again at the next look.")
 def counted_again() -> list[Patch]:
-    real = rolling.save_rollout
+    real = rollouts.save_rollout
 
     def save(*values: Any, **named: Any) -> Any:
         return real(*values, **(named | {"units": ()}))
 
-    return [(rolling, "save_rollout", save)]
+    return [(rollouts.Rollouts, "save_rollout", writes(save))]
 
 
 @_bug("Every payment of a customer counts, not the first.")
@@ -427,12 +411,12 @@ def every_retry_counts() -> list[Patch]:
         unit = routes.unit_digest("payment", facts.payment_id)
         return msgspec.structs.replace(taken, unit=unit)
 
-    return [(world, "take", take)]
+    return [(runtime, "take", take)]
 
 
 @_bug("A cross-read believes whatever the canary said.")
 def cross_read_believes() -> list[Patch]:
-    return [(crossread, "disagreement", lambda *_: None)]
+    return [(cross_check, "disagreement", lambda *_: None)]
 
 
 @_bug("A cross-read that disagrees leaves the books as the canary had misread them.")
@@ -440,12 +424,12 @@ def misreading_not_corrected() -> list[Patch]:
     async def correct(*_: Any) -> None:
         return None
 
-    return [(crossread, "_correct", correct)]
+    return [(cross_check, "_correct", correct)]
 
 
 @_bug("What a candidate takes is not written down, payment by payment.")
 def canary_payment_forgotten() -> list[Patch]:
-    return [(changes, "commit_change", _without("insert_canary"))]
+    return [(payments, "commit_change", _without("insert_canary"))]
 
 
 @_bug("Whoever comes back is counted with the chance of somebody new.")
@@ -456,7 +440,7 @@ def share_of_the_first() -> list[Patch]:
         taken = real(*values, **named)
         return msgspec.structs.replace(taken, again_ppm=min(taken.again_ppm, taken.share_ppm))
 
-    return [(world, "take", take)]
+    return [(runtime, "take", take)]
 
 
 @_bug("Only approvals that were heard at once are looked up after a rollback.")
@@ -464,17 +448,17 @@ def no_sweep_after_rollback() -> list[Patch]:
     async def leave(world_: Any, job: Any, _: Any) -> None:
         await world_.store.finish_job(job)
 
-    return [(advance, "_leave", leave)]
+    return [(controller, "_leave", leave)]
 
 
 @_bug("All results are counted at the share of the step, not at the one in force when assigned.")
 def share_of_the_step() -> list[Patch]:
-    real = advance.seen_of
+    real = controller.seen_of
 
     def seen_of(place: Any) -> Any:
         return msgspec.structs.replace(real(place), share_ppm=500_000)
 
-    return [(advance, "seen_of", seen_of)]
+    return [(controller, "seen_of", seen_of)]
 
 
 @_bug("Waiting at a gate switches the rollback off.")
@@ -501,12 +485,12 @@ def handed_over_in_name_only() -> list[Patch]:
     async def moved(*_: Any) -> bool:
         return True
 
-    return [(crossread, "_is_moved", moved)]
+    return [(cross_check, "_is_moved", moved)]
 
 
 @_bug("A canary's place is not written with its payment.")
 def assignment_forgotten() -> list[Patch]:
-    return [(changes, "commit_change", _without("insert_assignment"))]
+    return [(payments, "commit_change", _without("insert_assignment"))]
 
 
 @_bug("A rolled back candidate keeps its share.")

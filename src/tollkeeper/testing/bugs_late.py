@@ -4,7 +4,9 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.flows import looking, pay, settle, world
+from tollkeeper.flows import runtime
+from tollkeeper.flows.payments import create, settle
+from tollkeeper.flows.payments import look as look_flow
 from tollkeeper.payments import change, closing, ladder, reconcile, reservation
 from tollkeeper.payments.outcome import Outcome, Refusal
 from tollkeeper.testing import planting
@@ -134,31 +136,31 @@ def list_of_another_account_believed() -> list[Patch]:
 
 @_bug("A refusal that no table knows is proof, without a look.")
 def unlisted_refusal_believed() -> list[Patch]:
-    real = vars(looking)["glance_for"]
+    real = vars(look_flow)["glance_for"]
 
     def glance(outcome: Outcome) -> Any:
         found = real(outcome)
         return None if found == "confirm" else found
 
-    return [(looking, "glance_for", glance)]
+    return [(look_flow, "glance_for", glance)]
 
 
 @_bug("A look that shows the charge does not change a refusal that no table knows.")
 def refusal_believed_against_the_look() -> list[Patch]:
-    real = vars(pay)["settled_at_once"]
+    real = vars(create)["settled_at_once"]
 
     async def settled(w: Any, books: Any, attempt: Any, heard: Any) -> Any:
         found = await real(w, books, attempt, heard)
         return heard if heard.outcome.refusal is not None else found
 
-    return [(pay, "settled_at_once", settled)]
+    return [(create, "settled_at_once", settled)]
 
 
 @_bug(
     "A look that shows nothing turns an unknown result into a refusal, and another version sends."
 )
 def failover_after_an_empty_look() -> list[Patch]:
-    real = vars(pay)["settled_at_once"]
+    real = vars(create)["settled_at_once"]
 
     async def settled(w: Any, books: Any, attempt: Any, heard: Any) -> Any:
         found = await real(w, books, attempt, heard)
@@ -167,7 +169,7 @@ def failover_after_an_empty_look() -> list[Patch]:
         nothing = Outcome(kind="failed", refusal=Refusal("nothing", "the look showed nothing"))
         return msgspec.structs.replace(found, outcome=nothing)
 
-    return [(pay, "settled_at_once", settled)]
+    return [(create, "settled_at_once", settled)]
 
 
 @_bug("A payment fails over to a candidate that was not proved.")
@@ -175,7 +177,7 @@ def failover_to_an_unproved_candidate() -> list[Patch]:
     def siblings(self: Any, name: str, account: str | None) -> list[Any]:
         return [self.installed[other] for other in sorted(self.installed) if other != name]
 
-    return [(world.World, "siblings", siblings)]
+    return [(runtime.World, "siblings", siblings)]
 
 
 # Money that others move
@@ -221,23 +223,23 @@ def older_dispute_word_wins() -> list[Patch]:
 
 @_bug("A reference is looked up first, and not held in the payment's commit.")
 def reference_checked_and_not_held() -> list[Patch]:
-    real = pay._held_reference  # noqa: SLF001
+    real = create._held_reference  # noqa: SLF001
 
     async def held(*values: Any) -> None:
         await real(*values)
 
-    return [(pay, "_held_reference", held)]
+    return [(create, "_held_reference", held)]
 
 
 @_bug("A follow-up does not ask whose payment it is.")
 def payment_of_another_account_moved() -> list[Patch]:
-    real = vars(pay)["load"]
+    real = vars(create)["load"]
 
     async def load(w: Any, payment_id: str, account: str | None = None) -> Any:
         del account
         return await real(w, payment_id)
 
-    return [(pay, "load", load)]
+    return [(create, "load", load)]
 
 
 BUGS: Final = tuple(_OWN)

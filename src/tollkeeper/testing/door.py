@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.api.application import create_app
-from tollkeeper.flows.world import World
+from tollkeeper.flows.runtime import World
 from tollkeeper.testing.loop import Process, VirtualLoop
 
 API_KEY: Final = "tk_simulation"

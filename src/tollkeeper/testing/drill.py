@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tollkeeper import app as root
-from tollkeeper.flows import rolling
-from tollkeeper.flows.examine import Report
+from tollkeeper.flows.operations.doctor import Report
+from tollkeeper.flows.rollouts import commands
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Rollout
 from tollkeeper.testing import drill_carrying
 from tollkeeper.testing.drill_scene import Scene, harm_of, median_ms
@@ -115,14 +115,14 @@ async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: 
     settings = root.read_settings(scene.folder / "replica-0.toml")
     async with root.Service(settings, work=False) as service:
         world = service.world
-        made = await rolling.begin_rollout(
+        made = await commands.begin_rollout(
             world, CANDIDATE, plan, override="a drill", actor="drill"
         )
         aim = round(plan.steps_percent[0] * 10_000)
         end = time.monotonic() + seconds
         rollout = made
         while time.monotonic() < end and rollout.status in ACTIVE:
-            rollout = await rolling.load_rollout(world, made.id)
+            rollout = await commands.load_rollout(world, made.id)
             if rollout.share_ppm >= aim and rollout.status == "running":
                 break
             await asyncio.sleep(POLL_SECONDS)
@@ -130,13 +130,13 @@ async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: 
         await break_candidate(scene, fault)
         end = time.monotonic() + REACT_SECONDS
         while time.monotonic() < end:
-            rollout = await rolling.load_rollout(world, made.id)
+            rollout = await commands.load_rollout(world, made.id)
             if rollout.status not in ACTIVE:
                 scene.tell(f"rolled back: {rollout.reason}")
                 break
             await asyncio.sleep(POLL_SECONDS / 5)
         await asyncio.sleep(AFTER_SECONDS)
-        return await rolling.load_rollout(world, made.id)
+        return await commands.load_rollout(world, made.id)
 
 
 async def unprotected(scene: Scene, fault: str, minute_seconds: float) -> None:

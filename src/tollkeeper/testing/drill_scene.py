@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from tollkeeper.flows.examine import Report
+from tollkeeper.flows.operations.doctor import Report
 from tollkeeper.payments.invariants import Given
 from tollkeeper.testing.kill import MEANINGS, Yard
 

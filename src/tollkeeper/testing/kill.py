@@ -23,8 +23,8 @@ import msgspec
 from rich.console import Console
 
 from tollkeeper import app as root
-from tollkeeper.flows.examine import Report, examine
-from tollkeeper.flows.keys import create_key
+from tollkeeper.flows.operations.doctor import Report, examine
+from tollkeeper.flows.operations.keys import create_key
 from tollkeeper.payments.invariants import Given, Ledger
 from tollkeeper.testing.postgres import postgres_database
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.flows import deliver
 from tollkeeper.flows.ports import ApiKey, Endpoint
+from tollkeeper.flows.webhooks import deliver
 from tollkeeper.payments.invariants import Violation
-from tollkeeper.store.operations import hooks, keeping
+from tollkeeper.store import keys, webhooks
 from tollkeeper.testing.door import Answer, Call
 from tollkeeper.testing.world import Simulation
 
@@ -34,12 +34,12 @@ async def attach(simulation: Simulation) -> None:
         id="key_2", digest=digest, account=NAME, role="operator", label="hostile",
         api_version="2026-11-24", created_ms=now_ms,
     )  # fmt: skip
-    simulation.driver.now(keeping.save_api_key(key))
+    simulation.driver.now(keys.save_api_key(key))
     secret = deliver.seal_secret(simulation.replicas[0].world, "whsec_aG9zdGlsZQ==")
     endpoint = Endpoint(
         id="we_2", account=NAME, url=URL, secrets=(secret,), enabled=True, created_ms=now_ms
     )
-    simulation.driver.now(hooks.save_endpoint(endpoint))
+    simulation.driver.now(webhooks.save_endpoint(endpoint))
     simulation.hook.hanging = URL
     simulation.loop.outside(_Neighbor(simulation).harass())
 

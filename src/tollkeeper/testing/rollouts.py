@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from tollkeeper.flows import rolling
+from tollkeeper.flows.rollouts import commands
 from tollkeeper.kernel.errors import TollkeeperError
 from tollkeeper.payments.assignment import Assignment
 from tollkeeper.payments.change import Change
@@ -19,7 +19,7 @@ from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.routing.routes import number_of, split, unit_digest
-from tollkeeper.store.operations import rolling as stored
+from tollkeeper.store import rollouts as stored
 from tollkeeper.testing.world import Simulation
 
 NOTICE_MS: Final = 1_000
@@ -52,7 +52,7 @@ async def _begin(simulation: Simulation) -> None:
         cross_read_percent=100.0,
         watch_seconds=60.0,
     )
-    await rolling.begin_rollout(
+    await commands.begin_rollout(
         simulation.replicas[0].world, simulation.temper.candidate, plan,
         override="simulation", actor="operator",
     )  # fmt: skip
@@ -85,15 +85,15 @@ async def _act(simulation: Simulation, act: str) -> None:
     id_ = simulation.driver.now(stored.list_rollouts(1))[0].id
     try:
         if act == "abort":
-            await rolling.abort(world, id_, reason="seed", actor="operator")
+            await commands.abort(world, id_, reason="seed", actor="operator")
         elif act == "stop":
-            await rolling.stop_all(world, reason="seed", actor="operator")
+            await commands.stop_all(world, reason="seed", actor="operator")
         elif act == "approve":
-            await rolling.approve(world, id_, actor="operator")
+            await commands.approve(world, id_, actor="operator")
         elif act == "promote":
-            await rolling.promote(world, id_, reason="seed", actor="operator")
+            await commands.promote(world, id_, reason="seed", actor="operator")
         else:
-            await rolling.roll_back(world, id_, reason="seed", actor="operator")
+            await commands.roll_back(world, id_, reason="seed", actor="operator")
     except TollkeeperError:
         return
     simulation.coverage.count("rollout.operated", act)

@@ -10,9 +10,9 @@ import msgspec
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.commit import Committed, Recorded
-from tollkeeper.store.facade import StoreFacade
 from tollkeeper.store.sqlite import InlineSQLite, run
 from tollkeeper.store.statements import Operation
+from tollkeeper.store.store import SqlStore
 from tollkeeper.store.tables import metadata
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import VirtualLoop
@@ -83,7 +83,7 @@ class SimulatedDriver(InlineSQLite):
         return run(self.connection, operation)
 
 
-class WatchedStore(StoreFacade):
+class WatchedStore(SqlStore):
     """Calls `on_commit(payment_id)` within the step in which a change became durable."""
 
     def __init__(

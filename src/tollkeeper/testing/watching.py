@@ -17,7 +17,7 @@ from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Attempt, Books
 from tollkeeper.settings import Settings
 from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.store.operations import reading
+from tollkeeper.store import payments
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import VirtualLoop
 from tollkeeper.testing.network import SimulatedWire
@@ -169,7 +169,7 @@ class Watch:
         """Whether an earlier charge tells our account from another that our key may open."""
         if not self._simulation.temper.has("keys"):
             return True
-        earlier = reading.earlier_charge("stripe", books.payment.id)
+        earlier = payments.earlier_charge("stripe", books.payment.id)
         return self._simulation.driver.now(earlier) is not None
 
     def told(self, body: bytes) -> None:
@@ -197,7 +197,7 @@ class Watch:
     def _contradicted(self, ids: list[str]) -> Iterator[Violation]:
         for payment_id in ids:
             told_ms = EPOCH_MS + int(self._facts.pop(payment_id) * 1000)
-            books = self._simulation.driver.now(reading.load_books(payment_id))
+            books = self._simulation.driver.now(payments.load_books(payment_id))
             if books is None or self._newest_effect_ms(books) > told_ms:
                 continue  # what has landed since has a webhook of its own
             part = self._simulation.part(payment_id)

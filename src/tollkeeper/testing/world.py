@@ -14,10 +14,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from tollkeeper.app import handlers
-from tollkeeper.flows import deliver, routing, upkeep
-from tollkeeper.flows.examine import HANDLES
+from tollkeeper.flows.operations import retention
+from tollkeeper.flows.operations.doctor import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
-from tollkeeper.flows.world import World
+from tollkeeper.flows.rollouts import routes
+from tollkeeper.flows.runtime import World
+from tollkeeper.flows.webhooks import deliver
 from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import StoreDoubt, TollkeeperError, Unavailable
@@ -28,7 +30,7 @@ from tollkeeper.payments.payment import Books
 from tollkeeper.simulator.config import AccountConfig, KeyConfig, SimulatorConfig
 from tollkeeper.simulator.core import SimulatorCore
 from tollkeeper.simulator.messages import SimReply, SimRequest
-from tollkeeper.store.operations import examining, keeping, reading
+from tollkeeper.store import audits, keys, payments
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
@@ -98,7 +100,7 @@ class Replica:
         while not await self._started():
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
         if self.simulation.temper.candidate:
-            self.simulation.loop.start_in(self.process, routing.follow(world))
+            self.simulation.loop.start_in(self.process, routes.follow(world))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
         known = {kind: self._watched(run) for kind, run in handlers(world).items()}
@@ -124,8 +126,8 @@ class Replica:
         try:
             if world.alone:
                 await world.store.wake_orphans(world.store.now_ms())
-            await upkeep.plan(world)
-            await routing.refresh(world)
+            await retention.plan(world)
+            await routes.refresh(world)
         except (StoreDoubt, Unavailable):
             return False
         return True
@@ -247,7 +249,7 @@ class Simulation:
             id="key_1", digest=digest, account=ACCOUNT, role="admin", label="simulation",
             api_version="2026-11-24", created_ms=self.clock.now_ms(),
         )  # fmt: skip
-        self.driver.now(keeping.save_api_key(key))
+        self.driver.now(keys.save_api_key(key))
         await self._register_webhooks()
         for replica in self.replicas:
             replica.start()
@@ -299,9 +301,9 @@ class Simulation:
                 self.coverage.count("settled", attempt.settled_by)
         self._note_settling(change)
         self.loop.note("commit", payment.id, payment.seq, payment.status)
-        books = self.driver.now(reading.load_books(payment.id))
+        books = self.driver.now(payments.load_books(payment.id))
         assert books is not None, "what was committed can be read"
-        audit = self.driver.now(reading.load_audit(payment.id))
+        audit = self.driver.now(payments.load_audit(payment.id))
         self.check(invariants.check_books(books, audit, HANDLES))
         self.check(self._effects(books))
         self.check(self.watch.commit(change, books))
@@ -327,7 +329,7 @@ class Simulation:
         payment_id = entry.metadata.get(invariants.PAYMENT_KEY, "")
         self.ledger_of.setdefault(payment_id, {})[entry.charge_id] = entry
         self.loop.note("effect", entry.charge_id, entry.status)
-        books = self.driver.now(reading.load_books(payment_id))
+        books = self.driver.now(payments.load_books(payment_id))
         if books is None:
             detail = f"charged for {payment_id}, which no store holds"
             self.fail(Violation("I2", entry.charge_id, detail))
@@ -366,7 +368,7 @@ class Simulation:
             if not self._is_for_a_person(books):
                 self.check(invariants.check_quiet(books, ledger, now_ms))
         self.check(invariants.check_orphans(payments, ledger))
-        holdings = self.driver.now(examining.holdings())
+        holdings = self.driver.now(audits.holdings())
         self.check(invariants.check_answers(self.given, holdings, payments))
         self.check(invariants.check_holdings(self._ours(holdings), now_ms, slack_ms=15_000))
         self.check(self.watch.quiet(payments))
@@ -396,7 +398,7 @@ class Simulation:
         `None` where there is nothing left to do."""
         rows = self.connection.execute(
             "SELECT kind, subject, run_at_ms FROM jobs WHERE kind NOT IN (?, ?) ORDER BY run_at_ms",
-            upkeep.KINDS,
+            retention.KINDS,
         )
         ours = (at for kind, subject, at in rows if (kind, subject[-5:]) != HOSTILE_JOB)
         return next(ours, None)
@@ -406,7 +408,7 @@ class Simulation:
         rows = self.connection.execute("SELECT id FROM payments ORDER BY id").fetchall()
         found = {}
         for (id_,) in rows:
-            books = self.driver.now(reading.load_books(id_))
+            books = self.driver.now(payments.load_books(id_))
             assert books is not None, "a payment never goes away"
             found[id_] = books
         return found

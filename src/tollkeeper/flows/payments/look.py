@@ -1,0 +1,182 @@
+"""One look at the provider while a caller waits: bounded in time, through every sound version.
+
+Gather: one question to each version until one is answered. Decide: `judging`. It moves no money.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows.runtime import World
+from tollkeeper.flows.sending import Heard, ask_once, order_for
+from tollkeeper.integrations.version import Integration, OperationInput
+from tollkeeper.payments.failover import glance_for
+from tollkeeper.payments.judging import (
+    charge_mismatch,
+    judge,
+    may_be_charge_of,
+    may_be_refund_of,
+    seen_as,
+)
+from tollkeeper.payments.outcome import Charge, Outcome, OutcomeKind, RefundState, unknown
+from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.payments.reconcile import unread_may_be_refund
+
+NEAR_S: Final = 10
+"""How far from the send a charge is looked for, in seconds of the provider's clock."""
+
+MOST_DRIFT_MS: Final = NEAR_S * 500
+"""How far the provider's clock may be from where it was believed to be: half of that."""
+
+MAX_PAGES: Final = 3
+SHORTEST_SECONDS: Final = 0.05
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a look gave. `outcome` is what the attempt came to, `None` where no effect shows;
+    `answered`: some version could read the provider's answer."""
+
+    outcome: Outcome | None = None
+    answered: bool = False
+
+
+NOTHING: Final = Seen()
+
+
+async def settled_at_once(world: World, books: Books, attempt: Attempt, heard: Heard) -> Heard:
+    """What one look makes of a result that proves nothing, within `rescue_seconds`: an unreadable
+    success becomes known, and a refusal that no table knows is confirmed or stays unknown."""
+    glance = glance_for(heard.outcome)
+    if glance is None:
+        return heard
+    seen = await look(world, books, attempt, seconds=world.settings.rescue_seconds)
+    if seen.outcome is not None and seen.outcome.kind != "unknown":
+        return msgspec.structs.replace(heard, outcome=seen.outcome, by="lookup")
+    if glance == "rescue" or seen.answered:
+        return heard
+    refusal = heard.outcome.refusal
+    code = refusal.code if refusal is not None else ""
+    doubt = unknown("status", f"refused with {code}, and no look could confirm it")
+    return msgspec.structs.replace(heard, outcome=doubt)
+
+
+async def look(world: World, books: Books, attempt: Attempt, *, seconds: float) -> Seen:
+    """Asks what became of `attempt` through the other versions first, since its own may be the one
+    that fails. Gives up after `seconds`, or where the provider is being asked too much already."""
+    own = world.integration(attempt.integration)
+    until = world.clock.monotonic() + seconds
+    for version in (*world.siblings(own.name, books.payment.account), own):
+        left = until - world.clock.monotonic()
+        if left < SHORTEST_SECONDS or world.health(own.provider).is_full:
+            return NOTHING
+        seen = await _through(world, version, books, attempt, until)
+        if seen.answered:
+            return seen
+    return NOTHING
+
+
+async def _through(
+    world: World, version: Integration, books: Books, attempt: Attempt, until: float
+) -> Seen:
+    order = order_for(world, books.payment, attempt)
+    if attempt.operation == "refund":
+        return await _refund(world, version, order, books, attempt, until)
+    if order.provider_id is None:
+        return await _listed(world, version, order, books, attempt, until)
+    left = until - world.clock.monotonic()
+    said = await ask_once(world, version, "lookup", order, left)
+    if said.kind != "approved" or said.charge is None:
+        return NOTHING
+    return _of_charge(books, attempt, said.charge)
+
+
+def _of_charge(books: Books, attempt: Attempt, charge: Charge) -> Seen:
+    shown = seen_as(books.payment, attempt, charge)
+    if shown is None:
+        foreign = charge_mismatch(books.payment, charge) is not None
+        return Seen(None, answered=not foreign and not _moved_otherwise(books, attempt, charge))
+    return _judged(books, attempt, shown)
+
+
+def _moved_otherwise(books: Books, attempt: Attempt, charge: Charge) -> bool:
+    """Whether a capture shows a sum that is neither the one before it nor the one after it."""
+    moved = charge.captured_minor != books.payment.captured_minor
+    return attempt.operation == "capture" and moved
+
+
+def _judged(books: Books, attempt: Attempt, shown: Outcome) -> Seen:
+    """What a reading of our own effect says. One that cannot be of it is no answer: something of
+    ours is there, so that it confirms no refusal."""
+    outcome = judge(books.payment, attempt, shown)
+    return Seen(outcome, answered=outcome.kind != "unknown")
+
+
+async def _listed(
+    world: World,
+    version: Integration,
+    order: OperationInput,
+    books: Books,
+    attempt: Attempt,
+    until: float,
+) -> Seen:
+    """Looks for the attempt's charge around its send, by the provider's clock."""
+    health = world.health(version.provider)
+    assumed_ms = health.skew_ms
+    skew_s = assumed_ms // 1000
+    order = msgspec.structs.replace(
+        order,
+        created_from_s=attempt.first_sent_ms // 1000 - NEAR_S + min(0, skew_s),
+        created_to_s=world.store.now_ms() // 1000 + NEAR_S + max(0, skew_s),
+    )
+    whole = True
+    for _ in range(MAX_PAGES):
+        said = await ask_once(world, version, "find", order, until - world.clock.monotonic())
+        if said.kind != "approved":
+            return NOTHING
+        for charge in said.charges:
+            if charge.attempt_id == attempt.id:
+                return _of_charge(books, attempt, charge)
+        whole = whole and not any(may_be_charge_of(books.payment, row) for row in said.unread)
+        if said.next_cursor is None:
+            # the answer tells the provider's time: by that, was it asked about the right time?
+            missed = abs(health.skew_ms - assumed_ms) > MOST_DRIFT_MS
+            return Seen(None, answered=whole and not missed)
+        order = msgspec.structs.replace(order, cursor=said.next_cursor)
+    return NOTHING
+
+
+async def _refund(
+    world: World,
+    version: Integration,
+    order: OperationInput,
+    books: Books,
+    attempt: Attempt,
+    until: float,
+) -> Seen:
+    whole = True
+    for _ in range(MAX_PAGES):
+        left = until - world.clock.monotonic()
+        said = await ask_once(world, version, "list_refunds", order, left)
+        if said.kind != "approved":
+            return NOTHING
+        for refund in said.refunds:
+            if refund.attempt_id == attempt.id:
+                kind = _REFUND_KIND[refund.state]
+                shown = Outcome(kind=kind, refund=refund)
+                return _judged(books, attempt, shown)
+        ids, currency = [attempt.id], books.payment.currency
+        whole = whole and not any(unread_may_be_refund(books, row, ids) for row in said.unread)
+        whole = whole and not any(
+            may_be_refund_of(attempt, currency, refund) for refund in said.refunds
+        )
+        if said.next_cursor is None:
+            return Seen(None, answered=whole)
+        order = msgspec.structs.replace(order, cursor=said.next_cursor)
+    return NOTHING
+
+
+_REFUND_KIND: Final[dict[RefundState, OutcomeKind]] = {
+    "pending": "pending",
+    "succeeded": "approved",
+    "failed": "declined",
+}

@@ -1,0 +1,128 @@
+"""What a payment says to the rollout that it fell into: where it stands, what it came to, and what
+a candidate in the shadow would have made of it."""
+
+import msgspec
+
+from tollkeeper.flows.runtime import World
+from tollkeeper.flows.sending import Heard, Prepared, prepare, read_by
+from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
+from tollkeeper.payments.judging import classify, judge
+from tollkeeper.payments.outcome import Outcome
+from tollkeeper.payments.payment import Attempt, Books, Payment
+from tollkeeper.routing.routes import Facts, Taken, is_drawn, units_of
+
+
+def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | None:
+    """The place of a new payment in the rollout that it falls into, if any."""
+    canary = taken.canary
+    if canary is None or canary.status == "shadow":
+        return None
+    return Assignment(
+        rollout_id=canary.rollout_id,
+        unit=taken.unit,
+        payment_id=payment_id,
+        arm="canary" if taken.is_canary else "baseline",
+        share_ppm=taken.share_ppm,
+        assigned_ms=now_ms,
+        again_unit=taken.again_unit,
+        again_ppm=taken.again_ppm,
+        drawn=taken.is_canary and is_drawn(canary, payment_id),
+    )
+
+
+def is_failure(heard: Heard) -> bool:
+    """No usable answer by the version that sent it: class A, B1 or C, or read by another one."""
+    return heard.unreadable or classify(heard.outcome) in {"A", "B1", "C"}
+
+
+def observed_of(
+    taken: Taken, attempt: Attempt, heard: Heard, latency_ms: int, now_ms: int
+) -> Observed | None:
+    """What the first attempt came to, for the rollout."""
+    canary = taken.canary
+    if canary is None or canary.status == "shadow":
+        return None
+    return Observed(
+        rollout_id=canary.rollout_id,
+        unit=taken.unit,
+        again_unit=taken.again_unit,
+        payment_id=attempt.payment_id,
+        failed=is_failure(heard),
+        unreadable=heard.unreadable,
+        declined=classify(heard.outcome) == "B2",
+        latency_ms=latency_ms,
+        decided_ms=now_ms,
+    )
+
+
+def followed_of(world: World, payment: Payment, attempt: Attempt, heard: Heard) -> Followed | None:
+    """What the first follow-up of a payment came to, for the rollout that it may count in; only
+    through the version that took the payment."""
+    if attempt.operation == "authorize" or payment.moved_from is not None:
+        return None
+    facts = facts_of(payment)
+    provider = attempt.integration.partition("@")[0]
+    for canary in world.routes.canaries:
+        if canary.candidate.partition("@")[0] != provider or canary.status != "running":
+            continue
+        if canary.condition.holds(facts):
+            return Followed(
+                rollout_id=canary.rollout_id,
+                units=units_of(canary, facts),
+                payment_id=payment.id,
+                failed=is_failure(heard),
+            )
+    return None
+
+
+def facts_of(payment: Payment) -> Facts:
+    """What routing may know of a payment that exists."""
+    return Facts(
+        unit=payment.customer or payment.id,
+        payment_id=payment.id,
+        currency=payment.currency,
+        account=payment.account,
+        country=payment.country,
+    )
+
+
+def shadowed_of(
+    world: World, taken: Taken, books: Books, attempt: Attempt, prepared: Prepared, heard: Heard
+) -> Shadowed | None:
+    """What a candidate in the shadow makes of the baseline's reply, and the request that it would
+    have sent; nothing is sent. `None` where it could not compute anything of its own."""
+    canary = taken.canary
+    if canary is None or canary.status != "shadow" or heard.reply is None:
+        return None
+    candidate = world.installed.get(canary.candidate)
+    if candidate is None or candidate.outcome is prepared.integration.outcome:
+        return None
+    other = msgspec.structs.replace(attempt, integration=candidate.name)
+    built = prepare(world, books, other)
+    read = judge(books.payment, attempt, read_by(candidate, "authorize", heard.reply))
+    found = []
+    if built.request is None:
+        found.append(f"request: {built.error}")
+    elif prepared.request is not None and built.request.path != prepared.request.path:
+        found.append(f"request: {built.request.path}, the baseline {prepared.request.path}")
+    if _said(read) != _said(heard.outcome):
+        found.append(f"reply: {_said(read)}, the baseline {_said(heard.outcome)}")
+    return Shadowed(
+        rollout_id=canary.rollout_id,
+        payment_id=attempt.payment_id,
+        differs=bool(found),
+        at_ms=world.store.now_ms(),
+        detail="; ".join(found)[:500],
+    )
+
+
+def _said(outcome: Outcome) -> str:
+    """An outcome in a few words: kind, state, decline, and what it could not read."""
+    words: list[str] = [outcome.kind]
+    if outcome.charge is not None and outcome.kind != "unknown":
+        words.append(outcome.charge.state)
+    if outcome.decline is not None:
+        words.append(outcome.decline.reason)
+    if outcome.doubt is not None:
+        words.append(f"{outcome.doubt.kind} {outcome.doubt.pointer}".strip())
+    return " ".join(words)

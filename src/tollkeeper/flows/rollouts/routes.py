@@ -1,0 +1,93 @@
+"""What this replica acts on: read from the store when it has changed, and kept while it is away."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from tollkeeper.flows.runtime import World
+from tollkeeper.kernel.errors import Misconfigured, StoreDoubt, Unavailable
+from tollkeeper.rollouts.rollout import Rollout
+from tollkeeper.routing.routes import Canary, Routes
+
+POLL_SECONDS: Final = 0.25
+"""A quarter of what a change may take to reach every replica, where nobody tells of changes."""
+
+LISTENING_SECONDS: Final = 0.5
+"""How often is looked where the store tells of changes, for what was not heard."""
+
+COUNTED_PER_OUTSTANDING: Final = 100
+
+
+async def refresh(world: World) -> None:
+    """Reads the routes anew."""
+    row = await world.store.routing()
+    rules = row.rules or world.settled_rules()
+    # what is on its way goes before what was promoted and is watched
+    on_its_way = sorted(row.rollouts, key=lambda rollout: rollout.status == "promoted")
+    canaries = tuple(canary_of(rollout) for rollout in on_its_way)
+    shared = [rule.weights for rule in rules if rule.condition.account is None]
+    named = {name for weights in shared for name, weight in weights.items() if weight > 0}
+    world.act_on(
+        Routes(
+            rules=rules,
+            canaries=canaries,
+            unproved=row.unproved - named,
+            unproved_for={one: names - named for one, names in row.unproved_for.items()},
+            revision=row.revision,
+        )
+    )
+
+
+def check(world: World) -> None:
+    """Raises `Misconfigured` where the routes give weight to a version that is not installed."""
+    for rule in world.routes.rules:
+        carrying = {name for name, weight in rule.weights.items() if weight > 0}
+        if absent := sorted(carrying - set(world.installed)):
+            raise Misconfigured(
+                f"the routes that a promotion left give {', '.join(absent)} its payments, which is "
+                "not installed: install it, or `tollkeeper routes reset`"
+            )
+
+
+async def follow(world: World) -> None:
+    """Keeps the routes at most a poll behind the store; ends with its task. While the store is
+    away the last ones stand, and a canary's share runs out by itself."""
+    while True:
+        changed: asyncio.Event | None = None
+        with contextlib.suppress(StoreDoubt, Unavailable):
+            changed = await world.store.routing_signal()
+        if changed is not None:
+            changed.clear()  # whatever comes from now on is heard, so the look may follow
+        try:
+            if await world.store.routing_revision() != world.routes.revision:
+                await refresh(world)
+        except (StoreDoubt, Unavailable):
+            pass
+        if changed is None:
+            await world.clock.sleep(POLL_SECONDS)
+        else:
+            await _heard(changed)
+
+
+async def _heard(changed: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LISTENING_SECONDS):
+            await changed.wait()
+
+
+def canary_of(rollout: Rollout) -> Canary:
+    """What replicas need to know of a rollout; the more was counted, the more may be open."""
+    more = rollout.canary_seen // COUNTED_PER_OUTSTANDING
+    return Canary(
+        rollout_id=rollout.id,
+        candidate=rollout.candidate,
+        salt=rollout.salt,
+        condition=rollout.condition,
+        share_ppm=rollout.share_ppm,
+        status=rollout.status,
+        valid_until_ms=rollout.valid_until_ms,
+        keep=rollout.plan.orphaned == "keep",
+        most_outstanding=rollout.plan.most_outstanding + more,
+        considered_ms=rollout.considered_ms,
+        cross_ppm=rollout.cross_ppm,
+    )
