@@ -26,6 +26,7 @@ from tollkeeper.wire import addresses, failures, trip
 
 ROOT = Path(__file__).parent.parent
 START = "docs/index.md"
+GUIDE = "## Where do I go to change something?"
 DRAWN = (
     "<!-- Drawn from the code by `./dev run python tools/documents.py write`; do not edit. -->\n\n"
 )
@@ -34,6 +35,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 OUR_FILE = re.compile(r"(?:src|tests|tools|docs|requirements|bench|changes)/[\w./-]*[\w/]")
+SHORT_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.py|/)")
 OUR_MODULE = re.compile(r"tollkeeper(?:\.[A-Za-z_]\w*)+")
 SIDES = {"caller": "the caller", "ours": "us", "provider": "the provider"}
 
@@ -206,6 +208,21 @@ def dead_names(root: Path) -> Iterator[str]:
                 yield f"{page.relative_to(root)}: there is no module or name {span}"
 
 
+def dead_paths(root: Path) -> Iterator[str]:
+    """Paths in the table "Where do I go to change something?" that do not exist."""
+    page = root / "CONTRIBUTING.md"
+    for span in CODE.findall(_guide(page.read_text()) if page.is_file() else ""):
+        below_source = root / "src" / "tollkeeper" / span
+        if SHORT_PATH.fullmatch(span) and not (below_source.exists() or (root / span).exists()):
+            yield f"{page.name}: there is no {span} in the project or below src/tollkeeper"
+
+
+def _guide(text: str) -> str:
+    """The rows of the table of places."""
+    _, _, after = text.partition(GUIDE)
+    return "\n".join(line for line in after.partition("\n## ")[0].splitlines() if "|" in line)
+
+
 def _module_exists(root: Path, dotted: str) -> bool:
     """Whether `dotted` is a module or package, or a name that the module before it mentions."""
     path = root / "src" / dotted.replace(".", "/")
@@ -229,7 +246,14 @@ def _anchors(page: Path) -> set[str]:
 
 def problems(root: Path = ROOT) -> list[str]:
     """Every sentence that any of the checks has to say."""
-    return [*undrawn(root), *stale(root), *dead_links(root), *unreachable(root), *dead_names(root)]
+    return [
+        *undrawn(root),
+        *stale(root),
+        *dead_links(root),
+        *unreachable(root),
+        *dead_names(root),
+        *dead_paths(root),
+    ]
 
 
 def main(arguments: list[str]) -> int:

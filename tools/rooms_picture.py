@@ -194,7 +194,7 @@ def _boxes(present: set[str]) -> dict[str, Box]:
     for row, (layer, names) in enumerate(item for item in rows if item[1]):
         width = min(250.0, (RIGHT - LEFT - GAP * (len(names) - 1)) / len(names))
         if len(names) == 1:
-            width = 400.0
+            width = float(RIGHT - LEFT) if names == ["flows"] else 400.0
         x = LEFT + (RIGHT - LEFT - width * len(names) - GAP * (len(names) - 1)) / 2
         for name in names:
             boxes[name] = Box(name, layer, row, x, TOP + row * (BOX + ROW_GAP), width)
@@ -221,8 +221,15 @@ def _box(box: Box, lines: int) -> str:
         f'rx="8"/><text class="name" x="{box.x + 12:.0f}" y="{name}" font-size="15">{box.name}'
         f'</text><text class="lines" x="{right:.0f}" y="{name}" font-size="11" '
         f'text-anchor="end">{rounded(lines)}</text><text class="note" x="{box.x + 12:.0f}" '
-        f'y="{note}" font-size="11.5">{escape(PURPOSE[box.name])}</text>'
+        f'y="{note}" font-size="11.5">{escape(_note(box.name))}</text>'
     )
+
+
+def _note(name: str) -> str:
+    """A part's purpose; of the flows also their features, which are folders."""
+    folders = (ROOT / "src" / PACKAGE / name).glob("*/__init__.py")
+    features = sorted(path.parent.name for path in folders) if name == "flows" else []
+    return ": ".join(filter(None, (PURPOSE[name], " · ".join(features))))
 
 
 def rounded(lines: int) -> str:

@@ -97,3 +97,23 @@ def test_lines_are_rounded_so_that_the_picture_rests() -> None:
     assert [rooms_picture.rounded(n) for n in (12, 449, 951, 1024, 4709)] == [
         "100 lines", "400 lines", "1k lines", "1k lines", "4.5k lines",
     ]  # fmt: skip
+
+
+def test_the_guide_has_ten_changes_each_with_places_and_tests() -> None:
+    rows = documents._guide((documents.ROOT / "CONTRIBUTING.md").read_text()).splitlines()[2:]
+    assert len(rows) == 10
+    for row in rows:
+        *places, tests = row.strip("| ").split(" | ")[1:]
+        assert any(documents.SHORT_PATH.fullmatch(span) for span in documents.CODE.findall(row))
+        assert "tests/" in tests
+        assert len(places) == 2
+
+
+def test_a_path_in_the_guide_that_does_not_exist_is_found(site: Path) -> None:
+    (site / "src/tollkeeper/flows").mkdir(parents=True)
+    (site / "CONTRIBUTING.md").write_text(
+        f"{documents.GUIDE}\n\n| to | begin in |\n|---|---|\n| move | `flows/`, `attic/x.py` |\n"
+    )
+    assert documents.problems(site) == [
+        "CONTRIBUTING.md: there is no attic/x.py in the project or below src/tollkeeper"
+    ]
