@@ -49,8 +49,8 @@ def errors_page() -> str:
     ]
     return (
         "# Errors\n\nEvery answer that is not a success is a problem document (RFC 9457) with one "
-        "of these codes. A decline is not an error: it is a payment whose status is `failed` or a "
-        "refund that did not go through, with a reason.\n\n"
+        "of these codes. A decline is not an error. It is a payment with the status `failed`, or a "
+        "refund that did not succeed, with a reason.\n\n"
         "| code | HTTP status | who has to act | retry | money may have moved | advice |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n" + _failures()
     )
@@ -62,9 +62,10 @@ def _failures() -> str:
         for code, failure in sorted(FAILURES.items())
     ]
     return (
-        "## Failure codes\n\nA payment or a refund that failed says why in `failure_code`. The "
-        "words never change their meaning. `provider_error` has the provider's own code, parameter "
-        "and message, masked and cut: for people only.\n\n| code | meaning | may be tried again |\n"
+        "## Failure codes\n\nA failed payment or refund has its reason in `failure_code`. The "
+        "codes never change their meaning. `provider_error` has the provider's own code, parameter "
+        "and message, masked and shortened. It is for people, not for programs.\n\n"
+        "| code | meaning | may be tried again |\n"
         "|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -85,8 +86,8 @@ def moves_page() -> str:
     ]
     final = ", ".join(f"`{status}`" for status in sorted(moves.FINAL))
     return (
-        "# A payment's statuses\n\nA payment changes its status by one of these moves and in no "
-        f"other way. Final statuses: {final}; only a move that says so leaves one.\n\n"
+        "# A payment's statuses\n\nA payment changes its status only by one of these moves. "
+        f"Final statuses are {final}. Only a move that says so leaves a final status.\n\n"
         "| move | what happened | from → to |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -102,12 +103,12 @@ def wire_page() -> str:
     words = {*failures.TIMEOUTS.values(), *failures.ERRNOS.values(), *failures.OTHER_WORDS}
     words |= {word for _, word in failures.KINDS}
     return (
-        "# The wire\n\nA request to a provider passes these stages. Whether it may be sent again "
-        "hangs on the last column: once a connection stands, silence proves nothing. All stages "
-        f"together get {budgets.total:g} s.\n\n"
-        "| stage | budget | word when it runs out | may have been acted upon |\n|---|---|---|---|\n"
+        "# The wire\n\nA request to a provider passes these stages. The last column decides "
+        "whether the service may send it again: once a connection is established, silence proves "
+        f"nothing. All stages together get {budgets.total:g} s.\n\n"
+        "| stage | budget | word at timeout | the provider may have acted |\n|---|---|---|---|\n"
         + "\n".join(rows)
-        + "\n\nWords for what went wrong (RFC 9209, section 2.3): "
+        + "\n\nWords for failures (RFC 9209, section 2.3): "
         + ", ".join(f"`{word}`" for word in sorted(words))
         + ".\n"
     )
@@ -117,11 +118,12 @@ def destinations_page() -> str:
     """`docs/reference/webhook-destinations.md`: where outgoing webhooks may not go."""
     rows = [f"| `{network}` | {what} |" for network, what in addresses.DENIED.items()]
     return (
-        "# Where outgoing webhooks may go\n\nTo HTTPS URLs whose name leads to public addresses "
-        "only. The name is resolved at each sending, every address is checked, and the one that "
-        "was checked is called. An IPv4 address inside an IPv6 one (mapped, or translated by "
-        f"`{addresses.TRANSLATED}`) is judged as itself; any other IPv6 address must lie in "
-        f"`{addresses.PUBLIC_IPV6}`. For development a setting opens this machine, and it alone "
+        "# Where outgoing webhooks may go\n\n"
+        "The service sends webhooks only to HTTPS URLs whose name "
+        "resolves to public addresses. It resolves the name at each sending, checks every address, "
+        "and calls the address that it checked. An IPv4 address inside an IPv6 address (mapped, or "
+        f"translated by `{addresses.TRANSLATED}`) is checked as IPv4. Any other IPv6 address must "
+        f"be in `{addresses.PUBLIC_IPV6}`. For development, a setting allows this machine, also "
         "without TLS.\n\n| denied | what it is |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -245,7 +247,7 @@ def _anchors(page: Path) -> set[str]:
 
 
 def problems(root: Path = ROOT) -> list[str]:
-    """Every sentence that any of the checks has to say."""
+    """Everything that the checks found."""
     return [
         *undrawn(root),
         *stale(root),
