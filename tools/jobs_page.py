@@ -1,7 +1,8 @@
-"""The reference page of jobs, drawn from the table of lanes."""
+"""The reference page of jobs, drawn from the features' declarations."""
 
+from tollkeeper.app import JOBS
 from tollkeeper.flows.live.breakers import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD
-from tollkeeper.jobs.lanes import SHARES, lanes_for
+from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.settings import Settings
 
 
@@ -9,13 +10,13 @@ def page() -> str:
     """`docs/reference/jobs.md`."""
     settings = Settings()
     lanes = lanes_for(
-        SHARES,
+        JOBS,
         settings.job_concurrency,
         per_account=settings.deliveries_per_account,
         per_endpoint=settings.deliveries_per_endpoint,
     )
     rows = [
-        f"| `{lane.kind}` | {SHARES[lane.kind].why} | {lane.slots} "
+        f"| `{lane.kind}` | {JOBS[lane.kind].why} | {lane.slots} "
         f"| {lane.per_account if lane.parties != 'none' else ''} "
         f"| {lane.per_peer if lane.parties != 'none' else ''} |"
         for lane in lanes

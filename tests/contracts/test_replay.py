@@ -9,6 +9,7 @@ import pytest
 from tollkeeper.app import Service, SystemClock, read_settings, upgrade_database
 from tollkeeper.flows.contracts.rehearse import Replay, replay
 from tollkeeper.flows.payments import create
+from tollkeeper.flows.payments.answers import Key
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.simulator.config import DEFAULT_KEY
 from tollkeeper.simulator.program import RunningSimulator
@@ -31,7 +32,7 @@ async def _replayed(folder: Path, received_by: str, candidate: Any, *, since_ms:
         upgrade_database(settings)
         async with Service(settings, work=False) as service:
             for number, card in enumerate(CARDS):
-                key = create.Key(account="a", key=f"k{number}", fingerprint="f", actor="test")
+                key = Key(account="a", key=f"k{number}", fingerprint="f", actor="test")
                 asked = create.NewPayment(amount_minor=700, currency="EUR", payment_method=card)
                 await create.create(service.world, key, asked)
             world = service.world

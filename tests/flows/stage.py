@@ -13,9 +13,11 @@ from msgspec.structs import replace
 from tollkeeper.app import handlers
 from tollkeeper.flows.operations.doctor import Report, examine
 from tollkeeper.flows.payments import create as create_flow
-from tollkeeper.flows.payments.create import Key, NewPayment
+from tollkeeper.flows.payments import follow_up
+from tollkeeper.flows.payments.answers import Key, Result
+from tollkeeper.flows.payments.create import NewPayment
 from tollkeeper.flows.ports import HookResult, Target, WireFailure, WireResult
-from tollkeeper.flows.runtime import Reply, World
+from tollkeeper.flows.runtime import World
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.payments import invariants
 from tollkeeper.payments.payment import Books
@@ -222,18 +224,16 @@ class Stage:
 
     async def capture(self, id_: str, amount: int | None = None, *, final: bool = True) -> Any:
         return view(
-            await create_flow.capture(self.world, self.key(), id_, amount_minor=amount, final=final)
+            await follow_up.capture(self.world, self.key(), id_, amount_minor=amount, final=final)
         )
 
     async def refund(self, id_: str, amount: int | None = None, reason: str | None = None) -> Any:
         return view(
-            await create_flow.refund(
-                self.world, self.key(), id_, amount_minor=amount, reason=reason
-            )
+            await follow_up.refund(self.world, self.key(), id_, amount_minor=amount, reason=reason)
         )
 
     async def void(self, id_: str) -> Any:
-        return view(await create_flow.void(self.world, self.key(), id_))
+        return view(await follow_up.void(self.world, self.key(), id_))
 
     async def books(self, id_: str) -> Books:
         books = await self.store.load_books(id_)
@@ -284,7 +284,7 @@ class Stage:
         return report
 
 
-def view(reply: Reply) -> Any:
+def view(reply: Result) -> Any:
     """The body, with what kind of answer it was."""
     shown = msgspec.json.decode(reply.body)
     shown["_created"], shown["_doubtful"] = reply.created, reply.doubtful

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from tests.flows.stage import MIDDLE, Stage, stage
 from tests.flows.test_following import THREE_D, told
 
-from tollkeeper.flows.payments import settle
-from tollkeeper.flows.payments.settle import Pass
+from tollkeeper.flows.payments import acts, settle
+from tollkeeper.flows.payments.settlement import SettlementRun
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.rollouts import cross_check
 from tollkeeper.payments.commit import Stale
@@ -18,12 +18,12 @@ from tollkeeper.payments.ladder import Look, Step
 CREATE = "POST /v1/payment_intents"
 
 
-async def doubtful(s: Stage) -> tuple[str, Pass]:
+async def doubtful(s: Stage) -> tuple[str, SettlementRun]:
     """A payment in doubt whose charge is there, and a pass over it that begins now."""
     s.wire.pull(CREATE, "deaf")
     paid = await s.create()
     books = await s.books(paid["id"])
-    return paid["id"], Pass(s.world, books, refresh=False)
+    return paid["id"], SettlementRun(s.world, books, refresh=False)
 
 
 async def test_nothing_is_repeated_for_an_attempt_that_was_settled_meanwhile(
@@ -34,7 +34,7 @@ async def test_nothing_is_repeated_for_an_attempt_that_was_settled_meanwhile(
         await s.work(30)
         assert (await s.books(id_)).payment.status == "succeeded"
         posts = len(s.wire.posts())
-        await settle._replay(stale, Step("replay", stale.books.attempts[0]))
+        await acts.replay(stale, Step("replay", stale.books.attempts[0]))
         assert len(s.wire.posts()) == posts
         books = await s.books(id_)
         assert (books.attempts[0].replays, books.attempts[0].outcome) == (0, "approved")
@@ -46,12 +46,12 @@ async def test_no_second_cancellation_is_opened_beside_an_open_one(tmp_path: Pat
         made = await s.create(payment_method=THREE_D)
         await s.work(890)
         books = await s.books(made["id"])
-        first, second = (Pass(s.world, books, refresh=False) for _ in range(2))
+        first, second = (SettlementRun(s.world, books, refresh=False) for _ in range(2))
         for one in (first, second):
             one.look = Look(charge=_open_charge(books), charge_asked_ms=s.clock.now_ms())
         s.wire.pull("/cancel", "lose", "lose")
-        await settle._cancel(first, Step("cancel"))
-        await settle._cancel(second, Step("cancel"))
+        await acts.cancel(first, Step("cancel"))
+        await acts.cancel(second, Step("cancel"))
         books = await s.books(made["id"])
         assert [a.operation for a in books.open_attempts()].count("void") == 1
         assert len([r for r in s.wire.posts() if r.path.endswith("/cancel")]) == 1
@@ -161,7 +161,7 @@ async def test_a_pass_over_a_sender_that_is_alive_waits(tmp_path: Path) -> None:
         async def look(_: object) -> None:
             s.wire.before = None
             (payment,) = await s.store.list_payments("acc_1", {}, "pay_~", 1)
-            await settle.walk(Pass(s.world, await s.books(payment.id), refresh=True))
+            await settle.run_steps(SettlementRun(s.world, await s.books(payment.id), refresh=True))
             seen.append((await s.books(payment.id)).attempts[0].outcome or "sending")
 
         s.wire.before = look

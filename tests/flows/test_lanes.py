@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.flows.stage import LeverClock, Stage, stage
 
-from tollkeeper.app import handlers
+from tollkeeper.app import JOBS, handlers
 from tollkeeper.flows.live.breakers import FIRST_REST_MS, LONGEST_REST_MS, THRESHOLD, Breakers
 from tollkeeper.flows.ports import Due, Endpoint, HookResult, Job
 from tollkeeper.flows.webhooks import deliver, endpoints
-from tollkeeper.jobs.lanes import SHARES, WHOLE, Lane, Running, lanes_for
+from tollkeeper.jobs.lanes import Lane, Running, lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.store import migrate
 from tollkeeper.store.sqlite import InlineSQLite, connect
@@ -80,33 +80,38 @@ class Plant:
             await self.store.enqueue_job("deliver", subject, self.clock.now_ms())
 
 
+def lanes_of(kind: str) -> tuple[Lane, ...]:
+    """The lane of one kind, when 64 jobs may run at once."""
+    return tuple(one for one in lanes_for(JOBS, 64, **LIMITS) if one.kind == kind)
+
+
 def test_every_kind_has_a_lane_with_slots_of_its_own(tmp_path: Path) -> None:
-    kinds = set(handlers(None))  # type: ignore[arg-type]
-    assert set(SHARES) == kinds
-    assert sum(share.slots for share in SHARES.values()) == WHOLE
     for concurrency in (1, 8, 64, 500):
-        for one in lanes_for(kinds, concurrency, **LIMITS):
+        lanes = lanes_for(JOBS, concurrency, **LIMITS)
+        assert [one.kind for one in lanes] == list(handlers(None))  # type: ignore[arg-type]
+        assert sum(one.slots for one in lanes) <= max(concurrency, len(JOBS))
+        for one in lanes:
             assert one.slots >= 1
             assert 1 <= one.per_account <= one.slots
             assert 1 <= one.per_peer <= one.slots
 
 
-@pytest.mark.parametrize("hanging", sorted(SHARES))
+@pytest.mark.parametrize("hanging", sorted(JOBS))
 async def test_a_kind_that_hangs_leaves_every_other_kind_its_slots(
     tmp_path: Path, hanging: str
 ) -> None:
-    plant = Plant(tmp_path, lanes_for(SHARES, 8, **LIMITS), [])
+    plant = Plant(tmp_path, lanes_for(JOBS, 8, **LIMITS), [])
     plant.hanging = {hanging}
     for number in range(40):
         await plant.store.enqueue_job(hanging, f"{number}|x", plant.clock.now_ms() - 1)
-    for kind in SHARES:
+    for kind in JOBS:
         await plant.store.enqueue_job(kind, "later|y", plant.clock.now_ms())
     await plant.run(5)
-    assert {kind for kind, _ in plant.seen} == set(SHARES) - {hanging}
+    assert {kind for kind, _ in plant.seen} == set(JOBS) - {hanging}
 
 
 async def test_hanging_endpoints_of_one_account_leave_slots_to_others(tmp_path: Path) -> None:
-    lanes = lanes_for(["deliver"], 64, **LIMITS)
+    lanes = lanes_of("deliver")
     plant = Plant(tmp_path, lanes, [])
     for number in range(16):
         await plant.endpoint(f"we_slow_{number}", "evil")
@@ -148,7 +153,7 @@ def test_a_free_slot_goes_to_the_account_that_has_the_fewest() -> None:
 
 
 def test_a_provider_that_hangs_leaves_slots_to_the_others() -> None:
-    (one,) = lanes_for(["settle"], 64, **LIMITS)
+    (one,) = lanes_of("settle")
     running = Running(one)
     due = [Due(f"{n}", f"acc_{n}", "slow") for n in range(50)] + [Due("x", "acc_1", "quick")]
     assert due[-1] in running.choose(due)
@@ -205,7 +210,7 @@ async def _tried(s: Stage, statuses: list[int], count: int) -> tuple[str, Worker
     worker = Worker(
         s.store, s.clock, {"deliver": lambda job: deliver.deliver(s.world, job)}, concurrency=8,
         on_error=lambda job, error: pytest.fail(f"{job} {error}"),
-        lanes=lanes_for(["deliver"], 64, **LIMITS), resting=s.world.breakers.resting,
+        lanes=lanes_of("deliver"), resting=s.world.breakers.resting,
     )  # fmt: skip
     return made.id, worker
 

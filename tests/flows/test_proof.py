@@ -19,7 +19,7 @@ from tests.flows.test_corrections import (
 from tests.flows.test_rescue import CARRIES_ALL, answered, refusal
 
 from tollkeeper.flows.live.places import Places
-from tollkeeper.flows.payments import attention, create
+from tollkeeper.flows.payments import attention, follow_up
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.kernel.errors import (
     CardNumberRefused,
@@ -266,7 +266,7 @@ async def test_a_capture_that_is_refused_says_why_in_stable_words_and_when_to_co
         key = s.key()
 
         async def capture() -> None:
-            await create.capture(s.world, key, held["id"], amount_minor=None, final=True)
+            await follow_up.capture(s.world, key, held["id"], amount_minor=None, final=True)
 
         for _ in range(2):  # the stored answer says the same
             with pytest.raises(ProviderRefused) as refused:

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.flows.stage import BOTH, MIDDLE, NEW, OLD, WINDOW_S, key_of, stage, version_of
 
+from tollkeeper.flows.payments import follow_up
 from tollkeeper.integrations.version import WireReply
 from tollkeeper.kernel.errors import InFlight, KeyReused, NotSent, ProviderRefused, RefusedForNow
 from tollkeeper.testing.temper import without_keys
@@ -228,7 +229,6 @@ async def test_a_key_whose_request_is_under_way_is_in_flight(tmp_path: Path) -> 
 async def test_a_capture_without_effect_is_an_error_that_its_key_repeats(
     tmp_path: Path, lever: str, error: type[Exception]
 ) -> None:
-    from tollkeeper.flows.payments import create  # noqa: PLC0415 - the one test that keeps a follow-up's key
 
     async with stage(tmp_path) as s:
         held = await s.held()
@@ -239,7 +239,7 @@ async def test_a_capture_without_effect_is_an_error_that_its_key_repeats(
         key = s.key("capture")
         for _ in range(2):
             with pytest.raises(error):
-                await create.capture(s.world, key, held["id"], amount_minor=None, final=True)
+                await follow_up.capture(s.world, key, held["id"], amount_minor=None, final=True)
         assert (await s.books(held["id"])).payment.reserved_minor == 0
         assert (await s.capture(held["id"]))["status"] == "succeeded"
         await s.work(60)

@@ -7,6 +7,7 @@ from litestar.types import Receive, Scope, Send
 
 from tollkeeper.api.problems import CLOSING, MEDIA_TYPE, problem
 from tollkeeper.kernel.errors import TollkeeperError, Unauthenticated
+from tollkeeper.payments.view import PaymentView, RefundView
 
 type Header = tuple[bytes, bytes]
 
@@ -19,9 +20,10 @@ _COMMON: Final[list[Header]] = [
 
 
 class Answer:
-    """An ASGI application that sends one answer. `HEAD` gets the headers alone."""
+    """An ASGI application that sends one answer. `HEAD` gets the headers alone. `told`: the payment
+    or refund that it tells of for the first time, for the metrics."""
 
-    __slots__ = ("body", "headers", "media_type", "status")
+    __slots__ = ("body", "headers", "media_type", "status", "told")
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Answer:
         self.body = body
         self.media_type = media_type
         self.headers = headers if headers is not None else []
+        self.told: PaymentView | RefundView | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         headers = [*self.headers, *_COMMON]

@@ -10,7 +10,7 @@ import msgspec
 from tollkeeper.api.access import owner_of
 from tollkeeper.api.checking import checked, nothing_more, unknown_name
 from tollkeeper.api.incoming import decode_object, refuse_cards
-from tollkeeper.flows.payments.create import Key
+from tollkeeper.flows.payments.answers import Key
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.flows.runtime import World
 from tollkeeper.kernel.errors import Fault, Invalid, Malformed, NotFound

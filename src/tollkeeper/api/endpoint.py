@@ -171,9 +171,8 @@ def unexpected(error: Exception, request_id: str, route: str) -> Answer:
 
 def _count(metrics: Metrics, route: Route, answer: Answer) -> None:
     operation = OPERATIONS.get(route.path) if route.money else None
-    if operation is None or any(name == b"idempotency-replayed" for name, _ in answer.headers):
-        return
-    metrics.decided(operation, answer.body)
+    if operation is not None and answer.told is not None:
+        metrics.decided(operation, answer.told)
 
 
 def stamp(answer: Answer, request_id: str, version: str) -> None:

@@ -6,10 +6,10 @@ Law: no label holds an id, an account or anything else that a caller can invent.
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from tollkeeper.api.desk import Pot
+from tollkeeper.payments.view import PaymentView, RefundView
 
 MEDIA_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -22,15 +22,6 @@ OPERATIONS: Final[dict[str, str]] = {
     "/v1/payments/{payment_id}/refunds": "refund",
 }
 """Route of a POST that moves money to its operation."""
-
-
-class _Told(msgspec.Struct):
-    status: str
-    outcome: str
-    integration: str = "-"
-
-
-_told: Final = msgspec.json.Decoder(_Told).decode
 
 
 class Metrics:
@@ -95,11 +86,11 @@ class Metrics:
         """One request was refused at once."""
         self._shed.labels(reason).inc()
 
-    def decided(self, operation: str, body: bytes) -> None:
+    def decided(self, operation: str, told: PaymentView | RefundView) -> None:
         """An operation was answered with a payment or refund for the first time."""
-        told = _told(body)
         outcome = told.status if told.outcome == "known" else told.outcome
-        label = (told.integration, operation, outcome)
+        integration = told.integration if isinstance(told, PaymentView) else "-"
+        label = (integration, operation, outcome)
         found = self._outcome_children.get(label)
         if found is None:
             found = self._outcome_children[label] = self._outcomes.labels(*label)

@@ -2,8 +2,6 @@
 
 from typing import Final, get_args
 
-import msgspec
-
 from tollkeeper.api.answers import Answer, Header, json_answer
 from tollkeeper.api.calls import NEWEST, Call, bad_parameter
 from tollkeeper.api.requests import (
@@ -23,10 +21,10 @@ from tollkeeper.api.views import (
     attempt_view,
     audit_view,
 )
-from tollkeeper.flows.payments import attention
+from tollkeeper.flows.payments import attention, follow_up
 from tollkeeper.flows.payments import create as create_flow
+from tollkeeper.flows.payments.answers import Result
 from tollkeeper.flows.recording import load
-from tollkeeper.flows.runtime import Reply
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.kernel.ids import is_id
 from tollkeeper.payments.payment import Payment, Status
@@ -40,14 +38,6 @@ OLDER, NEWER = "older.", "newer."
 """What a cursor begins with: which way its page lies."""
 
 
-class _Named(msgspec.Struct):
-    id: str
-    payment: str = ""
-
-
-_named: Final = msgspec.json.Decoder(_Named).decode
-
-
 async def create(call: Call) -> Answer:
     asked, raw = call.asked(CreatePayment, meaning_of_payment)
     fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
@@ -59,7 +49,7 @@ async def create(call: Call) -> Answer:
 async def capture(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     asked, raw = call.asked(CapturePayment, optional=True)
-    reply = await create_flow.capture(
+    reply = await follow_up.capture(
         call.world,
         call.intent(raw),
         payment_id,
@@ -72,13 +62,13 @@ async def capture(call: Call) -> Answer:
 async def void(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     _, raw = call.asked(VoidPayment, optional=True)
-    return told(await create_flow.void(call.world, call.intent(raw), payment_id))
+    return told(await follow_up.void(call.world, call.intent(raw), payment_id))
 
 
 async def refund(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     asked, raw = call.asked(RefundPayment, optional=True)
-    reply = await create_flow.refund(
+    reply = await follow_up.refund(
         call.world,
         call.intent(raw),
         payment_id,
@@ -88,27 +78,27 @@ async def refund(call: Call) -> Answer:
     return told(reply)
 
 
-def told(reply: Reply) -> Answer:
-    """A flow's reply as an answer: 202 while the outcome is not known, so that nobody retries
+def told(result: Result) -> Answer:
+    """A flow's result as an answer: 202 while the outcome is not known, so that nobody retries
     blindly; 201 for what was made."""
     headers: list[Header] = []
     status = 200
-    if reply.replayed:
+    if result.replayed:
         headers.append((b"idempotency-replayed", b"true"))
-    if reply.created or reply.doubtful:
-        headers.append((b"location", _location(reply.body)))
+    if result.created or result.doubtful:
+        headers.append((b"location", _location(result)))
         status = 201
-    if reply.doubtful:
+    if result.doubtful:
         headers.append((b"retry-after", DOUBT_SECONDS))
         status = 202
-    return Answer(status, reply.body, headers=headers)
+    answer = Answer(status, result.body, headers=headers)
+    answer.told = None if result.replayed else result.view
+    return answer
 
 
-def _location(body: bytes) -> bytes:
-    named = _named(body)
-    if named.payment:
-        return f"/v1/payments/{named.payment}/refunds/{named.id}".encode()
-    return f"/v1/payments/{named.id}".encode()
+def _location(result: Result) -> bytes:
+    path = f"/v1/payments/{result.payment_id}"
+    return (f"{path}/refunds/{result.refund_id}" if result.refund_id else path).encode()
 
 
 async def read(call: Call) -> Answer:

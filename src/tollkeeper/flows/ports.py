@@ -5,7 +5,8 @@ inside one. `Wire.send` never raises but on cancellation.
 """
 
 import asyncio
-from typing import Literal, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -99,6 +100,23 @@ class Job(msgspec.Struct, frozen=True):
     subject: str
     fence: int
     tries: int
+
+
+Parties = Literal["payments", "deliveries", "none"]
+"""Where the account and the peer of a kind of job are read from."""
+
+
+class JobKind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of job as its feature declares it. `run` takes the runtime and the job. `slots`: its
+    part of all slots, beside the parts of the other kinds; `account` and `peer`: the share of them
+    that one account and one peer may hold. `why`: what it does, and what may hang there."""
+
+    run: Callable[[Any, Job], Awaitable[None]]
+    slots: int
+    why: str
+    parties: Parties = "none"
+    account: float = 1.0
+    peer: float = 1.0
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

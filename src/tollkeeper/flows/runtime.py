@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
 from tollkeeper.contracts.drift import Drift
 from tollkeeper.flows.live.breakers import Breakers
 from tollkeeper.flows.live.health import Health
@@ -254,15 +252,3 @@ class World:
             mine = [v for v in self.installed.values() if v.provider == provider]
             found = self._read[provider] = fields_read(mine)
         return found
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """A flow's answer: the public representation as JSON, and what kind of answer it is.
-
-    `created`: a resource was made; `doubtful`: its outcome is not known yet.
-    """
-
-    body: bytes
-    created: bool = False
-    doubtful: bool = False
-    replayed: bool = False

@@ -5,47 +5,11 @@ to), has a bounded number of slots; a free slot goes to the account that has the
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from collections.abc import Mapping
 
 import msgspec
 
-from tollkeeper.flows.ports import Due
-
-Parties = Literal["payments", "deliveries", "none"]
-"""Where the account and the peer of a lane's jobs are read from."""
-
-
-class Share(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind's part of all slots, in 64ths, and the parts of it that one account and one peer may
-    hold. `why`: what the kind does and what may hang there."""
-
-    slots: int
-    why: str
-    parties: Parties = "none"
-    account: float = 1.0
-    peer: float = 1.0
-
-
-SHARES: Final[dict[str, Share]] = {
-    "settle": Share(
-        slots=24, parties="payments", account=0.5, peer=0.75, why="settles doubt at the provider"
-    ),
-    "refresh": Share(
-        slots=10, parties="payments", account=0.5, peer=0.75,
-        why="looks again after a provider's webhook or a shopper's return",
-    ),
-    "trace": Share(slots=2, why="asks the provider which payment a webhook is about"),
-    "deliver": Share(slots=16, parties="deliveries", why="sends outgoing webhooks"),
-    "advance": Share(slots=4, why="moves rollouts on; asks no peer"),
-    "cross_read": Share(slots=4, why="looks canary payments up at the provider"),
-    "watch": Share(slots=2, why="fetches providers' descriptions"),
-    "expire": Share(slots=1, why="removes what is past its time"),
-    "seal_audit": Share(slots=1, why="seals the audit"),
-}  # fmt: skip
-"""Every kind of job. A kind that is not named here has a lane with a single slot."""
-
-WHOLE: Final = 64
+from tollkeeper.flows.ports import Due, JobKind, Parties
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,21 +23,23 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lanes_for(
-    kinds: Iterable[str], concurrency: int, *, per_account: int, per_endpoint: int
+    kinds: Mapping[str, JobKind], concurrency: int, *, per_account: int, per_endpoint: int
 ) -> tuple[Lane, ...]:
-    """The lanes of `kinds`, when `concurrency` jobs may run at once. `per_account` and
-    `per_endpoint` bound deliveries."""
-    return tuple(_lane(kind, concurrency, per_account, per_endpoint) for kind in kinds)
+    """The lanes of `kinds`, when `concurrency` jobs may run at once: each has at least one slot.
+    `per_account` and `per_endpoint` bound deliveries."""
+    whole = sum(kind.slots for kind in kinds.values())
+    return tuple(
+        _lane(name, kind, max(1, concurrency * kind.slots // whole), per_account, per_endpoint)
+        for name, kind in kinds.items()
+    )
 
 
-def _lane(kind: str, concurrency: int, per_account: int, per_endpoint: int) -> Lane:
-    share = SHARES.get(kind, Share(slots=1, why=""))
-    slots = max(1, concurrency * share.slots // WHOLE)
-    if share.parties == "deliveries":
+def _lane(name: str, kind: JobKind, slots: int, per_account: int, per_endpoint: int) -> Lane:
+    if kind.parties == "deliveries":
         account, peer = min(per_account, slots), min(per_endpoint, slots)
     else:
-        account, peer = max(1, int(slots * share.account)), max(1, int(slots * share.peer))
-    return Lane(kind=kind, slots=slots, per_account=account, per_peer=peer, parties=share.parties)
+        account, peer = max(1, int(slots * kind.account)), max(1, int(slots * kind.peer))
+    return Lane(kind=name, slots=slots, per_account=account, per_peer=peer, parties=kind.parties)
 
 
 class Running:

@@ -193,3 +193,8 @@ _CHECKS: Final[dict[MoneyOperation, Callable[[Payment, Attempt, Outcome], str | 
     "void": _check_void,
     "refund": _check_refund,
 }
+
+
+def refused_by_status_alone(said: Outcome) -> bool:
+    """Whether a status alone refused it, as a version's that is no more: another one may ask."""
+    return said.refusal is not None and said.refusal.code.startswith("http_")

@@ -535,6 +535,28 @@ def _external_refund(payment: Payment, seen: RefundSeen, new_id: str, now_ms: in
     )
 
 
+def unread_may_be_refund_in_doubt(books: Books, row: UnreadRow) -> bool:
+    """Whether a row that could not be read is a refund of ours in doubt, or could be."""
+    return unread_may_be_refund(books, row, [attempt.id for attempt in books.open_attempts()])
+
+
+def may_be_in_doubt(books: Books, seen: RefundSeen) -> bool:
+    """Whether a refund without a reference could be one of ours that is not settled."""
+    known = any(refund.provider_id == seen.provider_id for refund in books.refunds)
+    currency = books.payment.currency
+    return not known and any(may_be_refund_of(a, currency, seen) for a in books.open_attempts())
+
+
+def is_misshown(books: Books, seen: RefundSeen) -> bool:
+    """Whether `seen` is by its reference a refund of ours in doubt, and otherwise is not: then the
+    listing proves nothing about it."""
+    mine = next((a for a in books.open_attempts() if a.id == seen.attempt_id), None)
+    if mine is None:
+        return False
+    same = (seen.amount_minor, seen.currency) == (mine.amount_minor, books.payment.currency)
+    return not same
+
+
 _AUTHORIZE_KIND: dict[str, OutcomeKind] = {
     "authorized": "approved",
     "captured": "approved",

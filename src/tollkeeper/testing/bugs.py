@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.flows import recording, runtime, sending
-from tollkeeper.flows.payments import create, settle
+from tollkeeper.flows.payments import acts, create, follow_up, settle
 from tollkeeper.flows.payments import webhook as webhook_flow
 from tollkeeper.flows.rollouts import controller, cross_check
 from tollkeeper.flows.rollouts import routes as live_routes
@@ -95,7 +95,7 @@ def replay_under_a_new_key() -> list[Patch]:
         )
         return msgspec.structs.replace(request, headers=headers)
 
-    return [(settle, "opened_request", opened)]
+    return [(acts, "opened_request", opened)]
 
 
 @_bug("Settling repeats requests although the provider keeps no keys.")
@@ -111,7 +111,7 @@ def replay_without_retention() -> list[Patch]:
 
 @_bug("A refusal of the repeated request is believed to be about the first one.")
 def refused_replay_believed() -> list[Patch]:
-    return [(settle, "replay_proves", lambda said: said.kind != "unknown")]
+    return [(acts, "replay_proves", lambda said: said.kind != "unknown")]
 
 
 @_bug("A repetition does not move the time of the last send, so the window ends too early.")
@@ -120,7 +120,7 @@ def replay_forgets_the_window() -> list[Patch]:
         again = msgspec.structs.replace(attempt, replays=attempt.replays + 1)
         return results.totals(results.with_attempt(books, again))
 
-    return [(settle, "replaying", replaying)]
+    return [(acts, "replaying", replaying)]
 
 
 @_bug("The refund limit does not count refunds that are in flight.")
@@ -152,7 +152,7 @@ def key_checked_then_bound() -> list[Patch]:
         await w.store.driver.write(bind())
         return result
 
-    return [(create, "commit_surely", commit)]
+    return [(create, "commit_surely", commit), (follow_up, "commit_surely", commit)]
 
 
 @_bug("A reply that cannot be read is taken for a decline.")
@@ -181,7 +181,7 @@ def answered_before_commit() -> list[Patch]:
         asyncio.get_running_loop().create_task(real(w, value))
         return Committed()
 
-    return [(create, "commit_surely", commit)]
+    return [(create, "commit_surely", commit), (follow_up, "commit_surely", commit)]
 
 
 @_bug("'Not found' is believed at once, although the request may still be under way.")
@@ -213,7 +213,7 @@ def absence_taken_for_success() -> list[Patch]:
         except (StoreDoubt, Unavailable):
             return Committed()
 
-    return [(recording, "commit_surely", commit), (create, "commit_surely", commit)]
+    return [(module, "commit_surely", commit) for module in (recording, create, follow_up)]
 
 
 @_bug("A follow-up goes to the version that is active now, not to the payment's.")
@@ -312,13 +312,13 @@ def abandoned_without_cancelling() -> list[Patch]:
 
 @_bug("A refresh that could not be answered is dropped.")
 def refresh_dropped_unanswered() -> list[Patch]:
-    real = settle.walk
+    real = settle.run_steps
 
     async def walk(current: Any) -> bool:
         await real(current)
         return True
 
-    return [(settle, "walk", walk)]
+    return [(settle, "run_steps", walk)]
 
 
 @_bug("A settling job ends when its pass ends, settled or not.")

@@ -5,7 +5,15 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.flows import runtime
-from tollkeeper.flows.payments import create, settle
+from tollkeeper.flows.payments import (
+    acts,
+    answers,
+    create,
+    follow_up,
+    questions,
+    settle,
+    settlement,
+)
 from tollkeeper.flows.payments import look as look_flow
 from tollkeeper.payments import change, closing, ladder, reconcile, reservation
 from tollkeeper.payments.outcome import Outcome, Refusal
@@ -96,16 +104,16 @@ def late_intent_left_open() -> list[Patch]:
 @_bug("A row of our own that cannot be read is taken for absence.")
 def unread_row_taken_for_absence() -> list[Patch]:
     return [
-        (settle, "may_be_charge_of", lambda *_: False),
-        (settle, "_may_be_refund_of", lambda *_: False),
+        (questions, "may_be_charge_of", lambda *_: False),
+        (questions, "unread_may_be_refund_in_doubt", lambda *_: False),
     ]
 
 
 @_bug("One row that cannot be read makes the whole list unusable.")
 def poisoned_row_hides_the_page() -> list[Patch]:
     return [
-        (settle, "may_be_charge_of", lambda *_: True),
-        (settle, "_may_be_refund_of", lambda *_: True),
+        (questions, "may_be_charge_of", lambda *_: True),
+        (questions, "unread_may_be_refund_in_doubt", lambda *_: True),
     ]
 
 
@@ -120,7 +128,7 @@ def key_in_use_taken_for_absence() -> list[Patch]:
 
 @_bug("Charges are looked for by our clock, however far the provider's is off.")
 def clock_difference_ignored() -> list[Patch]:
-    return [(settle.Pass, "skew_ms", property(lambda _: 0))]
+    return [(settlement.SettlementRun, "skew_ms", property(lambda _: 0))]
 
 
 @_bug("An empty list is believed, whichever account our key opens.")
@@ -128,7 +136,7 @@ def list_of_another_account_believed() -> list[Patch]:
     async def shows(_: Any) -> bool:
         return True
 
-    return [(settle, "_key_shows_ours", shows)]
+    return [(acts, "_key_shows_ours", shows)]
 
 
 # What follows a result at once
@@ -153,7 +161,7 @@ def refusal_believed_against_the_look() -> list[Patch]:
         found = await real(w, books, attempt, heard)
         return heard if heard.outcome.refusal is not None else found
 
-    return [(create, "settled_at_once", settled)]
+    return [(create, "settled_at_once", settled), (follow_up, "settled_at_once", settled)]
 
 
 @_bug(
@@ -169,7 +177,7 @@ def failover_after_an_empty_look() -> list[Patch]:
         nothing = Outcome(kind="failed", refusal=Refusal("nothing", "the look showed nothing"))
         return msgspec.structs.replace(found, outcome=nothing)
 
-    return [(create, "settled_at_once", settled)]
+    return [(create, "settled_at_once", settled), (follow_up, "settled_at_once", settled)]
 
 
 @_bug("A payment fails over to a candidate that was not proved.")
@@ -239,7 +247,7 @@ def payment_of_another_account_moved() -> list[Patch]:
         del account
         return await real(w, payment_id)
 
-    return [(create, "load", load)]
+    return [(answers, "load", load), (follow_up, "load", load)]
 
 
 BUGS: Final = tuple(_OWN)

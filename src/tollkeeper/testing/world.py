@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tollkeeper.app import handlers
+from tollkeeper.app import JOBS, handlers
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.operations.doctor import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
@@ -105,7 +105,7 @@ class Replica:
             return
         known = {kind: self._watched(run) for kind, run in handlers(world).items()}
         lanes = lanes_for(
-            known,
+            JOBS,
             world.settings.job_concurrency,
             per_account=world.settings.deliveries_per_account,
             per_endpoint=world.settings.deliveries_per_endpoint,

@@ -12,7 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from tollkeeper.flows.payments.settle import Pass, walk
+from tollkeeper.flows.payments.settle import run_steps
+from tollkeeper.flows.payments.settlement import SettlementRun
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.runtime import World
@@ -210,8 +211,8 @@ async def shopper_returned(world: World, payment_id: str) -> Payment:
     provider that cannot be asked leaves it to settling."""
     books: Books = await load(world, payment_id)
     if books.payment.status == "requires_action":
-        current = Pass(world, books, refresh=True)
-        answered = await walk(current)
+        current = SettlementRun(world, books, refresh=True)
+        answered = await run_steps(current)
         books = current.books
         if not answered or books.payment.status == "requires_action":
             await world.store.enqueue_job("refresh", payment_id, world.store.now_ms() + 1_000)

@@ -1,0 +1,173 @@
+"""The service: all that runs in one process. Here ports meet what they are."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final, Self
+
+import msgspec
+
+from tollkeeper.app.logging import log, log_job_error, tell
+from tollkeeper.app.open_store import open_store
+from tollkeeper.app.programs import sources_of
+from tollkeeper.app.system import ServerClock, SystemChance, SystemClock, vault_of
+from tollkeeper.flows.contracts import jobs as contracts_jobs
+from tollkeeper.flows.operations import jobs as operations_jobs
+from tollkeeper.flows.operations import retention
+from tollkeeper.flows.payments import jobs as payments_jobs
+from tollkeeper.flows.ports import Job, JobKind, Store
+from tollkeeper.flows.rollouts import jobs as rollouts_jobs
+from tollkeeper.flows.rollouts import routes
+from tollkeeper.flows.runtime import World
+from tollkeeper.flows.webhooks import jobs as webhooks_jobs
+from tollkeeper.jobs.lanes import lanes_for
+from tollkeeper.jobs.worker import Worker
+from tollkeeper.settings import Settings
+from tollkeeper.store import migrate
+from tollkeeper.store.postgres import Postgres
+from tollkeeper.store.store import SqlStore
+from tollkeeper.wire.provider import HttpWire
+from tollkeeper.wire.sources import PublishedSources
+from tollkeeper.wire.trip import Budgets
+from tollkeeper.wire.webhooks import HookSender
+
+JOBS: Final[dict[str, JobKind]] = {
+    **payments_jobs.JOBS,
+    **webhooks_jobs.JOBS,
+    **operations_jobs.JOBS,
+    **contracts_jobs.JOBS,
+    **rollouts_jobs.JOBS,
+}
+"""Every kind of job, as its feature declares it."""
+
+
+def handlers(world: World) -> dict[str, Callable[[Job], Awaitable[None]]]:
+    """What runs each kind of job."""
+    return {name: partial(kind.run, world) for name, kind in JOBS.items()}
+
+
+class Service:
+    """Everything that runs in one process. `async with Service(settings) as service`."""
+
+    world: World
+    store: Store
+
+    def __init__(self, settings: Settings, *, work: bool = True) -> None:
+        self.settings = settings
+        self.draining = False
+        self._work = work
+        self._stack = AsyncExitStack()
+        self._worker: Worker | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.draining = True
+        if self._worker is not None:
+            self._worker.stop()
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings = self.settings
+        vault = vault_of(settings)
+        alone = not migrate.is_postgres(settings.database)
+        self.store = await self._open_store()
+        wire = await self._stack.enter_async_context(HttpWire(_budgets(settings)))
+        hook = await self._stack.enter_async_context(
+            HookSender(allow_loopback=settings.webhooks_to_loopback)
+        )
+        self.world = World(
+            store=self.store,
+            wire=wire,
+            hook=hook,
+            clock=SystemClock(),
+            chance=SystemChance(),
+            vault=vault,
+            settings=settings,
+            sender=secrets.token_hex(8),
+            alone=alone,
+            tell=tell,
+            sources_of=sources_of,
+            sources=await self._stack.enter_async_context(PublishedSources()),
+        )
+        await routes.refresh(self.world)
+        routes.check(self.world)
+        if self._work:
+            follower = asyncio.create_task(routes.follow(self.world))
+            self._stack.push_async_callback(_cancelled, follower)
+            if alone:
+                await self.store.wake_orphans(self.store.now_ms())
+            await retention.plan(self.world)
+            await self._start_worker()
+
+    async def _open_store(self) -> SqlStore:
+        store = await open_store(self.settings)
+        self._stack.push_async_callback(store.close)
+        driver = store.driver
+        if isinstance(driver, Postgres) and isinstance(store.clock, ServerClock):
+            task = asyncio.create_task(store.clock.follow(driver))
+            self._stack.push_async_callback(_cancelled, task)
+        return store
+
+    async def _start_worker(self) -> None:
+        settings = self.settings
+        lanes = lanes_for(
+            JOBS,
+            settings.job_concurrency,
+            per_account=settings.deliveries_per_account,
+            per_endpoint=settings.deliveries_per_endpoint,
+        )
+        self._worker = Worker(
+            self.store,
+            self.world.clock,
+            handlers(self.world),
+            concurrency=sum(lane.slots for lane in lanes),
+            on_error=log_job_error,
+            lanes=lanes,
+            resting=self.world.breakers.resting,
+        )
+        task = asyncio.create_task(self._worker.run())
+        self._stack.push_async_callback(_finished, task, self.settings.drain_seconds)
+
+
+async def probe(settings: Settings) -> None:
+    """Opens everything that a service needs and closes it, so that what is wrong with the settings
+    or the database is raised as one error before a server starts."""
+    one = msgspec.structs.replace(settings, database_connections=1)
+    async with Service(one, work=False):
+        pass
+
+
+def _budgets(settings: Settings) -> Budgets:
+    timeouts = settings.timeouts
+    return Budgets(
+        dns=timeouts.dns_seconds,
+        connect=timeouts.connect_seconds,
+        tls=timeouts.tls_seconds,
+        send=timeouts.send_seconds,
+        wait=timeouts.wait_seconds,
+        read=timeouts.read_seconds,
+        total=timeouts.total_seconds,
+    )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _finished(task: asyncio.Task[None], seconds: float) -> None:
+    """Lets the worker finish what it runs, for at most `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await task
+    except TimeoutError:
+        log.warning("worker_did_not_finish", seconds=seconds)

@@ -1,0 +1,18 @@
+"""The jobs of this feature: what runs each kind, and its part of the slots."""
+
+from typing import Final
+
+from tollkeeper.flows.ports import Job, JobKind
+from tollkeeper.flows.runtime import World
+
+
+async def watch_description(world: World, job: Job) -> None:
+    """Runs one `watch` job. The checker is loaded when something is watched."""
+    from tollkeeper.flows.contracts import watch  # noqa: PLC0415 - see above
+
+    await watch.watch(world, job)
+
+
+JOBS: Final[dict[str, JobKind]] = {
+    "watch": JobKind(run=watch_description, slots=2, why="fetches providers' descriptions"),
+}
