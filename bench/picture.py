@@ -22,7 +22,7 @@ import rollout_picture
 
 PICTURE: Final = Path(__file__).parent.parent / "docs" / "pictures" / "rollout.svg"
 CANDIDATE: Final = "stripe@2022-11-15"
-STEPS: Final = "5,25,50,100"
+STEPS: Final = "10,25,50,100"
 PATIENCE_SECONDS: Final = 1200.0
 
 

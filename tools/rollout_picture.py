@@ -62,7 +62,7 @@ def svg(story: dict[str, Any]) -> str:
     moments = list(moments_of(story["records"], rollout["created_ms"]))
     broken = (story["broken_ms"] - rollout["created_ms"]) / 1000
     ended = next((m.seconds for m in moments if m.seconds > broken and m.share == 0), None)
-    x = Scale(max(broken, ended or 0.0) * 1.04)
+    x = Scale(max(broken, ended or 0.0) * 1.1)
     boundary = 1 / rollout["plan"]["alpha"]
     failing = sum(m.failing for m in moments if m.seconds >= broken)
     title = (
@@ -74,7 +74,7 @@ def svg(story: dict[str, Any]) -> str:
         f"<style>{STYLE}</style>",
         f'<rect class="page" width="{WIDTH}" height="{HEIGHT}" rx="12"/>',
         _text(24, 34, title, "head", size=16),
-        *_shares(moments, x),
+        *_shares(moments, x, broken),
         *_wealth(moments, x, boundary),
         *_time(x),
         *_fault(x, broken, ended, failing),
@@ -96,7 +96,7 @@ def moments_of(records: Iterable[dict[str, Any]], start_ms: int) -> Iterator[Mom
         )
 
 
-def _shares(moments: list[Moment], x: Scale) -> Iterator[str]:
+def _shares(moments: list[Moment], x: Scale, broken: float) -> Iterator[str]:
     top, bottom = SHARES
     highest = max(m.share for m in moments) * 1.15
 
@@ -110,6 +110,16 @@ def _shares(moments: list[Moment], x: Scale) -> Iterator[str]:
     for moment in moments:
         path += f"H{x(moment.seconds):.1f}V{y(moment.share):.1f}"
     yield f'<path class="share" d="{path}H{RIGHT}V{bottom}"/>'
+    first = next((m for m in moments if m.share > 0), None)
+    if first is not None:
+        said = f"begins at {first.share:g} %"
+        yield _text(x(first.seconds) + 8, y(first.share) - 8, said, "note")
+    later = [m for m in moments if m.seconds > broken]
+    before = max((m.share for m in moments if m.seconds <= broken), default=0.0)
+    held = next((m for m in later if 0 < m.share < before), None)
+    if held is not None:
+        said = f"suspected: {held.share:g} %"
+        yield _text(x(held.seconds) + 8, y(held.share) - 8, said, "note")
 
 
 def _wealth(moments: list[Moment], x: Scale, boundary: float) -> Iterator[str]:
