@@ -105,9 +105,9 @@ class LateReplica(Replica):
 class LookedThrough(SimulatedWire):
     """The wire, on which the first answer that shows an effect is a fact, too."""
 
-    def __init__(self, world: "LateWorld") -> None:
-        super().__init__(world.loop, world.core, world.weather, world.coverage)
-        self._world = world
+    def __init__(self, runtime: "LateWorld") -> None:
+        super().__init__(runtime.loop, runtime.core, runtime.weather, runtime.coverage)
+        self._world = runtime
 
     @override
     async def send(self, request: WireRequest, target: Target) -> WireResult:
@@ -271,26 +271,26 @@ class WatchedStories(dict[str, Story]):
         return self.setdefault(key, Story("payment")) if key else default
 
 
-async def _life(world: LateWorld, payments: int, most_seconds: float) -> None:
-    await world.set_up()
-    world.loop.outside(world.core.run())
-    shopping = [world.loop.outside(world.shop(number)) for number in range(payments)]
+async def _life(runtime: LateWorld, payments: int, most_seconds: float) -> None:
+    await runtime.set_up()
+    runtime.loop.outside(runtime.core.run())
+    shopping = [runtime.loop.outside(runtime.shop(number)) for number in range(payments)]
     for task in shopping:
         await task
     await asyncio.sleep(most_seconds + AFTERWARDS_SECONDS)
-    await pass_hours(world)
+    await pass_hours(runtime)
 
 
 def play(
     seed: int, payments: int, lost: float, most_seconds: float, *, keyless: bool = False
 ) -> list[Story]:
     """One world to its end."""
-    world = LateWorld(seed, lost, most_seconds, keyless=keyless)
-    world.stories = WatchedStories()
-    world.loop.run(_life(world, payments, most_seconds))
-    if world.violation is not None:
-        raise SystemExit(f"seed {seed}: {world.violation}")
-    return list(world.stories.values())
+    runtime = LateWorld(seed, lost, most_seconds, keyless=keyless)
+    runtime.stories = WatchedStories()
+    runtime.loop.run(_life(runtime, payments, most_seconds))
+    if runtime.violation is not None:
+        raise SystemExit(f"seed {seed}: {runtime.violation}")
+    return list(runtime.stories.values())
 
 
 def row(kind: str, stories: Iterable[Story]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ async def tarpit() -> AsyncIterator[str]:
 async def secret_of(config: Path, account: str) -> str:
     """A new key of `account`, in the database of the service that runs."""
     async with root.Service(root.read_settings(config), work=False) as opened:
-        _, secret = await create_key(opened.world, account, "admin", "tarpit")
+        _, secret = await create_key(opened.runtime, account, "admin", "tarpit")
     return secret
 
 

@@ -61,6 +61,9 @@ PURPOSE: Final = {
 }
 """One line about each part."""
 
+SHARED: Final = {"live", "ports"}
+"""Folders of the flows that are no features."""
+
 WIDTH: Final = 1080
 TOP: Final = 34
 LEFT: Final = 186
@@ -228,7 +231,8 @@ def _box(box: Box, lines: int) -> str:
 def _note(name: str) -> str:
     """A part's purpose; of the flows also their features, which are folders."""
     folders = (ROOT / "src" / PACKAGE / name).glob("*/__init__.py")
-    features = sorted(path.parent.name for path in folders) if name == "flows" else []
+    names = {path.parent.name for path in folders} - SHARED
+    features = sorted(names) if name == "flows" else []
     return ": ".join(filter(None, (PURPOSE[name], " · ".join(features))))
 
 

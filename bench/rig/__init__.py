@@ -216,7 +216,7 @@ secret_key = "{PROVIDER_KEY}"
 
 async def _key(settings: Any) -> str:
     async with root.Service(settings, work=False) as running:
-        _, secret = await create_key(running.world, "default", "platform", "bench")
+        _, secret = await create_key(running.runtime, "default", "platform", "bench")
     return secret
 
 

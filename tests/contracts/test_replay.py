@@ -34,9 +34,11 @@ async def _replayed(folder: Path, received_by: str, candidate: Any, *, since_ms:
             for number, card in enumerate(CARDS):
                 key = Key(account="a", key=f"k{number}", fingerprint="f", actor="test")
                 asked = create.NewPayment(amount_minor=700, currency="EUR", payment_method=card)
-                await create.create(service.world, key, asked)
-            world = service.world
-            return await replay(world.store, world.vault, candidate, world.installed, since_ms)
+                await create.create(service.runtime, key, asked)
+            runtime = service.runtime
+            return await replay(
+                runtime.store, runtime.vault, candidate, runtime.installed, since_ms
+            )
 
 
 async def test_two_versions_of_one_shape_agree_on_what_was_stored(tmp_path: Path) -> None:

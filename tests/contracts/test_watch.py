@@ -14,7 +14,7 @@ from tollkeeper.app import Service, handlers, read_settings, upgrade_database
 from tollkeeper.contracts.deriving import usage_of
 from tollkeeper.flows.contracts.watch import look
 from tollkeeper.flows.ports import Endpoint, Job
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.kernel.errors import Misconfigured
 
@@ -68,7 +68,7 @@ def description(*names: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def watching(folder: Path, source: str, **more: str) -> AsyncIterator[World]:
+async def watching(folder: Path, source: str, **more: str) -> AsyncIterator[Runtime]:
     config = folder / "tollkeeper.toml"
     extra = "".join(f'{name} = "{value}"\n' for name, value in more.items())
     config.write_text(
@@ -79,7 +79,7 @@ async def watching(folder: Path, source: str, **more: str) -> AsyncIterator[Worl
     settings = read_settings(config, {})
     upgrade_database(settings)
     async with Service(settings, work=False) as service:
-        yield service.world
+        yield service.runtime
 
 
 async def test_an_update_that_breaks_one_version_is_told_by_an_event_and_kept(
@@ -88,40 +88,40 @@ async def test_an_update_that_breaks_one_version_is_told_by_an_event_and_kept(
     file = tmp_path / "stripe.json"
     both, without = description(OLD, *NEWER), description(*NEWER)
     file.write_bytes(msgspec.json.encode(both))
-    async with watching(tmp_path, str(file)) as world:
+    async with watching(tmp_path, str(file)) as runtime:
         endpoint = Endpoint(
             id="we_1", account="default", url="https://a.example/", secrets=("s",), enabled=True,
             created_ms=0,
         )  # fmt: skip
-        await world.store.save_endpoint(endpoint)
-        first = await look(world, "stripe")
+        await runtime.store.save_endpoint(endpoint)
+        first = await look(runtime, "stripe")
         assert first.news
         assert all(first.compatible.values()), first
         file.write_bytes(msgspec.json.encode(without))
-        second = await look(world, "stripe")
+        second = await look(runtime, "stripe")
         assert second.compatible == {OLD: False} | dict.fromkeys(NEWER, True)
-        (event,) = await world.store.list_events("default", "evt_~", 10)
+        (event,) = await runtime.store.list_events("default", "evt_~", 10)
         assert event.type == "contract.broken"
         told = msgspec.json.decode(event.data)
         assert told["broken"] == [OLD]
         told_of = {f["before"] for f in told["verdicts"][OLD]["findings"]}
         assert "charges" in told_of
-        texts = await world.store.list_descriptions("stripe", 10)
+        texts = await runtime.store.list_descriptions("stripe", 10)
         assert [zlib.decompress(t.text) for t in texts] == [
             msgspec.json.encode(without), msgspec.json.encode(both),
         ]  # fmt: skip
-        assert (await world.store.holdings()).pending_deliveries == {f"{event.id}|we_1"}
+        assert (await runtime.store.holdings()).pending_deliveries == {f"{event.id}|we_1"}
 
 
 async def test_the_same_text_is_no_news(tmp_path: Path) -> None:
     file = tmp_path / "stripe.json"
     file.write_bytes(msgspec.json.encode(description(OLD, *NEWER)))
-    async with watching(tmp_path, str(file)) as world:
-        assert (await look(world, "stripe")).news
-        again = await look(world, "stripe")
+    async with watching(tmp_path, str(file)) as runtime:
+        assert (await look(runtime, "stripe")).news
+        again = await look(runtime, "stripe")
         assert not again.news
         assert not again.error
-        assert len(await world.store.list_descriptions("stripe", 10)) == 1
+        assert len(await runtime.store.list_descriptions("stripe", 10)) == 1
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"a": 1}', b"\xff\x00"])
@@ -130,29 +130,29 @@ async def test_a_text_that_is_no_description_is_a_verdict_and_no_crash(
 ) -> None:
     file = tmp_path / "stripe.json"
     file.write_bytes(text)
-    async with watching(tmp_path, str(file)) as world:
-        found = await look(world, "stripe")
+    async with watching(tmp_path, str(file)) as runtime:
+        found = await look(runtime, "stripe")
         assert found.compatible == {"": False}
         file.write_bytes(msgspec.json.encode(description(OLD, *NEWER)))
-        assert all((await look(world, "stripe")).compatible.values())
+        assert all((await look(runtime, "stripe")).compatible.values())
 
 
 async def test_a_source_that_cannot_be_read_is_said_and_changes_nothing(tmp_path: Path) -> None:
-    async with watching(tmp_path, str(tmp_path / "none.json")) as world:
-        found = await look(world, "stripe")
+    async with watching(tmp_path, str(tmp_path / "none.json")) as runtime:
+        found = await look(runtime, "stripe")
         assert "No such file" in found.error
-        assert await world.store.list_descriptions("stripe", 10) == []
+        assert await runtime.store.list_descriptions("stripe", 10) == []
         with pytest.raises(Misconfigured):
-            await look(world, "adyen")
+            await look(runtime, "adyen")
 
 
 async def test_announcements_are_kept_beside_the_text(tmp_path: Path) -> None:
     file, notes = tmp_path / "stripe.json", tmp_path / "soon.md"
     file.write_bytes(msgspec.json.encode(description(OLD, *NEWER)))
     notes.write_text("charges will go")
-    async with watching(tmp_path, str(file), announcements=str(notes)) as world:
-        await look(world, "stripe")
-        (seen,) = await world.store.list_descriptions("stripe", 1)
+    async with watching(tmp_path, str(file), announcements=str(notes)) as runtime:
+        await look(runtime, "stripe")
+        (seen,) = await runtime.store.list_descriptions("stripe", 1)
         assert seen.notes is not None
         assert zlib.decompress(seen.notes) == b"charges will go"
 
@@ -177,21 +177,21 @@ async def test_a_url_is_asked_with_its_tag_and_a_304_is_no_news(tmp_path: Path) 
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, watching(tmp_path, f"http://127.0.0.1:{port}/spec.json") as world:
-        assert (await look(world, "stripe")).news
-        assert not (await look(world, "stripe")).news
+    async with server, watching(tmp_path, f"http://127.0.0.1:{port}/spec.json") as runtime:
+        assert (await look(runtime, "stripe")).news
+        assert not (await look(runtime, "stripe")).news
     assert len(heard) == 2
 
 
 async def test_the_durable_job_puts_itself_off_until_the_next_look(tmp_path: Path) -> None:
     file = tmp_path / "stripe.json"
     file.write_bytes(msgspec.json.encode(description(OLD, *NEWER)))
-    async with watching(tmp_path, str(file)) as world:
-        now_ms = world.store.now_ms()
-        await world.store.enqueue_job("watch", "stripe", now_ms)
-        (job,) = await world.store.claim_jobs(now_ms, 30_000, 1)
+    async with watching(tmp_path, str(file)) as runtime:
+        now_ms = runtime.store.now_ms()
+        await runtime.store.enqueue_job("watch", "stripe", now_ms)
+        (job,) = await runtime.store.claim_jobs(now_ms, 30_000, 1)
         assert isinstance(job, Job)
-        await handlers(world)["watch"](job)
-        count, due_ms = (await world.store.count_jobs())["watch"]
+        await handlers(runtime)["watch"](job)
+        count, due_ms = (await runtime.store.count_jobs())["watch"]
         assert count == 1
         assert due_ms >= now_ms + 3_600_000

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import uvicorn
+from tests.altering import alter
 
 from tollkeeper.api.application import create_app
 from tollkeeper.api.server import bounded_by
@@ -85,11 +86,11 @@ class Stage:
 
     def trust(self, secret: str) -> None:
         """Lets the provider's webhooks be signed with `secret` too."""
-        world = self.service.world
-        stripe = world.settings.providers["stripe"]
+        runtime = self.service.runtime
+        stripe = runtime.settings.providers["stripe"]
         secrets = (*stripe.webhook_secrets, secret)
         providers = {"stripe": msgspec.structs.replace(stripe, webhook_secrets=secrets)}
-        world.settings = msgspec.structs.replace(world.settings, providers=providers)
+        alter(runtime, settings=msgspec.structs.replace(runtime.settings, providers=providers))
 
     async def pay(self, *, status: int = 201, **fields: Any) -> Any:
         reply = await self.post("/v1/payments", PAYMENT | fields)
@@ -143,10 +144,10 @@ async def stage(
             async with Service(settings) as service, aiohttp.ClientSession() as session:
                 roles = ("viewer", "service", "operator", "admin", "platform")
                 keys = {
-                    role: await create_key(service.world, "acme", role, f"stage {role}")
+                    role: await create_key(service.runtime, "acme", role, f"stage {role}")
                     for role in roles
                 }
-                keys["stranger"] = await create_key(service.world, "other", "admin", "stranger")
+                keys["stranger"] = await create_key(service.runtime, "other", "admin", "stranger")
                 app = create_app(service)
                 async with serving(app, listener, settings):
                     yield Stage(url, service, simulator, session, keys, app)

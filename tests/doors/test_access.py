@@ -33,7 +33,7 @@ class Things:
     async def make(self) -> None:
         for account in ACCOUNTS:
             for role in ROLES:
-                _, secret = await create_key(self.it.service.world, account, role, "access")
+                _, secret = await create_key(self.it.service.runtime, account, role, "access")
                 self.secrets[account, role] = secret
             paid = (await self.call(account, "service", "POST", "/v1/payments", PAYMENT)).body
             path = f"/v1/payments/{paid['id']}/refunds"
@@ -143,7 +143,7 @@ async def test_starting_a_rollout_needs_a_key_that_reaches_as_far(
         if role == "admin" and not may:
             assert reply.body["errors"][0]["pointer"] == "/account"
             assert "platform" in reply.body["detail"]
-        assert len(await list_rollouts(it.service.world, 10)) == int(may)
+        assert len(await list_rollouts(it.service.runtime, 10)) == int(may)
 
 
 @pytest.mark.parametrize("owner", ["acme", "other", None], ids=str)
@@ -172,15 +172,15 @@ async def test_an_accounts_rollout_tells_its_account_and_proves_nothing_to_other
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path, watch_account="ops") as it:
-        world = it.service.world
+        runtime = it.service.runtime
         made = await it.post("/v1/rollouts", PLAN | {"account": "acme"}, role="admin", key=None)
-        assert NEW in world.routes.unproved_for["acme"]
-        assert world.routes.is_proved(NEW, "other")
+        assert NEW in runtime.live.routes.unproved_for["acme"]
+        assert runtime.live.routes.is_proved(NEW, "other")
         path = f"/v1/rollouts/{made.body['id']}/promote"
         assert (await it.post(path, {"reason": "mine"}, role="admin", key=None)).status == 200
         kinds = {event["type"] for event in (await it.get("/v1/events")).body["data"]}
         assert {"rollout.started", "rollout.promoted"} <= kinds
-        assert await world.store.list_events("ops", "z", 10) == []
+        assert await runtime.store.list_events("ops", "z", 10) == []
         assert (await it.pay())["integration"] == NEW
         headers = {"Authorization": f"Bearer {it.keys['stranger'][1]}"}
         theirs = await it.post("/v1/payments", PAYMENT, role=None, headers=headers)
@@ -217,11 +217,11 @@ async def test_a_version_refused_for_everybody_is_not_proved_by_one_account(
     async with stage(tmp_path) as it:
         made = await it.post("/v1/rollouts", PLAN, role="platform", key=None)
         await it.post(f"/v1/rollouts/{made.body['id']}/abort", {}, role="platform", key=None)
-        assert NEW in it.service.world.routes.unproved
+        assert NEW in it.service.runtime.live.routes.unproved
         mine = await it.post("/v1/rollouts", PLAN | {"account": "acme"}, role="admin", key=None)
         path = f"/v1/rollouts/{mine.body['id']}/promote"
         assert (await it.post(path, {"reason": "mine"}, role="admin", key=None)).status == 200
-        assert NEW in it.service.world.routes.unproved
+        assert NEW in it.service.runtime.live.routes.unproved
 
 
 async def test_the_platform_is_confined_to_no_account(tmp_path: Path) -> None:

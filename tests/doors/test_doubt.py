@@ -73,7 +73,7 @@ async def test_an_unreachable_provider_fails_at_once_and_moves_nothing(tmp_path:
     async with stage(tmp_path) as it:
         held = await it.pay(capture_method="manual")
         it.simulator._server.close()  # nobody listens there any more
-        wire = it.service.world.wire
+        wire = it.service.runtime.wire
         assert isinstance(wire, HttpWire)
         await wire.close()  # nor is a connection kept
         await wire.start()

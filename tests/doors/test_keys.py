@@ -71,12 +71,12 @@ async def test_an_account_sees_nothing_of_another(tmp_path: Path) -> None:
 
 async def test_a_revoked_key_dies_within_two_seconds(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
-        world = it.service.world
-        key, secret = await create_key(world, "acme", "viewer", "soon gone")
+        runtime = it.service.runtime
+        key, secret = await create_key(runtime, "acme", "viewer", "soon gone")
         headers = {"Authorization": f"Bearer {secret}"}
         assert (await it.get("/v1/payments", role=None, headers=headers)).status == 200
-        revoked = await revoke_key(world, key.id)
-        assert await revoke_key(world, key.id) == revoked
+        revoked = await revoke_key(runtime, key.id)
+        assert await revoke_key(runtime, key.id) == revoked
         async with asyncio.timeout(2.5):
             while (await it.get("/v1/payments", role=None, headers=headers)).status != 401:
                 await asyncio.sleep(0.1)
@@ -106,10 +106,10 @@ async def test_a_key_needs_a_role_that_exists(
 ) -> None:
     async with stage(tmp_path) as it:
         with pytest.raises(Invalid) as caught:
-            await create_key(it.service.world, account, role, label)
+            await create_key(it.service.runtime, account, role, label)
         assert [fault.pointer for fault in caught.value.faults] == [pointer]
         with pytest.raises(NotFound):
-            await revoke_key(it.service.world, "key_1")
+            await revoke_key(it.service.runtime, "key_1")
 
 
 async def test_operators_see_attempts_and_the_audit_chain(tmp_path: Path) -> None:

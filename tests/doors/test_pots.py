@@ -73,7 +73,7 @@ async def test_follow_ups_share_the_places_of_their_provider(tmp_path: Path) -> 
     async with stage(tmp_path, max_in_flight_per_provider=1) as it:
         held = await it.pay(capture_method="manual")
         path = f"/v1/payments/{held['id']}/capture"
-        with it.service.world.places.at("stripe@2022-11-15", "main"):
+        with it.service.runtime.live.places.at("stripe@2022-11-15", "main"):
             refused = await it.post(path, {}, key="c")
             assert (refused.status, refused.body["code"]) == (503, "overloaded")
             assert (await it.get(f"/v1/payments/{held['id']}")).status == 200

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.altering import alter
 from tests.doors.stage import PAYMENT, stage
 
 from tollkeeper.kernel.errors import Unavailable
@@ -29,14 +30,15 @@ class Failing:
 async def test_while_the_store_is_away_callers_may_come_again(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         assert (await it.get("/v1/payments")).status == 200  # so that the key is known
-        world = it.service.world
-        store, world.store = world.store, Failing(Unavailable("away"), world.store.now_ms)
+        runtime = it.service.runtime
+        store = runtime.store
+        alter(runtime, store=Failing(Unavailable("away"), runtime.store.now_ms))
         reply = await it.get("/v1/payments")
         assert (reply.status, reply.body["code"]) == (503, "store_unavailable")
         assert (reply.body["retryable"], reply.headers["retry-after"]) == (True, "1")
         assert (await it.get("/ready", role=None)).status == 503
         assert (await it.get("/health", role=None)).status == 200
-        world.store = store
+        alter(runtime, store=store)
         assert (await it.get("/ready", role=None)).status == 200
 
 
@@ -45,11 +47,12 @@ async def test_a_bug_is_a_500_with_a_request_id_and_a_log_without_the_body(
 ) -> None:
     async with stage(tmp_path) as it:
         assert (await it.get("/v1/payments")).status == 200
-        world = it.service.world
+        runtime = it.service.runtime
         bug = KeyError("4242 4242 4242 4242")
-        store, world.store = world.store, Failing(bug, world.store.now_ms)
+        store = runtime.store
+        alter(runtime, store=Failing(bug, runtime.store.now_ms))
         reply = await it.post("/v1/payments", PAYMENT | {"description": "private words"})
-        world.store = store
+        alter(runtime, store=store)
         assert (reply.status, reply.body["code"]) == (500, "internal_error")
         assert "4242" not in reply.raw.decode()
     told = "".join(capfd.readouterr())
@@ -66,8 +69,9 @@ async def test_a_log_that_cannot_be_written_breaks_no_request(
         gone = (tmp_path / "log").open("w")
         gone.close()
         monkeypatch.setattr(sys, "stderr", gone)
-        world = it.service.world
-        store, world.store = world.store, Failing(KeyError("x"), world.store.now_ms)
+        runtime = it.service.runtime
+        store = runtime.store
+        alter(runtime, store=Failing(KeyError("x"), runtime.store.now_ms))
         reply = await it.post("/v1/payments", PAYMENT)
-        world.store = store
+        alter(runtime, store=store)
         assert (reply.status, reply.body["code"]) == (500, "internal_error")

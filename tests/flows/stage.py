@@ -17,7 +17,7 @@ from tollkeeper.flows.payments import follow_up
 from tollkeeper.flows.payments.answers import Key, Result
 from tollkeeper.flows.payments.create import NewPayment
 from tollkeeper.flows.ports import HookResult, Target, WireFailure, WireResult
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime, live_state
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.payments import invariants
 from tollkeeper.payments.payment import Books
@@ -187,15 +187,15 @@ class Stage:
         )  # fmt: skip
         self.wire = LeverWire(self.core)
         self.hook = LeverHook()
-        self.world = self.replica("first")
+        self.runtime = self.replica("first")
         self._keys = 0
 
-    def replica(self, name: str, *, alone: bool = True, store: Any = None) -> World:
+    def replica(self, name: str, *, alone: bool = True, store: Any = None) -> Runtime:
         """A process of ours on the store."""
-        return World(
+        return Runtime(
             store=store or self.store, wire=self.wire, hook=self.hook,
             clock=PatientClock(self.clock), chance=SeededChance(name), vault=GlassVault(),
-            settings=self.settings, sender=name, alone=alone,
+            settings=self.settings, sender=name, alone=alone, live=live_state(self.settings),
         )  # fmt: skip
 
     async def _deliver(self, url: str, headers: list[tuple[str, str]], body: bytes) -> int:
@@ -215,7 +215,7 @@ class Stage:
             "payment_method": "pm_card_visa",
         }
         reply = await create_flow.create(
-            self.world, key or self.key(), NewPayment(**(asked | fields))
+            self.runtime, key or self.key(), NewPayment(**(asked | fields))
         )
         return view(reply)
 
@@ -224,25 +224,27 @@ class Stage:
 
     async def capture(self, id_: str, amount: int | None = None, *, final: bool = True) -> Any:
         return view(
-            await follow_up.capture(self.world, self.key(), id_, amount_minor=amount, final=final)
+            await follow_up.capture(self.runtime, self.key(), id_, amount_minor=amount, final=final)
         )
 
     async def refund(self, id_: str, amount: int | None = None, reason: str | None = None) -> Any:
         return view(
-            await follow_up.refund(self.world, self.key(), id_, amount_minor=amount, reason=reason)
+            await follow_up.refund(
+                self.runtime, self.key(), id_, amount_minor=amount, reason=reason
+            )
         )
 
     async def void(self, id_: str) -> Any:
-        return view(await follow_up.void(self.world, self.key(), id_))
+        return view(await follow_up.void(self.runtime, self.key(), id_))
 
     async def books(self, id_: str) -> Books:
         books = await self.store.load_books(id_)
         assert books is not None
         return books
 
-    async def work(self, seconds: float = 0.0, world: World | None = None) -> None:
+    async def work(self, seconds: float = 0.0, runtime: Runtime | None = None) -> None:
         """Lets `seconds` pass, and runs every job when it falls due."""
-        run = handlers(world or self.world)
+        run = handlers(runtime or self.runtime)
         ends_ms = self.clock.now_ms() + int(seconds * 1000)
         for _ in range(400):
             now_ms = self.clock.now_ms()

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.altering import alter
 from tests.flows.stage import MIDDLE, Stage, stage
 from tests.flows.test_following import told
 
@@ -65,8 +66,7 @@ def elsewhere(s: Stage) -> Any:
 
 def without_retention(s: Stage) -> None:
     """From now on the provider keeps no keys, so that nothing is ever sent again."""
-    s.world.installed = {n: without_keys(v) for n, v in s.world.installed.items()}
-    s.world._policies.clear()
+    alter(s.runtime, installed={n: without_keys(v) for n, v in s.runtime.installed.items()})
 
 
 async def concluded(s: Stage, **fields: Any) -> tuple[str, Hidden]:
@@ -152,11 +152,11 @@ async def test_reconciliation_mends_what_it_finds(tmp_path: Path) -> None:
     async with stage(tmp_path, rescue_seconds=0) as s:
         id_, hidden = await concluded(s)
         hidden.show()
-        version = s.world.integration(MIDDLE)
-        found = await reconcile(s.world, version, 0, s.clock.now_ms() + 60_000)
+        version = s.runtime.integration(MIDDLE)
+        found = await reconcile(s.runtime, version, 0, s.clock.now_ms() + 60_000)
         assert ([e.payment for e in found.mended], found.agreed) == ([id_], True)
         assert (await s.books(id_)).payment.status == "succeeded"
-        assert (await reconcile(s.world, version, 0, s.clock.now_ms() + 60_000)).mended == []
+        assert (await reconcile(s.runtime, version, 0, s.clock.now_ms() + 60_000)).mended == []
         await s.agreed()
 
 
@@ -256,7 +256,7 @@ async def test_a_capture_or_a_void_that_lands_late_is_corrected(
         # now the request that was lost lands: the same bytes, hours later
         await s.work(2 * HOUR)
         request = s.wire.posts()[-1]
-        await s.wire.send(request, s.world.target(s.world.integration(MIDDLE)))
+        await s.wire.send(request, s.runtime.target(s.runtime.integration(MIDDLE)))
         await s.work(25 * HOUR)
         books = await s.books(held["id"])
         done = {"capture": "succeeded", "void": "canceled"}[operation]
@@ -280,7 +280,7 @@ async def test_of_several_captures_those_are_corrected_that_landed(
             await s.work(120)
         requests = s.wire.posts()[-2:]
         for number in landing:
-            await s.wire.send(requests[number], s.world.target(s.world.integration(MIDDLE)))
+            await s.wire.send(requests[number], s.runtime.target(s.runtime.integration(MIDDLE)))
         await s.work(25 * HOUR)
         books = await s.books(held["id"])
         captures = books.attempts[1:]
@@ -324,7 +324,8 @@ async def test_a_late_charge_stays_with_the_version_that_its_payment_was_handed_
         id_, hidden = await concluded(s)
         other = "stripe@2026-03-25.dahlia"
         await record(
-            s.world, await s.books(id_), lambda books: handed_over(books, other, s.clock.now_ms()),
+            s.runtime, await s.books(id_),
+            lambda books: handed_over(books, other, s.clock.now_ms()),
             cause="payment.handed_over", actor="cross-read",
         )  # fmt: skip
         hidden.show()
@@ -342,7 +343,7 @@ async def test_two_live_charges_of_one_payment_are_told_to_a_person(tmp_path: Pa
         again = replace(create, headers=tuple(
             (k, "another-key" if k == "idempotency-key" else v) for k, v in create.headers
         ))  # fmt: skip
-        await s.wire.send(again, s.world.target(s.world.integration(MIDDLE)))
+        await s.wire.send(again, s.runtime.target(s.runtime.integration(MIDDLE)))
         other = s.ledger().charges[1].payment_intent_id
         item = {
             "id": "ch_2",
@@ -439,7 +440,7 @@ async def test_nothing_is_concluded_while_the_clocks_differ_too_much(tmp_path: P
         payment = (await s.books(paid["id"])).payment
         assert (payment.status, bool(payment.attention)) == ("processing", True)
         s.wire.send = real  # type: ignore[method-assign]
-        s.world.health("stripe").skew_ms = 0  # the provider's clock was set right
+        s.runtime.live.health("stripe").skew_ms = 0  # the provider's clock was set right
         await s.work(2 * HOUR)
         assert (await s.books(paid["id"])).payment.status == "failed"
 
@@ -447,7 +448,7 @@ async def test_nothing_is_concluded_while_the_clocks_differ_too_much(tmp_path: P
 async def test_nothing_is_concluded_from_another_accounts_empty_list(tmp_path: Path) -> None:
     async with stage(tmp_path, rescue_seconds=0) as s:
         told_: list[str] = []
-        s.world.tell = lambda event, /, **_: told_.append(event)
+        alter(s.runtime, tell=lambda event, /, **_: told_.append(event))
         without_retention(s)
         await s.create()
         await s.work(1)
@@ -627,13 +628,15 @@ async def test_attention_ends_with_a_persons_reason(tmp_path: Path) -> None:
         hidden.show()
         await s.work(2 * HOUR)
         await attention_flow.clear(
-            s.world, id_, account="acc_1", reason="told the shop", actor="key:x"
+            s.runtime, id_, account="acc_1", reason="told the shop", actor="key:x"
         )
         assert (await s.books(id_)).payment.attention is None
         trail = await s.store.load_audit(id_)
         assert (b"told the shop" in trail[-1].body, trail[-1].actor) == (True, "key:x")
         with pytest.raises(Conflict):
-            await attention_flow.clear(s.world, id_, account="acc_1", reason="again", actor="key:x")
+            await attention_flow.clear(
+                s.runtime, id_, account="acc_1", reason="again", actor="key:x"
+            )
         with pytest.raises(NotFound):
-            await attention_flow.clear(s.world, id_, account="evil", reason="x", actor="key:y")
+            await attention_flow.clear(s.runtime, id_, account="evil", reason="x", actor="key:y")
         await s.agreed()

@@ -61,8 +61,8 @@ async def test_after_a_crash_at_any_write_the_books_agree_with_the_provider(
     tmp_path: Path, at: int, moment: str
 ) -> None:
     async with stage(tmp_path, weights=BOTH) as s:
-        sound = s.world
-        s.world = s.replica("doomed", store=CrashingStore(s.store, at, moment))
+        sound = s.runtime
+        s.runtime = s.replica("doomed", store=CrashingStore(s.store, at, moment))
         try:
             await story(s)
         except Crash:
@@ -70,13 +70,13 @@ async def test_after_a_crash_at_any_write_the_books_agree_with_the_provider(
         except TollkeeperError:
             assert moment == "doubt"
         await s.examined(quiet=False)
-        s.world = s.replica("second")
+        s.runtime = s.replica("second")
         await s.store.wake_orphans(s.clock.now_ms())
         await s.work(1_300)
         report = await s.agreed()
         assert report.attention == 0
         # the caller who never got an answer asks again: at most one payment came of that key
-        s.world = sound
+        s.runtime = sound
         again = await s.held(key=s.key("create"))
         assert again["status"] in {"succeeded", "requires_capture", "canceled", "failed"}
         await s.work(30)
@@ -114,7 +114,7 @@ async def test_a_process_that_dies_while_it_sends_is_not_sent_again_blindly(
         s.wire.before = die
         with pytest.raises(Crash):
             await (s.create() if held is None else getattr(s, operation)(held["id"]))
-        s.world = s.replica("second")
+        s.runtime = s.replica("second")
         await s.store.wake_orphans(s.clock.now_ms())
         await s.work(600)
         await s.agreed()

@@ -13,7 +13,7 @@ from tollkeeper.flows.webhooks import deliver, endpoints
 
 
 async def with_endpoint(s: Stage) -> tuple[str, str]:
-    made, secret = await endpoints.create_endpoint(s.world, "acc_1", "https://shop.example/h", "")
+    made, secret = await endpoints.create_endpoint(s.runtime, "acc_1", "https://shop.example/h", "")
     return made.id, secret
 
 
@@ -23,7 +23,7 @@ async def test_events_are_signed_so_that_the_standards_library_accepts_them(
     async with stage(tmp_path) as s:
         endpoint, old = await with_endpoint(s)
         s.clock.now = time.time()  # the library has a clock of its own
-        _, new = await endpoints.rotate_secret(s.world, "acc_1", endpoint, keep_previous=True)
+        _, new = await endpoints.rotate_secret(s.runtime, "acc_1", endpoint, keep_previous=True)
         await s.create()
         await s.work(1)
         ((headers, body),) = s.hook.posted
@@ -55,7 +55,7 @@ async def test_an_endpoint_that_is_gone_gets_nothing_more(tmp_path: Path, how: s
         s.hook.statuses = [410]
         await s.create()
         if how == "ended":
-            await endpoints.end_endpoint(s.world, "acc_1", endpoint)
+            await endpoints.end_endpoint(s.runtime, "acc_1", endpoint)
         await s.work(3_600)
         (row,) = await s.store.list_deliveries(endpoint, 10)
         assert row.state == "undeliverable"
@@ -65,8 +65,8 @@ async def test_an_endpoint_that_is_gone_gets_nothing_more(tmp_path: Path, how: s
 
 async def test_upkeep_expires_and_seals_and_puts_itself_off(tmp_path: Path) -> None:
     async with stage(tmp_path, answer_days=1, inbound_days=1) as s:
-        await retention.plan(s.world)
-        await retention.plan(s.world)
+        await retention.plan(s.runtime)
+        await retention.plan(s.runtime)
         key = s.key("k")
         await s.create(key=key)
         await s.work(2 * 86_400)

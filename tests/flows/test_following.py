@@ -94,7 +94,7 @@ async def told(s: Stage, word: str, item: dict[str, Any], event_id: str = "evt_1
 
     body = msgspec.json.encode({"id": event_id, "type": word, "data": {"object": item}})
     headers = {"stripe-signature": sign("whsec_1", body, int(s.clock.now))}
-    return await webhook.webhook(s.world, "stripe", VERSION, body, headers)
+    return await webhook.webhook(s.runtime, "stripe", VERSION, body, headers)
 
 
 async def test_a_refund_in_the_dashboard_is_recorded_as_external(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ async def test_a_shopper_who_authenticates_and_returns_has_paid(tmp_path: Path) 
         assert waiting["status"] == "requires_action"
         assert waiting["next_action"]["url"].endswith(waiting["provider_id"])
         assert challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
-        payment = await webhook.shopper_returned(s.world, waiting["id"])
+        payment = await webhook.shopper_returned(s.runtime, waiting["id"])
         assert payment.status == "succeeded"
         await s.work(60)
         await s.agreed()
@@ -226,7 +226,7 @@ async def test_a_shopper_who_fails_authentication_has_not_paid(tmp_path: Path) -
     async with stage(tmp_path) as s:
         waiting = await s.create(payment_method=THREE_D)
         challenge.complete(s.core.world, waiting["provider_id"], authenticated=False)
-        payment = await webhook.shopper_returned(s.world, waiting["id"])
+        payment = await webhook.shopper_returned(s.runtime, waiting["id"])
         assert (payment.status, payment.decline_reason) == ("failed", "authentication_failed")
         await s.work(1_000)
         await s.agreed()
@@ -239,7 +239,7 @@ async def test_a_shopper_who_returns_while_the_provider_is_away_is_settled_later
         waiting = await s.create(payment_method=THREE_D)
         challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
         s.wire.pull("GET", "lose", "lose", "lose", "lose")
-        payment = await webhook.shopper_returned(s.world, waiting["id"])
+        payment = await webhook.shopper_returned(s.runtime, waiting["id"])
         assert payment.status == "requires_action"
         await s.work(60)
         assert (await s.books(waiting["id"])).payment.status == "succeeded"

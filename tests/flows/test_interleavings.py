@@ -23,7 +23,7 @@ async def doubtful(s: Stage) -> tuple[str, SettlementRun]:
     s.wire.pull(CREATE, "deaf")
     paid = await s.create()
     books = await s.books(paid["id"])
-    return paid["id"], SettlementRun(s.world, books, refresh=False)
+    return paid["id"], SettlementRun(s.runtime, books, refresh=False)
 
 
 async def test_nothing_is_repeated_for_an_attempt_that_was_settled_meanwhile(
@@ -46,7 +46,7 @@ async def test_no_second_cancellation_is_opened_beside_an_open_one(tmp_path: Pat
         made = await s.create(payment_method=THREE_D)
         await s.work(890)
         books = await s.books(made["id"])
-        first, second = (SettlementRun(s.world, books, refresh=False) for _ in range(2))
+        first, second = (SettlementRun(s.runtime, books, refresh=False) for _ in range(2))
         for one in (first, second):
             one.look = Look(charge=_open_charge(books), charge_asked_ms=s.clock.now_ms())
         s.wire.pull("/cancel", "lose", "lose")
@@ -120,7 +120,7 @@ async def test_a_cross_read_of_no_rollout_ends_and_asks_nobody(
             return stands
 
         monkeypatch.setattr(s.store, "cross_read_of", cross_read_of)
-        await cross_check.cross_read(s.world, job)
+        await cross_check.cross_read(s.runtime, job)
         assert "cross_read" not in await s.store.count_jobs()
         assert len(s.wire.sent) == before
 
@@ -150,7 +150,7 @@ async def test_one_try_of_a_cross_read_is_not_the_last(
         monkeypatch.setattr(s.store, "load_rollout", rollout)
         for tries, expected in ((1, []), (cross_check.MAX_TRIES - 1, []),
                                 (cross_check.MAX_TRIES, ["unanswered"])):  # fmt: skip
-            await cross_check.cross_read(s.world, Job("cross_read", "ro_1|pay_1", 1, tries))
+            await cross_check.cross_read(s.runtime, Job("cross_read", "ro_1|pay_1", 1, tries))
             assert noted == expected
 
 
@@ -161,7 +161,9 @@ async def test_a_pass_over_a_sender_that_is_alive_waits(tmp_path: Path) -> None:
         async def look(_: object) -> None:
             s.wire.before = None
             (payment,) = await s.store.list_payments("acc_1", {}, "pay_~", 1)
-            await settle.run_steps(SettlementRun(s.world, await s.books(payment.id), refresh=True))
+            await settle.run_steps(
+                SettlementRun(s.runtime, await s.books(payment.id), refresh=True)
+            )
             seen.append((await s.books(payment.id)).attempts[0].outcome or "sending")
 
         s.wire.before = look

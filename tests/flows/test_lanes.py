@@ -203,14 +203,14 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_the_first_deliv
 
 
 async def _tried(s: Stage, statuses: list[int], count: int) -> tuple[str, Worker]:
-    made, _ = await endpoints.create_endpoint(s.world, "acc_1", "https://shop.example/h", "")
+    made, _ = await endpoints.create_endpoint(s.runtime, "acc_1", "https://shop.example/h", "")
     s.hook.statuses = statuses
     for _ in range(count):
         await s.create()
     worker = Worker(
-        s.store, s.clock, {"deliver": lambda job: deliver.deliver(s.world, job)}, concurrency=8,
+        s.store, s.clock, {"deliver": lambda job: deliver.deliver(s.runtime, job)}, concurrency=8,
         on_error=lambda job, error: pytest.fail(f"{job} {error}"),
-        lanes=lanes_of("deliver"), resting=s.world.breakers.resting,
+        lanes=lanes_of("deliver"), resting=s.runtime.live.breakers.resting,
     )  # fmt: skip
     return made.id, worker
 
@@ -234,12 +234,12 @@ async def test_events_of_an_endpoint_that_is_away_wait_cheaply_and_none_is_lost(
 
 async def test_a_failure_is_counted_whatever_its_form(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
-        made, _ = await endpoints.create_endpoint(s.world, "acc_1", "https://shop.example/h", "")
+        made, _ = await endpoints.create_endpoint(s.runtime, "acc_1", "https://shop.example/h", "")
 
         async def hangs(*_: Any) -> HookResult:
             return HookResult(status=0, error="timeout at wait")
 
-        s.world.hook.post = hangs  # type: ignore[assignment, method-assign]
+        s.runtime.hook.post = hangs  # type: ignore[assignment, method-assign]
         await s.create()
         await s.work(86_400)
-        assert s.world.breakers._known[made.id].failures >= THRESHOLD
+        assert s.runtime.live.breakers._known[made.id].failures >= THRESHOLD

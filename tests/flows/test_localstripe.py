@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from msgspec.structs import replace
+from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, OLD, PROVIDER_KEY, Stage, stage
 
 from tollkeeper.flows.ports import Target, WireResult
@@ -91,9 +92,9 @@ async def shop(
     }  # fmt: skip
     async with stage(folder, **settings) as s, HttpWire(Budgets()) as real:
         wire = Tolerated(real, *drop)
-        s.world.wire = wire
+        alter(s.runtime, wire=wire)
         # it keeps no keys, whatever the version says of Stripe
-        s.world.installed = {n: without_keys(v) for n, v in s.world.installed.items()}
+        alter(s.runtime, installed={n: without_keys(v) for n, v in s.runtime.installed.items()})
         s.clock.now = time.time()
         yield s, wire
 
@@ -103,7 +104,7 @@ async def intents(s: Stage, wire: Tolerated) -> list[dict[str, Any]]:
     import msgspec  # noqa: PLC0415 - the one place
 
     request = WireRequest(method="GET", path="/v1/payment_intents", query="limit=100")
-    result = await wire.send(request, s.world.target(s.world.integration(MIDDLE)))
+    result = await wire.send(request, s.runtime.target(s.runtime.integration(MIDDLE)))
     assert result.reply is not None
     found: list[dict[str, Any]] = msgspec.json.decode(result.reply.body)["data"]
     return found

@@ -223,9 +223,10 @@ async def test_a_late_look_that_is_not_answered_is_taken_ever_more_rarely(
 
 async def test_a_reversal_is_tried_with_pauses_and_then_handed_to_a_person(tmp_path: Path) -> None:
     async with stage(tmp_path, rescue_seconds=0, accounts={}) as s:
-        policy = replace(s.world.policy(OLD), reversing_accounts=frozenset({"acc_1"}))
+        policy = replace(s.runtime.policy(OLD), reversing_accounts=frozenset({"acc_1"}))
         without_retention(s)
-        s.world._policies.update(dict.fromkeys((OLD, MIDDLE, NEW), replace(policy, retention_ms=0)))
+        policy = replace(policy, retention_ms=0)
+        s.runtime._kept.update({("policy", name): policy for name in (OLD, MIDDLE, NEW)})
         hidden = Hidden(s)
         s.wire.pull(CREATE, "deaf")
         paid = await s.create()
@@ -266,7 +267,7 @@ async def test_a_capture_that_is_refused_says_why_in_stable_words_and_when_to_co
         key = s.key()
 
         async def capture() -> None:
-            await follow_up.capture(s.world, key, held["id"], amount_minor=None, final=True)
+            await follow_up.capture(s.runtime, key, held["id"], amount_minor=None, final=True)
 
         for _ in range(2):  # the stored answer says the same
             with pytest.raises(ProviderRefused) as refused:
@@ -294,9 +295,9 @@ async def test_a_key_that_may_read_and_not_refund_is_reported_until_it_may(tmp_p
         with pytest.raises(RefusedForNow):
             await s.refund(paid["id"], 100)
         await s.work(60)  # looks are answered meanwhile
-        assert "refund" in s.world.refusing["stripe"]
+        assert "refund" in s.runtime.live.refusing["stripe"]
         await s.refund(paid["id"], 100)
-        assert s.world.refusing == {}
+        assert s.runtime.live.refusing == {}
 
 
 async def test_a_refund_that_is_refused_makes_the_payment_be_looked_at(tmp_path: Path) -> None:
@@ -315,9 +316,9 @@ async def test_an_accounts_rollout_takes_no_version_from_the_others(tmp_path: Pa
         s.fault("sunset", when="before", status=410, api_version=OLD[7:])
         for account, chosen in (("acc_2", NEW), ("acc_1", MIDDLE)):
             theirs = {account: frozenset({NEW})}
-            s.world.act_on(replace(s.world.routes, unproved_for=theirs))
+            s.runtime.live.apply_routes(replace(s.runtime.live.routes, unproved_for=theirs))
             assert (await s.create())["integration"] == chosen
-            assert (NEW in {v.name for v in s.world.siblings(OLD, None)}) is False
+            assert (NEW in {v.name for v in s.runtime.router.other_versions(OLD, None)}) is False
 
 
 @pytest.mark.parametrize("reason", ["", " ", "x" * 301, "two\nlines", "a\x00b"])
@@ -325,9 +326,9 @@ async def test_a_reason_that_cannot_be_kept_is_refused(tmp_path: Path, reason: s
     async with stage(tmp_path) as s:
         paid = await s.create()
         with pytest.raises(Invalid):
-            await attention.clear(s.world, paid["id"], account=None, reason=reason, actor="cli")
+            await attention.clear(s.runtime, paid["id"], account=None, reason=reason, actor="cli")
         with pytest.raises(CardNumberRefused):
-            await attention.clear(s.world, paid["id"], account=None, reason=CARD, actor="cli")
+            await attention.clear(s.runtime, paid["id"], account=None, reason=CARD, actor="cli")
 
 
 def test_no_account_takes_all_places_of_a_provider() -> None:

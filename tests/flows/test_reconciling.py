@@ -9,7 +9,7 @@ from tollkeeper.flows.payments.reconcile import Reconciled, reconcile
 
 async def reconciled(s: Stage, since_ms: int = 0) -> Reconciled:
     until_ms = s.clock.now_ms() + 60_000
-    return await reconcile(s.world, s.world.integration(MIDDLE), since_ms, until_ms)
+    return await reconcile(s.runtime, s.runtime.integration(MIDDLE), since_ms, until_ms)
 
 
 async def test_books_that_agree_are_agreed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, OLD, key_of, stage, version_of
 
 from tollkeeper.integrations.version import WireReply
@@ -67,7 +68,7 @@ async def test_a_version_that_the_provider_breaks_costs_no_sale_and_one_attempt(
 async def test_a_candidate_that_was_not_proved_rescues_nothing(tmp_path: Path) -> None:
     async with stage(tmp_path, weights=CARRIES_ALL) as s:
         s.fault("sunset", when="before", status=410, api_version=OLD[7:])
-        s.world.act_on(replace(s.world.routes, unproved=frozenset({NEW})))
+        s.runtime.live.apply_routes(replace(s.runtime.live.routes, unproved=frozenset({NEW})))
         paid = await s.create()
         assert (paid["status"], paid["integration"]) == ("succeeded", MIDDLE)
         assert NEW[7:] not in {version_of(request) for request in s.wire.sent}
@@ -75,11 +76,11 @@ async def test_a_candidate_that_was_not_proved_rescues_nothing(tmp_path: Path) -
 
 async def test_a_version_that_refuses_the_amount_is_passed_over(tmp_path: Path) -> None:
     async with stage(tmp_path, weights=CARRIES_ALL) as s:
-        whole = s.world.installed[NEW]
+        whole = s.runtime.installed[NEW]
         able = whole.capabilities
         units = {name: unit for name, unit in able.units.items() if name != "EUR"}
         narrow = replace(whole, capabilities=replace(able, units=units))
-        s.world.installed = {**s.world.installed, NEW: narrow}
+        alter(s.runtime, installed={**s.runtime.installed, NEW: narrow})
         s.fault("sunset", when="before", status=410, api_version=OLD[7:])
         assert (await s.create())["integration"] == MIDDLE
 
@@ -276,7 +277,7 @@ async def test_a_key_that_is_refused_is_ours_and_operators_are_told(
 ) -> None:
     async with stage(tmp_path, weights=CARRIES_ALL) as s:
         told: list[tuple[str, dict[str, object]]] = []
-        s.world.tell = lambda event, /, **facts: told.append((event, facts))
+        alter(s.runtime, tell=lambda event, /, **facts: told.append((event, facts)))
         s.fault("require_parameter", when="before", parameter="x")
         body = {"error": {"type": "invalid_request_error", "message": "Invalid: sk_live_abcdef12"}}
         s.wire.pull(CREATE, *[answered(body, status)] * 6)
@@ -287,11 +288,11 @@ async def test_a_key_that_is_refused_is_ours_and_operators_are_told(
             assert paid["needs_attention"]
             assert "sk_live" not in str(paid)
         assert [event for event, _ in told] == ["provider_refuses_our_key"]
-        assert set(s.world.refusing) == {"stripe"}
+        assert set(s.runtime.live.refusing) == {"stripe"}
         s.core.faults.clear()
         s.wire._levers.clear()
         assert (await s.create())["status"] == "succeeded"
-        assert s.world.refusing == {}
+        assert s.runtime.live.refusing == {}
 
 
 def test_the_headers_that_say_how_to_go_on_may_be_logged() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage, version_of
 
 from tollkeeper.app import handlers
-from tollkeeper.flows.rollouts import commands, controller, routes
+from tollkeeper.flows.rollouts import commands, controller, explain, routes
 from tollkeeper.kernel.errors import Conflict, GateClosed, Invalid
 from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.testing.misread import misreading
@@ -19,22 +20,24 @@ PLAN = Plan(
 
 
 async def begin(at: Stage, plan: Plan = PLAN, candidate: str = NEW) -> Rollout:
-    return await commands.begin_rollout(at.world, candidate, plan, override="a test", actor="test")
+    return await commands.begin_rollout(
+        at.runtime, candidate, plan, override="a test", actor="test"
+    )
 
 
 async def work(at: Stage) -> None:
     """Everything that is due; the controller looks once."""
-    run = handlers(at.world)
+    run = handlers(at.runtime)
     now_ms = at.store.now_ms()
     for job in await at.store.claim_jobs(now_ms, 30_000, 500):
         if job.kind != "advance":
             await run[job.kind](job)
             continue
-        found = await controller.look(at.world, job)
+        found = await controller.look(at.runtime, job)
         if found is not None and found.is_active:
             await at.store.postpone_job(job, at.store.now_ms())
         else:
-            await controller.advance(at.world, job)
+            await controller.advance(at.runtime, job)
 
 
 async def shop(at: Stage, count: int, first: int = 0, **fields: Any) -> list[Any]:
@@ -49,7 +52,7 @@ async def shop(at: Stage, count: int, first: int = 0, **fields: Any) -> list[Any
 async def running(at: Stage, plan: Plan = PLAN) -> Rollout:
     made = await begin(at, plan)
     await shop(at, 4)
-    found = await commands.load_rollout(at.world, made.id)
+    found = await commands.load_rollout(at.runtime, made.id)
     assert found.status == "running", found.waiting
     return found
 
@@ -59,10 +62,10 @@ async def test_the_shadow_sends_nothing_and_reads_live_replies(tmp_path: Path) -
         made = await begin(at, replace(PLAN, shadow_payments=6))
         await shop(at, 5)
         assert {version_of(request) for request in at.wire.posts()} == {MIDDLE.partition("@")[2]}
-        found = await commands.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.runtime, made.id)
         assert (found.status, found.shadows.computed) == ("shadow", 5)
         await shop(at, 2, first=10)
-        found = await commands.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.runtime, made.id)
         assert found.status == "running"
 
 
@@ -72,13 +75,13 @@ async def test_a_healthy_candidate_is_promoted_and_takes_everything(tmp_path: Pa
         for number in range(1, 250):
             await shop(at, 20, first=number * 100)
             at.clock.now += 5
-            if (await commands.load_rollout(at.world, made.id)).status == "promoted":
+            if (await commands.load_rollout(at.runtime, made.id)).status == "promoted":
                 break
-        found = await commands.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.runtime, made.id)
         assert found.status == "promoted", found.waiting
         paid = await shop(at, 5, first=90_000)
         assert {payment["integration"] for payment in paid} == {NEW}
-        explained = await commands.explain(at.world, made.id)
+        explained = await explain.explain(at.runtime, made.id)
         assert explained.same
         await at.agreed()
 
@@ -86,12 +89,12 @@ async def test_a_healthy_candidate_is_promoted_and_takes_everything(tmp_path: Pa
 async def test_a_late_rollback_restores_the_routes_from_before(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at)
-        await commands.promote(at.world, made.id, reason="on my word", actor="test")
+        await commands.promote(at.runtime, made.id, reason="on my word", actor="test")
         assert {p["integration"] for p in await shop(at, 3, first=50)} == {NEW}
-        await commands.roll_back(at.world, made.id, reason="slow refunds", actor="test")
+        await commands.roll_back(at.runtime, made.id, reason="slow refunds", actor="test")
         assert {p["integration"] for p in await shop(at, 3, first=60)} == {MIDDLE}
         with pytest.raises(Conflict):
-            await commands.roll_back(at.world, made.id, reason="again", actor="test")
+            await commands.roll_back(at.runtime, made.id, reason="again", actor="test")
 
 
 async def test_a_rollback_after_the_watch_still_looks_up_what_the_version_took(
@@ -99,14 +102,14 @@ async def test_a_rollback_after_the_watch_still_looks_up_what_the_version_took(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await commands.promote(at.world, made.id, reason="on my word", actor="test")
+        await commands.promote(at.runtime, made.id, reason="on my word", actor="test")
         (taken, *_) = await shop(at, 3, first=50)
         at.clock.now += 5
         for _ in range(3):
             await work(at)
-        assert not (await commands.load_rollout(at.world, made.id)).is_active
+        assert not (await commands.load_rollout(at.runtime, made.id)).is_active
         assert "advance" not in await at.store.count_jobs()
-        await commands.roll_back(at.world, made.id, reason="slow refunds", actor="test")
+        await commands.roll_back(at.runtime, made.id, reason="slow refunds", actor="test")
         for _ in range(4):
             await work(at)
             await at.clock.advance(1)
@@ -133,9 +136,9 @@ async def test_a_broken_candidate_is_taken_out_and_no_shopper_sees_it(
         bought = []
         for number in range(1, 30):
             bought += await shop(at, 4, first=number * 100)
-            if (await commands.load_rollout(at.world, made.id)).status == "rolled_back":
+            if (await commands.load_rollout(at.runtime, made.id)).status == "rolled_back":
                 break
-        found = await commands.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.runtime, made.id)
         assert found.status == "rolled_back", found.waiting
         assert found.share_ppm == 0
         assert {payment["status"] for payment in bought} == {"succeeded"}
@@ -166,7 +169,7 @@ async def test_a_reply_in_doubt_is_never_sent_again_and_settles_through_the_base
 
 async def test_one_misread_payment_takes_a_candidate_out_and_is_corrected(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
-        at.world.installed = misreading(at.world.installed, NEW)
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
         made = await running(at)
         bought = await shop(at, 8, first=100)
         misread = [p for p in bought if p["status"] == "requires_capture"]
@@ -174,7 +177,7 @@ async def test_one_misread_payment_takes_a_candidate_out_and_is_corrected(tmp_pa
         for _ in range(8):
             await at.clock.advance(2)
             await work(at)
-        found = await commands.load_rollout(at.world, made.id)
+        found = await commands.load_rollout(at.runtime, made.id)
         assert found.status == "rolled_back"
         assert "cross-read" in found.reason
         books = await at.store.load_books(misread[0]["id"])
@@ -186,9 +189,9 @@ async def test_one_misread_payment_takes_a_candidate_out_and_is_corrected(tmp_pa
 async def test_the_gate_asks_for_a_passing_check_or_a_reason(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         with pytest.raises(GateClosed):
-            await commands.begin_rollout(at.world, NEW, PLAN, actor="test")
-        made = await commands.begin_rollout(at.world, NEW, PLAN, override="known", actor="test")
-        (first,) = await commands.all_records(at.world, made.id)
+            await commands.begin_rollout(at.runtime, NEW, PLAN, actor="test")
+        made = await commands.begin_rollout(at.runtime, NEW, PLAN, override="known", actor="test")
+        (first,) = await explain.all_records(at.runtime, made.id)
         assert "gate overridden: known" in first.detail
 
 
@@ -213,7 +216,7 @@ async def test_the_kill_switch_needs_no_controller(tmp_path: Path) -> None:
         await routes.refresh(other)
         (stopped,) = await commands.stop_all(other, reason="incident", actor="test")
         assert (stopped.id, stopped.status, stopped.share_ppm) == (made.id, "stopped", 0)
-        await routes.refresh(at.world)
+        await routes.refresh(at.runtime)
         assert {p["integration"] for p in await shop(at, 6, first=100)} == {MIDDLE}
 
 
@@ -233,7 +236,7 @@ async def test_three_failures_in_a_row_pause_a_canary_on_this_replica(tmp_path: 
         made = await running(at, replace(PLAN, most_outstanding=50))
         at.fault("sunset", when="before", status=410, api_version=NEW.partition("@")[2])
         number = 0
-        while not at.world.is_tripped(made.id):
+        while not at.runtime.live.is_tripped(made.id):
             number += 1
             assert number < 40
             await at.create(customer=f"trip-{number}")
@@ -246,11 +249,11 @@ async def test_a_gate_waits_and_an_approval_opens_it(tmp_path: Path) -> None:
         for number in range(1, 250):
             await shop(at, 20, first=number * 100)
             at.clock.now += 5
-            found = await commands.load_rollout(at.world, made.id)
+            found = await commands.load_rollout(at.runtime, made.id)
             if "approval" in found.waiting:
                 break
         assert found.status == "running"
         assert "approval" in found.waiting
-        await commands.approve(at.world, made.id, actor="test")
+        await commands.approve(at.runtime, made.id, actor="test")
         await shop(at, 20, first=9_000)
-        assert (await commands.load_rollout(at.world, made.id)).status == "promoted"
+        assert (await commands.load_rollout(at.runtime, made.id)).status == "promoted"

@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 from tests.flows.test_rollouts import PLAN, begin, running, shop, work
 
 from tollkeeper.flows.ports import SeenDescription
-from tollkeeper.flows.rollouts import commands, retire, routes
+from tollkeeper.flows.rollouts import commands, explain, retire, routes
+from tollkeeper.flows.runtime import configured_rules
 from tollkeeper.kernel.errors import (
     Conflict,
     GateClosed,
@@ -32,7 +34,7 @@ STAYS = replace(PLAN, dwell_seconds=100_000.0, most_outstanding=50)
 
 
 async def found(at: Stage, made: Rollout) -> Rollout:
-    return await commands.load_rollout(at.world, made.id)
+    return await commands.load_rollout(at.runtime, made.id)
 
 
 async def settle_down(at: Stage, rounds: int = 40) -> None:
@@ -54,8 +56,8 @@ async def come_back(at: Stage, made: Rollout, rounds: int = 12) -> list[Any]:
 
 def altered(at: Stage, **fields: Any) -> None:
     """The candidate, with some of its fields replaced."""
-    real = at.world.installed[NEW]
-    at.world.installed = dict(at.world.installed) | {NEW: replace(real, **fields)}
+    real = at.runtime.installed[NEW]
+    alter(at.runtime, installed=dict(at.runtime.installed) | {NEW: replace(real, **fields)})
 
 
 async def test_a_fault_that_begins_once_every_customer_was_counted_is_seen(tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ async def test_a_misreading_of_returning_customers_is_found_and_corrected(tmp_pa
     async with stage(tmp_path) as at:
         made = await running(at, STAYS)
         await shop(at, 40)
-        at.world.installed = misreading(at.world.installed, NEW)
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
         paid = await come_back(at, made)
         assert (await found(at, made)).status == "rolled_back"
         await settle_down(at)
@@ -95,10 +97,12 @@ async def test_a_capped_payment_does_not_use_its_customer_up(tmp_path: Path) -> 
         assert (await found(at, made)).canary_seen == 0
         rows = await at.store.uncounted(made.id, 10**15, 100)
         assert all(row.share_ppm == 0 for row in rows)
-        at.world.act_on(
+        at.runtime.live.apply_routes(
             replace(
-                at.world.routes,
-                canaries=tuple(replace(c, most_outstanding=50) for c in at.world.routes.canaries),
+                at.runtime.live.routes,
+                canaries=tuple(
+                    replace(c, most_outstanding=50) for c in at.runtime.live.routes.canaries
+                ),
             )
         )
         for number in range(20):
@@ -111,7 +115,7 @@ async def test_an_approval_read_as_a_decline_is_found_by_the_first_cross_read(
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path) as at:
-        at.world.installed = misreading(at.world.installed, NEW, "declined")
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW, "declined"))
         made = await running(at, STAYS)
         await shop(at, 6, first=100)
         await settle_down(at, 4)
@@ -154,7 +158,7 @@ async def test_a_candidate_that_raises_in_the_shadow_is_nobodys_error(tmp_path: 
 
 async def test_what_a_candidate_refuses_stays_with_the_baseline(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
-        able = at.world.installed[NEW].capabilities
+        able = at.runtime.installed[NEW].capabilities
         units = {c: unit for c, unit in able.units.items() if c != "EUR"}
         altered(at, capabilities=replace(able, units=units))
         made = await begin(at)
@@ -173,9 +177,9 @@ async def test_a_row_that_cannot_be_read_stops_neither_payments_nor_the_switch(
             yield sql("spoil", "UPDATE rollouts SET body = :body"), {"body": b'{"id":'}
 
         await at.store.driver.write(spoil())
-        await routes.refresh(at.world)
+        await routes.refresh(at.runtime)
         assert (await at.create(customer="c90"))["integration"] == MIDDLE
-        assert await commands.stop_all(at.world, reason="incident", actor="test") == []
+        assert await commands.stop_all(at.runtime, reason="incident", actor="test") == []
 
 
 @pytest.mark.parametrize(
@@ -198,10 +202,10 @@ async def test_plans_that_would_never_end_or_roll_back_are_refused(
         for wrong in (Condition(currency="usd"), Condition(country="Germany")):
             with pytest.raises(Invalid):
                 await commands.begin_rollout(
-                    at.world, NEW, PLAN, condition=wrong, override="x", actor="test"
+                    at.runtime, NEW, PLAN, condition=wrong, override="x", actor="test"
                 )
         with pytest.raises(GateClosed):
-            await commands.begin_rollout(at.world, NEW, PLAN, override="  ", actor="test")
+            await commands.begin_rollout(at.runtime, NEW, PLAN, override="  ", actor="test")
 
 
 async def test_the_next_rollout_has_its_traffic_while_the_last_one_is_watched(
@@ -209,7 +213,7 @@ async def test_the_next_rollout_has_its_traffic_while_the_last_one_is_watched(
 ) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await commands.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, first.id, reason="mine", actor="test")
         second = await begin(at, STAYS, OLD)
         for number in range(4):
             await shop(at, 20, first=1_000 + 20 * number)
@@ -222,12 +226,12 @@ async def test_a_late_rollback_ends_what_compares_with_it_and_hands_over_to_what
 ) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await commands.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, first.id, reason="mine", actor="test")
         second = await begin(at, STAYS, OLD)
         await shop(at, 20, first=1_000)
         taken = [p for p in await shop(at, 20, first=2_000) if p["integration"] == OLD]
         assert taken
-        await commands.roll_back(at.world, first.id, reason="it is bad", actor="test")
+        await commands.roll_back(at.runtime, first.id, reason="it is bad", actor="test")
         ended = await found(at, second)
         assert (ended.status, ended.share_ppm) == ("aborted", 0)
         await settle_down(at)
@@ -246,11 +250,11 @@ async def test_the_kill_switch_rolls_back_what_is_promoted_in_the_same_moment(
         async def late(*args: Any, **rest: Any) -> Any:
             _, id_, _, _, detail = args
             if detail == "stopped":
-                await commands.promote(at.world, id_, reason="evidence", actor="controller")
+                await commands.promote(at.runtime, id_, reason="evidence", actor="controller")
             return await real(*args, **rest)
 
         monkeypatch.setattr(commands, "_command", late)
-        (stopped,) = await commands.stop_all(at.world, reason="incident", actor="test")
+        (stopped,) = await commands.stop_all(at.runtime, reason="incident", actor="test")
         assert (stopped.id, stopped.status) == (made.id, "rolled_back")
         assert {p["integration"] for p in await shop(at, 5, first=500)} == {MIDDLE}
 
@@ -260,12 +264,12 @@ async def test_what_was_taken_after_the_watch_is_handed_over_by_a_late_rollback(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await commands.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, made.id, reason="mine", actor="test")
         at.clock.now += 5
         for _ in range(3):
             await work(at)
         late = await shop(at, 6, first=70, capture_method="manual")
-        await commands.roll_back(at.world, made.id, reason="it is bad", actor="test")
+        await commands.roll_back(at.runtime, made.id, reason="it is bad", actor="test")
         await settle_down(at)
         books = [await at.store.load_books(p["id"]) for p in late]
         assert {b.payment.integration for b in books if b is not None} == {MIDDLE}
@@ -276,10 +280,10 @@ async def test_a_slice_that_carries_the_candidate_is_not_compared_with_itself(
 ) -> None:
     async with stage(tmp_path) as at:
         first = await commands.begin_rollout(
-            at.world, NEW, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
+            at.runtime, NEW, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
         )
         await shop(at, 4)
-        await commands.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, first.id, reason="mine", actor="test")
         second = await begin(at, replace(STAYS, shadow_payments=0))
         await work(at)
         await shop(at, 20, first=100)
@@ -291,7 +295,7 @@ async def test_a_slice_that_carries_the_candidate_is_not_compared_with_itself(
 async def test_a_description_that_breaks_a_running_candidate_holds_it(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         await see(at, compatible=True)
-        made = await commands.begin_rollout(at.world, NEW, PLAN, actor="test")
+        made = await commands.begin_rollout(at.runtime, NEW, PLAN, actor="test")
         await shop(at, 4)
         await see(at, compatible=False)
         for number in range(1, 120):
@@ -316,47 +320,47 @@ async def test_reasons_are_asked_for_and_kept(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, pause_at=(50,)))
         with pytest.raises(Invalid, match="reason"):
-            await commands.promote(at.world, made.id, reason=" ", actor="test")
-        await commands.approve(at.world, made.id, reason="CAB-4711", actor="test")
-        records = await commands.all_records(at.world, made.id)
+            await commands.promote(at.runtime, made.id, reason=" ", actor="test")
+        await commands.approve(at.runtime, made.id, reason="CAB-4711", actor="test")
+        records = await explain.all_records(at.runtime, made.id)
         assert records[-1].detail == "approved: CAB-4711"
-        await commands.abort(at.world, made.id, reason="", actor="test")
+        await commands.abort(at.runtime, made.id, reason="", actor="test")
         other = await running(at)
         with pytest.raises(Conflict, match="nothing to approve"):
-            await commands.approve(at.world, other.id, actor="test")
+            await commands.approve(at.runtime, other.id, actor="test")
 
 
 async def test_a_version_is_needed_until_nothing_holds_it(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         held = await at.held(customer="a")
         paid = await at.create(customer="b")
-        stands = await retire.standing(at.world, MIDDLE)
+        stands = await retire.standing(at.runtime, MIDDLE)
         assert stands.payments == {"requires_capture": 1}
         assert any("carries 100 %" in reason for reason in stands.reasons)
         await at.capture(held["id"])
         made = await begin(at)
-        assert any("shadow" in r for r in (await retire.standing(at.world, MIDDLE)).reasons)
-        await commands.promote(at.world, made.id, reason="mine", actor="test")
-        assert any("watched" in r for r in (await retire.standing(at.world, MIDDLE)).reasons)
+        assert any("shadow" in r for r in (await retire.standing(at.runtime, MIDDLE)).reasons)
+        await commands.promote(at.runtime, made.id, reason="mine", actor="test")
+        assert any("watched" in r for r in (await retire.standing(at.runtime, MIDDLE)).reasons)
         at.clock.now += 700_000
         for _ in range(4):
             await work(at)
-        stands = await retire.standing(at.world, MIDDLE)
+        stands = await retire.standing(at.runtime, MIDDLE)
         assert stands.may_go, stands.reasons
-        at.world.installed = {n: v for n, v in at.world.installed.items() if n != MIDDLE}
+        alter(at.runtime, installed={n: v for n, v in at.runtime.installed.items() if n != MIDDLE})
         refund = await at.refund(paid["id"])
         assert refund["status"] == "succeeded"
         books = await at.store.load_books(paid["id"])
         assert books is not None
         assert books.payment.moved_from == MIDDLE
         with pytest.raises(Conflict, match="not installed"):
-            await commands.roll_back(at.world, made.id, reason="late", actor="test")
-        at.world.installed = {n: v for n, v in at.world.installed.items() if n != NEW}
+            await commands.roll_back(at.runtime, made.id, reason="late", actor="test")
+        alter(at.runtime, installed={n: v for n, v in at.runtime.installed.items() if n != NEW})
         with pytest.raises(Misconfigured, match="routes reset"):
-            routes.check(at.world)
+            routes.check(at.runtime)
         await at.store.reset_rules()
-        await routes.refresh(at.world)
-        assert at.world.routes.rules == at.world.settled_rules()
+        await routes.refresh(at.runtime)
+        assert at.runtime.live.routes.rules == configured_rules(at.runtime.settings)
         assert (await at.examined()).violations == []
 
 
@@ -367,14 +371,14 @@ async def test_explain_is_the_same_while_the_controller_goes_on(
         made = await running(at)
         real = commands.load_rollout
 
-        async def slow(world: Any, id_: str) -> Rollout:
-            seen = await real(world, id_)
+        async def slow(runtime: Any, id_: str) -> Rollout:
+            seen = await real(runtime, id_)
             at.clock.now += 2
             await shop(at, 3, first=777)
             return seen
 
         monkeypatch.setattr(commands, "load_rollout", slow)
-        explained = await commands.explain(at.world, made.id)
+        explained = await explain.explain(at.runtime, made.id)
         assert (explained.complete, explained.same) == (True, True)
 
 
@@ -383,12 +387,12 @@ async def test_an_approval_does_not_let_a_tripwire_go(tmp_path: Path) -> None:
         made = await running(at, replace(STAYS, pause_at=(50,)))
         at.fault("sunset", when="before", status=410, api_version=NEW_VERSION)
         number = 0
-        while not at.world.is_tripped(made.id):
+        while not at.runtime.live.is_tripped(made.id):
             number += 1
             await at.create(customer=f"trip-{number}")
         at.clock.now += 1
-        await commands.approve(at.world, made.id, actor="test")
-        assert at.world.is_tripped(made.id)
+        await commands.approve(at.runtime, made.id, actor="test")
+        assert at.runtime.live.is_tripped(made.id)
 
 
 async def carried_by(at: Stage, ids: list[str]) -> set[str]:
@@ -412,7 +416,7 @@ async def test_a_cross_read_under_way_at_the_rollback_still_hands_over(tmp_path:
         async def before(request: Any) -> None:
             if request.method == "GET" and not ended:
                 ended.append(
-                    await commands.roll_back(at.world, made.id, reason="bad", actor="test")
+                    await commands.roll_back(at.runtime, made.id, reason="bad", actor="test")
                 )
 
         at.wire.before = before
@@ -428,14 +432,14 @@ async def test_a_cross_read_under_way_at_the_rollback_still_hands_over(tmp_path:
 async def test_a_sweep_believes_no_version_that_was_taken_out_itself(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await commands.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, first.id, reason="mine", actor="test")
         await begin(at, STAYS, OLD)
         await shop(at, 20, first=1_000)
-        at.world.installed = misreading(at.world.installed, NEW)
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
         paid = [await at.create(customer=f"q{number}") for number in range(20)]
         taken = [p["id"] for p in paid if p["integration"] == OLD]
         assert taken
-        await commands.roll_back(at.world, first.id, reason="it misreads", actor="test")
+        await commands.roll_back(at.runtime, first.id, reason="it misreads", actor="test")
         await settle_down(at, 80)
         books = [await at.store.load_books(id_) for id_ in taken]
         assert {(b.payment.status, b.payment.integration) for b in books if b is not None} == {
@@ -449,12 +453,12 @@ async def test_a_late_rollback_goes_on_where_it_was_cut_short(
 ) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await commands.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, made.id, reason="mine", actor="test")
         at.clock.now += 5
         for _ in range(3):
             await work(at)
         late = [p["id"] for p in await shop(at, 6, first=70, capture_method="manual")]
-        stale = at.world.routes
+        stale = at.runtime.live.routes
         real = at.store.adopt
         lost: list[int] = []
 
@@ -465,11 +469,11 @@ async def test_a_late_rollback_goes_on_where_it_was_cut_short(
             await real(*given)
 
         monkeypatch.setattr(at.store, "adopt", adopt)
-        await commands.roll_back(at.world, made.id, reason="bad", actor="test")
-        fresh = at.world.routes
-        at.world.act_on(stale)  # what a replica still acts on for a moment
+        await commands.roll_back(at.runtime, made.id, reason="bad", actor="test")
+        fresh = at.runtime.live.routes
+        at.runtime.live.apply_routes(stale)  # what a replica still acts on for a moment
         late += [(await at.create(customer=f"s{number}"))["id"] for number in range(3)]
-        at.world.act_on(fresh)
+        at.runtime.live.apply_routes(fresh)
         at.clock.now += 61  # by then no replica's clock is so far behind
         with pytest.raises(Unavailable):
             await work(at)
@@ -482,12 +486,12 @@ async def test_a_late_rollback_goes_on_where_it_was_cut_short(
 async def test_a_late_rollback_ends_although_payments_go_on(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, replace(PLAN, watch_seconds=1))
-        await commands.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, made.id, reason="mine", actor="test")
         at.clock.now += 5
         for _ in range(3):
             await work(at)
         late = [p["id"] for p in await shop(at, 6, first=70)]
-        await commands.roll_back(at.world, made.id, reason="bad", actor="test")
+        await commands.roll_back(at.runtime, made.id, reason="bad", actor="test")
         for number in range(120):
             await shop(at, 1, first=1_000 + number)
             at.clock.now += 2
@@ -499,15 +503,18 @@ async def test_what_nobody_could_look_up_for_half_an_hour_is_handed_over(tmp_pat
     async with stage(tmp_path) as at:
         made = await running(at, STAYS)
         taken = await taken_by(at, NEW, 400, capture_method="manual")
-        real = at.world.installed[MIDDLE]
+        real = at.runtime.installed[MIDDLE]
 
         def outcome(operation: Any, reply: Any) -> Outcome:
             if operation == "lookup":
                 return Outcome(kind="unknown", doubt=Doubt("status", "502"))
             return real.outcome(operation, reply)
 
-        at.world.installed = dict(at.world.installed) | {MIDDLE: replace(real, outcome=outcome)}
-        await commands.roll_back(at.world, made.id, reason="bad", actor="test")
+        alter(
+            at.runtime,
+            installed=dict(at.runtime.installed) | {MIDDLE: replace(real, outcome=outcome)},
+        )
+        await commands.roll_back(at.runtime, made.id, reason="bad", actor="test")
         for _ in range(215):
             await work(at)
             at.clock.now += 10.2
@@ -517,32 +524,32 @@ async def test_what_nobody_could_look_up_for_half_an_hour_is_handed_over(tmp_pat
 async def test_a_disagreement_after_the_promotion_alarms(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, STAYS)
-        at.world.installed = misreading(at.world.installed, NEW)
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
         bought = [await at.create(customer=f"c{number}") for number in range(100, 112)]
         assert NEW in {payment["integration"] for payment in bought}
-        await commands.promote(at.world, made.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, made.id, reason="mine", actor="test")
         await settle_down(at, 10)
         ended = await found(at, made)
         assert (ended.status, ended.alarmed) == ("promoted", True)
-        told = [record.decision for record in await commands.all_records(at.world, made.id)]
+        told = [record.decision for record in await explain.all_records(at.runtime, made.id)]
         assert any(decision and "cross-read" in decision.reason for decision in told)
 
 
 async def test_promotions_that_overlap_go_back_in_their_order(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         first = await running(at)
-        await commands.promote(at.world, first.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, first.id, reason="mine", actor="test")
         second = await commands.begin_rollout(
-            at.world, OLD, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
+            at.runtime, OLD, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
         )
         await shop(at, 4)
-        await commands.promote(at.world, second.id, reason="mine", actor="test")
+        await commands.promote(at.runtime, second.id, reason="mine", actor="test")
         with pytest.raises(Conflict, match="roll that back first"):
-            await commands.roll_back(at.world, first.id, reason="bad", actor="test")
+            await commands.roll_back(at.runtime, first.id, reason="bad", actor="test")
         for made in (second, first):
-            await commands.roll_back(at.world, made.id, reason="bad", actor="test")
+            await commands.roll_back(at.runtime, made.id, reason="bad", actor="test")
         assert {p["integration"] for p in await shop(at, 6, first=900)} == {MIDDLE}
-        for rule in at.world.routes.rules:
+        for rule in at.runtime.live.routes.rules:
             assert sum(rule.weights.values()) == pytest.approx(100)
 
 
@@ -550,9 +557,8 @@ async def test_a_rollout_whose_candidate_is_gone_ends(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, STAYS)
         await taken_by(at, NEW, 400)
-        at.world.installed = {n: v for n, v in at.world.installed.items() if n != NEW}
-        at.world._policies.clear()
-        await commands.abort(at.world, made.id, reason="gone", actor="test")
+        alter(at.runtime, installed={n: v for n, v in at.runtime.installed.items() if n != NEW})
+        await commands.abort(at.runtime, made.id, reason="gone", actor="test")
         await settle_down(at, 60)
         assert "advance" not in await at.store.count_jobs()
 
@@ -572,7 +578,7 @@ async def test_a_rollout_of_an_older_release_goes_on(tmp_path: Path) -> None:
         at.clock.now += 2
         await shop(at, 4, first=300)
         assert set((await found(at, made)).evidence) == set(now.evidence)
-        (stopped,) = await commands.stop_all(at.world, reason="enough", actor="test")
+        (stopped,) = await commands.stop_all(at.runtime, reason="enough", actor="test")
         assert stopped.status == "stopped"
 
 
@@ -585,12 +591,12 @@ async def test_routes_are_looked_at_where_nobody_can_listen(tmp_path: Path) -> N
 
         other = at.replica("second")
         await routes.refresh(other)
-        assert other.routes.canaries
-        other.store = Deaf(at.store, cannot)
+        assert other.live.routes.canaries
+        alter(other, store=Deaf(at.store, cannot))
         follower = asyncio.create_task(routes.follow(other))
-        await commands.abort(at.world, made.id, reason="enough", actor="test")
+        await commands.abort(at.runtime, made.id, reason="enough", actor="test")
         async with asyncio.timeout(20):  # a real database answers in real time
-            while other.routes.canaries:
+            while other.live.routes.canaries:
                 await at.clock.advance(1)
                 await asyncio.sleep(0.01)
         follower.cancel()

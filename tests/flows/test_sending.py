@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.altering import alter
 from tests.flows.stage import BOTH, MIDDLE, NEW, OLD, WINDOW_S, key_of, stage, version_of
 
 from tollkeeper.flows.payments import follow_up
@@ -98,8 +99,8 @@ async def test_without_retention_a_lost_request_is_proved_absent_and_never_sent_
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path) as s:
-        forgetful = {name: without_keys(item) for name, item in s.world.installed.items()}
-        s.world.installed = forgetful
+        forgetful = {name: without_keys(item) for name, item in s.runtime.installed.items()}
+        alter(s.runtime, installed=forgetful)
         s.wire.pull(CREATE, "lose")
         paid = await s.create()
         await s.work(WINDOW_S - 1)
@@ -166,7 +167,8 @@ async def test_a_reply_that_nobody_can_read_is_settled_by_looking(
 async def test_follow_ups_go_to_the_version_that_made_the_payment(tmp_path: Path) -> None:
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
         held = await s.held()
-        s.world.settings = s.settings = replace(s.settings, weights={MIDDLE: 100.0})
+        s.settings = replace(s.settings, weights={MIDDLE: 100.0})
+        alter(s.runtime, settings=s.settings)
         await s.capture(held["id"], 600)
         await s.refund(held["id"], 100)
         await s.work(3_700)
@@ -239,7 +241,7 @@ async def test_a_capture_without_effect_is_an_error_that_its_key_repeats(
         key = s.key("capture")
         for _ in range(2):
             with pytest.raises(error):
-                await follow_up.capture(s.world, key, held["id"], amount_minor=None, final=True)
+                await follow_up.capture(s.runtime, key, held["id"], amount_minor=None, final=True)
         assert (await s.books(held["id"])).payment.reserved_minor == 0
         assert (await s.capture(held["id"]))["status"] == "succeeded"
         await s.work(60)
@@ -304,13 +306,12 @@ async def test_a_follow_up_refused_for_now_may_be_made_again(
 ) -> None:
     async with stage(tmp_path) as s:
         made = await (s.create() if operation == "refund" else s.held())
-        good = s.world.settings
+        good = s.runtime.settings
         if effect == "revoked":
             stripe = replace(good.providers["stripe"], secret_key="sk_test_revoked")
-            s.world.settings = replace(good, providers={"stripe": stripe})
+            alter(s.runtime, settings=replace(good, providers={"stripe": stripe}))
         else:
             s.fault("rate_limited", count=1)
-        s.world._targets.clear()
         with pytest.raises(RefusedForNow) as refused:
             await getattr(s, operation)(made["id"])
         pause = 1 if effect == "rate_limit" else 5  # the provider names its own
@@ -319,8 +320,7 @@ async def test_a_follow_up_refused_for_now_may_be_made_again(
         assert len(books.attempts) == 2  # no other version is asked
         code = "try_again" if effect == "rate_limit" else "provider_configuration"
         assert [r.failure_code for r in books.refunds] == [code] * len(books.refunds)
-        s.world.settings = good
-        s.world._targets.clear()
+        alter(s.runtime, settings=good)
         done = await getattr(s, operation)(made["id"])
         assert done["status"] == {"void": "canceled"}.get(operation, "succeeded")
         await s.work(60)

@@ -22,10 +22,10 @@ async def test_masked_exchanges_and_events_end_and_doubtful_ones_stay(tmp_path: 
         before = await counts(s)
         assert before[0] == 2
         assert before[1] > 0
-        await retention.plan(s.world)
+        await retention.plan(s.runtime)
         for days, wanted in ((1, before), (3, (1, before[1])), (6, (1, 0))):
             s.clock.now = 1_700_000_000.0 + days * DAY_MS / 1000
             jobs = await s.store.claim_jobs(s.clock.now_ms(), 90_000, 16)
             [job] = [job for job in jobs if job.kind == "expire"]
-            await retention.expire(s.world, job)
+            await retention.expire(s.runtime, job)
             assert await counts(s) == wanted

@@ -62,6 +62,11 @@ BREACHES = [
     _breach("pure-rooms", "planted -> time", kernel__planted="import time\n"),
     _breach("flows-by-ports", "planted -> socket", flows__planted="import socket\n"),
     _breach(
+        "features",
+        "planted -> tollkeeper.flows.payments",
+        flows__webhooks__planted="import tollkeeper.flows.payments.settle\n",
+    ),
+    _breach(
         "doors-by-app",
         "planted -> tollkeeper.store.planted",
         api__planted="import tollkeeper.store.planted\n",
@@ -76,7 +81,7 @@ BREACHES = [
         integrations__planted="",
     ),
     _breach("http-doors", "planted -> litestar", flows__planted="import litestar\n"),
-    _breach("databases-in-store", "app -> sqlalchemy", app="import sqlalchemy\n"),
+    _breach("databases-in-store", "app.planted -> sqlalchemy", app__planted="import sqlalchemy\n"),
     _breach("http-client-in-wire", "planted -> aiohttp", api__planted="import aiohttp\n"),
 ]
 

@@ -158,7 +158,7 @@ def _options(methods: list[str]) -> Serve:
 
 
 def _stamp(state: State, answer: Answer) -> None:
-    stamp(answer, desk_of(state).world.new_id("req"), API_VERSIONS[-1])
+    stamp(answer, desk_of(state).runtime.new_id("req"), API_VERSIONS[-1])
 
 
 class _Sent(Response[None]):
@@ -181,8 +181,8 @@ def _routing_error(request: Request[Any, Any, Any], error: HTTPException) -> Res
         told = MethodNotAllowed("this method is not for this path")
     else:
         told = Malformed("the request's path or headers cannot be read")
-    world = desk_of(request.app.state).world
-    request_id = world.new_id("req")
+    runtime = desk_of(request.app.state).runtime
+    request_id = runtime.new_id("req")
     answer = problem_answer(told, request_id)
     allow = (error.headers or {}).get("allow")
     if allow is not None:
@@ -194,7 +194,7 @@ def _routing_error(request: Request[Any, Any, Any], error: HTTPException) -> Res
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[None]:
-    request_id = desk_of(request.app.state).world.new_id("req")
+    request_id = desk_of(request.app.state).runtime.new_id("req")
     answer = unexpected(error, request_id, UNMATCHED)
     stamp(answer, request_id, API_VERSIONS[-1])
     return _Sent(answer)

@@ -12,7 +12,7 @@ from tollkeeper.api.checking import checked, nothing_more, unknown_name
 from tollkeeper.api.incoming import decode_object, refuse_cards
 from tollkeeper.flows.payments.answers import Key
 from tollkeeper.flows.ports import ApiKey
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Fault, Invalid, Malformed, NotFound
 from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH, is_id
 
@@ -29,7 +29,7 @@ class Call:
     """A request that was let in. `key` is `None` where the route asks for none; `idempotency_key`
     is set where the route moves money."""
 
-    world: World
+    runtime: Runtime
     request_id: str
     method: str
     template: str

@@ -2,8 +2,8 @@
 
 Requests inside are counted by pot: what fills one pot takes no place of another.
 
-Law: it belongs to a world and is thrown away with it, so that nothing leaks from one service (or
-one simulated life) to the next; times are the world's own; everything is bounded.
+Law: it belongs to a runtime and is thrown away with it, so that nothing leaks from one service (or
+one simulated life) to the next; times are the runtime's own; everything is bounded.
 """
 
 import math
@@ -13,9 +13,9 @@ from typing import Final, Literal, NoReturn, Protocol
 
 from litestar.datastructures import State
 
-from tollkeeper.flows.operations.keys import digest_of
+from tollkeeper.flows.operations.keys import digest_of, live_key
 from tollkeeper.flows.ports import ApiKey
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Overloaded, RateLimited, Unauthenticated
 
 KEY_SECONDS: Final = 2.0
@@ -35,7 +35,7 @@ class Running(Protocol):
     """A service as the door needs it; `app.state.service` holds it. The caller may swap it between
     requests."""
 
-    world: World
+    runtime: Runtime
     draining: bool
 
 
@@ -56,10 +56,10 @@ one process bears it beside everything else."""
 
 
 class Desk:
-    """Per-world memory. `in_flight` counts the requests that are inside, by pot."""
+    """Per-runtime memory. `in_flight` counts the requests that are inside, by pot."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
         self.in_flight: dict[Pot, int] = dict.fromkeys(POTS, 0)
         self.arriving_bytes = 0
         self._keys: dict[str, tuple[ApiKey, float]] = {}
@@ -68,7 +68,7 @@ class Desk:
 
     def refuse_if_full(self, pot: Pot) -> None:
         """Raises `Overloaded` where the pot has no place now."""
-        limit: int = getattr(self.world.settings, POTS[pot])
+        limit: int = getattr(self.runtime.settings, POTS[pot])
         if self.in_flight[pot] >= limit:
             raise Overloaded(f"{limit} requests of this kind ({pot}) are being served already")
 
@@ -103,12 +103,12 @@ class Desk:
     async def key_of(self, secret: str) -> ApiKey | None:
         """The live key with this secret."""
         digest = digest_of(secret)
-        now = self.world.clock.monotonic()
+        now = self.runtime.clock.monotonic()
         known = self._keys.get(digest)
         if known is not None and now < known[1]:
             return known[0]
-        key = await self.world.store.find_api_key(digest)
-        if key is None or key.revoked_ms is not None:
+        key = await live_key(self.runtime.store, digest)
+        if key is None:
             self._keys.pop(digest, None)
             return None
         _make_room(self._keys, MAX_KEYS)
@@ -127,7 +127,7 @@ class Desk:
     ) -> bool:
         """Takes one token from a bucket that fills at `rate` up to `most`; false where none is
         left."""
-        now = self.world.clock.monotonic()
+        now = self.runtime.clock.monotonic()
         tokens, since = buckets.pop(name, (most, now))
         tokens = min(most, tokens + (now - since) * rate)
         _make_room(buckets, MAX_KEYS)
@@ -136,10 +136,10 @@ class Desk:
 
     def spend(self, key: ApiKey) -> None:
         """Takes one token from the key's bucket; `RateLimited` where none is left."""
-        rate = self.world.settings.requests_per_second_per_key
+        rate = self.runtime.settings.requests_per_second_per_key
         if rate <= 0:
             return
-        now = self.world.clock.monotonic()
+        now = self.runtime.clock.monotonic()
         most = max(1.0, rate * BURST_SECONDS)
         tokens, since = self._buckets.get(key.id, (most, now))
         tokens = min(most, tokens + (now - since) * rate)
@@ -158,12 +158,12 @@ def _make_room[V](entries: dict[str, V], most: int) -> None:
 
 
 def desk_of(state: State) -> Desk:
-    """The desk of the service that runs now; a new one for a world not seen before."""
-    world: World = state.service.world
+    """The desk of the service that runs now; a new one for a runtime not seen before."""
+    runtime: Runtime = state.service.runtime
     desks: dict[int, Desk] = state.desks
-    desk = desks.get(id(world))
-    if desk is None or desk.world is not world:
+    desk = desks.get(id(runtime))
+    if desk is None or desk.runtime is not runtime:
         if len(desks) >= MAX_DESKS:
             desks.pop(next(iter(desks)))
-        desk = desks[id(world)] = Desk(world)
+        desk = desks[id(runtime)] = Desk(runtime)
     return desk

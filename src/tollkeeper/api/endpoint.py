@@ -48,9 +48,9 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     """One request from its headers to its answer."""
     desk = desk_of(state)
     metrics: Metrics = state.metrics
-    clock = desk.world.clock
+    clock = desk.runtime.clock
     began = clock.monotonic()
-    request_id = desk.world.new_id("req")
+    request_id = desk.runtime.new_id("req")
     version = API_VERSIONS[-1]
     try:
         desk.refuse_if_full(route.pot)
@@ -79,10 +79,10 @@ async def _inside(route: Route, desk: Desk, call: Call) -> Answer:
 
 async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, request_id: str) -> Call:
     """Checks all that stands in the headers, and only then takes the body in."""
-    world = desk.world
+    runtime = desk.runtime
     key = await _key(route, desk, scope) if route.role is not None else None
     call = Call(
-        world=world,
+        runtime=runtime,
         request_id=request_id,
         method=route.method,
         template=route.path,
@@ -96,17 +96,17 @@ async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, reques
         call.only(())
     if route.money:
         call.idempotency_key = idempotency_key(scope)
-        if not world.settings.accept_payments:
+        if not runtime.settings.accept_payments:
             raise Closed("payments are closed for now")
     if route.method == "POST":
         require_plain(scope)
-        limit = MAX_INBOUND_BYTES if route.signed else world.settings.max_body_bytes
+        limit = MAX_INBOUND_BYTES if route.signed else runtime.settings.max_body_bytes
         with desk.arriving() as hold:
             call.body = await read_body(
                 scope,
                 receive,
                 max_bytes=limit,
-                receive_seconds=world.settings.receive_seconds,
+                receive_seconds=runtime.settings.receive_seconds,
                 hold=hold,
             )
         if not route.signed and (call.body or not route.body_optional):

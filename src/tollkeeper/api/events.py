@@ -3,8 +3,8 @@
 from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.calls import NEWEST, Call, bad_parameter
 from tollkeeper.api.views import EventPage
+from tollkeeper.flows.webhooks import events
 from tollkeeper.flows.webhooks.deliver import envelope, event_view
-from tollkeeper.kernel.errors import NotFound
 from tollkeeper.kernel.ids import is_id
 
 
@@ -14,7 +14,7 @@ async def page(call: Call) -> Answer:
     cursor = call.query.get("cursor", f"evt_{NEWEST}")
     if not is_id(cursor, "evt"):
         raise bad_parameter("cursor", "a cursor comes from an earlier page's answer")
-    found = await call.world.store.list_events(call.account, cursor, limit + 1)
+    found = await events.page(call.runtime.store, call.account, cursor, limit + 1)
     more, found = len(found) > limit, found[:limit]
     return json_answer(
         EventPage(
@@ -27,7 +27,5 @@ async def page(call: Call) -> Answer:
 
 async def read(call: Call) -> Answer:
     event_id = call.id("event_id", "evt")
-    event = await call.world.store.load_event(event_id)
-    if event is None or event.account != call.account:
-        raise NotFound(f"no event {event_id}")
+    event = await events.one(call.runtime.store, event_id, call.account)
     return Answer(200, envelope(event))

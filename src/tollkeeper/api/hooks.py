@@ -17,7 +17,7 @@ from tollkeeper.flows.webhooks import endpoints
 async def create(call: Call) -> Answer:
     asked, _ = call.asked(CreateEndpoint)
     made, secret = await endpoints.create_endpoint(
-        call.world, call.account, asked.url, asked.description
+        call.runtime, call.account, asked.url, asked.description
     )
     answer = json_answer(endpoint_view(made, secret), 201)
     answer.headers.append((b"location", f"/v1/webhook_endpoints/{made.id}".encode()))
@@ -25,30 +25,30 @@ async def create(call: Call) -> Answer:
 
 
 async def listed(call: Call) -> Answer:
-    found = await endpoints.list_endpoints(call.world, call.account)
+    found = await endpoints.list_endpoints(call.runtime, call.account)
     return json_answer(EndpointList(data=[endpoint_view(item) for item in found]))
 
 
 async def read(call: Call) -> Answer:
-    found = await endpoints.load_endpoint(call.world, call.account, _id(call))
+    found = await endpoints.load_endpoint(call.runtime, call.account, _id(call))
     return json_answer(endpoint_view(found))
 
 
 async def rotate(call: Call) -> Answer:
     asked, _ = call.asked(RotateSecret, optional=True)
     rotated, secret = await endpoints.rotate_secret(
-        call.world, call.account, _id(call), keep_previous=asked.keep_previous
+        call.runtime, call.account, _id(call), keep_previous=asked.keep_previous
     )
     return json_answer(endpoint_view(rotated, secret))
 
 
 async def end(call: Call) -> Answer:
-    await endpoints.end_endpoint(call.world, call.account, _id(call))
+    await endpoints.end_endpoint(call.runtime, call.account, _id(call))
     return Answer(204)
 
 
 async def deliveries(call: Call) -> Answer:
-    found = await endpoints.list_deliveries(call.world, call.account, _id(call))
+    found = await endpoints.list_deliveries(call.runtime, call.account, _id(call))
     return json_answer(DeliveryList(data=[delivery_view(item) for item in found]))
 
 
@@ -63,6 +63,6 @@ async def inbound(call: Call) -> Answer:
         name.decode("latin-1"): value.decode("latin-1").strip() for name, value in call.headers
     }
     fate = await webhook.webhook(
-        call.world, call.path["provider"], call.path["version"], call.body, headers
+        call.runtime, call.path["provider"], call.path["version"], call.body, headers
     )
     return json_answer(Received(fate=fate))

@@ -23,6 +23,7 @@ from tollkeeper.api.views import (
 )
 from tollkeeper.flows.payments import attention, follow_up
 from tollkeeper.flows.payments import create as create_flow
+from tollkeeper.flows.payments import read as read_flow
 from tollkeeper.flows.payments.answers import Result
 from tollkeeper.flows.recording import load
 from tollkeeper.kernel.errors import NotFound
@@ -42,7 +43,7 @@ async def create(call: Call) -> Answer:
     asked, raw = call.asked(CreatePayment, meaning_of_payment)
     fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
     return told(
-        await create_flow.create(call.world, call.intent(raw), create_flow.NewPayment(**fields))
+        await create_flow.create(call.runtime, call.intent(raw), create_flow.NewPayment(**fields))
     )
 
 
@@ -50,7 +51,7 @@ async def capture(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     asked, raw = call.asked(CapturePayment, optional=True)
     reply = await follow_up.capture(
-        call.world,
+        call.runtime,
         call.intent(raw),
         payment_id,
         amount_minor=asked.amount_minor,
@@ -62,14 +63,14 @@ async def capture(call: Call) -> Answer:
 async def void(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     _, raw = call.asked(VoidPayment, optional=True)
-    return told(await follow_up.void(call.world, call.intent(raw), payment_id))
+    return told(await follow_up.void(call.runtime, call.intent(raw), payment_id))
 
 
 async def refund(call: Call) -> Answer:
     payment_id = call.id("payment_id", "pay")
     asked, raw = call.asked(RefundPayment, optional=True)
     reply = await follow_up.refund(
-        call.world,
+        call.runtime,
         call.intent(raw),
         payment_id,
         amount_minor=asked.amount_minor,
@@ -108,10 +109,7 @@ async def read(call: Call) -> Answer:
 
 async def _owned(call: Call) -> Payment:
     payment_id = call.id("payment_id", "pay")
-    payment = await call.world.store.load_payment(payment_id)
-    if payment is None or payment.account != call.account:
-        raise NotFound(f"no payment {payment_id}")
-    return payment
+    return await read_flow.one(call.runtime.store, payment_id, call.account)
 
 
 async def page(call: Call) -> Answer:
@@ -119,8 +117,8 @@ async def page(call: Call) -> Answer:
     filters = {name: _filter(name, call.query[name]) for name in FILTERS if name in call.query}
     limit = call.limit()
     backwards, cursor = _cursor(call.query.get("cursor"))
-    found = await call.world.store.list_payments(
-        call.account, filters, cursor, limit + 1, backwards=backwards
+    found = await read_flow.page(
+        call.runtime.store, call.account, filters, cursor, limit + 1, backwards=backwards
     )
     more, found = len(found) > limit, found[:limit]
     if backwards:
@@ -158,12 +156,12 @@ def _cursor(given: str | None) -> tuple[bool, str]:
 
 
 async def refunds(call: Call) -> Answer:
-    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    books = await load(call.runtime, call.id("payment_id", "pay"), call.account)
     return json_answer(RefundList(data=[refund_view(books, item) for item in books.refunds]))
 
 
 async def read_refund(call: Call) -> Answer:
-    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    books = await load(call.runtime, call.id("payment_id", "pay"), call.account)
     refund_id = call.id("refund_id", "re")
     found = books.refund(refund_id)
     if found is None:
@@ -172,13 +170,13 @@ async def read_refund(call: Call) -> Answer:
 
 
 async def disputes(call: Call) -> Answer:
-    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    books = await load(call.runtime, call.id("payment_id", "pay"), call.account)
     currency = books.payment.currency
     return json_answer(DisputeList(data=[dispute_view(item, currency) for item in books.disputes]))
 
 
 async def read_dispute(call: Call) -> Answer:
-    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    books = await load(call.runtime, call.id("payment_id", "pay"), call.account)
     dispute_id = call.id("dispute_id", "dp")
     found = next((item for item in books.disputes if item.id == dispute_id), None)
     if found is None:
@@ -187,7 +185,7 @@ async def read_dispute(call: Call) -> Answer:
 
 
 async def attempts(call: Call) -> Answer:
-    books = await load(call.world, call.id("payment_id", "pay"), call.account)
+    books = await load(call.runtime, call.id("payment_id", "pay"), call.account)
     return json_answer(AttemptList(data=[attempt_view(item) for item in books.attempts]))
 
 
@@ -196,7 +194,7 @@ async def clear_attention(call: Call) -> Answer:
     asked, _ = call.asked(ClearAttention)
     assert call.key is not None, "clearing asks for a key"
     after = await attention.clear(
-        call.world,
+        call.runtime,
         payment_id,
         account=call.account,
         reason=asked.reason,
@@ -207,5 +205,5 @@ async def clear_attention(call: Call) -> Answer:
 
 async def audit(call: Call) -> Answer:
     payment = await _owned(call)
-    rows = await call.world.store.load_audit(payment.id)
+    rows = await read_flow.trail(call.runtime.store, payment.id)
     return json_answer(AuditList(data=[audit_view(row) for row in rows]))

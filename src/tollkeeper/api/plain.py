@@ -6,7 +6,7 @@ from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.desk import desk_of
 from tollkeeper.api.metrics import MEDIA_TYPE
 from tollkeeper.api.views import Health
-from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.flows.operations.readiness import store_answers
 
 
 async def health(_: State) -> Answer:
@@ -19,12 +19,9 @@ async def ready(state: State) -> Answer:
     service = state.service
     if service.draining:
         return json_answer(Health(status="draining"), 503)
-    store = service.world.store
-    try:
-        await store.next_job_ms(store.now_ms())
-    except (Unavailable, StoreDoubt):
+    if not await store_answers(service.runtime.store):
         return json_answer(Health(status="the store does not answer"), 503)
-    refusing = service.world.refusing
+    refusing = service.runtime.live.refusing
     if refusing:
         return json_answer(Health(status="degraded", providers=refusing))
     return json_answer(Health(status="ok"))
@@ -32,7 +29,7 @@ async def ready(state: State) -> Answer:
 
 async def metrics(state: State) -> Answer:
     """The counters in Prometheus' text format."""
-    drifts = state.service.world.drifts
+    drifts = state.service.runtime.live.drifts
     page = state.metrics.page(desk_of(state).in_flight, drifts)
     return Answer(200, page, media_type=MEDIA_TYPE)
 

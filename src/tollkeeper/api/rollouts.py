@@ -10,6 +10,7 @@ from tollkeeper.api.calls import Call, bad_parameter
 from tollkeeper.api.requests import Reasoned, StartRollout
 from tollkeeper.api.views import RecordList, RolloutList, record_view, rollout_view
 from tollkeeper.flows.rollouts import commands
+from tollkeeper.flows.rollouts import read as read_flow
 from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.routing.routes import Condition
 
@@ -30,7 +31,7 @@ async def begin(call: Call) -> Answer:
         orphaned=asked.orphaned,
     )
     made = await commands.begin_rollout(
-        call.world,
+        call.runtime,
         asked.candidate,
         plan,
         condition=Condition(currency=asked.currency, country=asked.country, account=asked.account),
@@ -44,7 +45,7 @@ async def begin(call: Call) -> Answer:
 
 
 async def listed(call: Call) -> Answer:
-    found = await commands.list_rollouts(call.world, SHOWN, call.owner)
+    found = await commands.list_rollouts(call.runtime, SHOWN, call.owner)
     return json_answer(RolloutList(data=[rollout_view(item) for item in found]))
 
 
@@ -59,7 +60,7 @@ async def records(call: Call) -> Answer:
     given = call.query.get("cursor", "0")
     if not given.isascii() or not given.isdigit() or len(given) > LONGEST:
         raise bad_parameter("cursor", "the `seq` of the last record seen")
-    found = await call.world.store.list_records(rollout.id, int(given), limit + 1)
+    found = await read_flow.records(call.runtime.store, rollout.id, int(given), limit + 1)
     page = [record_view(item) for item in found[:limit]]
     return json_answer(RecordList(data=page, has_more=len(found) > limit))
 
@@ -83,7 +84,7 @@ async def roll_back(call: Call) -> Answer:
 async def stop(call: Call) -> Answer:
     asked, _ = call.asked(Reasoned, optional=True)
     stopped = await commands.stop_all(
-        call.world, reason=asked.reason, owner=call.owner, actor=_actor(call)
+        call.runtime, reason=asked.reason, owner=call.owner, actor=_actor(call)
     )
     return json_answer(RolloutList(data=[rollout_view(item) for item in stopped]))
 
@@ -91,13 +92,13 @@ async def stop(call: Call) -> Answer:
 async def _with_reason(call: Call, command: Callable[..., Awaitable[Rollout]]) -> Answer:
     asked, _ = call.asked(Reasoned, optional=True)
     changed = await command(
-        call.world, _id(call), reason=asked.reason, owner=call.owner, actor=_actor(call)
+        call.runtime, _id(call), reason=asked.reason, owner=call.owner, actor=_actor(call)
     )
     return json_answer(rollout_view(changed))
 
 
 async def _mine(call: Call) -> Rollout:
-    return await commands.load_rollout(call.world, _id(call), call.owner)
+    return await commands.load_rollout(call.runtime, _id(call), call.owner)
 
 
 def _id(call: Call) -> str:

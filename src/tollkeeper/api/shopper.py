@@ -21,7 +21,7 @@ SENTENCES: Final = {
 
 async def returned(call: Call) -> Answer:
     """303 to the payment's `return_url` with `payment` and `status`; a small page without one."""
-    payment = await shopper_returned(call.world, call.id("payment_id", "pay"))
+    payment = await shopper_returned(call.runtime, call.id("payment_id", "pay"))
     if payment.return_url is None:
         return _page(payment)
     return Answer(303, headers=[(b"location", _shop(payment, payment.return_url))])

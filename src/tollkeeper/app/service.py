@@ -20,7 +20,7 @@ from tollkeeper.flows.payments import jobs as payments_jobs
 from tollkeeper.flows.ports import Job, JobKind, Store
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
 from tollkeeper.flows.rollouts import routes
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime, live_state
 from tollkeeper.flows.webhooks import jobs as webhooks_jobs
 from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
@@ -43,15 +43,15 @@ JOBS: Final[dict[str, JobKind]] = {
 """Every kind of job, as its feature declares it."""
 
 
-def handlers(world: World) -> dict[str, Callable[[Job], Awaitable[None]]]:
+def handlers(runtime: Runtime) -> dict[str, Callable[[Job], Awaitable[None]]]:
     """What runs each kind of job."""
-    return {name: partial(kind.run, world) for name, kind in JOBS.items()}
+    return {name: partial(kind.run, runtime) for name, kind in JOBS.items()}
 
 
 class Service:
     """Everything that runs in one process. `async with Service(settings) as service`."""
 
-    world: World
+    runtime: Runtime
     store: Store
 
     def __init__(self, settings: Settings, *, work: bool = True) -> None:
@@ -84,7 +84,7 @@ class Service:
         hook = await self._stack.enter_async_context(
             HookSender(allow_loopback=settings.webhooks_to_loopback)
         )
-        self.world = World(
+        self.runtime = Runtime(
             store=self.store,
             wire=wire,
             hook=hook,
@@ -92,20 +92,21 @@ class Service:
             chance=SystemChance(),
             vault=vault,
             settings=settings,
+            live=live_state(settings),
             sender=secrets.token_hex(8),
             alone=alone,
             tell=tell,
             sources_of=sources_of,
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
-        await routes.refresh(self.world)
-        routes.check(self.world)
+        await routes.refresh(self.runtime)
+        routes.check(self.runtime)
         if self._work:
-            follower = asyncio.create_task(routes.follow(self.world))
+            follower = asyncio.create_task(routes.follow(self.runtime))
             self._stack.push_async_callback(_cancelled, follower)
             if alone:
                 await self.store.wake_orphans(self.store.now_ms())
-            await retention.plan(self.world)
+            await retention.plan(self.runtime)
             await self._start_worker()
 
     async def _open_store(self) -> SqlStore:
@@ -127,12 +128,12 @@ class Service:
         )
         self._worker = Worker(
             self.store,
-            self.world.clock,
-            handlers(self.world),
+            self.runtime.clock,
+            handlers(self.runtime),
             concurrency=sum(lane.slots for lane in lanes),
             on_error=log_job_error,
             lanes=lanes,
-            resting=self.world.breakers.resting,
+            resting=self.runtime.live.breakers.resting,
         )
         task = asyncio.create_task(self._worker.run())
         self._stack.push_async_callback(_finished, task, self.settings.drain_seconds)

@@ -7,7 +7,7 @@ import cyclopts
 from msgspec.structs import asdict
 
 from tollkeeper import app as root
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_world
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_runtime
 from tollkeeper.flows.rollouts.retire import standing
 from tollkeeper.integrations.catalogue import GOLDEN, INSTALLED, find
 from tollkeeper.integrations.freezing import broken, entered, read_registry
@@ -66,7 +66,7 @@ def retire(name: str, /, *, json: AsJson = False, config: Config = None) -> int:
     their refunds go through a version that handles them.
     Example: `tollkeeper integrations retire stripe@2022-08-01`
     """
-    found = with_world(config, lambda world: standing(world, name))
+    found = with_runtime(config, lambda runtime: standing(runtime, name))
     if json:
         print_json({**asdict(found), "may_go": found.may_go})
     elif found.may_go:

@@ -10,12 +10,12 @@ from tollkeeper.cli.opening import (
     console,
     print_json,
     table_of,
+    with_runtime,
     with_store,
-    with_world,
 )
 from tollkeeper.flows.operations import keys
 from tollkeeper.flows.ports import ApiKey, Store
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
 
 app = cyclopts.App(name="keys", help="Create, list and revoke API keys.")
@@ -41,10 +41,10 @@ def create(
     Example: `tollkeeper keys create --role service --label checkout`
     """
 
-    async def make(world: World) -> tuple[ApiKey, str]:
-        return await keys.create_key(world, account, role, label)
+    async def make(runtime: Runtime) -> tuple[ApiKey, str]:
+        return await keys.create_key(runtime, account, role, label)
 
-    key, secret = with_world(config, make)
+    key, secret = with_runtime(config, make)
     if json:
         print_json({"id": key.id, "role": key.role, "account": key.account, "secret": secret})
     else:
@@ -61,7 +61,7 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
     """
 
     async def read(store: Store) -> list[ApiKey]:
-        return await store.list_api_keys()
+        return await keys.list_keys(store)
 
     found = with_store(config, read)
     if json:
@@ -84,10 +84,10 @@ def revoke(key_id: str, /, *, json: AsJson = False, config: Config = None) -> in
     Example: `tollkeeper keys revoke key_01m7q5cqg00n9tdzzy37gh1mk3`
     """
 
-    async def end(world: World) -> ApiKey:
-        return await keys.revoke_key(world, key_id)
+    async def end(runtime: Runtime) -> ApiKey:
+        return await keys.revoke_key(runtime, key_id)
 
-    key = with_world(config, end)
+    key = with_runtime(config, end)
     if json:
         print_json(_plain(key))
     else:

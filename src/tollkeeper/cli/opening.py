@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tollkeeper import app
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 
 Config = Annotated[
     Path | None,
@@ -52,12 +52,12 @@ def with_store[T](config: Path | None, work: Callable[[Store], Awaitable[T]]) ->
     return asyncio.run(session())
 
 
-def with_world[T](config: Path | None, work: Callable[[World], Awaitable[T]]) -> T:
+def with_runtime[T](config: Path | None, work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Runs `work` with every port of a service, but with no worker."""
 
     async def session() -> T:
         async with app.Service(app.read_settings(config), work=False) as service:
-            return await work(service.world)
+            return await work(service.runtime)
 
     return asyncio.run(session())
 

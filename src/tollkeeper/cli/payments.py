@@ -12,14 +12,15 @@ from tollkeeper.cli.opening import (
     console,
     print_json,
     table_of,
+    with_runtime,
     with_store,
-    with_world,
 )
 from tollkeeper.flows.payments import attention as attentive
+from tollkeeper.flows.payments import read as read_flow
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
-from tollkeeper.kernel.errors import Fault, Invalid, NotFound
+from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.kernel.money import display
 from tollkeeper.payments.failures import said_of
 from tollkeeper.payments.payment import Books, Payment, Status
@@ -66,7 +67,7 @@ def list_(
         filters["needs_attention"] = "true"
 
     async def read(store: Store) -> list[Payment]:
-        return await store.list_payments(account, filters, LAST_ID, limit)
+        return await read_flow.page(store, account, filters, LAST_ID, limit)
 
     found = with_store(config, read)
     if json:
@@ -94,18 +95,10 @@ def show(payment_id: str, /, *, json: AsJson = False, config: Config = None) -> 
 
     Example: `tollkeeper payments show pay_01m7q5cqg00n9tdzzy37gh1mk3`
     """
-
-    async def read(store: Store) -> tuple[Books | None, list[dict[str, object]]]:
-        books = await store.load_books(payment_id)
-        trail: list[dict[str, object]] = [
-            {"seq": r.seq, "at": rfc3339(r.at_ms), "actor": r.actor, **_cause(r.body)}
-            for r in await store.load_audit(payment_id)
-        ]
-        return books, trail
-
-    books, trail = with_store(config, read)
-    if books is None:
-        raise NotFound(f"no payment {payment_id}")
+    books, rows = with_store(config, lambda store: read_flow.whole(store, payment_id))
+    trail: list[dict[str, object]] = [
+        {"seq": r.seq, "at": rfc3339(r.at_ms), "actor": r.actor, **_cause(r.body)} for r in rows
+    ]
     if json:
         print_json(
             {
@@ -135,10 +128,10 @@ def clear(
     Example: `tollkeeper payments clear pay_01m7q5cqg00n9tdzzy37gh1mk3 --reason "refunded by hand"`
     """
 
-    async def work(world: World) -> Payment:
-        return await attentive.clear(world, payment_id, account=None, reason=reason, actor="cli")
+    async def work(runtime: Runtime) -> Payment:
+        return await attentive.clear(runtime, payment_id, account=None, reason=reason, actor="cli")
 
-    payment = with_world(config, work)
+    payment = with_runtime(config, work)
     if json:
         print_json(payment_view(payment))
     else:

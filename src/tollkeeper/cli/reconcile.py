@@ -6,9 +6,9 @@ from typing import Annotated
 import cyclopts
 import msgspec
 
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_runtime
 from tollkeeper.flows.payments import reconcile as flow
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.kernel.money import display
 
@@ -35,13 +35,13 @@ def reconcile(
     """
     since_ms = moment_ms(since)
 
-    async def work(world: World) -> flow.Reconciled:
-        weights = world.routes.rules[-1].weights
+    async def work(runtime: Runtime) -> flow.Reconciled:
+        weights = runtime.live.routes.rules[-1].weights
         chosen = version or max(weights, key=lambda name: weights[name])
-        integration = world.integration(chosen)
-        return await flow.reconcile(world, integration, since_ms, world.store.now_ms())
+        integration = runtime.integration(chosen)
+        return await flow.reconcile(runtime, integration, since_ms)
 
-    found = with_world(config, work)
+    found = with_runtime(config, work)
     if json:
         print_json({"agreed": found.agreed, **msgspec.structs.asdict(found)})
     else:

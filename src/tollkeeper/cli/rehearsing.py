@@ -7,12 +7,11 @@ import cyclopts
 import msgspec
 
 from tollkeeper import app as root
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_world
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_runtime
 from tollkeeper.contracts.reports.plain import MARKS
-from tollkeeper.flows.contracts.rehearse import Replay, ask_for_skews
-from tollkeeper.flows.contracts.rehearse import replay as replay_stored
+from tollkeeper.flows.contracts.rehearse import Replay, ask_for_skews, replay_since
 from tollkeeper.flows.contracts.watch import Watched, look
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.catalogue import find
 from tollkeeper.kernel.errors import Invalid, Misconfigured
 
@@ -86,11 +85,10 @@ def replay(
         raise Invalid(f"{days:g} days cannot be read; 0 to {MAX_DAYS} can")
     candidate = find(integration)
 
-    async def read_again(world: World) -> Replay:
-        since_ms = world.store.now_ms() - int(days * 86_400_000)
-        return await replay_stored(world.store, world.vault, candidate, world.installed, since_ms)
+    async def read_again(runtime: Runtime) -> Replay:
+        return await replay_since(runtime, candidate, days)
 
-    found = with_world(config, read_again)
+    found = with_runtime(config, read_again)
     if json:
         print_json({"verdict": found.verdict, **msgspec.structs.asdict(found)})
     else:
@@ -113,7 +111,7 @@ def skew(integration: str, /, *, json: AsJson = False, config: Config = None) ->
     Example: `tollkeeper contracts skew stripe@2022-11-15`
     """
     version = find(integration)
-    found = with_world(config, lambda world: ask_for_skews(world, version))
+    found = with_runtime(config, lambda runtime: ask_for_skews(runtime, version))
     if json:
         print_json(found)
     for item in () if json else found:
@@ -132,13 +130,15 @@ def watch(*, json: AsJson = False, config: Config = None) -> int:
     Example: `tollkeeper contracts watch`
     """
 
-    async def look_at_all(world: World) -> list[Watched]:
-        names = [n for n, mine in world.settings.providers.items() if mine.description is not None]
+    async def look_at_all(runtime: Runtime) -> list[Watched]:
+        names = [
+            n for n, mine in runtime.settings.providers.items() if mine.description is not None
+        ]
         if not names:
             raise Misconfigured("no provider has a `description` to watch in the settings")
-        return [await look(world, name) for name in names]
+        return [await look(runtime, name) for name in names]
 
-    found = with_world(config, look_at_all)
+    found = with_runtime(config, look_at_all)
     if json:
         print_json(found)
     for item in () if json else found:

@@ -20,15 +20,17 @@ from tollkeeper.cli.opening import (
     console,
     print_json,
     table_of,
+    with_runtime,
     with_store,
-    with_world,
 )
 from tollkeeper.flows.ports import Store
 from tollkeeper.flows.rollouts import commands
-from tollkeeper.flows.rollouts.commands import Explained
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.rollouts import read as read_flow
+from tollkeeper.flows.rollouts.explain import Explained
+from tollkeeper.flows.rollouts.explain import explain as explain_flow
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
-from tollkeeper.kernel.errors import Invalid, NotFound
+from tollkeeper.kernel.errors import Invalid
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout
 from tollkeeper.routing.routes import PPM, Condition
@@ -109,12 +111,12 @@ def start(  # noqa: PLR0913 - the options of a command
     )
     condition = Condition(currency=currency, country=country, account=account)
 
-    async def work(world: World) -> Rollout:
+    async def work(runtime: Runtime) -> Rollout:
         return await commands.begin_rollout(
-            world, candidate, plan, condition=condition, override=override, actor=_actor()
+            runtime, candidate, plan, condition=condition, override=override, actor=_actor()
         )
 
-    return _told(with_world(config, work), as_json=json)
+    return _told(with_runtime(config, work), as_json=json)
 
 
 def _numbers(text: str, name: str) -> tuple[float, ...]:
@@ -142,7 +144,7 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
     """
 
     async def read(store: Store) -> list[Rollout]:
-        return await store.list_rollouts(100)
+        return await read_flow.page(store, 100)
 
     found = with_store(config, read)
     if json:
@@ -211,21 +213,9 @@ def watch(
 
 
 async def _read(store: Store, rollout_id: str | None) -> tuple[Rollout, list[Record]]:
-    rollout = await _one(store, rollout_id)
+    rollout = await read_flow.one(store, rollout_id)
     first = max(rollout.seq - PLOT_WIDTH * 4, 0)
-    return rollout, await store.list_records(rollout.id, first, PLOT_WIDTH * 4)
-
-
-async def _one(store: Store, rollout_id: str | None) -> Rollout:
-    if rollout_id is None:
-        newest = await store.list_rollouts(1)
-        if not newest:
-            raise NotFound("no rollout was ever started")
-        return newest[0]
-    found = await store.load_rollout(rollout_id)
-    if found is None:
-        raise NotFound(f"no rollout {rollout_id}")
-    return found
+    return rollout, await read_flow.records(store, rollout.id, first, PLOT_WIDTH * 4)
 
 
 def picture(rollout: Rollout, records: list[Record]) -> Group:
@@ -312,11 +302,11 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
     Exits with 1 if the recomputed numbers differ. Example: `tollkeeper rollout explain`
     """
 
-    async def work(world: World) -> Explained:
-        rollout = await _one(world.store, rollout_id)
-        return await commands.explain(world, rollout.id)
+    async def work(runtime: Runtime) -> Explained:
+        rollout = await read_flow.one(runtime.store, rollout_id)
+        return await explain_flow(runtime, rollout.id)
 
-    found = with_world(config, work)
+    found = with_runtime(config, work)
     if json:
         print_json(found)
         return 0 if found.same or not found.complete else 1
@@ -431,10 +421,10 @@ def stop(
     if not all_:
         raise Invalid("stop --all stops every rollout; `rollout abort ID` ends one")
 
-    async def work(world: World) -> list[Rollout]:
-        return await commands.stop_all(world, reason=reason, actor=_actor())
+    async def work(runtime: Runtime) -> list[Rollout]:
+        return await commands.stop_all(runtime, reason=reason, actor=_actor())
 
-    stopped = with_world(config, work)
+    stopped = with_runtime(config, work)
     if json:
         print_json(stopped)
         return 0
@@ -452,11 +442,11 @@ def _operate(
     *,
     as_json: bool,
 ) -> int:
-    async def work(world: World) -> Rollout:
-        rollout = await _one(world.store, rollout_id)
-        return await act(world, rollout.id, reason=reason, actor=_actor())
+    async def work(runtime: Runtime) -> Rollout:
+        rollout = await read_flow.one(runtime.store, rollout_id)
+        return await act(runtime, rollout.id, reason=reason, actor=_actor())
 
-    return _told(with_world(config, work), as_json=as_json)
+    return _told(with_runtime(config, work), as_json=as_json)
 
 
 def _told(rollout: Rollout, *, as_json: bool) -> int:

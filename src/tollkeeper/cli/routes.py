@@ -6,7 +6,7 @@ import cyclopts
 
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
-from tollkeeper.flows.ports import Store
+from tollkeeper.flows.rollouts import read
 from tollkeeper.routing.routes import Condition, Rule
 
 app = cyclopts.App(name="routes", help="Routes of new payments to integration versions.")
@@ -20,7 +20,7 @@ def show(*, json: AsJson = False, config: Config = None) -> int:
     Example: `tollkeeper routes show`
     """
     settings = root.read_settings(config).weights
-    stored = with_store(config, _stored)
+    stored = with_store(config, read.stored_rules)
     rules = stored or (Rule(condition=Condition(), weights=settings),)
     source = "promotions" if stored else "settings"
     if json:
@@ -54,10 +54,6 @@ def reset(
     if not yes:
         console.print(f"with --yes new payments go by the settings: {said}")
         return 2
-    with_store(config, lambda store: store.reset_rules())
+    with_store(config, read.reset_rules)
     console.print(f"new payments go by the settings: {said}")
     return 0
-
-
-async def _stored(store: Store) -> tuple[Rule, ...] | None:
-    return (await store.routing()).rules

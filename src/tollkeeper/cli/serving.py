@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import cyclopts
 
 from tollkeeper import app
-from tollkeeper.cli.opening import Config, console, with_world
+from tollkeeper.cli.opening import Config, console, with_runtime
 from tollkeeper.flows.operations import keys
 from tollkeeper.kernel.errors import Misconfigured, Unavailable
 
@@ -145,7 +145,7 @@ class Demo:
         write_secret(self.config, self._settings(self._register_webhooks()))
         settings = app.read_settings(self.config)
         app.upgrade_database(settings)
-        _, secret = with_world(
+        _, secret = with_runtime(
             self.config, lambda w: keys.create_key(w, "default", keys.PLATFORM, "demo")
         )
         self._program("service", ["-m", "tollkeeper", "serve", "--config", str(self.config)])

@@ -6,7 +6,7 @@ A lost acknowledgement is answered by committing the same change again, which ne
 from collections.abc import Callable
 from typing import Final
 
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound, StoreDoubt, Unavailable
 from tollkeeper.payments.change import Change, committed
 from tollkeeper.payments.closing import close
@@ -20,27 +20,27 @@ MAX_DECISIONS: Final = 12
 """How often one decision is made anew because others changed the payment meanwhile."""
 
 
-async def commit_surely(world: World, change: Change) -> Recorded:
+async def commit_surely(runtime: Runtime, change: Change) -> Recorded:
     """Commits `change`; repeats it while the store is in doubt or away. Raises `StoreDoubt` or
     `Unavailable` when that goes on for longer than a failover takes."""
     for pause in COMMIT_PAUSES_SECONDS:
         try:
-            return await world.store.commit(change)
+            return await runtime.store.commit(change)
         except (StoreDoubt, Unavailable):
-            await world.clock.sleep(pause)
-    return await world.store.commit(change)
+            await runtime.clock.sleep(pause)
+    return await runtime.store.commit(change)
 
 
-async def load(world: World, payment_id: str, account: str | None = None) -> Books:
+async def load(runtime: Runtime, payment_id: str, account: str | None = None) -> Books:
     """The payment's books; `NotFound` where there are none or they are another account's."""
-    books = await world.store.load_books(payment_id)
+    books = await runtime.store.load_books(payment_id)
     if books is None or (account is not None and books.payment.account != account):
         raise NotFound(f"no payment {payment_id}")
     return books
 
 
 async def record(
-    world: World,
+    runtime: Runtime,
     books: Books,
     decide: Callable[[Books], Books],
     *,
@@ -57,21 +57,21 @@ async def record(
         after = decide(books)
         if after is books:
             return books
-        change = complete(_closed(world, books, after, cause, actor), after)
-        result = await commit_surely(world, change)
+        change = complete(_closed(runtime, books, after, cause, actor), after)
+        result = await commit_surely(runtime, change)
         if isinstance(result, Committed):
             return committed(after, change)
-        books = await load(world, books.payment.id)
+        books = await load(runtime, books.payment.id)
     raise Unavailable(f"payment {books.payment.id} is being changed by too many at once")
 
 
-def _closed(world: World, before: Books, after: Books, cause: str, actor: str) -> Change:
+def _closed(runtime: Runtime, before: Books, after: Books, cause: str, actor: str) -> Change:
     return close(
         before,
         after,
-        world.policy(after.payment.integration),
+        runtime.policy(after.payment.integration),
         cause=cause,
         actor=actor,
-        now_ms=world.store.now_ms(),
-        event_ids=world.event_ids(),
+        now_ms=runtime.store.now_ms(),
+        event_ids=runtime.event_ids(),
     )

@@ -7,7 +7,7 @@ import msgspec
 
 from tollkeeper.contracts.drift import drift_of
 from tollkeeper.flows.ports import Target, Vault, WireResult
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
@@ -45,7 +45,7 @@ class Heard(msgspec.Struct, frozen=True):
     unreadable: bool = False
 
 
-def order_for(world: World, payment: Payment, attempt: Attempt) -> OperationInput:
+def order_for(runtime: Runtime, payment: Payment, attempt: Attempt) -> OperationInput:
     """What a version may need to know to build the request of `attempt`."""
     return OperationInput(
         payment_id=payment.id,
@@ -56,7 +56,7 @@ def order_for(world: World, payment: Payment, attempt: Attempt) -> OperationInpu
         payment_method=payment.payment_method,
         multicapture=payment.multicapture,
         final=attempt.final,
-        return_url=f"{world.settings.public_url}/v1/return/{payment.id}",
+        return_url=f"{runtime.settings.public_url}/v1/return/{payment.id}",
         description=payment.description,
         reference=payment.reference,
         metadata=payment.metadata,
@@ -64,10 +64,12 @@ def order_for(world: World, payment: Payment, attempt: Attempt) -> OperationInpu
     )
 
 
-def prepare(world: World, books: Books, attempt: Attempt, *, reason: str | None = None) -> Prepared:
+def prepare(
+    runtime: Runtime, books: Books, attempt: Attempt, *, reason: str | None = None
+) -> Prepared:
     """Builds the request of `attempt`. A version that raises is class A, not our caller's 500."""
-    integration = world.integration(attempt.integration)
-    order = order_for(world, books.payment, attempt)
+    integration = runtime.integration(attempt.integration)
+    order = order_for(runtime, books.payment, attempt)
     if reason is not None:
         order = msgspec.structs.replace(order, reason=reason)
     try:
@@ -76,24 +78,24 @@ def prepare(world: World, books: Books, attempt: Attempt, *, reason: str | None 
         return Prepared(integration, None, f"{type(error).__name__}: {error}")
 
 
-def stored_request(world: World, attempt: Attempt, prepared: Prepared) -> Exchange:
+def stored_request(runtime: Runtime, attempt: Attempt, prepared: Prepared) -> Exchange:
     """The request, sealed, to be committed before it is sent."""
     plain = _ENCODE(prepared.request) if prepared.request is not None else b""
     return Exchange(
-        attempt_id=attempt.id, payment_id=attempt.payment_id, request=world.vault.seal(plain)
+        attempt_id=attempt.id, payment_id=attempt.payment_id, request=runtime.vault.seal(plain)
     )
 
 
-async def send(world: World, books: Books, attempt: Attempt, prepared: Prepared) -> Heard:
+async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared) -> Heard:
     """Sends the prepared request and judges what came back. Never sends twice."""
     if prepared.request is None:
         return Heard(not_sent("build_error", prepared.error), None)
-    result = await world.wire.send(prepared.request, world.target(prepared.integration))
-    return hear(world, books, attempt, prepared.integration, result)
+    result = await runtime.wire.send(prepared.request, runtime.target(prepared.integration))
+    return hear(runtime, books, attempt, prepared.integration, result)
 
 
 def hear(
-    world: World, books: Books, attempt: Attempt, integration: Integration, result: WireResult
+    runtime: Runtime, books: Books, attempt: Attempt, integration: Integration, result: WireResult
 ) -> Heard:
     """Judges a result; an unreadable reply is read again with the other installed versions."""
     reply = result.reply
@@ -104,15 +106,17 @@ def hear(
             return Heard(silence(failure.stage, failure.error), None)
         return Heard(not_sent(failure.error, f"{failure.stage} {failure.detail}"), None)
     said = judge(books.payment, attempt, read_by(integration, attempt.operation, reply))
-    _note_health(world, integration, attempt.operation, said)
-    if said.kind != "unknown":
+    _note_health(runtime, integration, attempt.operation, said)
+    if said.is_known:
         return Heard(said, reply)
-    world.health(integration.provider).asked_to_wait(reply.wait_s(), world.clock.monotonic())
+    runtime.live.health(integration.provider).asked_to_wait(
+        reply.wait_s(), runtime.clock.monotonic()
+    )
     drift = drift_of(said)
     if drift is not None:
-        world.note_drift(integration.name, attempt.operation, drift)
-    other = reread(world, books, attempt, reply)
-    unreadable = said.doubt is not None and said.doubt.kind in {"decode", "contract", "mismatch"}
+        runtime.live.note_drift(integration.name, attempt.operation, drift)
+    other = reread(runtime, books, attempt, reply)
+    unreadable = said.is_unreadable
     if other is None:
         return Heard(said, reply, unreadable=unreadable)
     return Heard(other, reply, "reread", unreadable=unreadable)
@@ -128,44 +132,46 @@ def read_by(integration: Integration, operation: Operation, reply: WireReply) ->
 
 
 def _note_health(
-    world: World, integration: Integration, operation: Operation, said: Outcome
+    runtime: Runtime, integration: Integration, operation: Operation, said: Outcome
 ) -> None:
-    health = world.health(integration.provider)
-    if health.heard(operation, said, world.clock.monotonic()):
-        world.tell(
+    health = runtime.live.health(integration.provider)
+    if health.heard(operation, said, runtime.clock.monotonic()):
+        runtime.tell(
             "provider_refuses_our_key", integration=integration.name, refusal=health.refusing
         )
 
 
-def reread(world: World, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:
+def reread(runtime: Runtime, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:
     """What another installed version proves from the same bytes, or `None`."""
-    able = world.siblings(attempt.integration, books.payment.account)
+    able = runtime.router.other_versions(attempt.integration, books.payment.account)
     readings = (read_by(v, attempt.operation, reply) for v in able)
     return first_agreeing(books.payment, attempt, readings)
 
 
 def stored_reply(
-    world: World, attempt: Attempt, heard: Heard, request: WireRequest | None
+    runtime: Runtime, attempt: Attempt, heard: Heard, request: WireRequest | None
 ) -> tuple[Exchange, ...]:
     """The exchange for the store: the reply sealed while the outcome is unknown; once it is known
     both sides masked by shape."""
-    if heard.outcome.kind == "unknown":
+    if not heard.outcome.is_known:
         if heard.reply is None:
             return ()
-        sealed = world.vault.seal(_ENCODE(heard.reply))
+        sealed = runtime.vault.seal(_ENCODE(heard.reply))
         return (Exchange(attempt_id=attempt.id, payment_id=attempt.payment_id, reply=sealed),)
-    return (_masked(world, attempt, request, heard.reply),)
+    return (_masked(runtime, attempt, request, heard.reply),)
 
 
-def masked(world: World, attempt: Attempt, exchange: Exchange) -> Exchange:
+def masked(runtime: Runtime, attempt: Attempt, exchange: Exchange) -> Exchange:
     """A stored exchange whose outcome has become known, masked."""
-    return _masked(world, attempt, opened_request(world, exchange), opened_reply(world, exchange))
+    return _masked(
+        runtime, attempt, opened_request(runtime, exchange), opened_reply(runtime, exchange)
+    )
 
 
 def _masked(
-    world: World, attempt: Attempt, request: WireRequest | None, reply: WireReply | None
+    runtime: Runtime, attempt: Attempt, request: WireRequest | None, reply: WireReply | None
 ) -> Exchange:
-    kept = world.fields_read(attempt.integration.partition("@")[0])
+    kept = runtime.fields_read(attempt.integration.partition("@")[0])
     return Exchange(
         attempt_id=attempt.id,
         payment_id=attempt.payment_id,
@@ -175,15 +181,15 @@ def _masked(
     )
 
 
-def opened_request(world: World, exchange: Exchange) -> WireRequest | None:
+def opened_request(runtime: Runtime, exchange: Exchange) -> WireRequest | None:
     """The stored request while it is sealed; `None` where it is masked, absent or unreadable."""
-    plain = _opened(world, exchange, exchange.request)
+    plain = _opened(runtime, exchange, exchange.request)
     return _REQUEST(plain) if plain else None
 
 
-def opened_reply(world: World, exchange: Exchange) -> WireReply | None:
+def opened_reply(runtime: Runtime, exchange: Exchange) -> WireReply | None:
     """The stored reply while it is sealed; `None` where it is masked, absent or unreadable."""
-    plain = _opened(world, exchange, exchange.reply)
+    plain = _opened(runtime, exchange, exchange.reply)
     return _REPLY(plain) if plain else None
 
 
@@ -195,29 +201,29 @@ def stored_reply_of(vault: Vault, exchange: Exchange) -> WireReply | None:
     return _REPLY(plain) if plain else None
 
 
-def _opened(world: World, exchange: Exchange, stored: bytes | None) -> bytes | None:
+def _opened(runtime: Runtime, exchange: Exchange, stored: bytes | None) -> bytes | None:
     if not exchange.sealed or not stored:
         return None
-    return world.vault.open(stored)
+    return runtime.vault.open(stored)
 
 
 async def ask(
-    world: World, integration: Integration, operation: Operation, order: OperationInput
+    runtime: Runtime, integration: Integration, operation: Operation, order: OperationInput
 ) -> Outcome:
     """Asks a reading question (lookup, find, list_refunds); moves no money, so that silence and
     errors are met by asking again at once, a few times."""
-    health = world.health(integration.provider)
+    health = runtime.live.health(integration.provider)
     for _ in range(ASK_TRIES - 1):
-        said = await ask_once(world, integration, operation, order, ASK_SECONDS)
-        if said.doubt is None or said.doubt.kind not in {"silence", "status"}:
+        said = await ask_once(runtime, integration, operation, order, ASK_SECONDS)
+        if not said.may_be_asked_again:
             return said
-        if world.clock.monotonic() < health.quiet_until:
+        if runtime.clock.monotonic() < health.quiet_until:
             return said  # it asked to be left alone
-    return await ask_once(world, integration, operation, order, ASK_SECONDS)
+    return await ask_once(runtime, integration, operation, order, ASK_SECONDS)
 
 
 async def ask_once(
-    world: World,
+    runtime: Runtime,
     integration: Integration,
     operation: Operation,
     order: OperationInput,
@@ -227,19 +233,19 @@ async def ask_once(
     counts as silent, and so does one that cannot be asked this."""
     if operation not in integration.capabilities.asks:
         return silence("wait", f"{integration.name} does not answer {operation}")
-    request, target = integration.request(operation, order), world.target(integration)
-    health = world.health(integration.provider)
+    request, target = integration.request(operation, order), runtime.target(integration)
+    health = runtime.live.health(integration.provider)
     try:
         async with health.turn():
-            said = await _asked(world, integration, operation, request, target, seconds)
+            said = await _asked(runtime, integration, operation, request, target, seconds)
     except TimeoutError:
         return silence("wait", "too many questions to this provider are open")
-    _note_health(world, integration, operation, said)
+    _note_health(runtime, integration, operation, said)
     return said
 
 
 async def _asked(
-    world: World,
+    runtime: Runtime,
     integration: Integration,
     operation: Operation,
     request: WireRequest,
@@ -248,7 +254,7 @@ async def _asked(
 ) -> Outcome:
     try:
         async with asyncio.timeout(seconds):
-            result = await world.wire.send(request, target)
+            result = await runtime.wire.send(request, target)
     except TimeoutError:
         return silence("wait", f"no answer within {seconds:g} seconds")
     if result.reply is None:
@@ -257,9 +263,9 @@ async def _asked(
         return silence(failure.stage, failure.error)
     dated_ms = result.reply.date_ms()
     if dated_ms is not None:
-        world.health(integration.provider).skew_ms = dated_ms - world.store.now_ms()
+        runtime.live.health(integration.provider).skew_ms = dated_ms - runtime.store.now_ms()
     said = read_by(integration, operation, result.reply)
-    if said.kind == "unknown":
+    if not said.is_known:
         seconds_ = result.reply.wait_s()
-        world.health(integration.provider).asked_to_wait(seconds_, world.clock.monotonic())
+        runtime.live.health(integration.provider).asked_to_wait(seconds_, runtime.clock.monotonic())
     return said

@@ -198,3 +198,13 @@ _CHECKS: Final[dict[MoneyOperation, Callable[[Payment, Attempt, Outcome], str | 
 def refused_by_status_alone(said: Outcome) -> bool:
     """Whether a status alone refused it, as a version's that is no more: another one may ask."""
     return said.refusal is not None and said.refusal.code.startswith("http_")
+
+
+def is_failure(outcome: Outcome) -> bool:
+    """Whether a version gave no usable answer: class A, B1 or C. A decline is an answer."""
+    return classify(outcome) in {"A", "B1", "C"}
+
+
+def is_decline(outcome: Outcome) -> bool:
+    """Whether the issuer or the provider said no (class B2)."""
+    return classify(outcome) == "B2"

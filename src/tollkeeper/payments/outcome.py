@@ -202,6 +202,46 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     doubt: Doubt | None = None
     provider_request_id: str = ""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it says what became of the request, or answers a question."""
+        return self.kind != "unknown"
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether a question was answered."""
+        return self.kind == "approved"
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the provider refused: nothing was executed."""
+        return self.kind == "failed"
+
+    @property
+    def had_no_effect(self) -> bool:
+        """Whether it was refused or declined."""
+        return self.kind in {"failed", "declined"}
+
+    @property
+    def was_processed(self) -> bool:
+        """Whether the provider took our key, and the request to its end."""
+        return self.kind in {"approved", "pending", "declined"}
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether nothing was answered."""
+        return self.doubt is not None and self.doubt.kind == "silence"
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether a reply came that could not be read, or cannot be about our request."""
+        return self.doubt is not None and self.doubt.kind in {"decode", "contract", "mismatch"}
+
+    @property
+    def may_be_asked_again(self) -> bool:
+        """Whether the same question may get an answer at once: silence, or a status of trouble."""
+        return self.doubt is not None and self.doubt.kind in {"silence", "status"}
+
 
 EventTopic = Literal["charge", "refund", "dispute", "other"]
 

@@ -74,6 +74,21 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     attention_until: Literal["settled", "cleared"] = "settled"
     unique_reference: bool = False
 
+    @property
+    def waits_for_shopper(self) -> bool:
+        """Whether the shopper has to authenticate."""
+        return self.status == "requires_action"
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the provider or the shopper has not decided yet."""
+        return self.status in {"processing", "requires_action"}
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether callers are told to wait: the outcome is unknown, or the provider decides."""
+        return not self.outcome_known or self.status == "processing"
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try at one operation through one integration version.
@@ -117,6 +132,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     closed_key: bool = False
     concluded_ms: int | None = None
     corrected_ms: int | None = None
+
+    @property
+    def had_no_effect(self) -> bool:
+        """Whether it was refused or declined."""
+        return self.outcome in {"failed", "declined"}
+
+    @property
+    def was_not_sent(self) -> bool:
+        """Whether it provably never reached the provider (class A)."""
+        return self.result_class == "A"
 
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,6 +47,11 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True):
     provider_error: ErrorView | None
     created_at: str
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether callers are told to wait."""
+        return self.outcome == "unknown"
+
 
 class DisputeView(msgspec.Struct, frozen=True, kw_only=True):
     """A dispute as the provider tells it. `state` is `open`, `won`, `lost`, `prevented`, `inquiry`

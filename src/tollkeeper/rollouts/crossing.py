@@ -21,6 +21,16 @@ SEEN_AS: Final[dict[str, frozenset[str]]] = {
 """A payment's status and the states that its charge may have at the provider."""
 
 
+def is_disagreement(verdict: str | None) -> bool:
+    """Whether the baseline saw something else than the candidate had said."""
+    return verdict == "disagreed"
+
+
+def is_agreement(verdict: str | None) -> bool:
+    """Whether the question is over, and nothing was wrong."""
+    return verdict not in {None, "disagreed"}
+
+
 def disagreement(payment: Payment, charge: Charge) -> str | None:
     """What the baseline sees otherwise, or `None`."""
     if wrong := charge_mismatch(payment, charge):

@@ -82,6 +82,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["advance", "hold", "roll_back", "promote", "inconclusive"]
     reason: str
 
+    @property
+    def is_hold(self) -> bool:
+        """Whether nothing changes."""
+        return self.kind == "hold"
+
+    @property
+    def is_promotion(self) -> bool:
+        """Whether the candidate is to carry everything."""
+        return self.kind == "promote"
+
+    @property
+    def moves_on(self) -> bool:
+        """Whether the candidate is to get more."""
+        return self.kind in {"advance", "promote"}
+
 
 class Crossings(msgspec.Struct, frozen=True, kw_only=True):
     """Cross-reads so far: canary payments that were looked up through the baseline. `unanswered`
@@ -153,6 +168,26 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     rules_before: tuple[Rule, ...] = ()
 
     @property
+    def is_shadow(self) -> bool:
+        """Whether the candidate only re-reads."""
+        return self.status == "shadow"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the candidate takes its share."""
+        return self.status == "running"
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the candidate carries everything."""
+        return self.status == "promoted"
+
+    @property
+    def may_be_rolled_back(self) -> bool:
+        """Whether the candidate has traffic, or carries everything."""
+        return self.status in ACTIVE or self.status == "promoted"
+
+    @property
     def is_active(self) -> bool:
         """Whether its payments are counted and its controller looks at them."""
         return self.status in ACTIVE or (self.status == "promoted" and self.watch is not None)
@@ -213,6 +248,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, float] = {}
     decision: Decision | None = None
     detail: str = ""
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the candidate carried everything when this was written."""
+        return self.status == "promoted"
 
 
 def start(rollout: Rollout) -> Rollout:

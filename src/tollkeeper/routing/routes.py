@@ -77,6 +77,21 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
     considered_ms: int
     cross_ppm: int = 0
 
+    @property
+    def is_shadow(self) -> bool:
+        """Whether the candidate only re-reads."""
+        return self.status == "shadow"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the candidate takes its share."""
+        return self.status == "running"
+
+    @property
+    def is_promoted(self) -> bool:
+        """Whether the candidate carries everything."""
+        return self.status == "promoted"
+
 
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides a new payment's version. The first rule that holds gives the

@@ -14,6 +14,7 @@ from tollkeeper.flows.payments import acts, create, follow_up, settle
 from tollkeeper.flows.payments import webhook as webhook_flow
 from tollkeeper.flows.rollouts import controller, cross_check
 from tollkeeper.flows.rollouts import routes as live_routes
+from tollkeeper.flows.runtime import configured_rules
 from tollkeeper.integrations.stripe import refusals_1
 from tollkeeper.integrations.stripe.words_1 import REFUSED_STATUSES
 from tollkeeper.integrations.version import Delivery
@@ -23,7 +24,7 @@ from tollkeeper.payments.commit import Committed
 from tollkeeper.payments.ladder import Step
 from tollkeeper.payments.outcome import Decline, Outcome, Refusal
 from tollkeeper.rollouts import deciding, rollout
-from tollkeeper.routing import routes
+from tollkeeper.routing import router, routes
 from tollkeeper.store import commit as stored_commit
 from tollkeeper.store import payments, rollouts, tables, webhooks
 from tollkeeper.store.jobs import DELETE_JOB
@@ -186,12 +187,12 @@ def answered_before_commit() -> list[Patch]:
 
 @_bug("'Not found' is believed at once, although the request may still be under way.")
 def not_found_too_early() -> list[Patch]:
-    real = runtime.World._policy  # noqa: SLF001
+    real = runtime.Runtime._policy  # noqa: SLF001
 
     def policy(self: Any, integration: Any) -> Any:
         return msgspec.structs.replace(real(self, integration), window_ms=0)
 
-    return [(runtime.World, "_policy", policy)]
+    return [(runtime.Runtime, "_policy", policy)]
 
 
 @_bug("The in-flight window is measured by the replica's own clock, which is off.")
@@ -327,7 +328,7 @@ def job_ends_unsettled() -> list[Patch]:
         def drop() -> Any:
             yield DELETE_JOB, {"kind": job.kind, "subject": job.subject}
 
-        await current.world.store.driver.write(drop())
+        await current.runtime.store.driver.write(drop())
 
     return [(settle, "_let_go", let_go)]
 
@@ -378,11 +379,11 @@ def routes_never_read_again() -> list[Patch]:
 
     async def refresh(world_: Any) -> None:
         row = await world_.store.routing()
-        if any(one.share_ppm for one in row.rollouts) or not world_.routes.canaries:
+        if any(one.share_ppm for one in row.rollouts) or not world_.live.routes.canaries:
             canaries = tuple(canary_of(one) for one in row.rollouts)
-            world_.act_on(
+            world_.live.apply_routes(
                 routes.Routes(
-                    rules=row.rules or world_.settled_rules(),
+                    rules=row.rules or configured_rules(world_.settings),
                     canaries=canaries,
                     revision=row.revision,
                 )
@@ -411,7 +412,7 @@ def every_retry_counts() -> list[Patch]:
         unit = routes.unit_digest("payment", facts.payment_id)
         return msgspec.structs.replace(taken, unit=unit)
 
-    return [(runtime, "take", take)]
+    return [(router, "take", take)]
 
 
 @_bug("A cross-read believes whatever the canary said.")
@@ -440,7 +441,7 @@ def share_of_the_first() -> list[Patch]:
         taken = real(*values, **named)
         return msgspec.structs.replace(taken, again_ppm=min(taken.again_ppm, taken.share_ppm))
 
-    return [(runtime, "take", take)]
+    return [(router, "take", take)]
 
 
 @_bug("Only approvals that were heard at once are looked up after a rollback.")

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.flows import runtime
 from tollkeeper.flows.payments import (
     acts,
     answers,
@@ -17,6 +16,7 @@ from tollkeeper.flows.payments import (
 from tollkeeper.flows.payments import look as look_flow
 from tollkeeper.payments import change, closing, ladder, reconcile, reservation
 from tollkeeper.payments.outcome import Outcome, Refusal
+from tollkeeper.routing.router import Router
 from tollkeeper.testing import planting
 from tollkeeper.testing.planting import Bug, Patch
 
@@ -182,10 +182,10 @@ def failover_after_an_empty_look() -> list[Patch]:
 
 @_bug("A payment fails over to a candidate that was not proved.")
 def failover_to_an_unproved_candidate() -> list[Patch]:
-    def siblings(self: Any, name: str, account: str | None) -> list[Any]:
+    def other_versions(self: Any, name: str, account: str | None) -> list[Any]:
         return [self.installed[other] for other in sorted(self.installed) if other != name]
 
-    return [(runtime.World, "siblings", siblings)]
+    return [(Router, "other_versions", other_versions)]
 
 
 # Money that others move

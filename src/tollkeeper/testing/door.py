@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.api.application import create_app
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.testing.loop import Process, VirtualLoop
 
 API_KEY: Final = "tk_simulation"
@@ -38,10 +38,10 @@ class Call(msgspec.Struct, frozen=True):
 class Behind:
     """What the application finds behind its door: the service's world."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.store = world.store
-        self.settings = world.settings
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.store = runtime.store
+        self.settings = runtime.settings
         self.draining = False
 
 
@@ -53,9 +53,9 @@ class Door:
             APPS[number] = create_app()
         self._app = APPS[number]
 
-    def open(self, world: World) -> None:
+    def open(self, runtime: Runtime) -> None:
         """Puts a fresh process behind the door."""
-        self._app.state.service = Behind(world)
+        self._app.state.service = Behind(runtime)
 
     async def request(
         self, loop: VirtualLoop, process: Process, call: Call, seconds: float

@@ -114,15 +114,15 @@ async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: 
     """The candidate as a canary: begins, waits until it has its share, breaks it, watches."""
     settings = root.read_settings(scene.folder / "replica-0.toml")
     async with root.Service(settings, work=False) as service:
-        world = service.world
+        runtime = service.runtime
         made = await commands.begin_rollout(
-            world, CANDIDATE, plan, override="a drill", actor="drill"
+            runtime, CANDIDATE, plan, override="a drill", actor="drill"
         )
         aim = round(plan.steps_percent[0] * 10_000)
         end = time.monotonic() + seconds
         rollout = made
         while time.monotonic() < end and rollout.status in ACTIVE:
-            rollout = await commands.load_rollout(world, made.id)
+            rollout = await commands.load_rollout(runtime, made.id)
             if rollout.share_ppm >= aim and rollout.status == "running":
                 break
             await asyncio.sleep(POLL_SECONDS)
@@ -130,13 +130,13 @@ async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: 
         await break_candidate(scene, fault)
         end = time.monotonic() + REACT_SECONDS
         while time.monotonic() < end:
-            rollout = await commands.load_rollout(world, made.id)
+            rollout = await commands.load_rollout(runtime, made.id)
             if rollout.status not in ACTIVE:
                 scene.tell(f"rolled back: {rollout.reason}")
                 break
             await asyncio.sleep(POLL_SECONDS / 5)
         await asyncio.sleep(AFTER_SECONDS)
-        return await commands.load_rollout(world, made.id)
+        return await commands.load_rollout(runtime, made.id)
 
 
 async def unprotected(scene: Scene, fault: str, minute_seconds: float) -> None:

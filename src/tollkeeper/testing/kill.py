@@ -129,7 +129,7 @@ class Yard:
         settings = root.read_settings(self.folder / "replica-0.toml")
         await asyncio.to_thread(root.upgrade_database, settings)
         async with root.Service(settings, work=False) as service:
-            _, self.secret = await create_key(service.world, "default", "admin", "kill")
+            _, self.secret = await create_key(service.runtime, "default", "admin", "kill")
         for number in range(len(self.replicas)):
             await self.start(number)
 

@@ -35,7 +35,7 @@ async def attach(simulation: Simulation) -> None:
         api_version="2026-11-24", created_ms=now_ms,
     )  # fmt: skip
     simulation.driver.now(keys.save_api_key(key))
-    secret = deliver.seal_secret(simulation.replicas[0].world, "whsec_aG9zdGlsZQ==")
+    secret = deliver.seal_secret(simulation.replicas[0].runtime, "whsec_aG9zdGlsZQ==")
     endpoint = Endpoint(
         id="we_2", account=NAME, url=URL, secrets=(secret,), enabled=True, created_ms=now_ms
     )

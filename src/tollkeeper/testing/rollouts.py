@@ -53,7 +53,7 @@ async def _begin(simulation: Simulation) -> None:
         watch_seconds=60.0,
     )
     await commands.begin_rollout(
-        simulation.replicas[0].world, simulation.temper.candidate, plan,
+        simulation.replicas[0].runtime, simulation.temper.candidate, plan,
         override="simulation", actor="operator",
     )  # fmt: skip
     simulation.coverage.count("rollout.started")
@@ -81,19 +81,19 @@ def _is_carrying(simulation: Simulation) -> bool:
 
 
 async def _act(simulation: Simulation, act: str) -> None:
-    world = simulation.replicas[-1].world
+    runtime = simulation.replicas[-1].runtime
     id_ = simulation.driver.now(stored.list_rollouts(1))[0].id
     try:
         if act == "abort":
-            await commands.abort(world, id_, reason="seed", actor="operator")
+            await commands.abort(runtime, id_, reason="seed", actor="operator")
         elif act == "stop":
-            await commands.stop_all(world, reason="seed", actor="operator")
+            await commands.stop_all(runtime, reason="seed", actor="operator")
         elif act == "approve":
-            await commands.approve(world, id_, actor="operator")
+            await commands.approve(runtime, id_, actor="operator")
         elif act == "promote":
-            await commands.promote(world, id_, reason="seed", actor="operator")
+            await commands.promote(runtime, id_, reason="seed", actor="operator")
         else:
-            await commands.roll_back(world, id_, reason="seed", actor="operator")
+            await commands.roll_back(runtime, id_, reason="seed", actor="operator")
     except TollkeeperError:
         return
     simulation.coverage.count("rollout.operated", act)

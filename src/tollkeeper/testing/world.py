@@ -18,7 +18,7 @@ from tollkeeper.flows.operations import retention
 from tollkeeper.flows.operations.doctor import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
 from tollkeeper.flows.rollouts import routes
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime, live_state
 from tollkeeper.flows.webhooks import deliver
 from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
@@ -70,7 +70,7 @@ class Replica:
         self.number = number
         self.starts = 0
         self.process = Process("none")
-        self.world: World
+        self.runtime: Runtime
         self.door = Door(number)
 
     def start(self) -> None:
@@ -80,7 +80,7 @@ class Replica:
         self.process = Process(f"replica-{self.number}-{self.starts}")
         skew = simulation.temper.skew_ms * (self.number + 1)
         name = f"{simulation.seed}/{self.number}/{self.starts}"
-        self.world = World(
+        self.runtime = Runtime(
             store=WatchedStore(simulation.driver, simulation.clock, simulation.on_commit),
             wire=simulation.wire,
             hook=simulation.hook,
@@ -90,44 +90,45 @@ class Replica:
             settings=simulation.settings,
             sender=name,
             alone=simulation.temper.replicas == 1,
+            live=live_state(simulation.settings),
             installed=simulation.installed,
         )
-        self.door.open(self.world)
+        self.door.open(self.runtime)
         simulation.loop.start_in(self.process, self._main())
 
     async def _main(self) -> None:
-        world = self.world
+        runtime = self.runtime
         while not await self._started():
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
         if self.simulation.temper.candidate:
-            self.simulation.loop.start_in(self.process, routes.follow(world))
+            self.simulation.loop.start_in(self.process, routes.follow(runtime))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
-        known = {kind: self._watched(run) for kind, run in handlers(world).items()}
+        known = {kind: self._watched(run) for kind, run in handlers(runtime).items()}
         lanes = lanes_for(
             JOBS,
-            world.settings.job_concurrency,
-            per_account=world.settings.deliveries_per_account,
-            per_endpoint=world.settings.deliveries_per_endpoint,
+            runtime.settings.job_concurrency,
+            per_account=runtime.settings.deliveries_per_account,
+            per_endpoint=runtime.settings.deliveries_per_endpoint,
         )
         worker = Worker(
-            world.store,
-            world.clock,
+            runtime.store,
+            runtime.clock,
             known,
             concurrency=sum(lane.slots for lane in lanes),
             on_error=self._job_failed,
             lanes=lanes,
-            resting=world.breakers.resting,
+            resting=runtime.live.breakers.resting,
         )
         await worker.run()
 
     async def _started(self) -> bool:
-        world = self.world
+        runtime = self.runtime
         try:
-            if world.alone:
-                await world.store.wake_orphans(world.store.now_ms())
-            await retention.plan(world)
-            await routes.refresh(world)
+            if runtime.alone:
+                await runtime.store.wake_orphans(runtime.store.now_ms())
+            await retention.plan(runtime)
+            await routes.refresh(runtime)
         except (StoreDoubt, Unavailable):
             return False
         return True
@@ -253,10 +254,10 @@ class Simulation:
         await self._register_webhooks()
         for replica in self.replicas:
             replica.start()
-        world = self.replicas[0].world
+        runtime = self.replicas[0].runtime
         endpoint = Endpoint(
             id="we_1", account=ACCOUNT, url="https://merchant.example/hook",
-            secrets=(deliver.seal_secret(world, "whsec_c2ltdWxhdGlvbg=="),), enabled=True,
+            secrets=(deliver.seal_secret(runtime, "whsec_c2ltdWxhdGlvbg=="),), enabled=True,
             created_ms=self.clock.now_ms(),
         )  # fmt: skip
         await store.save_endpoint(endpoint)

@@ -3,14 +3,14 @@
 from typing import Final
 
 from tollkeeper.flows.ports import Job, JobKind
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 
 
-async def watch_description(world: World, job: Job) -> None:
+async def watch_description(runtime: Runtime, job: Job) -> None:
     """Runs one `watch` job. The checker is loaded when something is watched."""
     from tollkeeper.flows.contracts import watch  # noqa: PLC0415 - see above
 
-    await watch.watch(world, job)
+    await watch.watch(runtime, job)
 
 
 JOBS: Final[dict[str, JobKind]] = {

@@ -21,7 +21,7 @@ from tollkeeper.contracts.plays import (
 )
 from tollkeeper.contracts.skew import Skew, skews
 from tollkeeper.flows.ports import Store, Target, Vault, Wire
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import stored_reply_of
 from tollkeeper.integrations.version import (
     Delivery,
@@ -44,6 +44,9 @@ PAGE: Final = 500
 WEBHOOK_SECRET: Final = "whsec_rehearsal"  # noqa: S105 - signs nothing but rehearsals
 SHOWN: Final = 200
 """Disagreements that are kept; all are counted."""
+
+
+DAY_MS: Final = 86_400_000
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +259,12 @@ async def replay(
     )
 
 
+async def replay_since(runtime: Runtime, candidate: Integration, days: float) -> Replay:
+    """Reads with `candidate` what was stored in the last `days`."""
+    since_ms = runtime.store.now_ms() - int(days * DAY_MS)
+    return await replay(runtime.store, runtime.vault, candidate, runtime.installed, since_ms)
+
+
 async def _attempt_of(store: Store, exchange: Exchange) -> Attempt | None:
     books = await store.load_books(exchange.payment_id)
     return books.attempt(exchange.attempt_id) if books is not None else None
@@ -280,15 +289,15 @@ def _differences(
 # Skew: the provider is asked what else speaks to us
 
 
-async def ask_for_skews(world: World, integration: Integration) -> list[Skew]:
+async def ask_for_skews(runtime: Runtime, integration: Integration) -> list[Skew]:
     """Asks the provider for its webhook endpoints and the account's default, and compares."""
     if integration.account_request is None or integration.account is None:
         raise Invalid(f"{integration.name} does not say how to ask for the account's surroundings")
-    result = await world.wire.send(integration.account_request(), world.target(integration))
+    result = await runtime.wire.send(integration.account_request(), runtime.target(integration))
     read = None
     if result.reply is not None and result.reply.status == 200:
         read = integration.account(result.reply)
     if read is None:
         failure = result.failure.error if result.failure is not None else "no list of endpoints"
         raise NotSent(f"the provider could not be asked: {failure}")
-    return skews(integration, read, world.installed)
+    return skews(integration, read, runtime.installed)

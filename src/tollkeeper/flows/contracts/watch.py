@@ -14,7 +14,7 @@ from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import Description, read_description
 from tollkeeper.contracts.verdict import check
 from tollkeeper.flows.ports import Fetched, Job, SeenDescription, Sources
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Invalid, Misconfigured
 from tollkeeper.payments.change import OutEvent
 
@@ -33,35 +33,35 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-async def watch(world: World, job: Job) -> None:
+async def watch(runtime: Runtime, job: Job) -> None:
     """Runs one `watch` job: looks, and puts itself off until the next look."""
-    await look(world, job.subject)
-    again_ms = world.store.now_ms() + int(world.settings.watch_seconds * 1000)
-    await world.store.postpone_job(job, again_ms)
+    await look(runtime, job.subject)
+    again_ms = runtime.store.now_ms() + int(runtime.settings.watch_seconds * 1000)
+    await runtime.store.postpone_job(job, again_ms)
 
 
-async def look(world: World, provider: str) -> Watched:
+async def look(runtime: Runtime, provider: str) -> Watched:
     """Looks at one provider's description once."""
-    source = world.provider(provider).description
-    sources = world.sources
+    source = runtime.provider(provider).description
+    sources = runtime.sources
     if source is None or sources is None:
         raise Misconfigured(f"providers.{provider}.description names nothing to watch")
-    known = await world.store.list_descriptions(provider, 1)
+    known = await runtime.store.list_descriptions(provider, 1)
     last = known[0] if known else None
     fetched = await sources.fetch(source, last.etag if last is not None else None)
     if fetched.error:
         return Watched(provider=provider, error=fetched.error)
-    notes = await _announcements(world, sources, provider)
+    notes = await _announcements(runtime, sources, provider)
     if last is not None and (fetched.text is None or _digest(fetched.text) == last.digest):
-        await world.store.touch_description(_still(world, last, fetched, notes))
+        await runtime.store.touch_description(_still(runtime, last, fetched, notes))
         return Watched(provider=provider, digest=last.digest, compatible=_compatible(last))
     if fetched.text is None:
         return Watched(provider=provider, error=f"{source} answered 304 and nothing is known yet")
-    return await _record(world, provider, fetched, last, notes)
+    return await _record(runtime, provider, fetched, last, notes)
 
 
-async def _announcements(world: World, sources: Sources, provider: str) -> bytes | None:
-    source = world.provider(provider).announcements
+async def _announcements(runtime: Runtime, sources: Sources, provider: str) -> bytes | None:
+    source = runtime.provider(provider).announcements
     if source is None:
         return None
     fetched = await sources.fetch(source, None)
@@ -69,7 +69,7 @@ async def _announcements(world: World, sources: Sources, provider: str) -> bytes
 
 
 async def _record(
-    world: World,
+    runtime: Runtime,
     provider: str,
     fetched: Fetched,
     last: SeenDescription | None,
@@ -77,10 +77,10 @@ async def _record(
 ) -> Watched:
     text = fetched.text or b""
     try:
-        verdicts = _verdicts(world, provider, text, last)
+        verdicts = _verdicts(runtime, provider, text, last)
     except Invalid as error:
         verdicts = {"": {"compatible": False, "error": error.detail}}
-    now_ms = world.store.now_ms()
+    now_ms = runtime.store.now_ms()
     seen = SeenDescription(
         provider=provider,
         digest=_digest(text),
@@ -91,13 +91,13 @@ async def _record(
         verdicts=msgspec.json.encode(verdicts),
         notes=notes,
     )
-    event = _event(world, seen, verdicts, first=last is None)
-    news = await world.store.save_description(seen, event)
+    event = _event(runtime, seen, verdicts, first=last is None)
+    news = await runtime.store.save_description(seen, event)
     return Watched(provider=provider, news=news, digest=seen.digest, compatible=_compatible(seen))
 
 
 def _verdicts(
-    world: World, provider: str, text: bytes, last: SeenDescription | None
+    runtime: Runtime, provider: str, text: bytes, last: SeenDescription | None
 ) -> dict[str, dict[str, object]]:
     """What the check says for each installed version, by name."""
     new = read_description(text)
@@ -108,17 +108,17 @@ def _verdicts(
         except Invalid:
             old = None  # the last text was none; the new one is asked alone
     found: dict[str, dict[str, object]] = {}
-    for name, version in sorted(world.installed.items()):
+    for name, version in sorted(runtime.installed.items()):
         if version.provider == provider:
             result = check(
-                usage_of(version, world.sources_of(version)), new, old, reader_through(version)
+                usage_of(version, runtime.sources_of(version)), new, old, reader_through(version)
             )
             found[name] = {"compatible": result.compatible, "findings": result.findings}
     return found
 
 
 def _event(
-    world: World,
+    runtime: Runtime,
     seen: SeenDescription,
     verdicts: dict[str, dict[str, object]],
     *,
@@ -136,8 +136,8 @@ def _event(
         "verdicts": {name: {**said, "findings": _shown(said)} for name, said in verdicts.items()},
     }
     event = OutEvent(
-        id=world.new_id("evt"),
-        account=world.settings.watch_account,
+        id=runtime.new_id("evt"),
+        account=runtime.settings.watch_account,
         payment_id="",
         type="contract.broken" if broken else "contract.kept",
         created_ms=seen.seen_ms,
@@ -152,11 +152,11 @@ def _shown(said: dict[str, object]) -> list[object]:
 
 
 def _still(
-    world: World, last: SeenDescription, fetched: Fetched, notes: bytes | None
+    runtime: Runtime, last: SeenDescription, fetched: Fetched, notes: bytes | None
 ) -> SeenDescription:
     return msgspec.structs.replace(
         last,
-        checked_ms=world.store.now_ms(),
+        checked_ms=runtime.store.now_ms(),
         etag=fetched.etag or last.etag,
         notes=notes or last.notes,
     )

@@ -51,7 +51,7 @@ class Health:
         Gives whether operators must be told now. `now`: seconds on the monotonic clock."""
         refusal = said.refusal
         if refusal is None or not refusal.ours:
-            if said.kind in {"approved", "pending", "declined"}:
+            if said.was_processed:
                 self.refused.pop(operation, None)
             return False
         self.refused[operation] = f"{refusal.code}: {refusal.detail}"

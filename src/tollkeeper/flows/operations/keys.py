@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from tollkeeper.flows.ports import ApiKey
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.ports import ApiKey, Store
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.kernel.ids import ALPHABET
 
@@ -42,33 +42,44 @@ LABEL_LENGTH: Final = 200
 ACCOUNT_LENGTH: Final = 64
 
 
-async def create_key(world: World, account: str, role: str, label: str) -> tuple[ApiKey, str]:
+async def create_key(runtime: Runtime, account: str, role: str, label: str) -> tuple[ApiKey, str]:
     """Makes a key; gives it with its secret, which is never shown again."""
     _check(account, role, label)
-    secret = SECRET_PREFIX + "".join(ALPHABET[world.chance.bits(5)] for _ in range(SECRET_LENGTH))
+    secret = SECRET_PREFIX + "".join(ALPHABET[runtime.chance.bits(5)] for _ in range(SECRET_LENGTH))
     key = ApiKey(
-        id=world.new_id("key"),
+        id=runtime.new_id("key"),
         digest=digest_of(secret),
         account=account,
         role=role,
         label=label,
         api_version=API_VERSIONS[-1],
-        created_ms=world.clock.now_ms(),
+        created_ms=runtime.clock.now_ms(),
     )
-    await world.store.save_api_key(key)
+    await runtime.store.save_api_key(key)
     return key, secret
 
 
-async def revoke_key(world: World, key_id: str) -> ApiKey:
+async def revoke_key(runtime: Runtime, key_id: str) -> ApiKey:
     """Ends a key; replicas notice within two seconds. Revoking twice keeps the first time."""
-    found = next((key for key in await world.store.list_api_keys() if key.id == key_id), None)
+    found = next((key for key in await runtime.store.list_api_keys() if key.id == key_id), None)
     if found is None:
         raise NotFound(f"no key {key_id}")
     if found.revoked_ms is not None:
         return found
-    revoked = msgspec.structs.replace(found, revoked_ms=world.clock.now_ms())
-    await world.store.save_api_key(revoked)
+    revoked = msgspec.structs.replace(found, revoked_ms=runtime.clock.now_ms())
+    await runtime.store.save_api_key(revoked)
     return revoked
+
+
+async def live_key(store: Store, digest: str) -> ApiKey | None:
+    """The key whose secret has this digest, unless it was revoked."""
+    key = await store.find_api_key(digest)
+    return key if key is not None and key.revoked_ms is None else None
+
+
+async def list_keys(store: Store) -> list[ApiKey]:
+    """Every key, oldest first."""
+    return await store.list_api_keys()
 
 
 def digest_of(secret: str) -> str:

@@ -16,7 +16,7 @@ from tollkeeper.flows.payments.settlement import (
     provider_of,
     subject_of,
 )
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import (
     Heard,
     Prepared,
@@ -52,13 +52,13 @@ from tollkeeper.payments.results import apply_outcome
 async def reread_stored(current: SettlementRun, step: Step) -> None:
     attempt = subject_of(current, step)
     current.learn(reread=True)
-    exchange = await current.world.store.load_exchange(attempt.id)
-    reply = opened_reply(current.world, exchange) if exchange is not None else None
+    exchange = await current.runtime.store.load_exchange(attempt.id)
+    reply = opened_reply(current.runtime, exchange) if exchange is not None else None
     if exchange is None or reply is None:
         return
-    said = reread(current.world, current.books, attempt, reply)
+    said = reread(current.runtime, current.books, attempt, reply)
     if said is not None:
-        request = opened_request(current.world, exchange)
+        request = opened_request(current.runtime, exchange)
         await _apply(current, attempt, Heard(said, reply, "reread"), request)
 
 
@@ -66,14 +66,14 @@ async def replay(current: SettlementRun, step: Step) -> None:
     """Sends the same bytes with the same key again, after committing that it will. A provider that
     is asked too much already is left alone until the next pass."""
     attempt = subject_of(current, step)
-    world = current.world
+    runtime = current.runtime
     current.learn(replayed=current.look.replayed | {attempt.id})
-    exchange = await world.store.load_exchange(attempt.id)
-    request = opened_request(world, exchange) if exchange is not None else None
+    exchange = await runtime.store.load_exchange(attempt.id)
+    request = opened_request(runtime, exchange) if exchange is not None else None
     if request is None:
         return
-    health = world.health(provider_of(current.books))
-    now = world.clock.monotonic()
+    health = runtime.live.health(provider_of(current.books))
+    now = runtime.clock.monotonic()
     if now < health.quiet_until:
         return  # it asked to be left alone
     if now > health.shows_ours_at + OURS_SECONDS and await _key_shows_ours(current) is False:
@@ -86,8 +86,8 @@ async def replay(current: SettlementRun, step: Step) -> None:
 
 
 async def _send_again(current: SettlementRun, attempt: Attempt, request: WireRequest) -> None:
-    world = current.world
-    now_ms = world.store.now_ms()
+    runtime = current.runtime
+    now_ms = runtime.store.now_ms()
 
     def decide(books: Books) -> Books:
         mine = books.attempt(attempt.id)
@@ -97,8 +97,8 @@ async def _send_again(current: SettlementRun, attempt: Attempt, request: WireReq
     mine = current.books.attempt(attempt.id)
     if mine is None or not is_open(mine):
         return
-    prepared = Prepared(world.integration(attempt.integration), request)
-    heard = await send(world, current.books, mine, prepared)
+    prepared = Prepared(runtime.integration(attempt.integration), request)
+    heard = await send(runtime, current.books, mine, prepared)
     if replay_proves(heard.outcome):
         again = msgspec.structs.replace(heard, by="replay")
         unwanted = made_too_late(current.books.payment, mine, heard.outcome, now_ms)
@@ -111,19 +111,19 @@ async def _send_again(current: SettlementRun, attempt: Attempt, request: WireReq
 
 async def cancel(current: SettlementRun, step: Step) -> None:
     """Cancels an intent that could still be confirmed; its payment fails when that is proved."""
-    world = current.world
+    runtime = current.runtime
     current.learn(canceled=True)
     charge = current.look.charge
     assert charge is not None, "only a charge that was seen is cancelled"
-    attempt_id = world.new_id("att")
+    attempt_id = runtime.new_id("att")
 
     def begin(books: Books) -> Books:
         may_be = books.payment.status in MAY_BE_ABANDONED
         if not may_be or any(a.operation == "void" for a in books.open_attempts()):
             return books
-        opened = open_abandon(books, attempt_id, charge.provider_id, world.store.now_ms())
-        opened = sent_through(opened, attempt_id, _canceller(world, books))
-        return sent_by(opened, attempt_id, world.sender)
+        opened = open_abandon(books, attempt_id, charge.provider_id, runtime.store.now_ms())
+        opened = sent_through(opened, attempt_id, _canceller(runtime, books))
+        return sent_by(opened, attempt_id, runtime.sender)
 
     await _send_new(current, attempt_id, begin, "settling.cancelling")
 
@@ -132,7 +132,7 @@ async def _send_new(
     current: SettlementRun, attempt_id: str, begin: Callable[[Books], Books], cause: str
 ) -> None:
     """Commits the attempt that `begin` starts, where it starts one, and sends it."""
-    world = current.world
+    runtime = current.runtime
     prepared: list[Prepared] = []
 
     def decide(books: Books) -> Books:
@@ -142,36 +142,36 @@ async def _send_new(
     def complete(change: Change, after: Books) -> Change:
         attempt = after.attempt(attempt_id)
         assert attempt is not None, "what is sent has an attempt"
-        prepared.append(prepare(world, after, attempt))
-        exchange = stored_request(world, attempt, prepared[-1])
+        prepared.append(prepare(runtime, after, attempt))
+        exchange = stored_request(runtime, attempt, prepared[-1])
         return msgspec.structs.replace(change, exchanges=(exchange,))
 
     await current.record(decide, cause, complete)
     attempt = current.books.attempt(attempt_id)
     if attempt is not None and prepared:
-        heard = await send(world, current.books, attempt, prepared[-1])
+        heard = await send(runtime, current.books, attempt, prepared[-1])
         await _apply(current, attempt, heard, prepared[-1].request)
 
 
-def _canceller(world: World, books: Books) -> str:
+def _canceller(runtime: Runtime, books: Books) -> str:
     """The payment's version; after it refused to cancel, one that handles it."""
     pinned = books.payment.integration
     before = [a for a in books.attempts if a.operation == "void" and a.integration == pinned]
-    able = able_versions(world, pinned, books.payment.account)
+    able = able_versions(runtime, pinned, books.payment.account)
     refused = bool(before) and may_send_elsewhere(before[-1].result_class) and not before[-1].later
     return able[0].name if refused and able else pinned
 
 
 async def reverse(current: SettlementRun, step: Step) -> None:
     """Gives back a charge that showed up late, after committing that it will."""
-    world = current.world
-    attempt_id, refund_id = world.new_id("att"), world.new_id("re")
+    runtime = current.runtime
+    attempt_id, refund_id = runtime.new_id("att"), runtime.new_id("re")
 
     def begin(books: Books) -> Books:
         if not books.payment.reversing or books.open_attempts() or not still_reversible(books):
             return books
-        opened = open_reversal(books, attempt_id, refund_id, world.store.now_ms())
-        return sent_by(opened, attempt_id, world.sender)
+        opened = open_reversal(books, attempt_id, refund_id, runtime.store.now_ms())
+        return sent_by(opened, attempt_id, runtime.sender)
 
     await _send_new(current, attempt_id, begin, "settling.reversing")
 
@@ -180,22 +180,22 @@ async def _key_shows_ours(current: SettlementRun) -> bool | None:
     """Whether our key still opens the account that our charges are in: one that was there before
     this payment must still be seen. Nothing is concluded from another account's empty list. `None`
     where nobody can say: the provider does not answer, or takes no key of ours at all."""
-    world, books = current.world, current.books
+    runtime, books = current.runtime, current.books
     known = books.payment.provider_id
     if known is None:  # what a webhook named is in our account, even where it is the first of all
-        known = await world.store.hinted_charge(books.payment.id)
+        known = await runtime.store.hinted_charge(books.payment.id)
     if known is None:
-        known = await world.store.earlier_charge(provider_of(books), books.payment.id)
+        known = await runtime.store.earlier_charge(provider_of(books), books.payment.id)
     if known is None:
         return True  # the first payment of all: there is nothing to compare with
     said = await ask_versions(current, "lookup", order_of(current, known))
     provider = provider_of(books)
-    if said.kind == "approved":
-        world.health(provider).shows_ours_at = world.clock.monotonic()
+    if said.is_answer:
+        runtime.live.health(provider).shows_ours_at = runtime.clock.monotonic()
         return True
-    if said.kind != "failed" or (said.refusal is not None and said.refusal.ours):
+    if not said.is_refused or (said.refusal is not None and said.refusal.ours):
         return None
-    world.tell(
+    runtime.tell(
         "our_charges_are_not_in_this_account",
         provider=provider, charge=known, payment=books.payment.id,
     )  # fmt: skip
@@ -219,7 +219,7 @@ async def conclude_not_executed(current: SettlementRun, step: Step) -> None:
             account_shown=True, charge_asked_ms=None, refunds_asked_ms=None, charge_near=False
         )
         return
-    now_ms = current.world.store.now_ms()
+    now_ms = current.runtime.store.now_ms()
 
     def decide(books: Books) -> Books:
         mine = books.attempt(attempt.id)
@@ -239,17 +239,17 @@ async def _apply(
     unwanted: bool = False,
 ) -> None:
     """Records what a reading or a send told about `attempt`. `unwanted`: what it made is undone."""
-    world = current.world
+    runtime = current.runtime
 
     def decide(books: Books) -> Books:
         mine = books.attempt(attempt.id)
         if mine is None or not is_open(mine):
             return books
-        after = apply_outcome(books, mine, heard.outcome, world.store.now_ms(), by=heard.by)
+        after = apply_outcome(books, mine, heard.outcome, runtime.store.now_ms(), by=heard.by)
         return to_be_undone(after) if unwanted else after
 
     def complete(change: Change, _: Books) -> Change:
-        exchanges = stored_reply(world, attempt, heard, request)
+        exchanges = stored_reply(runtime, attempt, heard, request)
         return msgspec.structs.replace(change, exchanges=exchanges)
 
     await current.record(decide, f"settling.{heard.by}", complete)

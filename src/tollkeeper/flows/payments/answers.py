@@ -9,7 +9,7 @@ from typing import Final, Self
 import msgspec
 
 from tollkeeper.flows.recording import load
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import (
     InFlight,
     KeyReused,
@@ -90,7 +90,7 @@ class StoredError(msgspec.Struct, frozen=True, kw_only=True):
         return error
 
 
-def answer_of(world: World, key: Key, after: Books, attempt: Attempt) -> Answer | None:
+def answer_of(runtime: Runtime, key: Key, after: Books, attempt: Attempt) -> Answer | None:
     """The answer to store for replays; none while the outcome is unknown: a replay then gets the
     payment as it is, which settling makes known."""
     done = after.attempt(attempt.id)
@@ -106,21 +106,21 @@ def answer_of(world: World, key: Key, after: Books, attempt: Attempt) -> Answer 
     else:
         created = attempt.operation == "authorize"
         status, body = 201 if created else 200, encode(payment_view(after.payment))
-    expires_ms = world.store.now_ms() + int(world.settings.answer_days * DAY_MS)
+    expires_ms = runtime.store.now_ms() + int(runtime.settings.answer_days * DAY_MS)
     return Answer(account=key.account, key=key.key, status=status, body=body, expires_ms=expires_ms)
 
 
 def refusal_of(attempt: Attempt) -> TollkeeperError | None:
     """The error that a follow-up without effect is answered with. A payment is a resource that says
     by itself what became of it; and so is a refund, unless it may be taken another time."""
-    may_repeat = attempt.result_class == "A" or attempt.later
+    may_repeat = attempt.was_not_sent or attempt.later
     if attempt.operation == "authorize" or (attempt.operation == "refund" and not may_repeat):
         return None
-    if attempt.outcome not in {"failed", "declined"}:
+    if not attempt.had_no_effect:
         return None
     kind: type[TollkeeperError] = ProviderRefused
     if may_repeat:
-        kind = NotSent if attempt.result_class == "A" else RefusedForNow
+        kind = NotSent if attempt.was_not_sent else RefusedForNow
     refused = kind(f"the {attempt.operation} had no effect: {attempt.detail}")
     refused.failure_code = attempt.failure_code
     refused.retry_after_seconds = attempt.wait_s or refused.retry_after_seconds
@@ -129,19 +129,19 @@ def refusal_of(attempt: Attempt) -> TollkeeperError | None:
     return refused
 
 
-async def replay(world: World, key: Key, taken: KeyTaken) -> Result:
+async def replay(runtime: Runtime, key: Key, taken: KeyTaken) -> Result:
     """The answer to a key that is bound already: the stored one, or the payment as it now is."""
     if taken.fingerprint != key.fingerprint:
         raise KeyReused("this idempotency key came with another request before")
-    stored = _stored(world, taken)
+    stored = _stored(runtime, taken)
     if stored is not None:
         return stored
-    books = await load(world, taken.payment_id, key.account)
+    books = await load(runtime, taken.payment_id, key.account)
     if any(a.outcome is None for a in books.open_attempts()):
         raise InFlight("the first request with this key has not been answered yet")
     # the answer may have been stored between the two reads
-    again = await world.store.load_key(key.account, key.key)
-    stored = _stored(world, again) if again is not None else None
+    again = await runtime.store.load_key(key.account, key.key)
+    stored = _stored(runtime, again) if again is not None else None
     if stored is not None:
         return stored
     if taken.refund_id is not None:
@@ -151,9 +151,9 @@ async def replay(world: World, key: Key, taken: KeyTaken) -> Result:
     return msgspec.structs.replace(payment_result(books), replayed=True)
 
 
-def _stored(world: World, taken: KeyTaken) -> Result | None:
+def _stored(runtime: Runtime, taken: KeyTaken) -> Result | None:
     """The stored answer while it lasts; raises where it was an error."""
-    fresh = taken.expires_ms is not None and world.store.now_ms() < taken.expires_ms
+    fresh = taken.expires_ms is not None and runtime.store.now_ms() < taken.expires_ms
     if taken.body is None or taken.status is None or not fresh:
         return None
     if taken.status == 0:
@@ -195,7 +195,7 @@ def payment_result(books: Books, stored: Answer | None = None, *, created: bool 
         view=payment_view(payment),
         stored=stored.body if stored is not None else None,
         created=created,
-        doubtful=not payment.outcome_known or payment.status == "processing",
+        doubtful=payment.is_doubtful,
     )
 
 
@@ -207,5 +207,5 @@ def _refund_result(books: Books, refund: Refund, stored: Answer | None = None) -
         view=view,
         stored=stored.body if stored is not None else None,
         created=True,
-        doubtful=view.outcome == "unknown",
+        doubtful=view.is_doubtful,
     )

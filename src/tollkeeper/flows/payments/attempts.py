@@ -2,13 +2,13 @@
 
 import msgspec
 
-from tollkeeper.flows.payments.answers import Key, answer_of
-from tollkeeper.flows.recording import record
-from tollkeeper.flows.rollouts.observe import (
+from tollkeeper.flows.observing import (
     facts_of,
     followed_of,
 )
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.payments.answers import Key, answer_of
+from tollkeeper.flows.recording import record
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Heard, Prepared, stored_reply, stored_request
 from tollkeeper.integrations.version import WireRequest
 from tollkeeper.payments.assignment import Observed, Shadowed
@@ -19,7 +19,7 @@ from tollkeeper.payments.results import apply_outcome
 
 
 def closed(
-    world: World,
+    runtime: Runtime,
     key: Key,
     before: Books | None,
     after: Books,
@@ -32,37 +32,37 @@ def closed(
     return close(
         before,
         after,
-        world.policy(after.payment.integration),
+        runtime.policy(after.payment.integration),
         cause=cause,
         actor=key.actor,
         now_ms=now_ms,
-        event_ids=world.event_ids(),
+        event_ids=runtime.event_ids(),
         claim=claim,
     )
 
 
-def claim_of(world: World, key: Key, payment_id: str, refund_id: str | None = None) -> Claim:
+def claim_of(runtime: Runtime, key: Key, payment_id: str, refund_id: str | None = None) -> Claim:
     """The idempotency key, bound to the payment, and to the refund where there is one."""
     return Claim(
         account=key.account,
         key=key.key,
         fingerprint=key.fingerprint,
-        token=world.new_id("claim"),
+        token=runtime.new_id("claim"),
         payment_id=payment_id,
         refund_id=refund_id,
     )
 
 
 def again_through(
-    world: World, attempt: Attempt, integration: str, pause_seconds: float = 0.0
+    runtime: Runtime, attempt: Attempt, integration: str, pause_seconds: float = 0.0
 ) -> Attempt:
     """The same under a new key, `pause_seconds` from now. Attempts are told apart in time, so that
     they are read back in the order of their sending."""
-    due_ms = world.store.now_ms() + int(pause_seconds * 1000)
+    due_ms = runtime.store.now_ms() + int(pause_seconds * 1000)
     now_ms = max(due_ms, attempt.first_sent_ms + 1)
     return msgspec.structs.replace(
         attempt,
-        id=world.new_id("att"),
+        id=runtime.new_id("att"),
         integration=integration,
         first_sent_ms=now_ms,
         sent_ms=now_ms,
@@ -70,7 +70,7 @@ def again_through(
 
 
 async def record_outcome(  # noqa: PLR0913 - what one commit holds
-    world: World,
+    runtime: Runtime,
     key: Key,
     books: Books,
     attempt: Attempt,
@@ -96,37 +96,37 @@ async def record_outcome(  # noqa: PLR0913 - what one commit holds
         same = (was.status, was.integration) == (now.status, now.integration)
         again = following if same else None
         return apply_outcome(
-            current, mine, heard.outcome, world.store.now_ms(), by=heard.by, next_attempt=again
+            current, mine, heard.outcome, runtime.store.now_ms(), by=heard.by, next_attempt=again
         )
 
     def complete(change: Change, after: Books) -> Change:
-        exchanges = stored_reply(world, attempt, heard, request)
+        exchanges = stored_reply(runtime, attempt, heard, request)
         again = after.attempt(following.id) if following is not None else None
         if again is not None and prepared is not None:
-            exchanges = (*exchanges, stored_request(world, again, prepared))
+            exchanges = (*exchanges, stored_request(runtime, again, prepared))
         nonlocal told
-        told = None if again else answer_of(world, key, after, attempt)
+        told = None if again else answer_of(runtime, key, after, attempt)
         return msgspec.structs.replace(
             change,
             exchanges=exchanges,
             answer=told,
             observed=observed,
             shadowed=shadowed,
-            read_again=_read_again(world, books.payment, attempt),
-            followed=followed_of(world, books.payment, attempt, first or heard),
+            read_again=_read_again(runtime, books.payment, attempt),
+            followed=followed_of(runtime, books.payment, attempt, first or heard),
         )
 
     books = await record(
-        world, books, decide, cause=f"{attempt.operation}.answered", actor=key.actor,
+        runtime, books, decide, cause=f"{attempt.operation}.answered", actor=key.actor,
         complete=complete,
     )  # fmt: skip
     return books, told
 
 
-def _read_again(world: World, payment: Payment, attempt: Attempt) -> str | None:
+def _read_again(runtime: Runtime, payment: Payment, attempt: Attempt) -> str | None:
     """The rollout whose candidate has just taken a follow-up: what it made of it is read again."""
     if attempt.operation == "authorize":
         return None
     facts = facts_of(payment)
-    running = (c for c in world.routes.canaries if c.candidate == attempt.integration)
+    running = (c for c in runtime.live.routes.canaries if c.candidate == attempt.integration)
     return next((c.rollout_id for c in running if c.condition.holds(facts)), None)

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from tollkeeper.flows.recording import load, record
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import CardNumberRefused, Conflict, Fault, Invalid
 from tollkeeper.payments.cards import find_card_numbers
 from tollkeeper.payments.payment import Books, Payment
@@ -15,13 +15,13 @@ MOST_REASON: Final = 300
 
 
 async def clear(
-    world: World, payment_id: str, *, account: str | None, reason: str, actor: str
+    runtime: Runtime, payment_id: str, *, account: str | None, reason: str, actor: str
 ) -> Payment:
     """Takes the mark of attention from a payment. `account`: whose it must be, `None` for any.
     Raises `NotFound`, `Conflict` for a payment that needs no attention, and `Invalid` or
     `CardNumberRefused` for a reason that cannot be kept."""
     _check(reason)
-    books = await load(world, payment_id, account)
+    books = await load(runtime, payment_id, account)
     if books.payment.attention is None:
         raise Conflict(f"payment {payment_id} needs no attention")
 
@@ -31,7 +31,7 @@ async def clear(
         payment = replace(current.payment, attention=None, attention_until="settled")
         return replace(current, payment=payment)
 
-    after = await record(world, books, decide, cause=f"attention.cleared: {reason}", actor=actor)
+    after = await record(runtime, books, decide, cause=f"attention.cleared: {reason}", actor=actor)
     return after.payment
 
 

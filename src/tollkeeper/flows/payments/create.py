@@ -9,18 +9,18 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.payments.answers import Key, Result, payment_result, replay
-from tollkeeper.flows.payments.attempts import again_through, claim_of, closed, record_outcome
-from tollkeeper.flows.payments.look import settled_at_once
-from tollkeeper.flows.recording import commit_surely
-from tollkeeper.flows.rollouts.observe import (
+from tollkeeper.flows.observing import (
     assignment_of,
     facts_of,
     is_failure,
     observed_of,
     shadowed_of,
 )
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.payments.answers import Key, Result, payment_result, replay
+from tollkeeper.flows.payments.attempts import again_through, claim_of, closed, record_outcome
+from tollkeeper.flows.payments.look import settled_at_once
+from tollkeeper.flows.recording import commit_surely
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_request
 from tollkeeper.kernel.errors import (
     Fault,
@@ -54,10 +54,10 @@ class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
     unique_reference: bool = False
 
 
-async def create(world: World, key: Key, asked: NewPayment) -> Result:
+async def create(runtime: Runtime, key: Key, asked: NewPayment) -> Result:
     """Authorizes (and with `capture_method` automatic captures) a new payment."""
-    before_ms = world.store.now_ms()
-    id_ = world.new_id("pay")
+    before_ms = runtime.store.now_ms()
+    id_ = runtime.new_id("pay")
     facts = Facts(
         unit=asked.customer or id_,
         payment_id=id_,
@@ -65,56 +65,56 @@ async def create(world: World, key: Key, asked: NewPayment) -> Result:
         account=key.account,
         country=asked.country,
     )
-    fault = world.amount_fault(facts, asked.amount_minor)
+    fault = runtime.router.amount_fault(facts, asked.amount_minor)
     if fault is not None:
-        return await _refused(world, key, fault)
-    taken = world.take(facts, before_ms, asked.amount_minor)
-    with world.places.at(taken.integration, key.account):
-        return await _create(world, key, asked, id_, taken, before_ms)
+        return await _refused(runtime, key, fault)
+    taken = runtime.router.choose(facts, before_ms, asked.amount_minor, runtime.live.withheld())
+    with runtime.live.places.at(taken.integration, key.account):
+        return await _create(runtime, key, asked, id_, taken, before_ms)
 
 
 async def _create(
-    world: World, key: Key, asked: NewPayment, id_: str, taken: Taken, before_ms: int
+    runtime: Runtime, key: Key, asked: NewPayment, id_: str, taken: Taken, before_ms: int
 ) -> Result:
-    payment = _payment(world, key, asked, id_, taken.integration, before_ms)
-    attempt = _first_attempt(world, payment, before_ms)
+    payment = _payment(runtime, key, asked, id_, taken.integration, before_ms)
+    attempt = _first_attempt(runtime, payment, before_ms)
     books = Books(payment=payment, attempts=(attempt,))
-    prepared = prepare(world, books, attempt)
-    claim = claim_of(world, key, payment.id)
-    change = closed(world, key, None, books, cause="created", now_ms=before_ms, claim=claim)
+    prepared = prepare(runtime, books, attempt)
+    claim = claim_of(runtime, key, payment.id)
+    change = closed(runtime, key, None, books, cause="created", now_ms=before_ms, claim=claim)
     held = None
     if asked.unique_reference and asked.reference is not None:
-        known = await world.store.load_key(key.account, key.key)
+        known = await runtime.store.load_key(key.account, key.key)
         if known is not None:
-            return await replay(world, key, known)
-        held = await _held_reference(world, key.account, asked.reference, payment.id)
+            return await replay(runtime, key, known)
+        held = await _held_reference(runtime, key.account, asked.reference, payment.id)
     result = await commit_surely(
-        world,
+        runtime,
         msgspec.structs.replace(
             change,
-            exchanges=(stored_request(world, attempt, prepared),),
+            exchanges=(stored_request(runtime, attempt, prepared),),
             assignment=assignment_of(taken, id_, before_ms),
             held=held,
         ),
     )
     if isinstance(result, KeyTaken):
-        return await replay(world, key, result)
+        return await replay(runtime, key, result)
     if isinstance(result, ReferenceTaken):
-        known = await world.store.load_key(key.account, key.key)
+        known = await runtime.store.load_key(key.account, key.key)
         if known is not None:
-            return await replay(world, key, known)  # the same request came twice at once
+            return await replay(runtime, key, known)  # the same request came twice at once
         raise _reference_taken(asked.reference or "", result.payment_id)
     assert isinstance(result, Committed), result
     made = committed(books, change)
-    books, stored = await _authorize(world, key, made, attempt, prepared, taken)
+    books, stored = await _authorize(runtime, key, made, attempt, prepared, taken)
     return payment_result(books, stored, created=True)
 
 
 async def _held_reference(
-    world: World, account: str, reference: str, payment_id: str
+    runtime: Runtime, account: str, reference: str, payment_id: str
 ) -> HeldReference:
     """The reference, to be held with the payment; raises `Conflict` where a live payment has it."""
-    live, holder = await world.store.reference_holder(account, reference)
+    live, holder = await runtime.store.reference_holder(account, reference)
     if live is not None:
         raise _reference_taken(reference, live)
     return HeldReference(
@@ -126,18 +126,18 @@ def _reference_taken(reference: str, payment_id: str) -> ReferenceInUse:
     return ReferenceInUse(f"payment {payment_id} is live and has the reference {reference!r}")
 
 
-async def _refused(world: World, key: Key, fault: Fault) -> Result:
+async def _refused(runtime: Runtime, key: Key, fault: Fault) -> Result:
     """Raises `Invalid`; the replay of a payment that was taken before keeps its answer."""
-    known = await world.store.load_key(key.account, key.key)
+    known = await runtime.store.load_key(key.account, key.key)
     if known is not None:
-        return await replay(world, key, known)
+        return await replay(runtime, key, known)
     raise Invalid(fault.detail, faults=(fault,))
 
 
 def _payment(
-    world: World, key: Key, asked: NewPayment, id_: str, chosen: str, now_ms: int
+    runtime: Runtime, key: Key, asked: NewPayment, id_: str, chosen: str, now_ms: int
 ) -> Payment:
-    settings = world.settings
+    settings = runtime.settings
     return Payment(
         id=id_,
         account=key.account,
@@ -160,12 +160,12 @@ def _payment(
     )
 
 
-def _first_attempt(world: World, payment: Payment, now_ms: int) -> Attempt:
+def _first_attempt(runtime: Runtime, payment: Payment, now_ms: int) -> Attempt:
     return Attempt(
-        id=world.new_id("att"),
+        id=runtime.new_id("att"),
         payment_id=payment.id,
         operation="authorize",
-        sender=world.sender,
+        sender=runtime.sender,
         integration=payment.integration,
         amount_minor=payment.amount_minor,
         first_sent_ms=now_ms,
@@ -174,20 +174,20 @@ def _first_attempt(world: World, payment: Payment, now_ms: int) -> Attempt:
 
 
 async def _authorize(
-    world: World, key: Key, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken
+    runtime: Runtime, key: Key, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken
 ) -> tuple[Books, Answer | None]:
     """Sends the attempt, and after proof of no effect the next one, until one is decided. Only the
     first counts in a rollout, as it was before anything helped it."""
-    waited = Patience(world.settings.patience_seconds)
+    waited = Patience(runtime.settings.patience_seconds)
     stored: Answer | None = None
     for number in range(MAX_SENDS):
-        first, latency_ms = await _counted_send(world, books, attempt, prepared, taken, number)
-        heard = await settled_at_once(world, books, attempt, first)
-        following = _following(world, books, attempt, heard, waited)
+        first, latency_ms = await _counted_send(runtime, books, attempt, prepared, taken, number)
+        heard = await settled_at_once(runtime, books, attempt, first)
+        following = _following(runtime, books, attempt, heard, waited)
         counts = number == 0 and taken.canary is not None
-        next_prepared = prepare(world, books, following) if following else None
+        next_prepared = prepare(runtime, books, following) if following else None
         books, stored = await record_outcome(
-            world,
+            runtime,
             key,
             books,
             attempt,
@@ -195,38 +195,40 @@ async def _authorize(
             prepared.request,
             following=following,
             prepared=next_prepared,
-            observed=observed_of(taken, attempt, first, latency_ms, world.store.now_ms())
+            observed=observed_of(taken, attempt, first, latency_ms, runtime.store.now_ms())
             if counts
             else None,
-            shadowed=shadowed_of(world, taken, books, attempt, prepared, first) if counts else None,
+            shadowed=shadowed_of(runtime, taken, books, attempt, prepared, first)
+            if counts
+            else None,
         )
         if following is None or next_prepared is None:
             break
         if books.attempt(following.id) is None:
             break  # another process settled the payment meanwhile
-        await world.clock.sleep(max(0, following.first_sent_ms - world.store.now_ms()) / 1000)
+        await runtime.clock.sleep(max(0, following.first_sent_ms - runtime.store.now_ms()) / 1000)
         attempt, prepared = following, next_prepared
     return books, stored
 
 
 async def _counted_send(
-    world: World, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken, number: int
+    runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken, number: int
 ) -> tuple[Heard, int]:
     """Sends, with a canary's payment among those whose result is outstanding meanwhile; gives the
     milliseconds that it took as well."""
-    began = world.clock.monotonic()
+    began = runtime.clock.monotonic()
     if number or not taken.is_canary or taken.canary is None:
-        heard = await send(world, books, attempt, prepared)
-        return heard, int((world.clock.monotonic() - began) * 1000)
+        heard = await send(runtime, books, attempt, prepared)
+        return heard, int((runtime.clock.monotonic() - began) * 1000)
     rollout_id = taken.canary.rollout_id
-    world.canary_sent(rollout_id)
+    runtime.live.canary_sent(rollout_id)
     failed: bool | None = None
     try:
-        heard = await send(world, books, attempt, prepared)
+        heard = await send(runtime, books, attempt, prepared)
         failed = is_failure(heard)
     finally:
-        world.canary_heard(rollout_id, failed=failed)
-    return heard, int((world.clock.monotonic() - began) * 1000)
+        runtime.live.canary_heard(rollout_id, runtime.store.now_ms(), failed=failed)
+    return heard, int((runtime.clock.monotonic() - began) * 1000)
 
 
 @dataclass
@@ -238,7 +240,7 @@ class Patience:
 
 
 def _following(
-    world: World, books: Books, attempt: Attempt, heard: Heard, patience: Patience
+    runtime: Runtime, books: Books, attempt: Attempt, heard: Heard, patience: Patience
 ) -> Attempt | None:
     """The next attempt, where the class of the result allows one: after a pause through the same
     version, or at once through another one that is left."""
@@ -246,9 +248,9 @@ def _following(
     if pause is not None:
         patience.pauses += 1
         patience.left_seconds -= pause
-        return again_through(world, attempt, attempt.integration, pause)
+        return again_through(runtime, attempt, attempt.integration, pause)
     tried = tried_versions(books.attempts)
     if not may_fail_over(heard.outcome, tried):
         return None
-    name = world.next_version(facts_of(books.payment), books.payment.amount_minor, tried)
-    return again_through(world, attempt, name) if name is not None else None
+    name = runtime.router.next_version(facts_of(books.payment), books.payment.amount_minor, tried)
+    return again_through(runtime, attempt, name) if name is not None else None

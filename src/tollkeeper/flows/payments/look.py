@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Heard, ask_once, order_for
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.failover import glance_for
@@ -43,14 +43,14 @@ class Seen(msgspec.Struct, frozen=True):
 NOTHING: Final = Seen()
 
 
-async def settled_at_once(world: World, books: Books, attempt: Attempt, heard: Heard) -> Heard:
+async def settled_at_once(runtime: Runtime, books: Books, attempt: Attempt, heard: Heard) -> Heard:
     """What one look makes of a result that proves nothing, within `rescue_seconds`: an unreadable
     success becomes known, and a refusal that no table knows is confirmed or stays unknown."""
     glance = glance_for(heard.outcome)
     if glance is None:
         return heard
-    seen = await look(world, books, attempt, seconds=world.settings.rescue_seconds)
-    if seen.outcome is not None and seen.outcome.kind != "unknown":
+    seen = await look(runtime, books, attempt, seconds=runtime.settings.rescue_seconds)
+    if seen.outcome is not None and seen.outcome.is_known:
         return msgspec.structs.replace(heard, outcome=seen.outcome, by="lookup")
     if glance == "rescue" or seen.answered:
         return heard
@@ -60,32 +60,32 @@ async def settled_at_once(world: World, books: Books, attempt: Attempt, heard: H
     return msgspec.structs.replace(heard, outcome=doubt)
 
 
-async def look(world: World, books: Books, attempt: Attempt, *, seconds: float) -> Seen:
+async def look(runtime: Runtime, books: Books, attempt: Attempt, *, seconds: float) -> Seen:
     """Asks what became of `attempt` through the other versions first, since its own may be the one
     that fails. Gives up after `seconds`, or where the provider is being asked too much already."""
-    own = world.integration(attempt.integration)
-    until = world.clock.monotonic() + seconds
-    for version in (*world.siblings(own.name, books.payment.account), own):
-        left = until - world.clock.monotonic()
-        if left < SHORTEST_SECONDS or world.health(own.provider).is_full:
+    own = runtime.integration(attempt.integration)
+    until = runtime.clock.monotonic() + seconds
+    for version in (*runtime.router.other_versions(own.name, books.payment.account), own):
+        left = until - runtime.clock.monotonic()
+        if left < SHORTEST_SECONDS or runtime.live.health(own.provider).is_full:
             return NOTHING
-        seen = await _through(world, version, books, attempt, until)
+        seen = await _through(runtime, version, books, attempt, until)
         if seen.answered:
             return seen
     return NOTHING
 
 
 async def _through(
-    world: World, version: Integration, books: Books, attempt: Attempt, until: float
+    runtime: Runtime, version: Integration, books: Books, attempt: Attempt, until: float
 ) -> Seen:
-    order = order_for(world, books.payment, attempt)
+    order = order_for(runtime, books.payment, attempt)
     if attempt.operation == "refund":
-        return await _refund(world, version, order, books, attempt, until)
+        return await _refund(runtime, version, order, books, attempt, until)
     if order.provider_id is None:
-        return await _listed(world, version, order, books, attempt, until)
-    left = until - world.clock.monotonic()
-    said = await ask_once(world, version, "lookup", order, left)
-    if said.kind != "approved" or said.charge is None:
+        return await _listed(runtime, version, order, books, attempt, until)
+    left = until - runtime.clock.monotonic()
+    said = await ask_once(runtime, version, "lookup", order, left)
+    if not said.is_answer or said.charge is None:
         return NOTHING
     return _of_charge(books, attempt, said.charge)
 
@@ -108,11 +108,11 @@ def _judged(books: Books, attempt: Attempt, shown: Outcome) -> Seen:
     """What a reading of our own effect says. One that cannot be of it is no answer: something of
     ours is there, so that it confirms no refusal."""
     outcome = judge(books.payment, attempt, shown)
-    return Seen(outcome, answered=outcome.kind != "unknown")
+    return Seen(outcome, answered=outcome.is_known)
 
 
 async def _listed(
-    world: World,
+    runtime: Runtime,
     version: Integration,
     order: OperationInput,
     books: Books,
@@ -120,18 +120,18 @@ async def _listed(
     until: float,
 ) -> Seen:
     """Looks for the attempt's charge around its send, by the provider's clock."""
-    health = world.health(version.provider)
+    health = runtime.live.health(version.provider)
     assumed_ms = health.skew_ms
     skew_s = assumed_ms // 1000
     order = msgspec.structs.replace(
         order,
         created_from_s=attempt.first_sent_ms // 1000 - NEAR_S + min(0, skew_s),
-        created_to_s=world.store.now_ms() // 1000 + NEAR_S + max(0, skew_s),
+        created_to_s=runtime.store.now_ms() // 1000 + NEAR_S + max(0, skew_s),
     )
     whole = True
     for _ in range(MAX_PAGES):
-        said = await ask_once(world, version, "find", order, until - world.clock.monotonic())
-        if said.kind != "approved":
+        said = await ask_once(runtime, version, "find", order, until - runtime.clock.monotonic())
+        if not said.is_answer:
             return NOTHING
         for charge in said.charges:
             if charge.attempt_id == attempt.id:
@@ -146,7 +146,7 @@ async def _listed(
 
 
 async def _refund(
-    world: World,
+    runtime: Runtime,
     version: Integration,
     order: OperationInput,
     books: Books,
@@ -155,9 +155,9 @@ async def _refund(
 ) -> Seen:
     whole = True
     for _ in range(MAX_PAGES):
-        left = until - world.clock.monotonic()
-        said = await ask_once(world, version, "list_refunds", order, left)
-        if said.kind != "approved":
+        left = until - runtime.clock.monotonic()
+        said = await ask_once(runtime, version, "list_refunds", order, left)
+        if not said.is_answer:
             return NOTHING
         for refund in said.refunds:
             if refund.attempt_id == attempt.id:

@@ -69,21 +69,21 @@ async def look_for_second(current: SettlementRun, hint: str) -> None:
 
 
 async def lookup(current: SettlementRun, step: Step) -> None:
-    world = current.world
+    runtime = current.runtime
     provider_id = known_provider_id(current.books, current.look)
     assert provider_id is not None, "a lookup needs the provider's id"
-    asked_ms = world.store.now_ms()
+    asked_ms = runtime.store.now_ms()
     said = await ask_versions(current, "lookup", order_of(current, provider_id))
     charge = said.charge
     hinted = current.books.payment.provider_id is None
-    not_ours = said.kind == "failed" or (
+    not_ours = said.is_refused or (
         charge is not None and charge.payment_id != current.books.payment.id
     )
     if hinted and not_ours:
         # what named the id was mistaken: find the charge by our reference instead
         current.learn(hint=None)
         await (find(current, step) if step.attempt is not None else search(current, step))
-    elif said.kind != "approved" or charge is None:
+    elif not said.is_answer or charge is None:
         current.learn(charge_failed=True)
     else:
         await _saw_charge(current, charge, asked_ms, "lookup")
@@ -100,7 +100,7 @@ async def find(current: SettlementRun, step: Step) -> None:
 async def search(current: SettlementRun, step: Step) -> None:
     """Looks for the charge wherever it could be: only this proves that there is none."""
     attempt = subject_of(current, step)
-    until_ms = current.world.store.now_ms() + FIND_MARGIN_S * 1000
+    until_ms = current.runtime.store.now_ms() + FIND_MARGIN_S * 1000
     if is_open(attempt):
         await _look_through(current, attempt, FIND_MARGIN_S, until_ms, MAX_PAGES)
     else:
@@ -112,7 +112,7 @@ async def _look_through(
     current: SettlementRun, attempt: Attempt, before_s: int, until_ms: int, pages: int
 ) -> None:
     """Lists charges made from `before_s` before the payment's first send until `until_ms`."""
-    asked_ms = current.world.store.now_ms()
+    asked_ms = current.runtime.store.now_ms()
     found, whole = await _listed(current, before_s, until_ms, pages)
     ours = [c for c in found if c.attempt_id == attempt.id] if is_open(attempt) else found
     if ours:
@@ -141,7 +141,7 @@ async def _listed(
     whole = True
     for _ in range(pages):
         said = await ask_versions(current, "find", order)
-        if said.kind != "approved":
+        if not said.is_answer:
             return found, False
         found += [c for c in said.charges if c.payment_id == books.payment.id]
         whole = whole and not any(may_be_charge_of(books.payment, row) for row in said.unread)
@@ -157,7 +157,7 @@ async def _saw_charge(current: SettlementRun, charge: Charge, asked_ms: int, by:
         current.learn(charge_failed=True)
         return
     current.learn(charge=charge, charge_asked_ms=asked_ms)
-    now_ms = current.world.store.now_ms()
+    now_ms = current.runtime.store.now_ms()
     await current.record(
         lambda books: reconcile_charge(books, charge, now_ms, by=by, asked_ms=asked_ms),
         f"settling.{by}",
@@ -170,12 +170,12 @@ async def list_refunds(current: SettlementRun, step: Step) -> None:
     provider_id = known_provider_id(current.books, current.look)
     assert provider_id is not None, "refunds belong to a charge"
     order = order_of(current, provider_id)
-    asked_ms = current.world.store.now_ms()
+    asked_ms = current.runtime.store.now_ms()
     seen: list[RefundSeen] = []
     unread: list[UnreadRow] = []
     for _ in range(MAX_PAGES):
         said = await ask_versions(current, "list_refunds", order)
-        if said.kind != "approved":
+        if not said.is_answer:
             current.learn(refunds_failed=True)
             return
         seen += said.refunds
@@ -193,9 +193,9 @@ async def list_refunds(current: SettlementRun, step: Step) -> None:
     # every row of the list is of this charge: what cannot be read now is read another time
     current.learn(refunds_asked_ms=asked_ms, refunds_unread=bool(unread))
     true = tuple(item for item in seen if not is_misshown(current.books, item))
-    new_ids = tuple(current.world.new_id("re") for _ in true)
-    now_ms = current.world.store.now_ms()
-    releases = current.world.releases
+    new_ids = tuple(current.runtime.new_id("re") for _ in true)
+    now_ms = current.runtime.store.now_ms()
+    releases = current.runtime.releases
     await current.record(
         lambda books: reconcile_refunds(
             books, true, new_ids, now_ms, by="listing", releases=releases
@@ -213,16 +213,16 @@ async def list_disputes(current: SettlementRun, step: Step) -> None:
     seen: list[DisputeSeen] = []
     for _ in range(MAX_PAGES):
         said = await ask_versions(current, "list_disputes", order)
-        if said.kind != "approved" or said.unread:
+        if not said.is_answer or said.unread:
             current.learn(disputes_failed=True)
         seen += said.disputes
         if said.next_cursor is None:
             break
         order = msgspec.structs.replace(order, cursor=said.next_cursor)
-    now_ms = current.world.store.now_ms()
+    now_ms = current.runtime.store.now_ms()
     told_s = (now_ms + current.skew_ms) // 1000
     dated = tuple(msgspec.structs.replace(item, told_s=told_s) for item in seen)
-    new_ids = tuple(current.world.new_id("dp") for _ in dated)
+    new_ids = tuple(current.runtime.new_id("dp") for _ in dated)
     await current.record(
         lambda books: reconcile_disputes(books, dated, new_ids, now_ms), "settling.disputes"
     )

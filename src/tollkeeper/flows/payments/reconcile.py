@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.payments.settle import look_now
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.kernel.errors import NotSent
@@ -49,36 +49,37 @@ class Reconciled(msgspec.Struct, frozen=True):
 
 
 async def reconcile(
-    world: World, integration: Integration, since_ms: int, until_ms: int
+    runtime: Runtime, integration: Integration, since_ms: int, until_ms: int | None = None
 ) -> Reconciled:
     """Compares every charge with a reference of ours that was made in the interval (Unix
-    milliseconds), and corrects the books where they differ. Raises `NotSent` where the provider
-    does not list them to the end."""
+    milliseconds; until now for `None`), and corrects the books where they differ. Raises `NotSent`
+    where the provider does not list them to the end."""
+    until_ms = runtime.store.now_ms() if until_ms is None else until_ms
     found = Reconciled(0, [], [])
     count = unread = 0
-    async for page in _pages(world, integration, since_ms, until_ms):
+    async for page in _pages(runtime, integration, since_ms, until_ms):
         unread += len(page.unread)
         count += len(page.charges)
         for charge in page.charges:
-            await _compare(world, charge, found)
+            await _compare(runtime, charge, found)
     return msgspec.structs.replace(found, charges=count, unread=unread)
 
 
-async def _compare(world: World, charge: Charge, found: Reconciled) -> None:
+async def _compare(runtime: Runtime, charge: Charge, found: Reconciled) -> None:
     """Compares one charge; looks at its payment at once where they differ."""
-    books = await world.store.load_books(charge.payment_id or "")
+    books = await runtime.store.load_books(charge.payment_id or "")
     if books is None:
         detail = unexplained(charge)
         if detail is not None:
             found.unexplained.append(_entry(charge, detail))
         return
-    detail = difference(books, charge, released_minor(books, world.releases))
+    detail = difference(books, charge, released_minor(books, runtime.releases))
     if detail is None:
         return
     # durable first: what cannot be mended now is looked at again by the running service
-    await world.store.hint(books.payment.id, charge.provider_id, world.store.now_ms())
-    after = await look_now(world, books, charge.provider_id)
-    mended = difference(after, charge, released_minor(after, world.releases)) is None
+    await runtime.store.hint(books.payment.id, charge.provider_id, runtime.store.now_ms())
+    after = await look_now(runtime, books, charge.provider_id)
+    mended = difference(after, charge, released_minor(after, runtime.releases)) is None
     (found.mended if mended else found.differing).append(_entry(charge, detail))
 
 
@@ -89,7 +90,7 @@ def _entry(charge: Charge, detail: str) -> Entry:
 
 
 async def _pages(
-    world: World, integration: Integration, since_ms: int, until_ms: int
+    runtime: Runtime, integration: Integration, since_ms: int, until_ms: int
 ) -> AsyncIterator[Outcome]:
     order = OperationInput(
         payment_id="",
@@ -100,8 +101,8 @@ async def _pages(
         created_to_s=until_ms // 1000 + 1,
     )
     for _ in range(MAX_PAGES):
-        said = await ask(world, integration, "find", order)
-        if said.kind != "approved":
+        said = await ask(runtime, integration, "find", order)
+        if not said.is_answer:
             why = said.doubt or said.refusal
             raise NotSent(f"{integration.name} does not list its charges: {why}")
         yield said

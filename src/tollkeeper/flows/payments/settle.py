@@ -25,7 +25,7 @@ from tollkeeper.flows.payments.questions import (
 from tollkeeper.flows.payments.settlement import SettlementRun
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.ladder import (
     DONE,
@@ -44,29 +44,29 @@ MAX_STEPS: Final = 14
 absence counts the provider is asked once more."""
 
 
-async def settle(world: World, job: Job) -> None:
+async def settle(runtime: Runtime, job: Job) -> None:
     """Runs one `settle` or `refresh` job."""
     try:
-        books = await load(world, job.subject)
+        books = await load(runtime, job.subject)
     except NotFound:
-        await world.store.finish_job(job)
+        await runtime.store.finish_job(job)
         return
-    current = SettlementRun(world, books, refresh=job.kind == "refresh")
+    current = SettlementRun(runtime, books, refresh=job.kind == "refresh")
     await _take_hint(current)
     answered = await run_steps(current)
     if job.kind == "refresh" and (not answered or current.books.open_attempts()):
         delay_ms = min(60_000, 500 << min(job.tries, 7))
-        await world.store.postpone_job(job, world.store.now_ms() + delay_ms)
+        await runtime.store.postpone_job(job, runtime.store.now_ms() + delay_ms)
     elif job.kind == "refresh":
-        await world.store.finish_job(job)
+        await runtime.store.finish_job(job)
     else:
         await _let_go(current, job, answered=answered)
 
 
-async def look_now(world: World, books: Books, charge_id: str) -> Books:
+async def look_now(runtime: Runtime, books: Books, charge_id: str) -> Books:
     """Looks at a payment at once, at the charge `charge_id` that something named as its own; gives
     the books as they then are."""
-    current = SettlementRun(world, books, refresh=True)
+    current = SettlementRun(runtime, books, refresh=True)
     if books.payment.provider_id is None:
         current.learn(hint=charge_id)
     elif charge_id != books.payment.provider_id:
@@ -81,7 +81,7 @@ async def _take_hint(current: SettlementRun) -> None:
     payment = current.books.payment
     if payment.provider_id is not None and not current.refresh:
         return
-    hint = await current.world.store.hinted_charge(payment.id)
+    hint = await current.runtime.store.hinted_charge(payment.id)
     if hint is None or hint == payment.provider_id:
         return
     if payment.provider_id is None:
@@ -97,11 +97,11 @@ async def run_steps(current: SettlementRun) -> bool:
         step = next_step(
             current.books,
             current.look,
-            current.world.policy(current.books.payment.integration),
-            current.world.store.now_ms(),
+            current.runtime.policy(current.books.payment.integration),
+            current.runtime.store.now_ms(),
             reply_stored=exchange,
             refresh=current.refresh,
-            only_sender=current.world.only_sender,
+            only_sender=current.runtime.only_sender,
         )
         if step.kind in {"wait", "done"}:
             await _end(current, step)
@@ -116,7 +116,7 @@ async def run_steps(current: SettlementRun) -> bool:
 async def _open_exchange(current: SettlementRun) -> bool:
     """Whether the first open attempt's reply lies in the store, still sealed."""
     for attempt in worked_on(current.books):
-        exchange = await current.world.store.load_exchange(attempt.id)
+        exchange = await current.runtime.store.load_exchange(attempt.id)
         return exchange is not None and exchange.sealed and exchange.reply is not None
     return False
 
@@ -126,12 +126,12 @@ async def _end(current: SettlementRun, step: Step) -> None:
     attempt that it worked on."""
     if step == DONE:
         return
-    now_ms = current.world.store.now_ms()
-    policy = current.world.policy(current.books.payment.integration)
+    now_ms = current.runtime.store.now_ms()
+    policy = current.runtime.policy(current.books.payment.integration)
 
     def decide(books: Books) -> Books:
         for attempt in worked_on(books):
-            if not being_sent(attempt, policy, now_ms, current.world.only_sender):
+            if not being_sent(attempt, policy, now_ms, current.runtime.only_sender):
                 books = looked(books, attempt, policy, now_ms)
         return books
 
@@ -140,17 +140,17 @@ async def _end(current: SettlementRun, step: Step) -> None:
 
 async def _let_go(current: SettlementRun, job: Job, *, answered: bool) -> None:
     """Gives the job back when nothing was committed that moved it; every commit set it anew."""
-    world = current.world
-    policy = world.policy(current.books.payment.integration)
-    now_ms = world.store.now_ms()
+    runtime = current.runtime
+    policy = runtime.policy(current.books.payment.integration)
+    now_ms = runtime.store.now_ms()
     due = look_at_ms(current.books, policy, now_ms)
     if not answered and not current.books.open_attempts():
         again = late_again_ms(current.books, now_ms)
         due = min((at for at in (due, again) if at is not None), default=None)
     if due is None:
-        await world.store.finish_job(job)
+        await runtime.store.finish_job(job)
     else:
-        await world.store.postpone_job(job, due)
+        await runtime.store.postpone_job(job, due)
 
 
 _STEPS: Final = {

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.recording import record
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import (
     ask,
     masked,
@@ -34,8 +34,8 @@ ACTOR: Final = "settling"
 class SettlementRun:
     """One pass over one payment: its books, and what was learned so far."""
 
-    def __init__(self, world: World, books: Books, *, refresh: bool) -> None:
-        self.world = world
+    def __init__(self, runtime: Runtime, books: Books, *, refresh: bool) -> None:
+        self.runtime = runtime
         self.books = books
         self.look = Look()
         self.refresh = refresh
@@ -46,7 +46,7 @@ class SettlementRun:
     @property
     def skew_ms(self) -> int:
         """The clock of the payment's provider, less ours."""
-        return self.world.health(provider_of(self.books)).skew_ms
+        return self.runtime.live.health(provider_of(self.books)).skew_ms
 
     async def record(
         self,
@@ -59,22 +59,22 @@ class SettlementRun:
         sealed = await self._sealed()
 
         def masking(change: Change, after: Books) -> Change:
-            return _masking(self.world, complete(change, after), sealed)
+            return _masking(self.runtime, complete(change, after), sealed)
 
         self.books = await record(
-            self.world, self.books, decide, cause=cause, actor=ACTOR, complete=masking
+            self.runtime, self.books, decide, cause=cause, actor=ACTOR, complete=masking
         )
 
     async def _sealed(self) -> dict[str, Exchange]:
         """What is stored sealed of the attempts that are open."""
-        found = [await self.world.store.load_exchange(a.id) for a in self.books.open_attempts()]
+        found = [await self.runtime.store.load_exchange(a.id) for a in self.books.open_attempts()]
         return {e.attempt_id: e for e in found if e is not None and e.sealed}
 
 
-def _masking(world: World, change: Change, sealed: Mapping[str, Exchange]) -> Change:
+def _masking(runtime: Runtime, change: Change, sealed: Mapping[str, Exchange]) -> Change:
     told = {exchange.attempt_id for exchange in change.exchanges}
     extra = [
-        masked(world, attempt, sealed[attempt.id])
+        masked(runtime, attempt, sealed[attempt.id])
         for attempt in change.attempts
         if attempt.id in sealed and attempt.id not in told and not is_open(attempt)
     ]
@@ -92,33 +92,31 @@ async def ask_versions(
     """Asks through the payment's version, and where that cannot read the answer, or some row of it,
     through each other version that declares it can handle it. A candidate that was not proved is
     asked last: its payments are settled by the reading of a version that was."""
-    world = current.world
+    runtime = current.runtime
     name, account = current.books.payment.integration, current.books.payment.account
-    askers = [world.integration(name), *able_versions(world, name, account)]
-    if not world.routes.is_proved(name, account):
+    askers = [runtime.integration(name), *able_versions(runtime, name, account)]
+    if not runtime.live.routes.is_proved(name, account):
         askers = [*askers[1:], askers[0]]
     first: Outcome | None = None
     for version in askers:
-        said = await ask(world, version, operation, order)
-        silent = said.doubt is not None and said.doubt.kind == "silence"
-        if silent or (
-            said.kind != "unknown" and not refused_by_status_alone(said) and not said.unread
-        ):
+        said = await ask(runtime, version, operation, order)
+        silent = said.is_silence
+        if silent or (said.is_known and not refused_by_status_alone(said) and not said.unread):
             return said
-        if first is None or (first.kind == "unknown" and said.kind == "approved"):
+        if first is None or (not first.is_known and said.is_answer):
             first = said
     assert first is not None, "a payment's own version can always be asked"
     return first
 
 
-def able_versions(world: World, name: str, account: str) -> list[Integration]:
-    return [v for v in world.siblings(name, account) if name in v.handles]
+def able_versions(runtime: Runtime, name: str, account: str) -> list[Integration]:
+    return [v for v in runtime.router.other_versions(name, account) if name in v.handles]
 
 
 def order_of(current: SettlementRun, provider_id: str | None) -> OperationInput:
     payment = current.books.payment
     attempt = current.books.attempts[-1]
-    order = order_for(current.world, payment, attempt)
+    order = order_for(current.runtime, payment, attempt)
     return msgspec.structs.replace(order, provider_id=provider_id)
 
 

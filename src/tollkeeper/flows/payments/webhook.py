@@ -16,7 +16,7 @@ from tollkeeper.flows.payments.settle import run_steps
 from tollkeeper.flows.payments.settlement import SettlementRun
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import commit_surely, load
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask
 from tollkeeper.integrations.catalogue import at_address
 from tollkeeper.integrations.version import (
@@ -47,39 +47,39 @@ OPEN_FIRST: Final[tuple[Fate, ...]] = (
 
 
 async def webhook(
-    world: World, provider: str, version: str, body: bytes, headers: Mapping[str, str]
+    runtime: Runtime, provider: str, version: str, body: bytes, headers: Mapping[str, str]
 ) -> Fate:
     """Takes one webhook; what became of it, or of the event in it that is least settled. Raises
     `BadSignature`, and `NotFound` for a version that is not installed."""
-    integration = at_address(world.installed, f"{provider}@{version}")
+    integration = at_address(runtime.installed, f"{provider}@{version}")
     if integration is None:
         raise NotFound(f"no integration version {provider}@{version}")
-    events = _read(world, integration, body, headers)
+    events = _read(runtime, integration, body, headers)
     if not events:
-        return await _keep_unread(world, integration, body)
-    fates = [await _take(world, integration, event, body) for event in events]
+        return await _keep_unread(runtime, integration, body)
+    fates = [await _take(runtime, integration, event, body) for event in events]
     return min(fates, key=OPEN_FIRST.index)
 
 
-async def _take(world: World, integration: Integration, event: Event, body: bytes) -> Fate:
-    payment_id = await _concerned(world, event)
+async def _take(runtime: Runtime, integration: Integration, event: Event, body: bytes) -> Fate:
+    payment_id = await _concerned(runtime, event)
     if event.dispute is not None and payment_id is not None:
-        return await _dispute(world, integration, event, payment_id, body)
+        return await _dispute(runtime, integration, event, payment_id, body)
     fate = _fate(event, payment_id)
-    inbound = _inbound(world, integration, event, body, fate, payment_id)
-    trace_at_ms = world.store.now_ms() + TRACE_MS[0] if fate == "unmatched" else None
-    return "duplicate" if await _store(world, inbound, trace_at_ms) is not None else fate
+    inbound = _inbound(runtime, integration, event, body, fate, payment_id)
+    trace_at_ms = runtime.store.now_ms() + TRACE_MS[0] if fate == "unmatched" else None
+    return "duplicate" if await _store(runtime, inbound, trace_at_ms) is not None else fate
 
 
 def _read(
-    world: World, integration: Integration, body: bytes, headers: Mapping[str, str]
+    runtime: Runtime, integration: Integration, body: bytes, headers: Mapping[str, str]
 ) -> tuple[Event, ...]:
     """The events; none for a body that was signed and cannot be read."""
     delivery = Delivery(
         body=body,
         headers=headers,
-        secrets=world.provider(integration.provider).webhook_secrets,
-        now_ms=world.clock.now_ms(),
+        secrets=runtime.provider(integration.provider).webhook_secrets,
+        now_ms=runtime.clock.now_ms(),
     )
     try:
         return integration.events(delivery)
@@ -89,7 +89,7 @@ def _read(
         raise BadSignature(str(refused)) from refused
 
 
-async def _keep_unread(world: World, integration: Integration, body: bytes) -> Fate:
+async def _keep_unread(runtime: Runtime, integration: Integration, body: bytes) -> Fate:
     """Keeps a signed body that nobody can read, sealed, under its own digest: the provider need
     not send it again, and a later version may read it."""
     inbound = Inbound(
@@ -97,19 +97,19 @@ async def _keep_unread(world: World, integration: Integration, body: bytes) -> F
         event_id=f"unread_{hashlib.sha256(body).hexdigest()}",
         integration=integration.name,
         word="",
-        payload=world.vault.seal(body),
-        received_ms=world.store.now_ms(),
+        payload=runtime.vault.seal(body),
+        received_ms=runtime.store.now_ms(),
         fate="unread",
     )
-    return "duplicate" if await _store(world, inbound) is not None else "unread"
+    return "duplicate" if await _store(runtime, inbound) is not None else "unread"
 
 
-async def _concerned(world: World, event: Event) -> str | None:
+async def _concerned(runtime: Runtime, event: Event) -> str | None:
     """The payment that the event is about: by our reference, or by the charge's provider id."""
-    if event.payment_id is not None and await world.store.load_payment(event.payment_id):
+    if event.payment_id is not None and await runtime.store.load_payment(event.payment_id):
         return event.payment_id
     if event.charge_id is not None:
-        return await world.store.payment_of_charge(event.charge_id)
+        return await runtime.store.payment_of_charge(event.charge_id)
     return None
 
 
@@ -120,7 +120,7 @@ def _fate(event: Event, payment_id: str | None) -> Fate:
 
 
 def _inbound(
-    world: World,
+    runtime: Runtime,
     integration: Integration,
     event: Event,
     body: bytes,
@@ -132,8 +132,8 @@ def _inbound(
         event_id=event.event_id,
         integration=integration.name,
         word=event.provider_type,
-        payload=world.vault.seal(body),
-        received_ms=world.store.now_ms(),
+        payload=runtime.vault.seal(body),
+        received_ms=runtime.store.now_ms(),
         fate=fate,
         payment_id=payment_id if fate == "queued" else None,
         charge_id=event.charge_id,
@@ -141,64 +141,64 @@ def _inbound(
 
 
 async def _store(
-    world: World, inbound: Inbound, trace_at_ms: int | None = None
+    runtime: Runtime, inbound: Inbound, trace_at_ms: int | None = None
 ) -> Duplicate | None:
     for _ in range(MAX_TRIES):
         try:
-            return await world.store.receive(inbound, trace_at_ms)
+            return await runtime.store.receive(inbound, trace_at_ms)
         except (StoreDoubt, Unavailable):
-            await world.clock.sleep(0.1)
-    return await world.store.receive(inbound, trace_at_ms)
+            await runtime.clock.sleep(0.1)
+    return await runtime.store.receive(inbound, trace_at_ms)
 
 
-async def trace(world: World, job: Job) -> None:
+async def trace(runtime: Runtime, job: Job) -> None:
     """Runs one `trace` job: whose is a charge that an event named and the books did not know? The
     books are asked first, since the id may have become known, and then the provider."""
     name, _, charge_id = job.subject.partition("|")
-    payment_id = await world.store.payment_of_charge(charge_id)
-    integration = world.installed.get(name)
+    payment_id = await runtime.store.payment_of_charge(charge_id)
+    integration = runtime.installed.get(name)
     answered = True
     if payment_id is None and integration is not None:
         order = OperationInput(
             payment_id="", attempt_id="", amount_minor=0, currency="", provider_id=charge_id
         )
-        said = await ask(world, integration, "lookup", order)
-        answered = said.kind in {"approved", "failed"}
+        said = await ask(runtime, integration, "lookup", order)
+        answered = said.is_answer or said.is_refused
         named = said.charge.payment_id if said.charge is not None else None
-        if named is not None and await world.store.load_payment(named) is not None:
+        if named is not None and await runtime.store.load_payment(named) is not None:
             payment_id = named
-    now_ms = world.store.now_ms()
+    now_ms = runtime.store.now_ms()
     if payment_id is not None:
-        await world.store.match_inbound(job, charge_id, payment_id, now_ms)
+        await runtime.store.match_inbound(job, charge_id, payment_id, now_ms)
     elif job.tries < len(TRACE_MS):
-        await world.store.postpone_job(job, now_ms + TRACE_MS[job.tries])
+        await runtime.store.postpone_job(job, now_ms + TRACE_MS[job.tries])
     elif answered:
-        await world.store.finish_job(job)
+        await runtime.store.finish_job(job)
     else:
-        await world.store.postpone_job(job, now_ms + TRACE_MS[-1])
+        await runtime.store.postpone_job(job, now_ms + TRACE_MS[-1])
 
 
 async def _dispute(
-    world: World, integration: Integration, event: Event, payment_id: str, body: bytes
+    runtime: Runtime, integration: Integration, event: Event, payment_id: str, body: bytes
 ) -> Fate:
     assert event.dispute is not None, "a dispute's event has a dispute"
-    inbound = _inbound(world, integration, event, body, "applied", payment_id)
+    inbound = _inbound(runtime, integration, event, body, "applied", payment_id)
     for _ in range(MAX_TRIES):
-        books = await load(world, payment_id)
-        now_ms = world.store.now_ms()
-        after = reconcile_dispute(books, event.dispute, world.new_id("dp"), now_ms)
+        books = await load(runtime, payment_id)
+        now_ms = runtime.store.now_ms()
+        after = reconcile_dispute(books, event.dispute, runtime.new_id("dp"), now_ms)
         if after is books:
-            return "duplicate" if await _store(world, inbound) is not None else "applied"
+            return "duplicate" if await _store(runtime, inbound) is not None else "applied"
         change = close(
             books,
             after,
-            world.policy(books.payment.integration),
+            runtime.policy(books.payment.integration),
             cause=f"webhook.{event.provider_type}",
             actor=f"provider:{integration.provider}",
             now_ms=now_ms,
-            event_ids=world.event_ids(),
+            event_ids=runtime.event_ids(),
         )
-        result = await commit_surely(world, msgspec.structs.replace(change, inbound=inbound))
+        result = await commit_surely(runtime, msgspec.structs.replace(change, inbound=inbound))
         if isinstance(result, Committed):
             return "applied"
         if not isinstance(result, Stale):
@@ -206,14 +206,14 @@ async def _dispute(
     raise Unavailable(f"payment {payment_id} is being changed by too many at once")
 
 
-async def shopper_returned(world: World, payment_id: str) -> Payment:
+async def shopper_returned(runtime: Runtime, payment_id: str) -> Payment:
     """A shopper is back from authentication: look at once, and give the payment as it then is. A
     provider that cannot be asked leaves it to settling."""
-    books: Books = await load(world, payment_id)
-    if books.payment.status == "requires_action":
-        current = SettlementRun(world, books, refresh=True)
+    books: Books = await load(runtime, payment_id)
+    if books.payment.waits_for_shopper:
+        current = SettlementRun(runtime, books, refresh=True)
         answered = await run_steps(current)
         books = current.books
-        if not answered or books.payment.status == "requires_action":
-            await world.store.enqueue_job("refresh", payment_id, world.store.now_ms() + 1_000)
+        if not answered or books.payment.waits_for_shopper:
+            await runtime.store.enqueue_job("refresh", payment_id, runtime.store.now_ms() + 1_000)
     return books.payment

@@ -8,13 +8,12 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.flows.ports import Rerouting
 from tollkeeper.flows.rollouts import routes
 from tollkeeper.flows.rollouts.controller import VALID_MS, event_of, gate_of
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import (
     Conflict,
     Fault,
@@ -37,7 +36,7 @@ PAGE: Final = 500
 
 
 async def begin_rollout(
-    world: World,
+    runtime: Runtime,
     candidate: str,
     plan: Plan,
     *,
@@ -58,17 +57,17 @@ async def begin_rollout(
     override = override.strip()
     if faults := (*plan_faults(plan), *condition_faults(condition)):
         raise Invalid(_said(faults[0]), faults=faults)
-    await routes.refresh(world)
-    baseline = _baseline(world, candidate, condition)
-    await _gate(world, candidate, override)
-    now_ms = world.store.now_ms()
+    await routes.refresh(runtime)
+    baseline = _baseline(runtime, candidate, condition)
+    await _gate(runtime, candidate, override)
+    now_ms = runtime.store.now_ms()
     rollout = start(
         Rollout(
-            id=world.new_id("ro"),
+            id=runtime.new_id("ro"),
             provider=candidate.partition("@")[0],
             candidate=candidate,
             baseline=baseline,
-            salt=world.new_id("salt"),
+            salt=runtime.new_id("salt"),
             condition=condition,
             plan=plan,
             status="shadow",
@@ -85,10 +84,10 @@ async def begin_rollout(
         f"; gate overridden: {override}" if override else ""
     )
     record = _record(rollout, actor, "started: " + detail)
-    event = event_of(world, rollout, "rollout.started", detail)
-    if not await world.store.insert_rollout(rollout, record, event):
+    event = event_of(runtime, rollout, "rollout.started", detail)
+    if not await runtime.store.insert_rollout(rollout, record, event):
         raise Conflict(f"another rollout of {rollout.provider} is running; end it first")
-    await routes.refresh(world)
+    await routes.refresh(runtime)
     return rollout
 
 
@@ -96,11 +95,11 @@ def _said(fault: Fault) -> str:
     return f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail
 
 
-def _baseline(world: World, candidate: str, condition: Condition) -> str:
+def _baseline(runtime: Runtime, candidate: str, condition: Condition) -> str:
     """The heaviest version of the provider where the condition holds; it must not be the candidate
     itself, nor may that carry traffic already."""
-    if candidate not in world.installed:
-        known = ", ".join(sorted(world.installed))
+    if candidate not in runtime.installed:
+        known = ", ".join(sorted(runtime.installed))
         detail = f"{candidate} is not installed; installed: {known}"
         raise Invalid(detail, faults=(Fault("/candidate", detail),))
     facts = Facts(
@@ -110,7 +109,7 @@ def _baseline(world: World, candidate: str, condition: Condition) -> str:
     provider = candidate.partition("@")[0]
     mine = {
         name: weight
-        for name, weight in world.routes.weights_for(facts).items()
+        for name, weight in runtime.live.routes.weights_for(facts).items()
         if name.partition("@")[0] == provider and weight > 0
     }
     if candidate in mine:
@@ -118,22 +117,22 @@ def _baseline(world: World, candidate: str, condition: Condition) -> str:
     if not mine:
         raise Conflict(f"no version of {provider} carries traffic, so there is no baseline")
     baseline = max(mine, key=lambda name: mine[name])
-    if candidate not in world.integration(baseline).handles:
+    if candidate not in runtime.integration(baseline).handles:
         raise Conflict(
             f"{baseline} cannot look up payments of {candidate}: nothing could be checked"
         )
     return baseline
 
 
-async def _gate(world: World, candidate: str, override: str) -> None:
-    why = None if override else await gate_of(world, candidate)
+async def _gate(runtime: Runtime, candidate: str, override: str) -> None:
+    why = None if override else await gate_of(runtime, candidate)
     if why is not None:
         raise GateClosed(why)
 
 
-async def load_rollout(world: World, rollout_id: str, owner: str | None = None) -> Rollout:
+async def load_rollout(runtime: Runtime, rollout_id: str, owner: str | None = None) -> Rollout:
     """One rollout; `NotFound` where there is none, or none that `owner` reaches."""
-    found = await world.store.load_rollout(rollout_id)
+    found = await runtime.store.load_rollout(rollout_id)
     if found is None or not is_reached(found, owner):
         raise NotFound(f"no rollout {rollout_id}")
     return found
@@ -144,34 +143,34 @@ def is_reached(rollout: Rollout, owner: str | None) -> bool:
     return owner is None or rollout.condition.account == owner
 
 
-async def list_rollouts(world: World, limit: int, owner: str | None = None) -> list[Rollout]:
+async def list_rollouts(runtime: Runtime, limit: int, owner: str | None = None) -> list[Rollout]:
     """At most `limit` rollouts that `owner` reaches, the newest first."""
     if owner is None:
-        return await world.store.list_rollouts(limit)
-    found = await world.store.list_rollouts_of(owner, limit)
+        return await runtime.store.list_rollouts(limit)
+    found = await runtime.store.list_rollouts_of(owner, limit)
     return [rollout for rollout in found if is_reached(rollout, owner)]
 
 
 async def approve(
-    world: World, rollout_id: str, *, reason: str = "", owner: str | None = None, actor: str
+    runtime: Runtime, rollout_id: str, *, reason: str = "", owner: str | None = None, actor: str
 ) -> Rollout:
     """Opens the gate at the present step; the evidence still decides. Raises `Conflict` where the
     step has none."""
 
     def change(rollout: Rollout) -> Rollout:
         _must_be_active(rollout)
-        if rollout.status == "shadow" or rollout.step_percent not in rollout.plan.pause_at:
+        if rollout.is_shadow or rollout.step_percent not in rollout.plan.pause_at:
             gates = ", ".join(f"{step:g} %" for step in rollout.plan.pause_at) or "no step"
             raise Conflict(f"there is nothing to approve yet: it pauses at {gates}")
         steps = (*rollout.approved_steps, rollout.step)
         return replace(rollout, approved_steps=tuple(sorted(set(steps))))
 
     detail = f"approved: {reason}" if reason else "approved"
-    return await _command(world, rollout_id, change, actor, detail, owner=owner)
+    return await _command(runtime, rollout_id, change, actor, detail, owner=owner)
 
 
 async def abort(
-    world: World, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+    runtime: Runtime, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
 ) -> Rollout:
     """Ends a rollout; the candidate takes nobody any more."""
 
@@ -180,12 +179,12 @@ async def abort(
         return deciding.ended(rollout, "aborted", reason or "aborted by an operator")
 
     return await _command(
-        world, rollout_id, change, actor, "aborted", event="rollout.ended", owner=owner
+        runtime, rollout_id, change, actor, "aborted", event="rollout.ended", owner=owner
     )
 
 
 async def promote(
-    world: World, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+    runtime: Runtime, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
 ) -> Rollout:
     """Promotes without waiting for the evidence, on an operator's word, who must say why."""
     if not reason.strip():
@@ -194,90 +193,92 @@ async def promote(
     stood: list[tuple[Rule, ...]] = []
 
     async def rules(rollout: Rollout) -> Rerouting:
-        row = await world.store.routing()
-        stood[:] = [row.rules or world.settled_rules()]
+        row = await runtime.store.routing()
+        stood[:] = [row.rules or configured_rules(runtime.settings)]
         return Rerouting(before=row.rules, after=promoted_rules(stood[0], rollout))
 
     def change(rollout: Rollout) -> Rollout:
         _must_be_active(rollout)
-        after = deciding.promoted(rollout, reason, world.store.now_ms())
+        after = deciding.promoted(rollout, reason, runtime.store.now_ms())
         return replace(after, rules_before=stood[0])
 
     return await _command(
-        world, rollout_id, change, actor, f"promoted: {reason}",
+        runtime, rollout_id, change, actor, f"promoted: {reason}",
         event="rollout.promoted", rules=rules, owner=owner,
     )  # fmt: skip
 
 
 async def roll_back(
-    world: World, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+    runtime: Runtime, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
 ) -> Rollout:
     """Takes the candidate out, also after it was promoted: the routes from before stand again, and
     a rollout that compares with it ends as well, where `owner` reaches it."""
-    rollout = await load_rollout(world, rollout_id, owner)
-    was_promoted = rollout.status == "promoted"
+    rollout = await load_rollout(runtime, rollout_id, owner)
+    was_promoted = rollout.is_promoted
     if was_promoted:
-        await _rules_from_before(world, rollout)  # refused before anything ends
-        await _end_those_upon(world, rollout, owner, actor)
+        await _rules_from_before(runtime, rollout)  # refused before anything ends
+        await _end_those_upon(runtime, rollout, owner, actor)
 
     async def rules(current: Rollout) -> Rerouting:
-        return await _rules_from_before(world, current)
+        return await _rules_from_before(runtime, current)
 
     def change(current: Rollout) -> Rollout:
-        if (current.status == "promoted") != was_promoted:
+        if (current.is_promoted) != was_promoted:
             raise Conflict(f"the rollout is {current.status}")
-        if current.status not in ACTIVE | {"promoted"}:
+        if not current.may_be_rolled_back:
             raise Conflict(f"the rollout is {current.status}")
         after = deciding.ended(current, "rolled_back", reason or "rolled back by an operator")
         since_ms = current.step_began_ms if was_promoted else 0
         return replace(after, watch=None, decline_watch=None, adopts_since_ms=since_ms)
 
     after = await _command(
-        world, rollout_id, change, actor, "rolled back", event="rollout.rolled_back",
+        runtime, rollout_id, change, actor, "rolled back", event="rollout.rolled_back",
         rules=rules if was_promoted else None, owner=owner,
     )  # fmt: skip
     # whoever was watched long enough has no controller any more, and its payments are looked up
-    await world.store.enqueue_job("advance", rollout_id, world.store.now_ms())
+    await runtime.store.enqueue_job("advance", rollout_id, runtime.store.now_ms())
     return after
 
 
-async def _rules_from_before(world: World, rollout: Rollout) -> Rerouting:
+async def _rules_from_before(runtime: Runtime, rollout: Rollout) -> Rerouting:
     """The routes without the promotion. Raises `Conflict` where they cannot be gone back to."""
-    for later in await world.store.list_rollouts(PAGE):
+    for later in await runtime.store.list_rollouts(PAGE):
         mine = later.provider == rollout.provider and overlap(later.condition, rollout.condition)
         if later.id == rollout.id or not mine:
             continue
-        if later.status == "promoted" and later.step_began_ms > rollout.step_began_ms:
+        if later.is_promoted and later.step_began_ms > rollout.step_began_ms:
             raise Conflict(f"{later.id} was promoted after it; roll that back first")
-    row = await world.store.routing()
-    rules = restored_rules(row.rules or world.settled_rules(), rollout)
+    row = await runtime.store.routing()
+    rules = restored_rules(row.rules or configured_rules(runtime.settings), rollout)
     carrying = {name for rule in rules for name, weight in rule.weights.items() if weight > 0}
-    if absent := sorted(carrying - set(world.installed)):
+    if absent := sorted(carrying - set(runtime.installed)):
         raise Conflict(f"the routes from before need {', '.join(absent)}, not installed any more")
     return Rerouting(before=row.rules, after=rules)
 
 
-async def _end_those_upon(world: World, rollout: Rollout, owner: str | None, actor: str) -> None:
+async def _end_those_upon(
+    runtime: Runtime, rollout: Rollout, owner: str | None, actor: str
+) -> None:
     """Ends the rollouts whose baseline is being taken out for payments that they may meet."""
     why = f"its baseline {rollout.candidate} was rolled back"
-    for other in await list_rollouts(world, PAGE, owner):
+    for other in await list_rollouts(runtime, PAGE, owner):
         compares = other.status in ACTIVE and other.baseline == rollout.candidate
         if compares and overlap(other.condition, rollout.condition):
             with contextlib.suppress(Conflict):
-                await abort(world, other.id, reason=why, actor=actor)
+                await abort(runtime, other.id, reason=why, actor=actor)
 
 
 async def stop_all(
-    world: World, *, reason: str, owner: str | None = None, actor: str
+    runtime: Runtime, *, reason: str, owner: str | None = None, actor: str
 ) -> list[Rollout]:
     """The kill switch: every candidate that `owner` reaches takes no new payment any more. One that
     is promoted in the same moment is rolled back. What cannot be stopped keeps no other from it."""
     stopped, failed = [], []
-    for rollout in await list_rollouts(world, PAGE, owner):
+    for rollout in await list_rollouts(runtime, PAGE, owner):
         if rollout.status not in ACTIVE:
             continue
         try:
-            found = await _stop(world, rollout.id, reason or "the kill switch", owner, actor)
+            found = await _stop(runtime, rollout.id, reason or "the kill switch", owner, actor)
         except TollkeeperError as error:
             failed.append(f"{rollout.id}: {error.detail}")
             continue
@@ -289,7 +290,7 @@ async def stop_all(
 
 
 async def _stop(
-    world: World, rollout_id: str, reason: str, owner: str | None, actor: str
+    runtime: Runtime, rollout_id: str, reason: str, owner: str | None, actor: str
 ) -> Rollout | None:
     """The rollout as it was stopped; `None` where it had ended by itself."""
 
@@ -299,12 +300,12 @@ async def _stop(
 
     try:
         return await _command(
-            world, rollout_id, change, actor, "stopped", event="rollout.ended", owner=owner
+            runtime, rollout_id, change, actor, "stopped", event="rollout.ended", owner=owner
         )
     except Conflict:
-        if (await load_rollout(world, rollout_id)).status != "promoted":
+        if not (await load_rollout(runtime, rollout_id)).is_promoted:
             return None
-        return await roll_back(world, rollout_id, reason=reason, owner=owner, actor=actor)
+        return await roll_back(runtime, rollout_id, reason=reason, owner=owner, actor=actor)
 
 
 def _must_be_active(rollout: Rollout) -> None:
@@ -313,7 +314,7 @@ def _must_be_active(rollout: Rollout) -> None:
 
 
 async def _command(
-    world: World,
+    runtime: Runtime,
     rollout_id: str,
     change: Callable[[Rollout], Rollout],
     actor: str,
@@ -326,21 +327,21 @@ async def _command(
     """Applies an operator's change to the rollout and the routes as they are, whatever the
     controller and others do beside."""
     for _ in range(TRIES):
-        before = await load_rollout(world, rollout_id, owner)
+        before = await load_rollout(runtime, rollout_id, owner)
         rerouting = await rules(before) if rules is not None else None
         after = change(before)
-        now_ms = world.store.now_ms()
+        now_ms = runtime.store.now_ms()
         after = replace(after, revision=before.revision + 1, seq=before.seq + 1, updated_ms=now_ms)
-        events = (event_of(world, after, event, after.reason),) if event else ()
+        events = (event_of(runtime, after, event, after.reason),) if event else ()
         said = (
             f"{detail}: {after.reason}" if after.reason and after.reason not in detail else detail
         )
         record = _record(after, actor, said)
-        saved = await world.store.save_rollout(
+        saved = await runtime.store.save_rollout(
             None, after, record=record, events=events, rules=rerouting
         )
         if saved:
-            await routes.refresh(world)
+            await routes.refresh(runtime)
             return after
     raise Unavailable(f"rollout {rollout_id} is being changed by too many at once")
 
@@ -358,45 +359,3 @@ def _record(rollout: Rollout, actor: str, detail: str) -> Record:
         wealth=whole_wealth(rollout.evidence),
         detail=detail,
     )
-
-
-class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """A rollout, its records, and whether the evidence computed again from them is the same.
-    `complete`: no record was removed since, so that it could be computed."""
-
-    rollout: Rollout
-    records: list[Record]
-    shadows: list[tuple[str, str]]
-    recomputed_wealth: float
-    complete: bool
-    same: bool
-
-
-async def explain(world: World, rollout_id: str) -> Explained:
-    """Why a rollout is where it is; the evidence is computed again from the stored counts."""
-    rollout = await load_rollout(world, rollout_id)
-    records = [r for r in await all_records(world, rollout_id) if r.seq <= rollout.seq]
-    again = replace(start(rollout), status="running")
-    worth: list[bool] = []
-    for record in records:
-        if record.tallies and record.status != "promoted":
-            again = deciding.count(again, record.tallies)
-            worth.append(whole_wealth(again.evidence) == record.wealth)
-        elif record.tallies and record.decision is not None and record.decision.kind == "promote":
-            again = deciding.count(again, record.tallies)
-    return Explained(
-        rollout=rollout,
-        records=records,
-        shadows=await world.store.list_shadows(rollout_id, PAGE),
-        recomputed_wealth=whole_wealth(again.evidence),
-        complete=[record.seq for record in records] == list(range(1, rollout.seq + 1)),
-        same=all(worth) and again.evidence == rollout.evidence,
-    )
-
-
-async def all_records(world: World, rollout_id: str) -> list[Record]:
-    """Every record, oldest first."""
-    found: list[Record] = []
-    while page := await world.store.list_records(rollout_id, found[-1].seq if found else 0, PAGE):
-        found += page
-    return found

@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.observing import facts_of
 from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
 from tollkeeper.flows.rollouts import routes
-from tollkeeper.flows.rollouts.observe import facts_of
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import OutEvent
@@ -68,52 +68,52 @@ EVENTS: Final = {
 }
 
 
-async def advance(world: World, job: Job) -> None:
+async def advance(runtime: Runtime, job: Job) -> None:
     """Runs one `advance` job: looks again and again, and puts itself off for the next claim."""
-    end = world.clock.monotonic() + LOOK_SECONDS
+    end = runtime.clock.monotonic() + LOOK_SECONDS
     while True:
-        world.stirred = False
-        rollout = await look(world, job)
+        runtime.live.wake_requested = False
+        rollout = await look(runtime, job)
         if rollout is None or not rollout.is_active:
-            await _leave(world, job, rollout)
+            await _leave(runtime, job, rollout)
             return
-        if world.clock.monotonic() >= end:
+        if runtime.clock.monotonic() >= end:
             break
         for _ in range(IDLE_PAUSES):
-            await world.clock.sleep(PAUSE_SECONDS)
-            if world.stirred:
+            await runtime.clock.sleep(PAUSE_SECONDS)
+            if runtime.live.wake_requested:
                 break
-    await world.store.postpone_job(job, world.store.now_ms())
+    await runtime.store.postpone_job(job, runtime.store.now_ms())
 
 
-async def _leave(world: World, job: Job, rollout: Rollout | None) -> None:
+async def _leave(runtime: Runtime, job: Job, rollout: Rollout | None) -> None:
     """After its end the canary's payments are looked up through the baseline, for as long as
     one that was under way may still come; then the job is done."""
-    now_ms = world.store.now_ms()
-    if rollout is None or rollout.status == "promoted":
-        await world.store.finish_job(job)
+    now_ms = runtime.store.now_ms()
+    if rollout is None or rollout.is_promoted:
+        await runtime.store.finish_job(job)
         return
-    late_ms = rollout.updated_ms + _send_ms(world, rollout.candidate) + SWEEP_MARGIN_MS
-    adopting = await _adopt(world, rollout, late_ms)
-    found = await world.store.sweep(rollout.id, now_ms, SWEEP)
+    late_ms = rollout.updated_ms + _send_ms(runtime, rollout.candidate) + SWEEP_MARGIN_MS
+    adopting = await _adopt(runtime, rollout, late_ms)
+    found = await runtime.store.sweep(rollout.id, now_ms, SWEEP)
     if not found and not adopting and now_ms > late_ms:
-        await world.store.finish_job(job)
+        await runtime.store.finish_job(job)
     else:
-        await world.store.postpone_job(job, now_ms + SWEEP_MS)
+        await runtime.store.postpone_job(job, now_ms + SWEEP_MS)
 
 
-async def _adopt(world: World, rollout: Rollout, late_ms: int) -> bool:
+async def _adopt(runtime: Runtime, rollout: Rollout, late_ms: int) -> bool:
     """After a late rollback, a page of what the candidate took since its promotion is written down
     among its payments; whether any may still come, which ends some time after `late_ms`."""
     if not rollout.adopts_since_ms:
         return False
-    ripe_ms, last_ms = world.store.now_ms() - CLOCKS_MS, late_ms + CLOCKS_MS
+    ripe_ms, last_ms = runtime.store.now_ms() - CLOCKS_MS, late_ms + CLOCKS_MS
     before = first_id("pay", min(ripe_ms, last_ms))
     after = rollout.adopts_after or first_id("pay", rollout.adopts_since_ms - CLOCKS_MS)
-    ids = [id_ for id_ in await world.store.page_ids(after, ADOPTED) if id_ < before]
+    ids = [id_ for id_ in await runtime.store.page_ids(after, ADOPTED) if id_ < before]
     if not ids:
         return ripe_ms <= last_ms
-    found = [await world.store.load_payment(id_) for id_ in ids]
+    found = [await runtime.store.load_payment(id_) for id_ in ids]
     mine = tuple(
         payment.id
         for payment in found
@@ -122,18 +122,18 @@ async def _adopt(world: World, rollout: Rollout, late_ms: int) -> bool:
         and rollout.condition.holds(facts_of(payment))
     )
     if mine:
-        await world.store.adopt(rollout.id, mine, world.store.now_ms())
+        await runtime.store.adopt(rollout.id, mine, runtime.store.now_ms())
     seen = msgspec.structs.replace(rollout, adopts_after=ids[-1], revision=rollout.revision + 1)
-    await world.store.save_rollout(None, seen)
+    await runtime.store.save_rollout(None, seen)
     return True
 
 
-def _send_ms(world: World, name: str) -> int:
+def _send_ms(runtime: Runtime, name: str) -> int:
     """How long a send may take; of a version that is not installed any more, the longest."""
     try:
-        return world.policy(name).send_ms
+        return runtime.policy(name).send_ms
     except Misconfigured:
-        return max(world.policy(other).send_ms for other in world.installed)
+        return max(runtime.policy(other).send_ms for other in runtime.installed)
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -152,24 +152,24 @@ class Looked(msgspec.Struct, frozen=True):
         return bad or any(follow.canary and follow.failed for follow in self.follows)
 
 
-async def look(world: World, job: Job) -> Rollout | None:
+async def look(runtime: Runtime, job: Job) -> Rollout | None:
     """Looks once; the rollout as it now is, `None` where there is none."""
-    before = await world.store.load_rollout(job.subject)
+    before = await runtime.store.load_rollout(job.subject)
     if before is None or not before.is_active:
         return before
-    now_ms = world.store.now_ms()
-    lost_before_ms = now_ms - _send_ms(world, before.candidate)
-    places = await world.store.uncounted(before.id, lost_before_ms, BATCH)
-    crossings, due = await world.store.crossings(before.id, BATCH)
-    follows = await world.store.follows(before.id, BATCH)
+    now_ms = runtime.store.now_ms()
+    lost_before_ms = now_ms - _send_ms(runtime, before.candidate)
+    places = await runtime.store.uncounted(before.id, lost_before_ms, BATCH)
+    crossings, due = await runtime.store.crossings(before.id, BATCH)
+    follows = await runtime.store.follows(before.id, BATCH)
     counted = Counted(
         follows=tuple((f.share_ppm, bool(f.canary), bool(f.failed)) for f in follows),
         units=tuple(seen_of(place) for place in places),
         crossings=crossings,
-        shadows=await _shadows(world, before),
+        shadows=await _shadows(runtime, before),
     )
     after, decision = deciding.advance(before, counted, now_ms)
-    gate = await _gate_now(world, before, decision)
+    gate = await _gate_now(runtime, before, decision)
     if gate != before.gate:
         gated = msgspec.structs.replace(before, gate=gate)
         after, decision = deciding.advance(gated, counted, now_ms)
@@ -177,48 +177,48 @@ async def look(world: World, job: Job) -> Rollout | None:
     looked = Looked(places, follows, due, counted)
     if not _is_worth_writing(before, after, decision, looked, now_ms):
         return before
-    return await _write(world, job, before, after, decision, looked)
+    return await _write(runtime, job, before, after, decision, looked)
 
 
-async def _gate_now(world: World, rollout: Rollout, decision: Decision) -> str:
+async def _gate_now(runtime: Runtime, rollout: Rollout, decision: Decision) -> str:
     """Why the gate is closed by now: asked where a step would be taken, as a description may have
     come since. Nothing where an operator had opened it."""
-    if rollout.override or rollout.status != "running":
+    if rollout.override or not rollout.is_running:
         return ""
-    if decision.kind not in {"advance", "promote"} and not rollout.gate:
+    if not decision.moves_on and not rollout.gate:
         return ""
-    return await gate_of(world, rollout.candidate) or ""
+    return await gate_of(runtime, rollout.candidate) or ""
 
 
-async def gate_of(world: World, candidate: str) -> str | None:
+async def gate_of(runtime: Runtime, candidate: str) -> str | None:
     """Why the gate is closed for a candidate, or `None`."""
-    seen = await world.store.list_descriptions(candidate.partition("@")[0], 1)
+    seen = await runtime.store.list_descriptions(candidate.partition("@")[0], 1)
     verdicts = (
         msgspec.json.decode(seen[0].verdicts, type=dict[str, dict[str, object]]) if seen else None
     )
     return closed_gate(candidate, verdicts)
 
 
-async def _shadows(world: World, rollout: Rollout) -> Shadows:
+async def _shadows(runtime: Runtime, rollout: Rollout) -> Shadows:
     """What the shadow has read; once it is over that stays as it was."""
-    if rollout.status != "shadow":
+    if not rollout.is_shadow:
         return rollout.shadows
-    return await world.store.shadows(rollout.id)
+    return await runtime.store.shadows(rollout.id)
 
 
 async def _write(
-    world: World,
+    runtime: Runtime,
     job: Job,
     before: Rollout,
     after: Rollout,
     decision: Decision,
     looked: Looked,
 ) -> Rollout:
-    now_ms = world.store.now_ms()
+    now_ms = runtime.store.now_ms()
     came = bool(looked.places or looked.follows)
-    records = came or decision.kind != "hold" or after.crossings != before.crossings
-    row = await world.store.routing() if decision.kind == "promote" else None
-    rules_now = (row.rules or world.settled_rules()) if row is not None else None
+    records = came or not decision.is_hold or after.crossings != before.crossings
+    row = await runtime.store.routing() if decision.is_promotion else None
+    rules_now = (row.rules or configured_rules(runtime.settings)) if row is not None else None
     after = msgspec.structs.replace(
         after,
         revision=before.revision + 1,
@@ -228,19 +228,19 @@ async def _write(
         considered_ms=now_ms,
         rules_before=rules_now or after.rules_before,
     )
-    saved = await world.store.save_rollout(
+    saved = await runtime.store.save_rollout(
         job,
         after,
         record=_record(before, after, decision, looked.counted) if records else None,
         units=tuple(place.unit for place in looked.places),
         follows=tuple(follow.unit for follow in looked.follows),
         crossing=looked.due,
-        events=_events(world, before, after, decision),
+        events=_events(runtime, before, after, decision),
         rules=_rerouting(row, rules_now, after) if row is not None and rules_now else None,
     )
     if not saved:
         return before  # an operator or another controller was faster; the next look sees it
-    await routes.refresh(world)
+    await routes.refresh(runtime)
     return after
 
 
@@ -262,7 +262,7 @@ def seen_of(place: Place) -> Seen:
 
 
 def _watched_long_enough(rollout: Rollout, now_ms: int) -> Rollout:
-    if rollout.status != "promoted":
+    if not rollout.is_promoted:
         return rollout
     if now_ms - rollout.step_began_ms < rollout.plan.watch_seconds * 1000:
         return rollout
@@ -272,9 +272,9 @@ def _watched_long_enough(rollout: Rollout, now_ms: int) -> Rollout:
 def _is_worth_writing(
     before: Rollout, after: Rollout, decision: Decision, looked: Looked, now_ms: int
 ) -> bool:
-    if decision.kind != "hold" or before.valid_until_ms - now_ms < VALID_MS / 2:
+    if not decision.is_hold or before.valid_until_ms - now_ms < VALID_MS / 2:
         return True
-    pause_ms = MERGED_WATCHING_MS if before.status == "promoted" else MERGED_MS
+    pause_ms = MERGED_WATCHING_MS if before.is_promoted else MERGED_MS
     came = looked.places or looked.follows
     if came and (looked.is_news or now_ms - before.updated_ms >= pause_ms):
         return True
@@ -299,15 +299,15 @@ def _record(before: Rollout, after: Rollout, decision: Decision, counted: Counte
 
 
 def _events(
-    world: World, before: Rollout, after: Rollout, decision: Decision
+    runtime: Runtime, before: Rollout, after: Rollout, decision: Decision
 ) -> tuple[OutEvent, ...]:
     kind = EVENTS.get(decision.kind)
     if after.alarmed and not before.alarmed:
         kind = "rollout.alarmed"
-    return () if kind is None else (event_of(world, after, kind, decision.reason),)
+    return () if kind is None else (event_of(runtime, after, kind, decision.reason),)
 
 
-def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent:
+def event_of(runtime: Runtime, rollout: Rollout, kind: str, reason: str) -> OutEvent:
     """An outgoing event about a rollout, for the account that it names, else the operators'."""
     data = {
         "object": "rollout",
@@ -321,10 +321,10 @@ def event_of(world: World, rollout: Rollout, kind: str, reason: str) -> OutEvent
         "reason": reason,
     }
     return OutEvent(
-        id=world.new_id("evt"),
-        account=rollout.condition.account or world.settings.watch_account,
+        id=runtime.new_id("evt"),
+        account=rollout.condition.account or runtime.settings.watch_account,
         payment_id="",
         type=kind,
-        created_ms=world.store.now_ms(),
+        created_ms=runtime.store.now_ms(),
         data=msgspec.json.encode(data),
     )

@@ -6,13 +6,13 @@ from typing import Final
 
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load, record
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask, order_for
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.misreading import corrected, handed_over
 from tollkeeper.payments.outcome import Charge
 from tollkeeper.payments.payment import Books
-from tollkeeper.rollouts.crossing import disagreement
+from tollkeeper.rollouts.crossing import disagreement, is_agreement, is_disagreement
 from tollkeeper.rollouts.rollout import Rollout
 
 MAX_TRIES: Final = 200
@@ -24,97 +24,93 @@ is settled, or a person has it."""
 ACTOR: Final = "cross-read"
 
 
-async def cross_read(world: World, job: Job) -> None:
+async def cross_read(runtime: Runtime, job: Job) -> None:
     """Runs one `cross_read` job, whose subject is `ROLLOUT|PAYMENT`."""
     rollout_id, _, payment_id = job.subject.partition("|")
-    rollout = await world.store.load_rollout(rollout_id)
-    stands = await world.store.cross_read_of(rollout_id, payment_id)
+    rollout = await runtime.store.load_rollout(rollout_id)
+    stands = await runtime.store.cross_read_of(rollout_id, payment_id)
     if rollout is None or stands != "asked":
-        await world.store.finish_job(job)
+        await runtime.store.finish_job(job)
         return
-    verdict = await _compare(world, rollout, payment_id)
+    verdict = await _compare(runtime, rollout, payment_id)
     if verdict is None and job.tries >= MAX_TRIES:
         verdict = "unanswered"
-    now = await world.store.load_rollout(rollout_id)  # it may have ended meanwhile
+    now = await runtime.store.load_rollout(rollout_id)  # it may have ended meanwhile
     over = now is not None and _is_over(now)
-    if (
-        over
-        and verdict not in {None, "disagreed"}
-        and not await _is_moved(world, rollout, payment_id)
-    ):
+    if over and is_agreement(verdict) and not await _is_moved(runtime, rollout, payment_id):
         verdict = None  # a follow-up is being sent: it goes back to the baseline after that
     if verdict is None:
         pause_ms = min(FIRST_PAUSE_MS * 2 ** min(job.tries, 10), LONGEST_PAUSE_MS)
-        await world.store.postpone_job(job, world.store.now_ms() + pause_ms)
+        await runtime.store.postpone_job(job, runtime.store.now_ms() + pause_ms)
         return
-    await world.store.note_cross_read(rollout_id, payment_id, verdict, over=over)
-    world.stirred = world.stirred or verdict == "disagreed"
-    await world.store.finish_job(job)
+    await runtime.store.note_cross_read(rollout_id, payment_id, verdict, over=over)
+    runtime.live.wake_requested = runtime.live.wake_requested or is_disagreement(verdict)
+    await runtime.store.finish_job(job)
 
 
-async def _compare(world: World, rollout: Rollout, payment_id: str) -> str | None:
+async def _compare(runtime: Runtime, rollout: Rollout, payment_id: str) -> str | None:
     """`agreed`, `disagreed`, `nothing` where there is nothing to compare with, or `None` where it
     must be asked again."""
     try:
-        books = await load(world, payment_id)
+        books = await load(runtime, payment_id)
     except NotFound:
         return "nothing"
     payment = books.payment
     if rollout.candidate not in {payment.integration, payment.moved_from}:
         return "nothing"  # taken elsewhere: the canary says nothing about it any more
-    undecided = payment.status in {"processing", "requires_action"}
+    undecided = payment.is_undecided
     if undecided or not payment.outcome_known or books.open_attempts():
         if _is_over(rollout):
-            await _hand_over(world, rollout, books)  # the baseline settles it
+            await _hand_over(runtime, rollout, books)  # the baseline settles it
         return None
     if payment.provider_id is None:
         return "nothing"  # known, and nothing at the provider to compare with
-    return await _look(world, rollout, books)
+    return await _look(runtime, rollout, books)
 
 
-async def _is_moved(world: World, rollout: Rollout, payment_id: str) -> bool:
+async def _is_moved(runtime: Runtime, rollout: Rollout, payment_id: str) -> bool:
     """Hands a payment of a candidate that was taken out over; whether it is the candidate's no
     more."""
     try:
-        books = await load(world, payment_id)
+        books = await load(runtime, payment_id)
     except NotFound:
         return True
-    after = await _hand_over(world, rollout, books)
+    after = await _hand_over(runtime, rollout, books)
     return after.payment.integration != rollout.candidate
 
 
-async def _look(world: World, rollout: Rollout, books: Books) -> str | None:
+async def _look(runtime: Runtime, rollout: Rollout, books: Books) -> str | None:
     """Looks a decided payment up through the baseline, twice where it disagrees: a single reading
     may not be of this charge."""
     payment = books.payment
-    asked_ms = world.store.now_ms()
-    reader = _successor(world, rollout)
-    proved = world.routes.is_proved(reader, rollout.condition.account)
+    asked_ms = runtime.store.now_ms()
+    reader = _successor(runtime, rollout)
+    proved = runtime.live.routes.is_proved(reader, rollout.condition.account)
     if not proved or reader == rollout.candidate:
         return None  # nobody whose reading may be believed is in service
-    baseline = world.integration(reader)
-    order = order_for(world, payment, books.attempts[0])
-    said = await ask(world, baseline, "lookup", order)
-    if said.charge is None or said.kind == "unknown":
+    baseline = runtime.integration(reader)
+    order = order_for(runtime, payment, books.attempts[0])
+    said = await ask(runtime, baseline, "lookup", order)
+    if said.charge is None or not said.is_known:
         return None
-    now = await load(world, payment.id)
+    now = await load(runtime, payment.id)
     if now.payment.seq != payment.seq or now.open_attempts():
         return None
     why = disagreement(payment, said.charge)
     if why is None:
         return "agreed"
-    again = await ask(world, baseline, "lookup", order)
+    again = await ask(runtime, baseline, "lookup", order)
     # otherwise one of the two readings was not of this charge
     same = again.charge is not None and disagreement(payment, again.charge) == why
-    done = same and await _correct(world, rollout, books, said.charge, why, asked_ms)
+    done = same and await _correct(runtime, rollout, books, said.charge, why, asked_ms)
     return "disagreed" if done else None
 
 
 def _is_over(rollout: Rollout) -> bool:
-    return not rollout.is_active and rollout.status != "promoted"
+    return not rollout.is_active and not rollout.is_promoted
 
 
-async def _hand_over(world: World, rollout: Rollout, books: Books) -> Books:
+async def _hand_over(runtime: Runtime, rollout: Rollout, books: Books) -> Books:
     """A candidate that was taken out takes no follow-up any more: its payments go back to the
     version that carried them before, as an audited move."""
 
@@ -122,35 +118,35 @@ async def _hand_over(world: World, rollout: Rollout, books: Books) -> Books:
         sending = any(attempt.outcome is None for attempt in current.attempts)
         if current.payment.integration != rollout.candidate or sending:
             return current
-        return handed_over(current, _successor(world, rollout), world.store.now_ms())
+        return handed_over(current, _successor(runtime, rollout), runtime.store.now_ms())
 
-    return await record(world, books, decide, cause="payment.handed_over", actor=ACTOR)
+    return await record(runtime, books, decide, cause="payment.handed_over", actor=ACTOR)
 
 
-def _successor(world: World, rollout: Rollout) -> str:
+def _successor(runtime: Runtime, rollout: Rollout) -> str:
     """The baseline, unless that was taken out itself meanwhile: then whatever carries most and can
     handle the candidate's payments."""
     baseline, account = rollout.baseline, rollout.condition.account
-    if baseline in world.installed and world.routes.is_proved(baseline, account):
+    if baseline in runtime.installed and runtime.live.routes.is_proved(baseline, account):
         return baseline
-    others = world.siblings(rollout.candidate, account)
+    others = runtime.router.other_versions(rollout.candidate, account)
     able = [v.name for v in others if rollout.candidate in v.handles]
-    weights = world.routes.rules[-1].weights
+    weights = runtime.live.routes.rules[-1].weights
     return max(able, key=lambda name: weights.get(name, 0.0), default=baseline)
 
 
 async def _correct(
-    world: World, rollout: Rollout, books: Books, charge: Charge, why: str, asked_ms: int
+    runtime: Runtime, rollout: Rollout, books: Books, charge: Charge, why: str, asked_ms: int
 ) -> bool:
     """Whether the books were corrected: a change in between, as a follow-up that was begun, leaves
     them as they are, and the reading must be made again."""
-    reader = _successor(world, rollout)
+    reader = _successor(runtime, rollout)
 
     def decide(current: Books) -> Books:
         if current.payment.seq != books.payment.seq:
             return current  # it has moved on: the comparison was of what is no more
-        now_ms = world.store.now_ms()
+        now_ms = runtime.store.now_ms()
         return corrected(current, charge, reader, why, now_ms, asked_ms=asked_ms)
 
-    after = await record(world, books, decide, cause="payment.cross_read", actor=ACTOR)
+    after = await record(runtime, books, decide, cause="payment.cross_read", actor=ACTOR)
     return after.payment.seq == books.payment.seq + 1 and after.payment.moved_from is not None

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.rollouts import routes
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.rollouts.rollout import ACTIVE
 
@@ -29,41 +29,45 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return not self.reasons
 
 
-async def standing(world: World, name: str) -> Standing:
+async def standing(runtime: Runtime, name: str) -> Standing:
     """How `name` stands. Raises `NotFound` where it is not installed."""
-    if name not in world.installed:
-        raise NotFound(f"{name} is not installed; installed: {', '.join(sorted(world.installed))}")
-    await routes.refresh(world)
-    payments = await _needed(world, name)
-    successors = [v.name for v in world.siblings(name, None) if name in v.handles]
+    if name not in runtime.installed:
+        raise NotFound(
+            f"{name} is not installed; installed: {', '.join(sorted(runtime.installed))}"
+        )
+    await routes.refresh(runtime)
+    payments = await _needed(runtime, name)
+    successors = [v.name for v in runtime.router.other_versions(name, None) if name in v.handles]
     reasons = [f"{count} payments are {status}" for status, count in payments.items()]
-    if looked_at := await world.store.looked_at(name):
+    if looked_at := await runtime.store.looked_at(name):
         reasons.append(f"{looked_at} payments are still being looked at (a refund may be pending)")
-    reasons += await _carries(world, name)
+    reasons += await _carries(runtime, name)
     if not successors:
         reasons.append("no other version can follow up its payments")
     return Standing(name=name, payments=payments, successors=successors, reasons=reasons)
 
 
-async def _needed(world: World, name: str) -> dict[str, int]:
+async def _needed(runtime: Runtime, name: str) -> dict[str, int]:
     """Payments that need the version: undecided ones, and open authorizations."""
     found: dict[str, int] = {}
-    for (status, known), count in sorted((await world.store.needed(name)).items()):
+    for (status, known), count in sorted((await runtime.store.needed(name)).items()):
         if status in UNDECIDED or not known:
             said = status if known else f"{status}, outcome unknown"
             found[said] = found.get(said, 0) + count
     return found
 
 
-async def _carries(world: World, name: str) -> list[str]:
+async def _carries(runtime: Runtime, name: str) -> list[str]:
     """Routes that give it new payments, and rollouts that would have to take it back."""
-    weighed = [weight for rule in world.routes.rules if (weight := rule.weights.get(name, 0)) > 0]
+    weighed = [
+        weight for rule in runtime.live.routes.rules if (weight := rule.weights.get(name, 0)) > 0
+    ]
     reasons = [f"it carries {max(weighed):g} % of new payments"] if weighed else []
-    for one in await world.store.list_rollouts(LOOKED_BACK):
+    for one in await runtime.store.list_rollouts(LOOKED_BACK):
         if name not in {one.candidate, one.baseline}:
             continue
         if one.status in ACTIVE:
             reasons.append(f"rollout {one.id} is {one.status}")
-        elif one.status == "promoted" and one.baseline == name and one.watch is not None:
+        elif one.is_promoted and one.baseline == name and one.watch is not None:
             reasons.append(f"rollout {one.id} was promoted and is still watched: it may go back")
     return reasons

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import Misconfigured, StoreDoubt, Unavailable
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Canary, Routes
@@ -18,16 +18,16 @@ LISTENING_SECONDS: Final = 0.5
 COUNTED_PER_OUTSTANDING: Final = 100
 
 
-async def refresh(world: World) -> None:
+async def refresh(runtime: Runtime) -> None:
     """Reads the routes anew."""
-    row = await world.store.routing()
-    rules = row.rules or world.settled_rules()
+    row = await runtime.store.routing()
+    rules = row.rules or configured_rules(runtime.settings)
     # what is on its way goes before what was promoted and is watched
-    on_its_way = sorted(row.rollouts, key=lambda rollout: rollout.status == "promoted")
+    on_its_way = sorted(row.rollouts, key=lambda rollout: rollout.is_promoted)
     canaries = tuple(canary_of(rollout) for rollout in on_its_way)
     shared = [rule.weights for rule in rules if rule.condition.account is None]
     named = {name for weights in shared for name, weight in weights.items() if weight > 0}
-    world.act_on(
+    runtime.live.apply_routes(
         Routes(
             rules=rules,
             canaries=canaries,
@@ -38,33 +38,33 @@ async def refresh(world: World) -> None:
     )
 
 
-def check(world: World) -> None:
+def check(runtime: Runtime) -> None:
     """Raises `Misconfigured` where the routes give weight to a version that is not installed."""
-    for rule in world.routes.rules:
+    for rule in runtime.live.routes.rules:
         carrying = {name for name, weight in rule.weights.items() if weight > 0}
-        if absent := sorted(carrying - set(world.installed)):
+        if absent := sorted(carrying - set(runtime.installed)):
             raise Misconfigured(
                 f"the routes that a promotion left give {', '.join(absent)} its payments, which is "
                 "not installed: install it, or `tollkeeper routes reset`"
             )
 
 
-async def follow(world: World) -> None:
+async def follow(runtime: Runtime) -> None:
     """Keeps the routes at most a poll behind the store; ends with its task. While the store is
     away the last ones stand, and a canary's share runs out by itself."""
     while True:
         changed: asyncio.Event | None = None
         with contextlib.suppress(StoreDoubt, Unavailable):
-            changed = await world.store.routing_signal()
+            changed = await runtime.store.routing_signal()
         if changed is not None:
             changed.clear()  # whatever comes from now on is heard, so the look may follow
         try:
-            if await world.store.routing_revision() != world.routes.revision:
-                await refresh(world)
+            if await runtime.store.routing_revision() != runtime.live.routes.revision:
+                await refresh(runtime)
         except (StoreDoubt, Unavailable):
             pass
         if changed is None:
-            await world.clock.sleep(POLL_SECONDS)
+            await runtime.clock.sleep(POLL_SECONDS)
         else:
             await _heard(changed)
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.ports import Delivery, Endpoint, HookResult, Job
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.payments.view import EventView, encode
@@ -24,10 +24,10 @@ SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with, n
 SECRET_BYTES: Final = 24
 
 
-async def deliver(world: World, job: Job) -> None:
+async def deliver(runtime: Runtime, job: Job) -> None:
     """Tries one event at one endpoint once, and writes the ledger row."""
     event_id, _, endpoint_id = job.subject.partition("|")
-    store = world.store
+    store = runtime.store
     event = await store.load_event(event_id)
     endpoint = await store.load_endpoint(endpoint_id)
     known = await store.load_delivery(event_id, endpoint_id)
@@ -36,35 +36,35 @@ async def deliver(world: World, job: Job) -> None:
         return
     if not endpoint.enabled:
         gone = HookResult(status=0, error="the endpoint was disabled")
-        await store.finish_delivery(job, _row(world, known, gone, "undeliverable"), None)
+        await store.finish_delivery(job, _row(runtime, known, gone, "undeliverable"), None)
         return
     body = envelope(event)
-    now_s = world.clock.now_ms() // 1000
-    headers = _headers(world, endpoint, event, now_s, body)
+    now_s = runtime.clock.now_ms() // 1000
+    headers = _headers(runtime, endpoint, event, now_s, body)
     if headers is None:
         result = HookResult(status=0, error="no secret of the endpoint opens with this vault key")
     else:
-        result = await world.hook.post(endpoint.url, headers, body)
+        result = await runtime.hook.post(endpoint.url, headers, body)
         delivered = 200 <= result.status < 300
-        world.breakers.heard(endpoint.id, store.now_ms(), delivered=delivered)
+        runtime.live.breakers.heard(endpoint.id, store.now_ms(), delivered=delivered)
     if 200 <= result.status < 300:
-        await store.finish_delivery(job, _row(world, known, result, "delivered"), None)
+        await store.finish_delivery(job, _row(runtime, known, result, "delivered"), None)
     elif known.tries >= len(RETRY_SECONDS) or result.status == 410:
-        await store.finish_delivery(job, _row(world, known, result, "undeliverable"), None)
+        await store.finish_delivery(job, _row(runtime, known, result, "undeliverable"), None)
     else:
-        pause_s = RETRY_SECONDS[known.tries] * (0.8 + 0.4 * world.chance.uniform())
+        pause_s = RETRY_SECONDS[known.tries] * (0.8 + 0.4 * runtime.chance.uniform())
         again_ms = store.now_ms() + int(pause_s * 1000)
-        await store.finish_delivery(job, _row(world, known, result, "pending"), again_ms)
+        await store.finish_delivery(job, _row(runtime, known, result, "pending"), again_ms)
 
 
-def _row(world: World, known: Delivery, result: HookResult, state: str) -> Delivery:
+def _row(runtime: Runtime, known: Delivery, result: HookResult, state: str) -> Delivery:
     return msgspec.structs.replace(
         known,
         state=state,
         tries=known.tries + 1,
         last_status=result.status or None,
         last_error=result.error or None,
-        updated_ms=world.store.now_ms(),
+        updated_ms=runtime.store.now_ms(),
     )
 
 
@@ -84,11 +84,11 @@ def envelope(event: OutEvent) -> bytes:
 
 
 def _headers(
-    world: World, endpoint: Endpoint, event: OutEvent, now_s: int, body: bytes
+    runtime: Runtime, endpoint: Endpoint, event: OutEvent, now_s: int, body: bytes
 ) -> tuple[tuple[str, str], ...] | None:
     """The headers of one try; `None` where nothing can be signed, since no vault key of ours opens
     a secret of the endpoint any more."""
-    secrets = [secret for sealed in endpoint.secrets if (secret := open_secret(world, sealed))]
+    secrets = [secret for sealed in endpoint.secrets if (secret := open_secret(runtime, sealed))]
     if not secrets:
         return None
     return (
@@ -106,18 +106,18 @@ def signature(secret: str, event_id: str, now_s: int, body: bytes) -> str:
     return "v1," + base64.b64encode(signed.digest()).decode()
 
 
-def new_secret(world: World) -> str:
+def new_secret(runtime: Runtime) -> str:
     """A fresh signing secret in the form that Standard Webhooks libraries take."""
-    key = world.chance.bits(SECRET_BYTES * 8).to_bytes(SECRET_BYTES)
+    key = runtime.chance.bits(SECRET_BYTES * 8).to_bytes(SECRET_BYTES)
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
-def seal_secret(world: World, secret: str) -> str:
+def seal_secret(runtime: Runtime, secret: str) -> str:
     """`secret` as it is stored."""
-    return base64.b64encode(world.vault.seal(secret.encode())).decode()
+    return base64.b64encode(runtime.vault.seal(secret.encode())).decode()
 
 
-def open_secret(world: World, sealed: str) -> str | None:
+def open_secret(runtime: Runtime, sealed: str) -> str | None:
     """A stored secret in the clear; `None` where it was sealed with another vault key."""
-    plain = world.vault.open(base64.b64decode(sealed))
+    plain = runtime.vault.open(base64.b64decode(sealed))
     return plain.decode() if plain is not None else None

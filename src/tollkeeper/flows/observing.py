@@ -3,10 +3,11 @@ a candidate in the shadow would have made of it."""
 
 import msgspec
 
-from tollkeeper.flows.runtime import World
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Heard, Prepared, prepare, read_by
+from tollkeeper.payments import judging
 from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
-from tollkeeper.payments.judging import classify, judge
+from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.routing.routes import Facts, Taken, is_drawn, units_of
@@ -15,7 +16,7 @@ from tollkeeper.routing.routes import Facts, Taken, is_drawn, units_of
 def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | None:
     """The place of a new payment in the rollout that it falls into, if any."""
     canary = taken.canary
-    if canary is None or canary.status == "shadow":
+    if canary is None or canary.is_shadow:
         return None
     return Assignment(
         rollout_id=canary.rollout_id,
@@ -32,7 +33,7 @@ def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | No
 
 def is_failure(heard: Heard) -> bool:
     """No usable answer by the version that sent it: class A, B1 or C, or read by another one."""
-    return heard.unreadable or classify(heard.outcome) in {"A", "B1", "C"}
+    return heard.unreadable or judging.is_failure(heard.outcome)
 
 
 def observed_of(
@@ -40,7 +41,7 @@ def observed_of(
 ) -> Observed | None:
     """What the first attempt came to, for the rollout."""
     canary = taken.canary
-    if canary is None or canary.status == "shadow":
+    if canary is None or canary.is_shadow:
         return None
     return Observed(
         rollout_id=canary.rollout_id,
@@ -49,21 +50,23 @@ def observed_of(
         payment_id=attempt.payment_id,
         failed=is_failure(heard),
         unreadable=heard.unreadable,
-        declined=classify(heard.outcome) == "B2",
+        declined=judging.is_decline(heard.outcome),
         latency_ms=latency_ms,
         decided_ms=now_ms,
     )
 
 
-def followed_of(world: World, payment: Payment, attempt: Attempt, heard: Heard) -> Followed | None:
+def followed_of(
+    runtime: Runtime, payment: Payment, attempt: Attempt, heard: Heard
+) -> Followed | None:
     """What the first follow-up of a payment came to, for the rollout that it may count in; only
     through the version that took the payment."""
     if attempt.operation == "authorize" or payment.moved_from is not None:
         return None
     facts = facts_of(payment)
     provider = attempt.integration.partition("@")[0]
-    for canary in world.routes.canaries:
-        if canary.candidate.partition("@")[0] != provider or canary.status != "running":
+    for canary in runtime.live.routes.canaries:
+        if canary.candidate.partition("@")[0] != provider or not canary.is_running:
             continue
         if canary.condition.holds(facts):
             return Followed(
@@ -87,18 +90,18 @@ def facts_of(payment: Payment) -> Facts:
 
 
 def shadowed_of(
-    world: World, taken: Taken, books: Books, attempt: Attempt, prepared: Prepared, heard: Heard
+    runtime: Runtime, taken: Taken, books: Books, attempt: Attempt, prepared: Prepared, heard: Heard
 ) -> Shadowed | None:
     """What a candidate in the shadow makes of the baseline's reply, and the request that it would
     have sent; nothing is sent. `None` where it could not compute anything of its own."""
     canary = taken.canary
-    if canary is None or canary.status != "shadow" or heard.reply is None:
+    if canary is None or not canary.is_shadow or heard.reply is None:
         return None
-    candidate = world.installed.get(canary.candidate)
+    candidate = runtime.installed.get(canary.candidate)
     if candidate is None or candidate.outcome is prepared.integration.outcome:
         return None
     other = msgspec.structs.replace(attempt, integration=candidate.name)
-    built = prepare(world, books, other)
+    built = prepare(runtime, books, other)
     read = judge(books.payment, attempt, read_by(candidate, "authorize", heard.reply))
     found = []
     if built.request is None:
@@ -111,7 +114,7 @@ def shadowed_of(
         rollout_id=canary.rollout_id,
         payment_id=attempt.payment_id,
         differs=bool(found),
-        at_ms=world.store.now_ms(),
+        at_ms=runtime.store.now_ms(),
         detail="; ".join(found)[:500],
     )
 
@@ -119,7 +122,7 @@ def shadowed_of(
 def _said(outcome: Outcome) -> str:
     """An outcome in a few words: kind, state, decline, and what it could not read."""
     words: list[str] = [outcome.kind]
-    if outcome.charge is not None and outcome.kind != "unknown":
+    if outcome.charge is not None and outcome.is_known:
         words.append(outcome.charge.state)
     if outcome.decline is not None:
         words.append(outcome.decline.reason)

@@ -1,0 +1,91 @@
+"""The live state of one process: what it acts on and has seen since it started. Lost without harm.
+
+Law: nothing here decides about money. What must survive is in the store.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from tollkeeper.contracts.drift import Drift
+from tollkeeper.flows.live.breakers import Breakers
+from tollkeeper.flows.live.health import Health
+from tollkeeper.flows.live.places import Places
+from tollkeeper.rollouts import tripwire
+from tollkeeper.rollouts.tripwire import Tripwire
+from tollkeeper.routing.routes import Routes
+
+MAX_DRIFTS: Final = 500
+"""Kinds of departure that are counted; wire types have far fewer places."""
+
+
+@dataclass(kw_only=True)
+class Live:
+    """`routes`: those in force. `drifts`: departures from what versions read, counted by version,
+    operation, kind and pointer. `wake_requested`: the routes should be looked at soon."""
+
+    routes: Routes
+    places: Places
+    breakers: Breakers = field(default_factory=Breakers)
+    drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
+    wake_requested: bool = False
+    _outstanding: dict[str, int] = field(default_factory=dict)
+    _tripwires: dict[str, Tripwire] = field(default_factory=dict)
+    _health: dict[str, Health] = field(default_factory=dict)
+
+    def apply_routes(self, routes: Routes) -> None:
+        """Takes over what the store says; a tripwire lets go of what was considered since."""
+        self.routes = routes
+        for canary in routes.canaries:
+            wire = self._tripwires.get(canary.rollout_id)
+            if wire is not None:
+                self._tripwires[canary.rollout_id] = tripwire.released(wire, canary.considered_ms)
+        present = {canary.rollout_id for canary in routes.canaries}
+        for gone in self._tripwires.keys() - present:
+            del self._tripwires[gone]
+
+    def withheld(self) -> list[str]:
+        """Rollouts whose candidate this process gives nobody just now: too many of its payments
+        are without a result, or their results were bad."""
+        return [
+            canary.rollout_id
+            for canary in self.routes.canaries
+            if self._outstanding.get(canary.rollout_id, 0) >= canary.most_outstanding
+            or self.is_tripped(canary.rollout_id)
+        ]
+
+    def is_tripped(self, rollout_id: str) -> bool:
+        """Whether this process has paused a canary by itself."""
+        wire = self._tripwires.get(rollout_id)
+        return wire is not None and wire.tripped_ms is not None
+
+    def canary_sent(self, rollout_id: str) -> None:
+        """One more canary payment whose result is outstanding."""
+        self._outstanding[rollout_id] = self._outstanding.get(rollout_id, 0) + 1
+
+    def canary_heard(self, rollout_id: str, now_ms: int, *, failed: bool | None) -> None:
+        """One less; `failed` is `None` where nothing can be said."""
+        self._outstanding[rollout_id] -= 1
+        if failed is None:
+            return
+        wire = self._tripwires.get(rollout_id, Tripwire())
+        self._tripwires[rollout_id] = tripwire.heard(wire, now_ms, failed=failed)
+        # what went well can wait for the next look
+        self.wake_requested = self.wake_requested or failed
+
+    def note_drift(self, integration: str, operation: str, drift: Drift) -> None:
+        """Counts one departure of a live reply from what the version reads."""
+        key = (integration, operation, drift.kind, drift.pointer)
+        if key in self.drifts or len(self.drifts) < MAX_DRIFTS:
+            self.drifts[key] = self.drifts.get(key, 0) + 1
+
+    def health(self, provider: str) -> Health:
+        """What this process knows of a provider's health."""
+        found = self._health.get(provider)
+        if found is None:
+            found = self._health[provider] = Health()
+        return found
+
+    @property
+    def refusing(self) -> dict[str, str]:
+        """Providers that refuse our key or account, with their reason."""
+        return {name: item.refusing for name, item in self._health.items() if item.refusing}
