@@ -19,9 +19,9 @@ from tollkeeper.app import SystemChance, SystemClock
 from tollkeeper.contracts.drift import DriftReader
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.version import OperationInput, WireReply
-from tollkeeper.simulator.config import DEFAULT_KEY
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.messages import SimRequest
+from tollkeeper.simulator.core.messages import SimRequest
+from tollkeeper.simulator.stripe.config import DEFAULT_KEY
+from tollkeeper.simulator.stripe.provider import SimulatorCore
 
 VERSION = INSTALLED["stripe@2022-11-15"]
 ROUNDS, READS = 5, 20_000

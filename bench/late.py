@@ -22,7 +22,7 @@ from tollkeeper.integrations.version import WireRequest
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import PAYMENT_KEY
 from tollkeeper.settings import ProviderSettings, Settings
-from tollkeeper.simulator.faults import FaultRule
+from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call
 from tollkeeper.testing.hours import pass_hours

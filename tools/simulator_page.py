@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.simulator import cards, config, control, faults, ledger, operations, versions
+from tollkeeper.simulator.core import faults
+from tollkeeper.simulator.stripe import cards, config, control, ledger, operations, versions
 
 _HEAD = """# The simulator
 

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from tests.contracts.sample import USAGE, fresh, schema
 
-from tollkeeper.simulator.config import DEFAULT_KEY
 from tollkeeper.simulator.program import RunningSimulator
+from tollkeeper.simulator.stripe.config import DEFAULT_KEY
 
 
 def _run(folder: Path, *options: str) -> tuple[int, str]:

@@ -9,9 +9,9 @@ from tollkeeper.app import SystemChance, SystemClock
 from tollkeeper.contracts.plays import PLAYS
 from tollkeeper.flows.contracts.rehearse import Rehearsal, Stage, rehearse
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.simulator.config import DEFAULT_KEY
-from tollkeeper.simulator.faults import FaultRule
+from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.simulator.program import RunningSimulator
+from tollkeeper.simulator.stripe.config import DEFAULT_KEY
 from tollkeeper.wire.provider import HttpWire
 
 

@@ -11,8 +11,8 @@ from tollkeeper.flows.contracts.rehearse import Replay, replay
 from tollkeeper.flows.payments import create
 from tollkeeper.flows.payments.answers import Key
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.simulator.config import DEFAULT_KEY
 from tollkeeper.simulator.program import RunningSimulator
+from tollkeeper.simulator.stripe.config import DEFAULT_KEY
 
 NEW = "stripe@2026-03-25.dahlia"
 CARDS = ("pm_card_visa", "pm_card_visa_chargeDeclinedInsufficientFunds")

@@ -8,8 +8,8 @@ from tollkeeper.contracts.skew import skews
 from tollkeeper.flows.ports import Target
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.version import HookAddress, ProviderAccount, WireReply, WireRequest
-from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
 from tollkeeper.simulator.program import RunningSimulator
+from tollkeeper.simulator.stripe.config import AccountConfig, SimulatorConfig
 from tollkeeper.wire.provider import HttpWire
 
 NAME = "stripe@2022-11-15"

@@ -21,8 +21,8 @@ from tollkeeper.app import Service
 from tollkeeper.flows.operations.keys import create_key
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.settings import ProviderSettings, Settings, Timeouts
-from tollkeeper.simulator.config import DEFAULT_KEY, SimulatorConfig
 from tollkeeper.simulator.program import RunningSimulator
+from tollkeeper.simulator.stripe.config import DEFAULT_KEY, SimulatorConfig
 from tollkeeper.store import migrate
 
 VAULT_KEY = base64.b64encode(bytes(range(32))).decode()

@@ -175,6 +175,12 @@ async def test_metrics_count_by_route_and_by_outcome_and_name_nobody(tmp_path: P
             'operation="authorize",outcome="succeeded"} 1.0',
             'tollkeeper_payment_outcomes_total{integration="stripe@2022-11-15",'
             'operation="authorize",outcome="failed"} 1.0',
+            'tollkeeper_provider_requests_total{integration="stripe@2022-11-15",'
+            'operation="authorize",result="approved",stage=""} 1.0',
+            'tollkeeper_provider_requests_total{integration="stripe@2022-11-15",'
+            'operation="authorize",result="B2",stage=""} 1.0',
+            'tollkeeper_provider_request_seconds_bucket{integration="stripe@2022-11-15",'
+            'le="+Inf",operation="authorize"} 2.0',
         ):
             assert line in text, text
         for name in (paid["id"], "somebody", "acme", "nothing"):

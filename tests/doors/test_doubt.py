@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.doors.stage import PAYMENT, QUICK, Stage, stage
 
-from tollkeeper.simulator.faults import FaultRule
+from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.wire.provider import HttpWire
 
 THREE_D = "pm_card_threeDSecure2Required"

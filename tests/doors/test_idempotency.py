@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.doors.stage import PAYMENT, stage
 
-from tollkeeper.simulator.config import SimulatorConfig
-from tollkeeper.simulator.faults import FaultRule
+from tollkeeper.simulator.core.faults import FaultRule
+from tollkeeper.simulator.stripe.config import SimulatorConfig
 
 
 async def test_a_replay_gets_the_same_bytes_and_pays_once(tmp_path: Path) -> None:

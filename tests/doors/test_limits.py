@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.doors.stage import PAYMENT, Stage, stage
 
-from tollkeeper.simulator.config import SimulatorConfig
+from tollkeeper.simulator.stripe.config import SimulatorConfig
 
 REQUEST = (
     b"POST /v1/payments HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

@@ -14,7 +14,7 @@ from tollkeeper.api.routes import ROUTES
 from tollkeeper.flows.live.places import Places
 from tollkeeper.kernel.errors import Overloaded
 from tollkeeper.settings import Timeouts
-from tollkeeper.simulator.config import SimulatorConfig
+from tollkeeper.simulator.stripe.config import SimulatorConfig
 
 HANGING = SimulatorConfig(latency_seconds=2.0)
 PATIENT = Timeouts(wait_seconds=10.0, total_seconds=12.0)

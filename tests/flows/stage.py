@@ -22,10 +22,10 @@ from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.payments import invariants
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import ProviderSettings, Settings, Timeouts
-from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.faults import FaultRule
-from tollkeeper.simulator.messages import SimReply, SimRequest
+from tollkeeper.simulator.core.faults import FaultRule
+from tollkeeper.simulator.core.messages import SimReply, SimRequest
+from tollkeeper.simulator.stripe.config import AccountConfig, SimulatorConfig
+from tollkeeper.simulator.stripe.provider import SimulatorCore
 from tollkeeper.store import migrate
 from tollkeeper.store.sqlite import InlineSQLite, connect
 from tollkeeper.store.store import SqlStore

@@ -9,8 +9,8 @@ from tests.flows.stage import Stage, stage
 
 from tollkeeper.flows.payments import webhook
 from tollkeeper.kernel.errors import Conflict, Invalid, TollkeeperError
-from tollkeeper.simulator import challenge
-from tollkeeper.simulator.webhooks import sign
+from tollkeeper.simulator.stripe import challenge
+from tollkeeper.simulator.stripe.webhooks import sign
 
 THREE_D = "pm_card_threeDSecure2Required"
 VERSION = "2022-11-15"

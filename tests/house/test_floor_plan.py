@@ -80,6 +80,11 @@ BREACHES = [
         simulator__planted="import tollkeeper.integrations.planted\n",
         integrations__planted="",
     ),
+    _breach(
+        "simulator-core",
+        "planted -> tollkeeper.simulator.stripe.versions",
+        simulator__core__planted="import tollkeeper.simulator.stripe.versions\n",
+    ),
     _breach("http-doors", "planted -> litestar", flows__planted="import litestar\n"),
     _breach("databases-in-store", "app.planted -> sqlalchemy", app__planted="import sqlalchemy\n"),
     _breach("http-client-in-wire", "planted -> aiohttp", api__planted="import aiohttp\n"),

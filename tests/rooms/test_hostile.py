@@ -18,7 +18,7 @@ from tollkeeper.integrations.version import Integration, WireReply
 from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Operation
 from tollkeeper.payments.payment import Attempt, Payment
-from tollkeeper.simulator.webhooks import sign
+from tollkeeper.simulator.stripe.webhooks import sign
 from tollkeeper.testing import fuzz
 from tollkeeper.testing.ports import EPOCH_MS
 

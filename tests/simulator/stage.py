@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tollkeeper.simulator.config import SimulatorConfig
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.messages import SimReply, SimRequest
+from tollkeeper.simulator.core.messages import SimReply, SimRequest
+from tollkeeper.simulator.stripe.config import SimulatorConfig
+from tollkeeper.simulator.stripe.provider import SimulatorCore
 
 KEY = "sk_test_tollkeeper"
 OLD, MIDDLE, NEW = "2022-08-01", "2022-11-15", "2026-03-25.dahlia"

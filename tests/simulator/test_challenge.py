@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.simulator.stage import Answer, Merchant, merchant
 
-from tollkeeper.simulator.messages import SimRequest
+from tollkeeper.simulator.core.messages import SimRequest
 
 BACK = "https://shop.example/back?order=7"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.simulator.stage import Answer, merchant
 
-from tollkeeper.simulator.config import SimulatorConfig
+from tollkeeper.simulator.stripe.config import SimulatorConfig
 
 
 def _date(answer: Answer) -> float:

@@ -6,8 +6,8 @@ import pytest
 from tests.simulator.stage import merchant
 
 from simulator_page import EXAMPLES
-from tollkeeper.simulator.control import ROUTES
-from tollkeeper.simulator.ledger import LedgerCharge
+from tollkeeper.simulator.stripe.control import ROUTES
+from tollkeeper.simulator.stripe.ledger import LedgerCharge
 
 
 async def test_the_ledger_is_told_as_json() -> None:

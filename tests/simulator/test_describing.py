@@ -12,11 +12,11 @@ from tollkeeper.contracts.deriving import reader_through, usage_of
 from tollkeeper.contracts.description import read_description
 from tollkeeper.contracts.verdict import check
 from tollkeeper.integrations.catalogue import INSTALLED
-from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.describing import description
-from tollkeeper.simulator.messages import SimRequest
-from tollkeeper.simulator.versions import VERSIONS
+from tollkeeper.simulator.core.messages import SimRequest
+from tollkeeper.simulator.stripe.config import AccountConfig, SimulatorConfig
+from tollkeeper.simulator.stripe.describing import description
+from tollkeeper.simulator.stripe.provider import SimulatorCore
+from tollkeeper.simulator.stripe.versions import VERSIONS
 from tollkeeper.testing.loop import VirtualLoop
 from tollkeeper.testing.ports import SeededChance, VirtualClock
 

@@ -6,7 +6,7 @@ import pytest
 from tests.simulator.descriptions import FILES, description, is_present
 from tests.simulator.stage import NEW, Answer, Merchant, merchant, settle
 
-from tollkeeper.simulator.presenting import event_document
+from tollkeeper.simulator.stripe.presenting import event_document
 
 pytestmark = [
     pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.simulator.stage import MIDDLE, NEW, OLD, Answer, Merchant, merchant, settle
 
-from tollkeeper.simulator.faults import EFFECTS
+from tollkeeper.simulator.core.faults import EFFECTS
 
 CREATE = {"operation": "payment_intents.create"}
 

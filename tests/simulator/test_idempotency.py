@@ -4,7 +4,7 @@ import asyncio
 
 from tests.simulator.stage import OLD, Answer, Merchant, merchant, settle
 
-from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
+from tollkeeper.simulator.stripe.config import AccountConfig, SimulatorConfig
 
 
 async def test_a_key_replays_its_first_answer_byte_for_byte() -> None:

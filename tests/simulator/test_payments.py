@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.simulator.stage import MIDDLE, NEW, OLD, merchant
 
-from tollkeeper.simulator.cards import CARDS, DECLINES
+from tollkeeper.simulator.stripe.cards import CARDS, DECLINES
 
 VERSIONS = (OLD, MIDDLE, NEW)
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.simulator.stage import KEY, Merchant, merchant
 
-from tollkeeper.simulator.config import SimulatorConfig
-from tollkeeper.simulator.forms import pairs, parse_form
-from tollkeeper.simulator.messages import SimRequest
-from tollkeeper.simulator.operations import OPERATIONS, Operation
-from tollkeeper.simulator.parameters import TABLES
+from tollkeeper.simulator.core.messages import SimRequest
+from tollkeeper.simulator.stripe.config import SimulatorConfig
+from tollkeeper.simulator.stripe.forms import pairs, parse_form
+from tollkeeper.simulator.stripe.operations import OPERATIONS, Operation
+from tollkeeper.simulator.stripe.parameters import TABLES
 
 
 @pytest.mark.parametrize(

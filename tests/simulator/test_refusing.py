@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from tests.simulator.stage import KEY, NEW, OLD, Merchant, merchant
 
-from tollkeeper.simulator import problems
-from tollkeeper.simulator.config import AccountConfig, KeyConfig, SimulatorConfig
+from tollkeeper.simulator.stripe import problems
+from tollkeeper.simulator.stripe.config import AccountConfig, KeyConfig, SimulatorConfig
 
 CREATE = {"operation": "payment_intents.create"}
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.simulator.stage import MIDDLE, NEW, OLD, Merchant, merchant
 
-from tollkeeper.simulator.versions import VERSIONS
+from tollkeeper.simulator.stripe.versions import VERSIONS
 
 BASIL = "2025-03-31.basil"
 BEFORE = VERSIONS[VERSIONS.index(BASIL) - 1]

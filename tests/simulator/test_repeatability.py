@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.simulator.stage import merchant
 
-from tollkeeper.simulator.config import SimulatorConfig
+from tollkeeper.simulator.stripe.config import SimulatorConfig
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 from tests.simulator.descriptions import FILES, description, is_present
 from tests.simulator.stage import Merchant, merchant
 
-from tollkeeper.simulator.rows import NULLABLE
+from tollkeeper.simulator.core.rows import NULLABLE
 
 LIST = {"operation": "payment_intents.list"}
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from tests.simulator.stage import CARD, KEY, SeededChance
 
-from tollkeeper.simulator.messages import SimRequest
+from tollkeeper.simulator.core.messages import SimRequest
 from tollkeeper.simulator.program import RunningSimulator
 from tollkeeper.simulator.shoppers import Plan, shop
 

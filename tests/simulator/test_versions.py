@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.simulator.stage import MIDDLE, NEW, OLD, merchant
 
-from tollkeeper.simulator.versions import CHANGES, VERSIONS
+from tollkeeper.simulator.stripe.versions import CHANGES, VERSIONS
 
 
 @pytest.mark.parametrize("version", VERSIONS)

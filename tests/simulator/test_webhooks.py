@@ -10,7 +10,7 @@ import pytest
 import stripe
 from tests.simulator.stage import MIDDLE, NEW, OLD, Merchant, merchant, settle
 
-from tollkeeper.simulator.config import SimulatorConfig
+from tollkeeper.simulator.stripe.config import SimulatorConfig
 
 URL = "https://shop.example/hooks"
 

@@ -3,12 +3,17 @@
 Law: no label holds an id, an account or anything else that a caller can invent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from tollkeeper.api.desk import Pot
+from tollkeeper.flows.live.state import Live
+from tollkeeper.flows.live.tally import EDGES_SECONDS
 from tollkeeper.payments.view import PaymentView, RefundView
 
 MEDIA_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
@@ -22,6 +27,36 @@ OPERATIONS: Final[dict[str, str]] = {
     "/v1/payments/{payment_id}/refunds": "refund",
 }
 """Route of a POST that moves money to its operation."""
+
+
+class ProviderRequests(Collector):
+    """Requests to providers, as the live state counts its observations."""
+
+    live: Live | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Both families, made when they are asked for."""
+        results = CounterMetricFamily(
+            "tollkeeper_provider_requests",
+            "Requests to providers. `result` is the result class of an operation that moves money "
+            "(A not sent, B1 refused, B2 declined, C unknown) or approved; of a question it is "
+            "answered or unanswered. `stage` is where a request without a reply broke off.",
+            labels=("integration", "operation", "result", "stage"),
+        )
+        seconds = HistogramMetricFamily(
+            "tollkeeper_provider_request_seconds",
+            "Time from the start of a request to a provider until its reply was read.",
+            labels=("integration", "operation"),
+        )
+        if self.live is not None:
+            for names, count in self.live.tally.results.items():
+                results.add_metric(names, count)
+            for labels, taken in self.live.tally.durations.items():
+                sums = accumulate(taken.buckets)
+                edges = (*map(str, EDGES_SECONDS), "+Inf")
+                seconds.add_metric(labels, list(zip(edges, sums, strict=True)), taken.seconds)
+        yield results
+        yield seconds
 
 
 class Metrics:
@@ -68,6 +103,8 @@ class Metrics:
             ("integration", "operation", "kind", "pointer"),
             registry=self.registry,
         )
+        self._provider = ProviderRequests()
+        self.registry.register(self._provider)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._outcome_children: dict[tuple[str, str, str], Counter] = {}
 
@@ -96,13 +133,11 @@ class Metrics:
             found = self._outcome_children[label] = self._outcomes.labels(*label)
         found.inc()
 
-    def page(
-        self, in_flight: Mapping[Pot, int], drifts: Mapping[tuple[str, str, str, str], int]
-    ) -> bytes:
-        """All of it as text. `in_flight` counts by pot; `drifts` by integration, operation, kind
-        and pointer."""
+    def page(self, in_flight: Mapping[Pot, int], live: Live) -> bytes:
+        """All of it as text. `in_flight` counts by pot."""
+        self._provider.live = live
         for pot, inside in in_flight.items():
             self._in_flight.labels(pot).set(inside)
-        for labels, count in drifts.items():
+        for labels, count in live.drifts.items():
             self._drift.labels(*labels).set(count)
         return generate_latest(self.registry)

@@ -29,8 +29,7 @@ async def ready(state: State) -> Answer:
 
 async def metrics(state: State) -> Answer:
     """The counters in Prometheus' text format."""
-    drifts = state.service.runtime.live.drifts
-    page = state.metrics.page(desk_of(state).in_flight, drifts)
+    page = state.metrics.page(desk_of(state).in_flight, state.service.runtime.live)
     return Answer(200, page, media_type=MEDIA_TYPE)
 
 

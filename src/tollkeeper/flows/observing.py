@@ -36,9 +36,7 @@ def is_failure(heard: Heard) -> bool:
     return heard.unreadable or judging.is_failure(heard.outcome)
 
 
-def observed_of(
-    taken: Taken, attempt: Attempt, heard: Heard, latency_ms: int, now_ms: int
-) -> Observed | None:
+def observed_of(taken: Taken, attempt: Attempt, heard: Heard, now_ms: int) -> Observed | None:
     """What the first attempt came to, for the rollout."""
     canary = taken.canary
     if canary is None or canary.is_shadow:
@@ -51,7 +49,7 @@ def observed_of(
         failed=is_failure(heard),
         unreadable=heard.unreadable,
         declined=judging.is_decline(heard.outcome),
-        latency_ms=latency_ms,
+        latency_ms=heard.observation.total_ms if heard.observation is not None else 0,
         decided_ms=now_ms,
     )
 

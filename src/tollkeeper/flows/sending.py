@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.contracts.drift import drift_of
-from tollkeeper.flows.ports import Target, Vault, WireResult
+from tollkeeper.flows.ports import Target, Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
@@ -16,6 +15,7 @@ from tollkeeper.payments.judging import judge, not_sent, silence
 from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.rereading import first_agreeing
+from tollkeeper.signals.observation import Observation, Trip, observe
 
 ASK_SECONDS: Final = 8.0
 """How long a question may take. A send waits longer, since giving up on it makes a doubt."""
@@ -37,12 +37,14 @@ class Prepared(msgspec.Struct, frozen=True):
 
 class Heard(msgspec.Struct, frozen=True):
     """What one send came to, judged. `by` says which reading told us; `unreadable`: the version
-    that sent it could not read the reply."""
+    that sent it could not read the reply. `observation`: what was seen of this send; `None` for
+    what was read without one."""
 
     outcome: Outcome
     reply: WireReply | None
     by: str = "reply"
     unreadable: bool = False
+    observation: Observation | None = None
 
 
 def order_for(runtime: Runtime, payment: Payment, attempt: Attempt) -> OperationInput:
@@ -88,38 +90,83 @@ def stored_request(runtime: Runtime, attempt: Attempt, prepared: Prepared) -> Ex
 
 async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared) -> Heard:
     """Sends the prepared request and judges what came back. Never sends twice."""
+    began = runtime.clock.monotonic()
     if prepared.request is None:
-        return Heard(not_sent("build_error", prepared.error), None)
+        said = not_sent("build_error", prepared.error)
+        return _observed(runtime, books, attempt, Heard(said, None), said, _trip(runtime, began))
     result = await runtime.wire.send(prepared.request, runtime.target(prepared.integration))
-    return hear(runtime, books, attempt, prepared.integration, result)
+    return hear(runtime, books, attempt, prepared.integration, result, began)
 
 
 def hear(
-    runtime: Runtime, books: Books, attempt: Attempt, integration: Integration, result: WireResult
+    runtime: Runtime,
+    books: Books,
+    attempt: Attempt,
+    integration: Integration,
+    result: WireResult,
+    began: float,
 ) -> Heard:
-    """Judges a result; an unreadable reply is read again with the other installed versions."""
+    """Judges a result; an unreadable reply is read again with the other installed versions. `began`
+    is when the send began, in seconds on the monotonic clock."""
     reply = result.reply
+    trip = _trip(runtime, began, result)
     if reply is None:
-        failure = result.failure
-        assert failure is not None, "a result is a reply or a failure"
-        if failure.acquired:
-            return Heard(silence(failure.stage, failure.error), None)
-        return Heard(not_sent(failure.error, f"{failure.stage} {failure.detail}"), None)
+        said = _unanswered(result)
+        return _observed(runtime, books, attempt, Heard(said, None), said, trip)
     said = judge(books.payment, attempt, read_by(integration, attempt.operation, reply))
     _note_health(runtime, integration, attempt.operation, said)
-    if said.is_known:
-        return Heard(said, reply)
-    runtime.live.health(integration.provider).asked_to_wait(
-        reply.wait_s(), runtime.clock.monotonic()
+    heard = Heard(said, reply, unreadable=said.is_unreadable)
+    if not said.is_known:
+        _asked_to_wait(runtime, integration, reply)
+        other = reread(runtime, books, attempt, reply)
+        if other is not None:
+            heard = Heard(other, reply, "reread", unreadable=said.is_unreadable)
+    return _observed(runtime, books, attempt, heard, said, trip)
+
+
+def _unanswered(result: WireResult) -> Outcome:
+    failure = result.failure
+    assert failure is not None, "a result is a reply or a failure"
+    if failure.acquired:
+        return silence(failure.stage, failure.error)
+    return not_sent(failure.error, f"{failure.stage} {failure.detail}")
+
+
+def _asked_to_wait(runtime: Runtime, integration: Integration, reply: WireReply) -> None:
+    health = runtime.live.health(integration.provider)
+    health.asked_to_wait(reply.wait_s(), runtime.clock.monotonic())
+
+
+def _observed(
+    runtime: Runtime, books: Books, attempt: Attempt, heard: Heard, said: Outcome, trip: Trip
+) -> Heard:
+    """`heard` with the observation of its send, which is given to the live state as well. `said` is
+    what the version that sent it read."""
+    payment = books.payment
+    seen = msgspec.structs.replace(
+        observe(attempt.integration, attempt.operation, said, trip),
+        account=payment.account,
+        currency=payment.currency,
     )
-    drift = drift_of(said)
-    if drift is not None:
-        runtime.live.note_drift(integration.name, attempt.operation, drift)
-    other = reread(runtime, books, attempt, reply)
-    unreadable = said.is_unreadable
-    if other is None:
-        return Heard(said, reply, unreadable=unreadable)
-    return Heard(other, reply, "reread", unreadable=unreadable)
+    runtime.live.observe(seen)
+    return msgspec.structs.replace(heard, observation=seen)
+
+
+def _trip(runtime: Runtime, began: float, result: WireResult | None = None) -> Trip:
+    """How a request went that began at `began`; without a result it could not be built."""
+    at_ms = runtime.clock.now_ms()
+    total_ms = int((runtime.clock.monotonic() - began) * 1000)
+    if result is None:
+        return Trip(at_ms=at_ms, total_ms=total_ms, stage="build", error="build_error")
+    failure, reply = result.failure, result.reply
+    return Trip(
+        at_ms=at_ms,
+        total_ms=total_ms,
+        stage=failure.stage if failure is not None else "",
+        error=failure.error if failure is not None else "",
+        status=reply.status if reply is not None else 0,
+        phases_ms=result.timings_ms,
+    )
 
 
 def read_by(integration: Integration, operation: Operation, reply: WireReply) -> Outcome:
@@ -252,20 +299,34 @@ async def _asked(
     target: Target,
     seconds: float,
 ) -> Outcome:
+    began = runtime.clock.monotonic()
     try:
         async with asyncio.timeout(seconds):
             result = await runtime.wire.send(request, target)
     except TimeoutError:
-        return silence("wait", f"no answer within {seconds:g} seconds")
-    if result.reply is None:
-        failure = result.failure
+        late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
+        result = WireResult(failure=late)
+    said = _answer(runtime, integration, operation, result, seconds)
+    trip = _trip(runtime, began, result)
+    runtime.live.observe(observe(integration.name, operation, said, trip))
+    return said
+
+
+def _answer(
+    runtime: Runtime,
+    integration: Integration,
+    operation: Operation,
+    result: WireResult,
+    seconds: float,
+) -> Outcome:
+    reply, failure = result.reply, result.failure
+    if reply is None:
         assert failure is not None, "a result is a reply or a failure"
-        return silence(failure.stage, failure.error)
-    dated_ms = result.reply.date_ms()
+        return silence(failure.stage, failure.error or f"no answer within {seconds:g} seconds")
+    dated_ms = reply.date_ms()
     if dated_ms is not None:
         runtime.live.health(integration.provider).skew_ms = dated_ms - runtime.store.now_ms()
-    said = read_by(integration, operation, result.reply)
+    said = read_by(integration, operation, reply)
     if not said.is_known:
-        seconds_ = result.reply.wait_s()
-        runtime.live.health(integration.provider).asked_to_wait(seconds_, runtime.clock.monotonic())
+        _asked_to_wait(runtime, integration, reply)
     return said

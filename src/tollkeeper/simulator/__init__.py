@@ -1,4 +1,5 @@
-"""A payment provider that can be broken: Stripe's wire format, its own ledger, faults on request.
+"""Payment providers that can be broken: a core, and a folder for each provider's face.
 
-Law: imports nothing of tollkeeper but the kernel; no room, flow or plumbing imports it.
+Law: imports nothing of tollkeeper but the kernel; no room, flow or plumbing imports it. The core
+imports no face.
 """

@@ -10,12 +10,12 @@ import aiohttp
 import msgspec
 import uvloop
 
-from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
-from tollkeeper.simulator.faults import EFFECTS, FaultRule
-from tollkeeper.simulator.issuer import IssuerModel
+from tollkeeper.simulator.core.faults import EFFECTS, FaultRule
 from tollkeeper.simulator.program import SystemChance, serve
 from tollkeeper.simulator.shoppers import Plan, shop
-from tollkeeper.simulator.versions import NEWEST
+from tollkeeper.simulator.stripe.config import AccountConfig, SimulatorConfig
+from tollkeeper.simulator.stripe.issuer import IssuerModel
+from tollkeeper.simulator.stripe.versions import NEWEST
 
 FINE, NO, MISUSE = 0, 1, 2
 

@@ -12,11 +12,11 @@ from typing import IO
 import aiohttp
 import msgspec
 
-from tollkeeper.simulator.agenda import Tasks
-from tollkeeper.simulator.config import SimulatorConfig
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.ledger import LedgerCharge
-from tollkeeper.simulator.server import start_server
+from tollkeeper.simulator.core.scheduler import Tasks
+from tollkeeper.simulator.core.server import start_server
+from tollkeeper.simulator.stripe.config import SimulatorConfig
+from tollkeeper.simulator.stripe.ledger import LedgerCharge
+from tollkeeper.simulator.stripe.provider import SimulatorCore
 
 WEBHOOK_TIMEOUT_SECONDS = 10.0
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from tollkeeper.simulator.faults import FaultRule
+from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.testing import strange
 from tollkeeper.testing.strange import MONEY, READS
 from tollkeeper.testing.world import Simulation

@@ -43,11 +43,11 @@ from tollkeeper.payments.outcome import (
     RefundSeen,
 )
 from tollkeeper.settings import Settings
-from tollkeeper.simulator.config import AccountConfig, SimulatorConfig
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.faults import FaultRule
-from tollkeeper.simulator.messages import SimRequest
-from tollkeeper.simulator.webhooks import sign
+from tollkeeper.simulator.core.faults import FaultRule
+from tollkeeper.simulator.core.messages import SimRequest
+from tollkeeper.simulator.stripe.config import AccountConfig, SimulatorConfig
+from tollkeeper.simulator.stripe.provider import SimulatorCore
+from tollkeeper.simulator.stripe.webhooks import sign
 from tollkeeper.testing.fuzz_contracts import MAX_SECONDS, check_case
 from tollkeeper.testing.ports import EPOCH_MS, SeededChance
 from tollkeeper.testing.watchdog import Failed, watched

@@ -7,8 +7,8 @@ import msgspec
 
 from tollkeeper.flows.ports import HookResult, Stage, Target, WireFailure, WireResult
 from tollkeeper.integrations.version import WireReply, WireRequest
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.messages import SimReply, SimRequest
+from tollkeeper.simulator.core.messages import SimReply, SimRequest
+from tollkeeper.simulator.stripe.provider import SimulatorCore
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import CURRENT, Process, VirtualLoop
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.payments.invariants import Given
-from tollkeeper.simulator.messages import SimRequest
+from tollkeeper.simulator.core.messages import SimRequest
 from tollkeeper.testing.door import API_KEY, Answer, Call
 from tollkeeper.testing.world import Simulation
 

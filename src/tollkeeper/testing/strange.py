@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.simulator.config import KeyConfig
-from tollkeeper.simulator.disputes import STATUSES
-from tollkeeper.simulator.faults import FaultRule
-from tollkeeper.simulator.messages import SimRequest
+from tollkeeper.simulator.core.faults import FaultRule
+from tollkeeper.simulator.core.messages import SimRequest
+from tollkeeper.simulator.stripe.config import KeyConfig
+from tollkeeper.simulator.stripe.disputes import STATUSES
 from tollkeeper.testing.temper import PROVIDER_KEY
 from tollkeeper.testing.watching import UNLISTED
 from tollkeeper.testing.world import OTHER_ACCOUNT, Simulation

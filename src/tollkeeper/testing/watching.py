@@ -16,7 +16,7 @@ from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Attempt, Books
 from tollkeeper.settings import Settings
-from tollkeeper.simulator.core import SimulatorCore
+from tollkeeper.simulator.stripe.provider import SimulatorCore
 from tollkeeper.store import payments
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import VirtualLoop

@@ -27,9 +27,9 @@ from tollkeeper.payments import invariants
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Given, Violation
 from tollkeeper.payments.payment import Books
-from tollkeeper.simulator.config import AccountConfig, KeyConfig, SimulatorConfig
-from tollkeeper.simulator.core import SimulatorCore
-from tollkeeper.simulator.messages import SimReply, SimRequest
+from tollkeeper.simulator.core.messages import SimReply, SimRequest
+from tollkeeper.simulator.stripe.config import AccountConfig, KeyConfig, SimulatorConfig
+from tollkeeper.simulator.stripe.provider import SimulatorCore
 from tollkeeper.store import audits, keys, payments
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door

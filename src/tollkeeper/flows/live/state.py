@@ -10,9 +10,11 @@ from tollkeeper.contracts.drift import Drift
 from tollkeeper.flows.live.breakers import Breakers
 from tollkeeper.flows.live.health import Health
 from tollkeeper.flows.live.places import Places
+from tollkeeper.flows.live.tally import Tally
 from tollkeeper.rollouts import tripwire
 from tollkeeper.rollouts.tripwire import Tripwire
 from tollkeeper.routing.routes import Routes
+from tollkeeper.signals.observation import Observation
 
 MAX_DRIFTS: Final = 500
 """Kinds of departure that are counted; wire types have far fewer places."""
@@ -28,6 +30,7 @@ class Live:
     breakers: Breakers = field(default_factory=Breakers)
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     wake_requested: bool = False
+    tally: Tally = field(default_factory=Tally)
     _outstanding: dict[str, int] = field(default_factory=dict)
     _tripwires: dict[str, Tripwire] = field(default_factory=dict)
     _health: dict[str, Health] = field(default_factory=dict)
@@ -72,7 +75,13 @@ class Live:
         # what went well can wait for the next look
         self.wake_requested = self.wake_requested or failed
 
-    def note_drift(self, integration: str, operation: str, drift: Drift) -> None:
+    def observe(self, seen: Observation) -> None:
+        """Takes one observation: everything that counts requests to providers begins here."""
+        self.tally.add(seen)
+        if seen.drift is not None:
+            self._note_drift(seen.integration, seen.operation, seen.drift)
+
+    def _note_drift(self, integration: str, operation: str, drift: Drift) -> None:
         """Counts one departure of a live reply from what the version reads."""
         key = (integration, operation, drift.kind, drift.pointer)
         if key in self.drifts or len(self.drifts) < MAX_DRIFTS:

@@ -181,7 +181,7 @@ async def _authorize(
     waited = Patience(runtime.settings.patience_seconds)
     stored: Answer | None = None
     for number in range(MAX_SENDS):
-        first, latency_ms = await _counted_send(runtime, books, attempt, prepared, taken, number)
+        first = await _counted_send(runtime, books, attempt, prepared, taken, number)
         heard = await settled_at_once(runtime, books, attempt, first)
         following = _following(runtime, books, attempt, heard, waited)
         counts = number == 0 and taken.canary is not None
@@ -195,9 +195,7 @@ async def _authorize(
             prepared.request,
             following=following,
             prepared=next_prepared,
-            observed=observed_of(taken, attempt, first, latency_ms, runtime.store.now_ms())
-            if counts
-            else None,
+            observed=observed_of(taken, attempt, first, runtime.store.now_ms()) if counts else None,
             shadowed=shadowed_of(runtime, taken, books, attempt, prepared, first)
             if counts
             else None,
@@ -213,13 +211,10 @@ async def _authorize(
 
 async def _counted_send(
     runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken, number: int
-) -> tuple[Heard, int]:
-    """Sends, with a canary's payment among those whose result is outstanding meanwhile; gives the
-    milliseconds that it took as well."""
-    began = runtime.clock.monotonic()
+) -> Heard:
+    """Sends, with a canary's payment among those whose result is outstanding meanwhile."""
     if number or not taken.is_canary or taken.canary is None:
-        heard = await send(runtime, books, attempt, prepared)
-        return heard, int((runtime.clock.monotonic() - began) * 1000)
+        return await send(runtime, books, attempt, prepared)
     rollout_id = taken.canary.rollout_id
     runtime.live.canary_sent(rollout_id)
     failed: bool | None = None
@@ -228,7 +223,7 @@ async def _counted_send(
         failed = is_failure(heard)
     finally:
         runtime.live.canary_heard(rollout_id, runtime.store.now_ms(), failed=failed)
-    return heard, int((runtime.clock.monotonic() - began) * 1000)
+    return heard
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Stripe's face: its wire format, its objects, its ledger, its controls."""
