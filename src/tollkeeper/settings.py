@@ -259,9 +259,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 3600.0
     watch_account: Annotated[
         str,
-        Meta(
-            description="The account whose webhook endpoints are notified about the watched descriptions."
-        ),
+        Meta(description="The account that gets events about the watched descriptions."),
     ] = "default"
     webhooks_to_loopback: Annotated[
         bool,
