@@ -12,31 +12,31 @@ from tollkeeper.settings import Settings
 
 _HEAD = """# The API
 
-`GET /openapi.json` is the whole description (OpenAPI 3.1) for tools; this page says the same to
-people.
+`GET /openapi.json` is the complete description (OpenAPI 3.1) for tools. This page is for people.
 
-- Every request but the provider's, the shopper's and the operators' carries
-  `Authorization: Bearer tk_...`. A key sees only its own account; another account's ids are 404.
-- Bodies are JSON objects in UTF-8. A name twice in one object, NaN, or half a surrogate pair is
-  `malformed_request`; a field that nobody knows is `invalid_request`, with the nearest name.
+- Every request needs `Authorization: Bearer tk_...`, except those of the provider, the shopper and
+  the operators. A key reaches only its own account; another account's ids are 404.
+- Bodies are JSON objects in UTF-8. A repeated name in one object, NaN, or half a surrogate pair is
+  `malformed_request`. An unknown field is `invalid_request`, with the nearest valid name.
 - Operations that move money need `Idempotency-Key`: at most {key_length} printable ASCII
-  characters, bare or in double quotes. The key is bound to its account, method, path and values
-  (as sent: a default that is written out makes another request) for ever; a replay
-  carries `Idempotency-Replayed: true`. The first answer is kept {answer_days:g}
-  days; after that a replay gets the payment as it then is.
-- 201 is made. 202 is accepted while nobody knows the outcome yet: read `Location` after
-  `Retry-After`, wait for the event, or repeat the request with its key, which never pays twice.
+  characters, bare or in double quotes. The key belongs to its account, method, path and values, and
+  that never ends. The values count as they were sent: a default that is written out makes a
+  different request. A replay carries `Idempotency-Replayed: true`. The service keeps the first
+  answer for {answer_days:g} days. After that a replay gets the payment in its current state.
+- 201 means created. 202 means accepted, with an unknown outcome. Read `Location` after
+  `Retry-After`, wait for the event, or repeat the request with its key: that never pays twice.
 - Anything that looks like a card number, anywhere, is `card_number_refused`, and is not logged.
-- Errors are problem documents (RFC 9457): see [Errors](errors.md). `errors` points at what is
-  wrong: a JSON pointer into the body, or the name of a header or parameter.
+- Errors are problem documents (RFC 9457): see [Errors](errors.md). `errors` names each fault: a
+  JSON pointer into the body, or the name of a header or parameter.
 - Every answer has `Request-Id` and `Tollkeeper-Version`. The version ({versions}) is the one
-  that the key is pinned to, unless the request names one in `Tollkeeper-Version`.
-- Lists are newest first; `next_cursor` goes into `cursor` for the next page, `previous_cursor` for
-  the page before.
-- What does not arrive within {receive:g} seconds is answered 408. Payments, reads,
-  providers' webhooks, returning shoppers and administration have places of their own ({in_flight},
-  {reads}, {inbound}, {shoppers} and {administration}); one provider's payments take at most
-  {provider}. What finds no place gets 503 with `Retry-After` at once, and has had no effect.
+  that the key is pinned to, or the one that the request names in `Tollkeeper-Version`.
+- Lists are newest first. Send `next_cursor` as `cursor` to get the next page, and
+  `previous_cursor` to get the previous page.
+- A request that does not arrive within {receive:g} seconds gets 408. Each kind of request has its
+  own limit of concurrent requests: payments {in_flight}, reads {reads}, providers' webhooks
+  {inbound}, returning shoppers {shoppers}, administration {administration}. The payments of one
+  provider have a limit of {provider}. A request above its limit gets 503 with `Retry-After` at
+  once, and has no effect.
 """
 
 
@@ -64,7 +64,7 @@ def page() -> str:
 def _roles() -> str:
     rows = [f"| `{role}` | {adds} |" for role, adds in ROLES.items()]
     return (
-        "## Roles\n\nEach may do all that the ones before it may.\n\n"
+        "## Roles\n\nEach role may also do what the roles before it may do.\n\n"
         "| role | adds |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -72,10 +72,10 @@ def _roles() -> str:
 def _reaches() -> str:
     rows = [f"| `{reach}` | {meaning} |" for reach, meaning in REACHES.items()]
     return (
-        "## Reach\n\nEvery operation has an owner and a reach. Another account's thing is 404; an "
-        "act that concerns every account is 403 without a `platform` key. Only rollouts concern "
-        "every account: a rollout belongs to the account that its condition names, and to the "
-        "platform where it names none.\n\n"
+        "## Reach\n\nEvery operation has an owner and a reach. A resource of another account is "
+        "404. An operation on every account is 403 without a `platform` key. Only rollouts can "
+        "concern every account. A rollout belongs to the account in its condition, or to the "
+        "platform if the condition has no account.\n\n"
         "| reach | what the operation may touch |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -101,7 +101,7 @@ def _operations(described: Any) -> str:
     return (
         "## Operations\n\n| operation | what it does | role | resource | reach | takes | gives "
         "| statuses |\n|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
-        "Without a key, and never turned away, for those who run the service:\n\n" + plain + "\n"
+        "Without a key and without a limit, for operators:\n\n" + plain + "\n"
     )
 
 
@@ -154,7 +154,7 @@ def _kind(field: Any) -> str:
 def _events() -> str:
     rows = [f"| `{name}` | {when} |" for name, when in EVENT_TYPES.items()]
     return (
-        "## Events\n\nRead at `GET /v1/events`, and posted to your webhook endpoints as "
-        "Standard Webhooks.\n\n"
+        "## Events\n\nRead events at `GET /v1/events`. The service also posts them to your webhook "
+        "endpoints as Standard Webhooks.\n\n"
         "| type | sent when |\n|---|---|\n" + "\n".join(rows) + "\n"
     )

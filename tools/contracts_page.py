@@ -48,11 +48,13 @@ def page() -> str:
     ]
     return (
         "# The contract checker's rules\n\nEach finding names its rule, the JSON pointer in the "
-        "description, what relies on it, what was before and after, and advice. `breaking`: an "
-        "ordinary payment cannot be made or understood, and a witness shows it; `risky`: only for "
-        "some values, or neither refuted nor proved (`undecided`); `harmless`: good to know. A "
-        "finding that the old text had as well is `standing` and never breaking. The shape of "
-        "`--format json` is in `docs/reference/report.schema.json`.\n\n"
+        "description, the line that relies on it, the old and the new state, and advice.\n\n"
+        "- `breaking`: an ordinary payment cannot be made or understood, and a witness shows it.\n"
+        "- `risky`: only some values are affected, or the finding was neither refuted nor proved "
+        "(`undecided`).\n"
+        "- `harmless`: good to know.\n\n"
+        "A finding that the old description had as well is `standing` and never breaking. The "
+        "shape of `--format json` is in `docs/reference/report.schema.json`.\n\n"
         "| rule | what it finds | asks of | at worst | for example |\n|---|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n"

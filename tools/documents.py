@@ -1,8 +1,8 @@
 """Documentation that cannot rot: reference pages drawn from the code, and a check of every page.
 
-`documents.py write` draws the generated pages; `documents.py check` finds pages that differ from
-the code, links that lead nowhere, pages that nobody reaches from `docs/index.md`, and names of
-files or modules that do not exist. `./dev check` calls this.
+`documents.py write` draws the generated pages and pictures. `documents.py check` finds those that
+differ from the code, links that lead nowhere, pages without a link from `docs/index.md`, and names
+of files or modules that do not exist. `./dev check` calls this.
 """
 
 import re
@@ -14,6 +14,7 @@ import api_page
 import cli_page
 import contracts_page
 import jobs_page
+import rooms_picture
 import settings_page
 import simulation_page
 import simulator_page
@@ -25,14 +26,16 @@ from tollkeeper.wire import addresses, failures, trip
 
 ROOT = Path(__file__).parent.parent
 START = "docs/index.md"
+GUIDE = "## Where do I go to change something?"
 DRAWN = (
     "<!-- Drawn from the code by `./dev run python tools/documents.py write`; do not edit. -->\n\n"
 )
 
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 OUR_FILE = re.compile(r"(?:src|tests|tools|docs|requirements|bench|changes)/[\w./-]*[\w/]")
+SHORT_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.py|/)")
 OUR_MODULE = re.compile(r"tollkeeper(?:\.[A-Za-z_]\w*)+")
 SIDES = {"caller": "the caller", "ours": "us", "provider": "the provider"}
 
@@ -46,8 +49,8 @@ def errors_page() -> str:
     ]
     return (
         "# Errors\n\nEvery answer that is not a success is a problem document (RFC 9457) with one "
-        "of these codes. A decline is not an error: it is a payment whose status is `failed` or a "
-        "refund that did not go through, with a reason.\n\n"
+        "of these codes. A decline is not an error. It is a payment with the status `failed`, or a "
+        "refund that did not succeed, with a reason.\n\n"
         "| code | HTTP status | who has to act | retry | money may have moved | advice |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n" + _failures()
     )
@@ -59,9 +62,10 @@ def _failures() -> str:
         for code, failure in sorted(FAILURES.items())
     ]
     return (
-        "## Failure codes\n\nA payment or a refund that failed says why in `failure_code`. The "
-        "words never change their meaning. `provider_error` has the provider's own code, parameter "
-        "and message, masked and cut: for people only.\n\n| code | meaning | may be tried again |\n"
+        "## Failure codes\n\nA failed payment or refund has its reason in `failure_code`. The "
+        "codes never change their meaning. `provider_error` has the provider's own code, parameter "
+        "and message, masked and shortened. It is for people, not for programs.\n\n"
+        "| code | meaning | may be tried again |\n"
         "|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -82,8 +86,8 @@ def moves_page() -> str:
     ]
     final = ", ".join(f"`{status}`" for status in sorted(moves.FINAL))
     return (
-        "# A payment's statuses\n\nA payment changes its status by one of these moves and in no "
-        f"other way. Final statuses: {final}; only a move that says so leaves one.\n\n"
+        "# A payment's statuses\n\nA payment changes its status only by one of these moves. "
+        f"Final statuses are {final}. Only a move that says so leaves a final status.\n\n"
         "| move | what happened | from → to |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -99,12 +103,12 @@ def wire_page() -> str:
     words = {*failures.TIMEOUTS.values(), *failures.ERRNOS.values(), *failures.OTHER_WORDS}
     words |= {word for _, word in failures.KINDS}
     return (
-        "# The wire\n\nA request to a provider passes these stages. Whether it may be sent again "
-        "hangs on the last column: once a connection stands, silence proves nothing. All stages "
-        f"together get {budgets.total:g} s.\n\n"
-        "| stage | budget | word when it runs out | may have been acted upon |\n|---|---|---|---|\n"
+        "# The wire\n\nA request to a provider passes these stages. The last column decides "
+        "whether the service may send it again: once a connection is established, silence proves "
+        f"nothing. All stages together get {budgets.total:g} s.\n\n"
+        "| stage | budget | word at timeout | the provider may have acted |\n|---|---|---|---|\n"
         + "\n".join(rows)
-        + "\n\nWords for what went wrong (RFC 9209, section 2.3): "
+        + "\n\nWords for failures (RFC 9209, section 2.3): "
         + ", ".join(f"`{word}`" for word in sorted(words))
         + ".\n"
     )
@@ -114,11 +118,12 @@ def destinations_page() -> str:
     """`docs/reference/webhook-destinations.md`: where outgoing webhooks may not go."""
     rows = [f"| `{network}` | {what} |" for network, what in addresses.DENIED.items()]
     return (
-        "# Where outgoing webhooks may go\n\nTo HTTPS URLs whose name leads to public addresses "
-        "only. The name is resolved at each sending, every address is checked, and the one that "
-        "was checked is called. An IPv4 address inside an IPv6 one (mapped, or translated by "
-        f"`{addresses.TRANSLATED}`) is judged as itself; any other IPv6 address must lie in "
-        f"`{addresses.PUBLIC_IPV6}`. For development a setting opens this machine, and it alone "
+        "# Where outgoing webhooks may go\n\n"
+        "The service sends webhooks only to HTTPS URLs whose name "
+        "resolves to public addresses. It resolves the name at each sending, checks every address, "
+        "and calls the address that it checked. An IPv4 address inside an IPv6 address (mapped, or "
+        f"translated by `{addresses.TRANSLATED}`) is checked as IPv4. Any other IPv6 address must "
+        f"be in `{addresses.PUBLIC_IPV6}`. For development, a setting allows this machine, also "
         "without TLS.\n\n| denied | what it is |\n|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -138,11 +143,12 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 """Generated page to what draws it."""
 
-SCHEMAS: dict[str, Callable[[], str]] = {
+FILES: dict[str, Callable[[], str]] = {
+    "docs/pictures/rooms.svg": rooms_picture.svg,
     "docs/reference/report.schema.json": contracts_page.report_schema,
     "docs/reference/usage.schema.json": contracts_page.usage_schema,
 }
-"""Generated JSON Schema to what draws it."""
+"""Generated file that is no page to what draws it: pictures and JSON Schemas."""
 
 
 def _yes(answer: bool) -> str:  # noqa: FBT001 - a word for a table's cell
@@ -159,9 +165,14 @@ def stale(root: Path) -> Iterator[str]:
         path = root / name
         if not path.is_file() or path.read_text() != DRAWN + draw():
             yield f"{name} is not what the code says: run tools/documents.py write"
-    for name, draw in SCHEMAS.items() if root == ROOT else ():
+    for name, draw in FILES.items():
         if not (root / name).is_file() or (root / name).read_text() != draw():
             yield f"{name} is not what the code says: run tools/documents.py write"
+
+
+def undrawn(root: Path) -> Iterator[str]:
+    for name in sorted(rooms_picture.undrawn()) if root == ROOT else ():
+        yield f"{name} has no place in the picture: enter it in tools/rooms_picture.py"
 
 
 def dead_links(root: Path) -> Iterator[str]:
@@ -199,6 +210,21 @@ def dead_names(root: Path) -> Iterator[str]:
                 yield f"{page.relative_to(root)}: there is no module or name {span}"
 
 
+def dead_paths(root: Path) -> Iterator[str]:
+    """Paths in the table "Where do I go to change something?" that do not exist."""
+    page = root / "CONTRIBUTING.md"
+    for span in CODE.findall(_guide(page.read_text()) if page.is_file() else ""):
+        below_source = root / "src" / "tollkeeper" / span
+        if SHORT_PATH.fullmatch(span) and not (below_source.exists() or (root / span).exists()):
+            yield f"{page.name}: there is no {span} in the project or below src/tollkeeper"
+
+
+def _guide(text: str) -> str:
+    """The rows of the table of places."""
+    _, _, after = text.partition(GUIDE)
+    return "\n".join(line for line in after.partition("\n## ")[0].splitlines() if "|" in line)
+
+
 def _module_exists(root: Path, dotted: str) -> bool:
     """Whether `dotted` is a module or package, or a name that the module before it mentions."""
     path = root / "src" / dotted.replace(".", "/")
@@ -209,7 +235,7 @@ def _module_exists(root: Path, dotted: str) -> bool:
 
 
 def _targets(page: Path) -> list[str]:
-    """Relative link targets of a page, code blocks excepted."""
+    """Relative targets of a page's links and pictures, code blocks excepted."""
     text = FENCE.sub("", page.read_text())
     return [link for link in LINK.findall(text) if not re.match(r"[a-z]+:", link)]
 
@@ -221,8 +247,15 @@ def _anchors(page: Path) -> set[str]:
 
 
 def problems(root: Path = ROOT) -> list[str]:
-    """Every sentence that any of the checks has to say."""
-    return [*stale(root), *dead_links(root), *unreachable(root), *dead_names(root)]
+    """Everything that the checks found."""
+    return [
+        *undrawn(root),
+        *stale(root),
+        *dead_links(root),
+        *unreachable(root),
+        *dead_names(root),
+        *dead_paths(root),
+    ]
 
 
 def main(arguments: list[str]) -> int:
@@ -231,7 +264,7 @@ def main(arguments: list[str]) -> int:
             for name, draw in PAGES.items():
                 (ROOT / name).write_text(DRAWN + draw())
                 print(name)
-            for name, draw in SCHEMAS.items():
+            for name, draw in FILES.items():
                 (ROOT / name).write_text(draw())
                 print(name)
             return 0

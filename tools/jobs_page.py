@@ -22,15 +22,15 @@ def page() -> str:
         for lane in lanes
     ]
     return (
-        "# Jobs\n\nWhat the service does beside its requests. Every kind has slots of its own, so "
-        "that a kind that hangs takes none of another. The numbers are for the default "
-        f"`job_concurrency` of {settings.job_concurrency}, in one process; other values change "
-        "them in proportion, and each kind keeps at least one slot. A peer is the provider that is "
-        "asked, or the webhook endpoint that is sent to. A free slot goes to the account that has "
-        "the fewest.\n\n"
+        "# Jobs\n\nJobs are the work of the service beside its requests. Every kind has its own "
+        "slots, so that a kind that hangs takes no slot of another kind. The numbers are for the "
+        f"default `job_concurrency` of {settings.job_concurrency}, in one process. Other values "
+        "change them in proportion, and each kind keeps at least one slot. A peer is the provider "
+        "or the webhook endpoint that the job calls. A free slot goes to the account with the "
+        "fewest slots.\n\n"
         "| kind | what it does | slots | for one account | for one peer |\n|---|---|---|---|---|\n"
         + "\n".join(rows)
-        + f"\n\nAn endpoint that fails {THRESHOLD} times in a row rests for "
-        f"{FIRST_REST_MS // 1000} s, and twice as long after each further failure, at most "
-        f"{LONGEST_REST_MS // 1000} s. Its events wait and lose no try.\n"
+        + f"\n\nThe service pauses an endpoint that fails {THRESHOLD} times in a row for "
+        f"{FIRST_REST_MS // 1000} s. Each further failure doubles the pause, up to "
+        f"{LONGEST_REST_MS // 1000} s. The events of the endpoint wait and lose no try.\n"
     )

@@ -10,12 +10,12 @@ from tollkeeper.settings import AccountSettings, ProviderSettings, Settings, Tim
 def page() -> str:
     """`docs/reference/settings.md`."""
     return (
-        "# Settings\n\n"
-        "A TOML file: the path after `--config`, else in the variable `TOLLKEEPER_CONFIG`, else "
-        "`./tollkeeper.toml` where it exists. The variables "
-        "`TOLLKEEPER_DATABASE`, `TOLLKEEPER_VAULT_KEY`, `TOLLKEEPER_PUBLIC_URL` and "
-        "`TOLLKEEPER_STRIPE_SECRET_KEY` (likewise for other providers) replace what the file "
-        "says. An unknown name or a value out of range stops the start and is named.\n\n"
+        "# Settings\n\nThe settings are a TOML file. The first of these counts: the path "
+        "after `--config`, the path in the variable `TOLLKEEPER_CONFIG`, or `./tollkeeper.toml`. "
+        "The variables `TOLLKEEPER_DATABASE`, `TOLLKEEPER_VAULT_KEY`, `TOLLKEEPER_PUBLIC_URL` and "
+        "`TOLLKEEPER_STRIPE_SECRET_KEY` (likewise for other providers) have priority over "
+        "the file. With an unknown name or a value out of range the service does not start, and "
+        "the error names it.\n\n"
         + _table(Settings)
         + "\n## `[providers.NAME]`\n\n"
         + _table(ProviderSettings)

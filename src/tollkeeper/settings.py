@@ -51,7 +51,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Annotated[float, Meta(ge=0)] | None,
         Meta(
             description="How long after we time out a request may still take effect, in seconds. "
-            "By default the integration version says it.",
+            "By default the integration version sets it.",
         ),
     ] = None
 
@@ -258,7 +258,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds, Meta(description="How often the service checks the providers' descriptions.")
     ] = 3600.0
     watch_account: Annotated[
-        str, Meta(description="The account whose webhook endpoints get the results of `watch`.")
+        str,
+        Meta(description="The account that gets events about the watched descriptions."),
     ] = "default"
     webhooks_to_loopback: Annotated[
         bool,

@@ -34,7 +34,7 @@ def nothing_more(_: object) -> list[Fault]:
 
 
 def unknown_name(name: str, known: Collection[str], what: str) -> str:
-    """A sentence about a name that nobody knows, with the nearest one that somebody does."""
+    """A sentence about an unknown name, with the nearest known one."""
     near = get_close_matches(name, known, n=1)
     return f"unknown {what}; did you mean {near[0]}?" if near else f"unknown {what}"
 

@@ -35,10 +35,10 @@ QUERY: Final[dict[str, Json]] = {
 ALWAYS: Final = (500, 503)
 WITH_BODY: Final = (400, 408, 413)
 DESCRIPTIONS: Final = {
-    200: "Done, or read.",
-    201: "Made.",
-    202: "Accepted, and the outcome is not known yet: read `Location` after `Retry-After`.",
-    204: "Ended.",
+    200: "Success.",
+    201: "Created.",
+    202: "Accepted with an unknown outcome: read `Location` after `Retry-After`.",
+    204: "Removed.",
     303: "To the shop's `return_url`, with `payment` and `status`.",
 }
 
@@ -107,8 +107,8 @@ def _parameters(route: Route) -> list[Json]:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": True,
-                "description": "A fresh random value per intention, the same on every retry. "
-                "Bound to this request for ever.",
+                "description": "A new random value for each intention, the same on every retry. "
+                "It belongs to this request and is never valid for another one.",
                 "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
             }
         )
@@ -117,7 +117,7 @@ def _parameters(route: Route) -> list[Json]:
             {
                 "name": "Tollkeeper-Version",
                 "in": "header",
-                "description": "Without it the version that the key is pinned to.",
+                "description": "The API version. By default the version that the key is pinned to.",
                 "schema": {"type": "string", "enum": list(API_VERSIONS)},
             }
         )
@@ -155,13 +155,13 @@ def refusals(route: Route) -> list[int]:
 
 def _success(route: Route, status: int) -> Json:
     told: Json = {"description": DESCRIPTIONS[status]}
-    headers: Json = {"Request-Id": _header("For support.")}
+    headers: Json = {"Request-Id": _header("The id of this request, for support.")}
     if status in {201, 202, 303}:
-        headers["Location"] = _header("Where it is.")
+        headers["Location"] = _header("The address of the resource.")
     if status == 202:
-        headers["Retry-After"] = _header("Seconds.")
+        headers["Retry-After"] = _header("Seconds to wait.")
     if route.money:
-        headers["Idempotency-Replayed"] = _header("`true` where this is an earlier answer.")
+        headers["Idempotency-Replayed"] = _header("`true` if this is an earlier answer.")
     told["headers"] = headers
     if route.gives is not None:
         schema = {"$ref": SCHEMA.format(name=route.gives.__name__)}
@@ -181,7 +181,7 @@ def _problems() -> Json:
         codes = sorted(kind.code for kind, entry in STATUSES.items() if entry[0] == status)
         told[f"problem{status}"] = {
             "description": "`code` is " + " or ".join(f"`{code}`" for code in codes) + ".",
-            "headers": {"Request-Id": _header("For support.")},
+            "headers": {"Request-Id": _header("The id of this request, for support.")},
             "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMA.format(name="Problem")}}},
         }
     return told

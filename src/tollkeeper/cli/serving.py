@@ -156,7 +156,7 @@ class Demo:
         self._tell(secret)
 
     def wait(self, seconds: float) -> None:
-        """Until a program ends, `seconds` pass or somebody stops us."""
+        """Waits until a program ends, `seconds` pass or a signal stops the demo."""
         signal.signal(signal.SIGTERM, _interrupt)
         end = time.monotonic() + seconds if seconds else float("inf")
         while time.monotonic() < end:
@@ -259,7 +259,7 @@ def locked(folder: Path) -> int:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Writes what nobody else on this machine may read."""
+    """Writes a file that only its owner may read."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
