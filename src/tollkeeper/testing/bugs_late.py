@@ -241,7 +241,7 @@ def reference_checked_and_not_held() -> list[Patch]:
 
 @_bug("A follow-up does not ask whose payment it is.")
 def payment_of_another_account_moved() -> list[Patch]:
-    real = vars(create)["load"]
+    real = vars(follow_up)["load"]
 
     async def load(w: Any, payment_id: str, account: str | None = None) -> Any:
         del account

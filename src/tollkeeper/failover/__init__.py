@@ -1,0 +1,1 @@
+"""Failover: when the version that carries traffic fails, move by proof."""
