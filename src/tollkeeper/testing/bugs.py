@@ -84,7 +84,7 @@ def failover_on_timeout() -> list[Patch]:
 
 @_bug("Settling repeats the request under a new idempotency key.")
 def replay_under_a_new_key() -> list[Patch]:
-    real = vars(settle)["opened_request"]
+    real = vars(acts)["opened_request"]
 
     def opened(w: Any, exchange: Any) -> Any:
         request = real(w, exchange)

@@ -1,0 +1,213 @@
+"""The rule of failover: its wealths are fair bets, and it moves on proof alone."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tollkeeper.failover import rule
+from tollkeeper.failover.rule import State, Trial, begin, counted, healthy
+
+RATES = st.floats(0.001, 0.2)
+WEALTHS = st.floats(1e-3, 1e4)
+
+
+def alarmed(state: State) -> State:
+    """The state after V has failed beyond its history, with nothing staked."""
+    return replace(state, r=(rule.ALARM,) * 3, alarmed=True)
+
+
+# Fair bets: the mean of each factor is 1 while the null is true
+
+
+@given(st.booleans(), st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
+def test_s_is_fair_where_both_second_attempts_would_end_alike(
+    ok: bool, before: list[tuple[bool, bool]]
+) -> None:
+    state = begin(0.01, per_second=5)
+    for again, went in before:
+        state = rule._staked(state, again=again, ok=went)
+    ends = [rule._staked(state, again=again, ok=ok).wealth_s for again in (True, False)]
+    assert sum(ends) / 2 == pytest.approx(state.wealth_s)
+
+
+@given(st.floats(0.05, 0.95), st.booleans())
+def test_t_and_u_are_fair_where_v_and_w_fail_alike(share: float, bad: bool) -> None:
+    for wealths, pairs in ((begin(0.01, per_second=5).t, rule.UPWARD),
+                           (begin(0.01, per_second=5).u, rule.DOWNWARD)):  # fmt: skip
+        through_w = rule._arms(wealths, pairs, share, through_w=True, bad=bad)
+        through_v = rule._arms(wealths, pairs, share, through_w=False, bad=bad)
+        mean = share * sum(through_w) + (1 - share) * sum(through_v)
+        assert mean == pytest.approx(sum(wealths))
+
+
+@given(RATES, st.tuples(WEALTHS, WEALTHS, WEALTHS))
+def test_r_grows_by_one_on_average_at_the_rate_of_the_history(
+    rate: float, wealths: tuple[float, float, float]
+) -> None:
+    state = replace(begin(rate, per_second=5), r=wealths)
+    failed = rule._stepped(state, failed=True).wealth_r
+    passed = rule._stepped(state, failed=False).wealth_r
+    assert rate * failed + (1 - rate) * passed == pytest.approx(1 + state.wealth_r)
+
+
+# What moves, and what does not
+
+
+def play(payment: Callable[[random.Random, State], Trial], most: int, seed: int = 1) -> State:
+    """The state after `most` payments from the onset, or when it has moved or stopped."""
+    chance = random.Random(seed)  # noqa: S311 - seeded on purpose
+    state = healthy(begin(0.005, per_second=5), 5_000)
+    for _ in range(most):
+        state = counted(state, payment(chance, state))
+        if state.phase in {"moved", "stopped"}:
+            break
+    return state
+
+
+def refused(v_fails: float, w_fails: float) -> Callable[[random.Random, State], Trial]:
+    def payment(chance: random.Random, state: State) -> Trial:
+        through_w = chance.random() < state.share
+        if chance.random() >= (w_fails if through_w else v_fails):
+            return Trial(first="ok", through_w=through_w)
+        if through_w:
+            return Trial(first="refused", through_w=True, told_bad=True)
+        again = chance.random() < 0.5
+        second_ok = chance.random() >= (v_fails if again else w_fails)
+        third_ok = chance.random() >= w_fails if again and not second_ok else None
+        return Trial(
+            first="refused",
+            second="again" if again else "other",
+            second_ok=second_ok,
+            third_ok=third_ok,
+            told_bad=not (second_ok or third_ok),
+        )
+
+    return payment
+
+
+def unreadable(v_fails: float, *, w_reads: bool) -> Callable[[random.Random, State], Trial]:
+    def payment(chance: random.Random, state: State) -> Trial:
+        if chance.random() < state.share:
+            return Trial(first="ok" if w_reads else "unreadable", through_w=True,
+                         told_bad=not w_reads)  # fmt: skip
+        if chance.random() >= v_fails:
+            return Trial(first="ok")
+        return Trial(first="unreadable", read_over=w_reads, told_bad=True)
+
+    return payment
+
+
+def dead(v_fails: float, w_fails: float) -> Callable[[random.Random, State], Trial]:
+    def payment(chance: random.Random, state: State) -> Trial:
+        through_w = chance.random() < state.share
+        failed = chance.random() < (w_fails if through_w else v_fails)
+        return Trial(first="dead" if failed else "ok", through_w=through_w, told_bad=failed)
+
+    return payment
+
+
+@pytest.mark.parametrize(
+    "payment",
+    [refused(1.0, 0.0), unreadable(1.0, w_reads=True), unreadable(0.25, w_reads=True),
+     dead(1.0, 0.0)],
+    ids=["refused", "unreadable", "unreadable 1 of 4", "dead"],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_v_alone_moves(payment: Callable[[random.Random, State], Trial], seed: int) -> None:
+    assert play(payment, 500, seed).phase == "moved"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_refused_in_part_and_rescued_begins_and_need_not_complete(seed: int) -> None:
+    state = play(refused(0.75, 0.0), 500, seed)
+    assert state.phase == "moved" or (state.phase == "ramp" and state.by_told)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_useless_version_is_left_within_50_payments(seed: int) -> None:
+    assert play(refused(1.0, 0.0), 50, seed).phase == "moved"
+    assert play(unreadable(1.0, w_reads=True), 50, seed).phase == "moved"
+
+
+@pytest.mark.parametrize(
+    "payment",
+    [refused(1.0, 1.0), unreadable(1.0, w_reads=False), dead(1.0, 1.0)],
+    ids=["refused", "unreadable", "dead"],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_hits_every_version_moves_nothing_and_is_said(
+    payment: Callable[[random.Random, State], Trial], seed: int
+) -> None:
+    state = play(payment, 400, seed)
+    assert (state.phase == "moved", state.none_works) == (False, True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_brown_out_that_second_tries_pass_moves_nothing(seed: int) -> None:
+    def payment(chance: random.Random, state: State) -> Trial:
+        if chance.random() < 0.5:
+            return Trial(first="ok", through_w=chance.random() < state.share)
+        again = chance.random() < 0.5
+        return Trial(first="refused", second="again" if again else "other", second_ok=True)
+
+    assert play(payment, 2_000, seed).phase == "watch"
+
+
+def test_declines_and_later_are_no_evidence() -> None:
+    state = begin(0.005, per_second=5)
+    for _ in range(500):
+        state = counted(state, Trial(first="later"))
+    assert state == begin(0.005, per_second=5)
+    for _ in range(500):
+        state = counted(state, Trial(first="declined"))
+    assert state.wealth_r < rule.QUIET
+
+
+def test_an_episode_ends_when_v_is_well_again() -> None:
+    state = play(refused(1.0, 1.0), 20)
+    assert state.is_open
+    after = healthy(state, 2_000)
+    assert (after.phase, after.share, after.wealth_s, after.is_open) == ("watch", 0.0, 1.0, False)
+
+
+def test_a_worse_w_is_stopped_and_stays_so() -> None:
+    ramp = replace(alarmed(begin(0.005, per_second=5)), phase="ramp", share=0.25)
+    state = ramp
+    for _ in range(60):
+        state = counted(state, Trial(first="refused", through_w=True, told_bad=True))
+        state = counted(state, Trial(first="ok"))
+        if state.phase == "stopped":
+            break
+    assert (state.phase, state.share) == ("stopped", 0.0)
+    assert counted(state, Trial(first="refused")) is state
+
+
+def test_slow_traffic_needs_less_and_what_is_unseen_never_starts() -> None:
+    assert begin(0.0, per_second=0.5).a_start == 100
+    assert begin(0.0, per_second=20).a_start == 10_000
+    rich = replace(alarmed(begin(0.005, per_second=5)), s=(1e9, 0.0, 0.0))
+    assert counted(rich, Trial(first="refused")).phase == "watch"
+
+
+@given(st.lists(st.sampled_from(["ok", "refused", "unreadable", "dead", "declined", "later"]),
+                max_size=60), st.integers(0, 2**32))  # fmt: skip
+def test_wealths_stay_numbers_whatever_comes(firsts: list[str], seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - seeded on purpose
+    state = begin(0.001, per_second=5)
+    for first in firsts:
+        state = counted(state, Trial(
+            first=first,  # type: ignore[arg-type]
+            through_w=chance.random() < state.share,
+            told_bad=chance.random() < 0.5,
+            second=chance.choice(("", "again", "other")),
+            second_ok=chance.random() < 0.5,
+            third_ok=chance.choice((None, True, False)),
+            read_over=chance.choice((None, True, False)),
+        ))  # fmt: skip
+        wealths = (state.wealth_r, state.wealth_s, state.wealth_t, state.wealth_u, state.none)
+        assert all(0 <= wealth < float("inf") for wealth in wealths)
+        assert 0 <= state.share <= 1
