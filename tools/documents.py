@@ -20,7 +20,7 @@ import simulation_page
 import simulator_page
 from tollkeeper.api.problems import status_of
 from tollkeeper.kernel import errors
-from tollkeeper.payments import moves
+from tollkeeper.payments import transitions
 from tollkeeper.payments.failures import FAILURES
 from tollkeeper.wire import addresses, failures, trip
 
@@ -82,9 +82,9 @@ def moves_page() -> str:
     """`docs/reference/statuses.md`: the table of a payment's legal moves."""
     rows = [
         f"| `{move}` | {why} | {'<br>'.join(f'`{old}` → `{new}`' for old, new in pairs.items())} |"
-        for move, (why, pairs) in moves.MOVES.items()
+        for move, (why, pairs) in transitions.MOVES.items()
     ]
-    final = ", ".join(f"`{status}`" for status in sorted(moves.FINAL))
+    final = ", ".join(f"`{status}`" for status in sorted(transitions.FINAL))
     return (
         "# A payment's statuses\n\nA payment changes its status only by one of these moves. "
         f"Final statuses are {final}. Only a move that says so leaves a final status.\n\n"

@@ -9,7 +9,7 @@ from tollkeeper.rollouts.evidence import GUARDRAILS, add, begin
 from tollkeeper.rollouts.rollout import Plan, Rollout, start
 from tollkeeper.rollouts.tally import tally
 from tollkeeper.rollouts.units import Seen
-from tollkeeper.routing.routes import Canary, Condition, Facts, Routes, Rule, take
+from tollkeeper.routing.routes import Canary, Condition, Routes, RoutingContext, Rule, choose_route
 
 ROUNDS = 5
 OLD, NEW = "stripe@2022-08-01", "stripe@2022-11-15"
@@ -58,9 +58,10 @@ def routing() -> float:
     rules = (Rule(condition=Condition(), weights={OLD: 100.0}),)
     table = Routes(rules=rules, canaries=(canary,))
     facts = [
-        Facts(unit=f"c{n}", payment_id=f"p{n}", currency="EUR", account="a") for n in range(2_000)
+        RoutingContext(unit=f"c{n}", payment_id=f"p{n}", currency="EUR", account="a")
+        for n in range(2_000)
     ]
-    return microseconds(lambda number: take(table, "r", facts[number], 0), len(facts))
+    return microseconds(lambda number: choose_route(table, "r", facts[number], 0), len(facts))
 
 
 def costs() -> list[dict[str, Any]]:

@@ -18,7 +18,14 @@ from msgspec.structs import replace
 
 from tollkeeper import app as root
 from tollkeeper.kernel.ids import new_id
-from tollkeeper.payments.change import Answer, Change, Claim, Exchange, between, committed
+from tollkeeper.payments.change import (
+    Answer,
+    Change,
+    Exchange,
+    IdempotencyClaim,
+    between,
+    committed,
+)
 from tollkeeper.payments.outcome import Charge, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.results import apply_outcome
@@ -35,7 +42,7 @@ def changes_of(number: int, now_ms: int) -> tuple[Change, Change]:
     """The two changes of an ordinary payment: opened, and captured."""
     books = _opened(number, now_ms)
     payment, attempt = books.payment, books.attempts[0]
-    claim = Claim(
+    claim = IdempotencyClaim(
         account="default",
         key=secrets.token_hex(16),
         fingerprint=secrets.token_hex(32),

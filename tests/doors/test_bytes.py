@@ -13,7 +13,7 @@ from tests.doors.programs import service, simulator
 from tests.doors.stage import PAYMENT, Stage, stage
 
 from tollkeeper.api import server
-from tollkeeper.api.desk import MAX_ARRIVING_BYTES, desk_of
+from tollkeeper.api.admission import MAX_ARRIVING_BYTES, admission_of
 from tollkeeper.kernel.errors import Overloaded
 
 MEGABYTE = 1 << 20
@@ -247,7 +247,7 @@ async def test_a_peer_that_does_not_read_is_hung_up_on(
 
 async def test_bodies_that_are_arriving_share_a_bound(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
-        desk = desk_of(it.app.state)
+        desk = admission_of(it.app.state)
         with desk.arriving() as hold:
             hold(MAX_ARRIVING_BYTES - 10)
             reply = await it.post("/v1/payments", PAYMENT)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.doors.stage import VAULT_KEY, Stage, stage
 
-from tollkeeper.api.desk import MAX_KEYS, WRONG_KEYS_AT_ONCE, desk_of
+from tollkeeper.api.admission import MAX_KEYS, WRONG_KEYS_AT_ONCE, admission_of
 from tollkeeper.app import read_settings
 from tollkeeper.cli.main import main
 from tollkeeper.kernel.errors import Misconfigured
@@ -32,7 +32,7 @@ async def test_many_wrong_keys_are_slowed_down_and_a_right_one_is_not(tmp_path: 
 
 async def test_what_is_remembered_of_wrong_keys_is_bounded(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
-        desk = desk_of(it.app.state)
+        desk = admission_of(it.app.state)
         for number in range(MAX_KEYS * 2):
             desk._take(desk._wrong, f"peer {number}", 1.0, 5.0)
         assert len(desk._wrong) <= MAX_KEYS

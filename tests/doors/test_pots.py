@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.doors.stage import PAYMENT, Reply, Stage, stage
 
-from tollkeeper.api.desk import POTS, desk_of
+from tollkeeper.api.admission import POTS, admission_of
 from tollkeeper.api.routes import ROUTES
 from tollkeeper.flows.live.places import Places
 from tollkeeper.kernel.errors import Overloaded
@@ -63,7 +63,7 @@ async def test_a_provider_that_hangs_holds_its_share_and_no_more(tmp_path: Path)
         assert time.perf_counter() - began < 0.5
         assert (refused.status, refused.body["code"]) == (503, "overloaded")
         assert "stripe" in refused.body["detail"]
-        assert desk_of(it.app.state).in_flight["payments"] == 3
+        assert admission_of(it.app.state).in_flight["payments"] == 3
         assert {(await task).status for task in inside} == {201}
         assert len((await it.get("/v1/payments")).body["data"]) == 3  # the refusal left nothing
         assert (await it.post("/v1/payments", PAYMENT, key="refused")).status == 201
@@ -82,7 +82,7 @@ async def test_follow_ups_share_the_places_of_their_provider(tmp_path: Path) -> 
 
 async def test_webhooks_and_reads_fill_their_own_pots_alone(tmp_path: Path) -> None:
     async with stage(tmp_path, max_reads_in_flight=1, max_inbound_in_flight=1) as it:
-        desk = desk_of(it.app.state)
+        desk = admission_of(it.app.state)
         with desk.inside("reads"):
             assert (await it.get("/v1/payments")).status == 503
             assert (await it.post(INBOUND, {}, role=None, key=None)).status == 400

@@ -15,7 +15,7 @@ from tollkeeper.flows.payments.reconcile import reconcile
 from tollkeeper.flows.recording import record
 from tollkeeper.integrations.version import WireReply, WireRequest
 from tollkeeper.kernel.errors import Conflict, NotFound
-from tollkeeper.payments.misreading import handed_over
+from tollkeeper.payments.correction import reassign
 from tollkeeper.payments.payment import Books
 from tollkeeper.settings import AccountSettings
 from tollkeeper.testing.temper import without_keys
@@ -325,7 +325,7 @@ async def test_a_late_charge_stays_with_the_version_that_its_payment_was_handed_
         other = "stripe@2026-03-25.dahlia"
         await record(
             s.runtime, await s.books(id_),
-            lambda books: handed_over(books, other, s.clock.now_ms()),
+            lambda books: reassign(books, other, s.clock.now_ms()),
             cause="payment.handed_over", actor="cross-read",
         )  # fmt: skip
         hidden.show()

@@ -9,11 +9,11 @@ from tests.flows.stage import MIDDLE, Stage, stage
 from tests.flows.test_following import THREE_D, told
 
 from tollkeeper.flows.payments import acts, settle
-from tollkeeper.flows.payments.settlement import SettlementRun
+from tollkeeper.flows.payments.settlement_run import SettlementRun
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.rollouts import cross_check
 from tollkeeper.payments.commit import Stale
-from tollkeeper.payments.ladder import Look, Step
+from tollkeeper.payments.settlement import Look, Step
 
 CREATE = "POST /v1/payment_intents"
 

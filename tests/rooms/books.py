@@ -5,11 +5,11 @@ from typing import Any
 from msgspec.structs import replace
 from tests.store.stage import authorized, fresh_books
 
-from tollkeeper.payments.ladder import Policy
 from tollkeeper.payments.outcome import Charge, Outcome, RefundSeen, Refusal, unknown
 from tollkeeper.payments.payment import Attempt, Books
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void
 from tollkeeper.payments.results import apply_outcome
+from tollkeeper.payments.settlement import Policy
 
 NOW_MS = 1_700_000_000_000
 POLICY = Policy(

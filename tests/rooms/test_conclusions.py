@@ -9,9 +9,9 @@ from tests.rooms.test_invariants import ledger, ledger_charge, violated
 
 from tollkeeper.payments import invariants
 from tollkeeper.payments.invariants import LedgerCapture, LedgerRefund
-from tollkeeper.payments.ladder import looked, not_executed
 from tollkeeper.payments.payment import Books, Dispute
 from tollkeeper.payments.results import with_attempt
+from tollkeeper.payments.settlement import looked, not_executed
 
 HOUR_MS = 3_600_000
 

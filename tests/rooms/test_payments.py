@@ -8,14 +8,14 @@ from msgspec.structs import replace
 from tests.rooms import books as b
 
 from tollkeeper.kernel.errors import Conflict, Invalid
-from tollkeeper.payments import moves
+from tollkeeper.payments import transitions
 from tollkeeper.payments.judging import classify, judge, may_send_elsewhere, not_sent, silence
-from tollkeeper.payments.ladder import Look, looked, next_step
 from tollkeeper.payments.outcome import Decline, Outcome
 from tollkeeper.payments.payment import Attempt, Books
 from tollkeeper.payments.reconcile import reconcile_charge
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, refundable_minor
 from tollkeeper.payments.results import apply_outcome
+from tollkeeper.payments.settlement import Look, looked, next_step
 
 DECLINED = Outcome(kind="declined", decline=Decline("insufficient_funds", "insufficient_funds"))
 
@@ -24,29 +24,29 @@ DECLINED = Outcome(kind="declined", decline=Decline("insufficient_funds", "insuf
 
 
 def test_every_status_is_reached_and_every_move_is_used() -> None:
-    reached = {new for _, new in moves.reachable()} | {"processing"}
+    reached = {new for _, new in transitions.reachable()} | {"processing"}
     assert reached == {
         "processing", "requires_action", "requires_capture", "succeeded", "canceled", "failed",
     }  # fmt: skip
-    assert all(targets for _, targets in moves.MOVES.values())
+    assert all(targets for _, targets in transitions.MOVES.values())
 
 
 def test_only_what_turned_up_late_or_was_misread_leaves_a_final_status() -> None:
     late = {"found_authorized", "found_paid"}
     misread = {"misread_approval", "misread_capture"}
-    for move, (_, targets) in moves.MOVES.items():
-        if set(targets) & moves.FINAL:
+    for move, (_, targets) in transitions.MOVES.items():
+        if set(targets) & transitions.FINAL:
             assert move in late | misread
-    left = {move for move, (_, targets) in moves.MOVES.items() if "succeeded" in targets}
+    left = {move for move, (_, targets) in transitions.MOVES.items() if "succeeded" in targets}
     assert left == misread
 
 
 def test_a_move_that_is_not_in_the_table_asserts() -> None:
-    for move, status in itertools.product(moves.MOVES, sorted(moves.FINAL)):
-        if moves.is_legal(status, move):
+    for move, status in itertools.product(transitions.MOVES, sorted(transitions.FINAL)):
+        if transitions.is_legal(status, move):
             continue
         with pytest.raises(AssertionError):
-            moves.target(status, move)
+            transitions.target(status, move)
 
 
 # Classes and judging

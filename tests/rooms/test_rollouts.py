@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.rooms.books import NOW_MS, charge, paid
 
-from tollkeeper.payments.misreading import corrected
+from tollkeeper.payments.correction import corrected
 from tollkeeper.rollouts import deciding, tripwire
 from tollkeeper.rollouts.afterwards import begin_watch, observe
 from tollkeeper.rollouts.certificate import Certificate, attest, projected
@@ -36,7 +36,15 @@ from tollkeeper.rollouts.rollout import (
 from tollkeeper.rollouts.starting import plan_faults
 from tollkeeper.rollouts.tally import Tally, tally, total
 from tollkeeper.rollouts.units import Seen
-from tollkeeper.routing.routes import Canary, Condition, Facts, Routes, Rule, number_of, take
+from tollkeeper.routing.routes import (
+    Canary,
+    Condition,
+    Routes,
+    RoutingContext,
+    Rule,
+    choose_route,
+    number_of,
+)
 
 RAIL = GUARDRAILS[0]
 OLD, NEW = "stripe@2022-08-01", "stripe@2022-11-15"
@@ -334,15 +342,15 @@ def routes(*canaries: Canary) -> Routes:
     return Routes(rules=(Rule(condition=Condition(), weights={OLD: 100.0}),), canaries=canaries)
 
 
-def facts(name: str, **fields: object) -> Facts:
-    made = Facts(unit=name, payment_id=f"pay-{name}", currency="EUR", account="acc")
+def facts(name: str, **fields: object) -> RoutingContext:
+    made = RoutingContext(unit=name, payment_id=f"pay-{name}", currency="EUR", account="acc")
     return replace(made, **fields)
 
 
 def canaries_at(share_ppm: int) -> set[str]:
     table = routes(canary(share_ppm=share_ppm))
     names = [f"c{number}" for number in range(5_000)]
-    return {name for name in names if take(table, "r", facts(name), 0).is_canary}
+    return {name for name in names if choose_route(table, "r", facts(name), 0).is_canary}
 
 
 def test_raising_the_share_only_adds_customers() -> None:
@@ -353,29 +361,31 @@ def test_raising_the_share_only_adds_customers() -> None:
 
 def test_a_customer_stays_and_another_account_is_another_customer() -> None:
     table = routes(canary(share_ppm=500_000))
-    assert len({take(table, "r", facts("ada"), 0).integration for _ in range(20)}) == 1
-    units = {take(table, "r", facts("ada", account=name), 0).unit for name in ("a", "b")}
+    assert len({choose_route(table, "r", facts("ada"), 0).integration for _ in range(20)}) == 1
+    units = {choose_route(table, "r", facts("ada", account=name), 0).unit for name in ("a", "b")}
     assert len(units) == 2
 
 
 def test_a_share_that_nobody_renewed_runs_out() -> None:
     table = routes(canary(share_ppm=1_000_000))
-    assert take(table, "r", facts("ada"), 9_999).is_canary
-    late = take(table, "r", facts("ada"), 10_000)
+    assert choose_route(table, "r", facts("ada"), 9_999).is_canary
+    late = choose_route(table, "r", facts("ada"), 10_000)
     assert (late.is_canary, late.share_ppm, late.integration) == (False, 0, OLD)
-    assert take(routes(canary(share_ppm=1_000_000, keep=True)), "r", facts("ada"), 10_000).is_canary
+    assert choose_route(
+        routes(canary(share_ppm=1_000_000, keep=True)), "r", facts("ada"), 10_000
+    ).is_canary
 
 
 def test_a_withheld_canary_takes_nobody_and_says_so() -> None:
-    taken = take(routes(canary(share_ppm=1_000_000)), "r", facts("ada"), 0, ["ro_1"])
+    taken = choose_route(routes(canary(share_ppm=1_000_000)), "r", facts("ada"), 0, ["ro_1"])
     assert (taken.is_canary, taken.share_ppm) == (False, 0)
 
 
 def test_a_rollout_of_a_slice_leaves_the_rest_alone() -> None:
     table = routes(canary(share_ppm=1_000_000, condition=Condition(currency="EUR", country="DE")))
-    assert take(table, "r", facts("ada", country="DE"), 0).is_canary
-    assert take(table, "r", facts("ada", country="FR"), 0).canary is None
-    assert take(table, "r", facts("ada", currency="USD", country="DE"), 0).canary is None
+    assert choose_route(table, "r", facts("ada", country="DE"), 0).is_canary
+    assert choose_route(table, "r", facts("ada", country="FR"), 0).canary is None
+    assert choose_route(table, "r", facts("ada", currency="USD", country="DE"), 0).canary is None
 
 
 def test_numbers_are_uniform_enough() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 from tests.store.backends import EPOCH_MS
 
-from tollkeeper.payments.change import Answer, Change, Claim, Exchange, Inbound, between
+from tollkeeper.payments.change import Answer, Change, Exchange, IdempotencyClaim, Inbound, between
 from tollkeeper.payments.outcome import Charge, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.results import apply_outcome
@@ -94,7 +94,7 @@ def as_stored(after: Books, made: Change) -> Books:
     return replace(after, payment=made.payment)
 
 
-def claim(books: Books, key: str = "key-1", **fields: Any) -> Claim:
+def claim(books: Books, key: str = "key-1", **fields: Any) -> IdempotencyClaim:
     defaults: dict[str, Any] = {
         "account": books.payment.account,
         "key": key,
@@ -102,7 +102,7 @@ def claim(books: Books, key: str = "key-1", **fields: Any) -> Claim:
         "token": identifier("claim"),
         "payment_id": books.payment.id,
     }
-    return Claim(**(defaults | fields))
+    return IdempotencyClaim(**(defaults | fields))
 
 
 def answer(books: Books, key: str = "key-1", expires_ms: int = EPOCH_MS + 1_000) -> Answer:

@@ -6,7 +6,7 @@ from tests.store.backends import EPOCH_MS, Backend
 
 from tollkeeper.flows.ports import Rerouting, Store
 from tollkeeper.kernel.ids import first_id
-from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
+from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResult, ShadowResult
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts.rollout import Crossings, Decision, Plan, Record, Rollout, Shadows, start
 from tollkeeper.routing.routes import Condition, Rule
@@ -53,7 +53,7 @@ async def pay(
     await store.commit(stage.opening(books, assignment=placed))
     if not decided:
         return books.payment.id
-    seen = Observed(
+    seen = FirstResult(
         rollout_id="ro_1", unit=f"unit-{number}", payment_id=books.payment.id, failed=canary,
         unreadable=False, declined=False, latency_ms=12, decided_ms=EPOCH_MS,
     )  # fmt: skip
@@ -213,7 +213,7 @@ async def test_every_change_of_the_routes_is_a_new_revision(backend: Backend) ->
 async def test_shadow_readings_are_counted_and_listed(backend: Backend) -> None:
     async with backend.store() as store:
         for number, differs in enumerate((True, False, False)):
-            read = Shadowed(
+            read = ShadowResult(
                 rollout_id="ro_1", payment_id=f"pay_{number}", differs=differs, at_ms=EPOCH_MS,
                 detail="reply: unknown" if differs else "",
             )  # fmt: skip
@@ -238,7 +238,7 @@ async def test_first_follow_ups_are_counted_once(backend: Backend) -> None:
             held = await store.load_books(id_)
             assert held is not None
             after = replace(held, payment=replace(held.payment, updated_ms=EPOCH_MS + 2))
-            seen = Followed(
+            seen = FollowUpResult(
                 rollout_id="ro_1", units=("unit-1", "other"), payment_id=id_, failed=failed
             )
             await store.commit(stage.change(held, after, followed=seen))

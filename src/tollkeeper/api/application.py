@@ -18,8 +18,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from tollkeeper import app as composition
 from tollkeeper.api import plain
+from tollkeeper.api.admission import Running, admission_of
 from tollkeeper.api.answers import Answer, problem_answer
-from tollkeeper.api.desk import Running, desk_of
 from tollkeeper.api.endpoint import serve, stamp, unexpected
 from tollkeeper.api.metrics import UNMATCHED, Metrics
 from tollkeeper.api.openapi import document
@@ -158,7 +158,7 @@ def _options(methods: list[str]) -> Serve:
 
 
 def _stamp(state: State, answer: Answer) -> None:
-    stamp(answer, desk_of(state).runtime.new_id("req"), API_VERSIONS[-1])
+    stamp(answer, admission_of(state).runtime.new_id("req"), API_VERSIONS[-1])
 
 
 class _Sent(Response[None]):
@@ -181,7 +181,7 @@ def _routing_error(request: Request[Any, Any, Any], error: HTTPException) -> Res
         told = MethodNotAllowed("this method is not for this path")
     else:
         told = Malformed("the request's path or headers cannot be read")
-    runtime = desk_of(request.app.state).runtime
+    runtime = admission_of(request.app.state).runtime
     request_id = runtime.new_id("req")
     answer = problem_answer(told, request_id)
     allow = (error.headers or {}).get("allow")
@@ -194,7 +194,7 @@ def _routing_error(request: Request[Any, Any, Any], error: HTTPException) -> Res
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[None]:
-    request_id = desk_of(request.app.state).runtime.new_id("req")
+    request_id = admission_of(request.app.state).runtime.new_id("req")
     answer = unexpected(error, request_id, UNMATCHED)
     stamp(answer, request_id, API_VERSIONS[-1])
     return _Sent(answer)

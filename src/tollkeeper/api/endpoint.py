@@ -11,9 +11,9 @@ import structlog
 from litestar.datastructures import State
 from litestar.types import Receive, Scope
 
+from tollkeeper.api.admission import Admission, admission_of
 from tollkeeper.api.answers import Answer, problem_answer
 from tollkeeper.api.calls import Call
-from tollkeeper.api.desk import Desk, desk_of
 from tollkeeper.api.incoming import (
     MAX_INBOUND_BYTES,
     Disconnected,
@@ -46,7 +46,7 @@ log: Final = structlog.get_logger("tollkeeper.api")
 
 async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> Answer:
     """One request from its headers to its answer."""
-    desk = desk_of(state)
+    desk = admission_of(state)
     metrics: Metrics = state.metrics
     clock = desk.runtime.clock
     began = clock.monotonic()
@@ -71,13 +71,15 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     return answer
 
 
-async def _inside(route: Route, desk: Desk, call: Call) -> Answer:
+async def _inside(route: Route, desk: Admission, call: Call) -> Answer:
     """Runs the handler. Only whole requests are counted: one that arrives slowly takes no place."""
     with desk.inside(route.pot):
         return await route.handler(call)
 
 
-async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, request_id: str) -> Call:
+async def _call(
+    route: Route, desk: Admission, scope: Scope, receive: Receive, request_id: str
+) -> Call:
     """Checks all that stands in the headers, and only then takes the body in."""
     runtime = desk.runtime
     key = await _key(route, desk, scope) if route.role is not None else None
@@ -114,7 +116,7 @@ async def _call(route: Route, desk: Desk, scope: Scope, receive: Receive, reques
     return call
 
 
-async def _key(route: Route, desk: Desk, scope: Scope) -> ApiKey:
+async def _key(route: Route, desk: Admission, scope: Scope) -> ApiKey:
     """The live key of the request, if its role may do this and its rate allows."""
     given = header(scope, b"authorization")
     scheme, _, secret = (given or "").partition(" ")

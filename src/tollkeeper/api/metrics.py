@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tollkeeper.api.desk import Pot
+from tollkeeper.api.admission import Pot
 from tollkeeper.flows.live.state import Live
 from tollkeeper.flows.live.tally import EDGES_SECONDS
 from tollkeeper.payments.view import PaymentView, RefundView

@@ -2,8 +2,8 @@
 
 from litestar.datastructures import State
 
+from tollkeeper.api.admission import admission_of
 from tollkeeper.api.answers import Answer, json_answer
-from tollkeeper.api.desk import desk_of
 from tollkeeper.api.metrics import MEDIA_TYPE
 from tollkeeper.api.views import Health
 from tollkeeper.flows.operations.readiness import store_answers
@@ -29,7 +29,7 @@ async def ready(state: State) -> Answer:
 
 async def metrics(state: State) -> Answer:
     """The counters in Prometheus' text format."""
-    page = state.metrics.page(desk_of(state).in_flight, state.service.runtime.live)
+    page = state.metrics.page(admission_of(state).in_flight, state.service.runtime.live)
     return Answer(200, page, media_type=MEDIA_TYPE)
 
 

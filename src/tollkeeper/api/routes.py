@@ -8,9 +8,9 @@ import msgspec
 
 from tollkeeper.api import events, hooks, payments, requests, rollouts, shopper, views
 from tollkeeper.api.access import Reach, Resource
+from tollkeeper.api.admission import Pot
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
-from tollkeeper.api.desk import Pot
 from tollkeeper.flows.operations.keys import Role
 from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 

@@ -4,16 +4,16 @@ a candidate in the shadow would have made of it."""
 import msgspec
 
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Heard, Prepared, prepare, read_by
+from tollkeeper.flows.sending import Prepared, SendResult, prepare, read_by
 from tollkeeper.payments import judging
-from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
+from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResult, ShadowResult
 from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
-from tollkeeper.routing.routes import Facts, Taken, is_drawn, units_of
+from tollkeeper.routing.routes import RouteChoice, RoutingContext, is_drawn, units_of
 
 
-def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | None:
+def assignment_of(taken: RouteChoice, payment_id: str, now_ms: int) -> Assignment | None:
     """The place of a new payment in the rollout that it falls into, if any."""
     canary = taken.canary
     if canary is None or canary.is_shadow:
@@ -31,17 +31,19 @@ def assignment_of(taken: Taken, payment_id: str, now_ms: int) -> Assignment | No
     )
 
 
-def is_failure(heard: Heard) -> bool:
+def is_failure(heard: SendResult) -> bool:
     """No usable answer by the version that sent it: class A, B1 or C, or read by another one."""
     return heard.unreadable or judging.is_failure(heard.outcome)
 
 
-def observed_of(taken: Taken, attempt: Attempt, heard: Heard, now_ms: int) -> Observed | None:
+def observed_of(
+    taken: RouteChoice, attempt: Attempt, heard: SendResult, now_ms: int
+) -> FirstResult | None:
     """What the first attempt came to, for the rollout."""
     canary = taken.canary
     if canary is None or canary.is_shadow:
         return None
-    return Observed(
+    return FirstResult(
         rollout_id=canary.rollout_id,
         unit=taken.unit,
         again_unit=taken.again_unit,
@@ -55,19 +57,19 @@ def observed_of(taken: Taken, attempt: Attempt, heard: Heard, now_ms: int) -> Ob
 
 
 def followed_of(
-    runtime: Runtime, payment: Payment, attempt: Attempt, heard: Heard
-) -> Followed | None:
+    runtime: Runtime, payment: Payment, attempt: Attempt, heard: SendResult
+) -> FollowUpResult | None:
     """What the first follow-up of a payment came to, for the rollout that it may count in; only
     through the version that took the payment."""
     if attempt.operation == "authorize" or payment.moved_from is not None:
         return None
-    facts = facts_of(payment)
+    facts = context_of(payment)
     provider = attempt.integration.partition("@")[0]
     for canary in runtime.live.routes.canaries:
         if canary.candidate.partition("@")[0] != provider or not canary.is_running:
             continue
         if canary.condition.holds(facts):
-            return Followed(
+            return FollowUpResult(
                 rollout_id=canary.rollout_id,
                 units=units_of(canary, facts),
                 payment_id=payment.id,
@@ -76,9 +78,9 @@ def followed_of(
     return None
 
 
-def facts_of(payment: Payment) -> Facts:
+def context_of(payment: Payment) -> RoutingContext:
     """What routing may know of a payment that exists."""
-    return Facts(
+    return RoutingContext(
         unit=payment.customer or payment.id,
         payment_id=payment.id,
         currency=payment.currency,
@@ -88,8 +90,13 @@ def facts_of(payment: Payment) -> Facts:
 
 
 def shadowed_of(
-    runtime: Runtime, taken: Taken, books: Books, attempt: Attempt, prepared: Prepared, heard: Heard
-) -> Shadowed | None:
+    runtime: Runtime,
+    taken: RouteChoice,
+    books: Books,
+    attempt: Attempt,
+    prepared: Prepared,
+    heard: SendResult,
+) -> ShadowResult | None:
     """What a candidate in the shadow makes of the baseline's reply, and the request that it would
     have sent; nothing is sent. `None` where it could not compute anything of its own."""
     canary = taken.canary
@@ -108,7 +115,7 @@ def shadowed_of(
         found.append(f"request: {built.request.path}, the baseline {prepared.request.path}")
     if _said(read) != _said(heard.outcome):
         found.append(f"reply: {_said(read)}, the baseline {_said(heard.outcome)}")
-    return Shadowed(
+    return ShadowResult(
         rollout_id=canary.rollout_id,
         payment_id=attempt.payment_id,
         differs=bool(found),

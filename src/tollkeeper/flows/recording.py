@@ -9,7 +9,7 @@ from typing import Final
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound, StoreDoubt, Unavailable
 from tollkeeper.payments.change import Change, committed
-from tollkeeper.payments.closing import close
+from tollkeeper.payments.closing import build_change
 from tollkeeper.payments.commit import Committed, Recorded
 from tollkeeper.payments.payment import Books
 
@@ -66,7 +66,7 @@ async def record(
 
 
 def _closed(runtime: Runtime, before: Books, after: Books, cause: str, actor: str) -> Change:
-    return close(
+    return build_change(
         before,
         after,
         runtime.policy(after.payment.integration),

@@ -13,7 +13,7 @@ from tollkeeper.integrations.version import Integration
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.ids import new_id
-from tollkeeper.payments.ladder import Policy
+from tollkeeper.payments.settlement import Policy
 from tollkeeper.routing.router import Router
 from tollkeeper.routing.routes import Condition, Routes, Rule
 from tollkeeper.settings import ProviderSettings, Settings

@@ -35,7 +35,7 @@ class Prepared(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class SendResult(msgspec.Struct, frozen=True):
     """What one send came to, judged. `by` says which reading told us; `unreadable`: the version
     that sent it could not read the reply. `observation`: what was seen of this send; `None` for
     what was read without one."""
@@ -88,39 +88,41 @@ def stored_request(runtime: Runtime, attempt: Attempt, prepared: Prepared) -> Ex
     )
 
 
-async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared) -> Heard:
+async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared) -> SendResult:
     """Sends the prepared request and judges what came back. Never sends twice."""
     began = runtime.clock.monotonic()
     if prepared.request is None:
         said = not_sent("build_error", prepared.error)
-        return _observed(runtime, books, attempt, Heard(said, None), said, _trip(runtime, began))
+        return _observed(
+            runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began)
+        )
     result = await runtime.wire.send(prepared.request, runtime.target(prepared.integration))
-    return hear(runtime, books, attempt, prepared.integration, result, began)
+    return interpret(runtime, books, attempt, prepared.integration, result, began)
 
 
-def hear(
+def interpret(
     runtime: Runtime,
     books: Books,
     attempt: Attempt,
     integration: Integration,
     result: WireResult,
     began: float,
-) -> Heard:
+) -> SendResult:
     """Judges a result; an unreadable reply is read again with the other installed versions. `began`
     is when the send began, in seconds on the monotonic clock."""
     reply = result.reply
     trip = _trip(runtime, began, result)
     if reply is None:
         said = _unanswered(result)
-        return _observed(runtime, books, attempt, Heard(said, None), said, trip)
+        return _observed(runtime, books, attempt, SendResult(said, None), said, trip)
     said = judge(books.payment, attempt, read_by(integration, attempt.operation, reply))
     _note_health(runtime, integration, attempt.operation, said)
-    heard = Heard(said, reply, unreadable=said.is_unreadable)
+    heard = SendResult(said, reply, unreadable=said.is_unreadable)
     if not said.is_known:
         _asked_to_wait(runtime, integration, reply)
         other = reread(runtime, books, attempt, reply)
         if other is not None:
-            heard = Heard(other, reply, "reread", unreadable=said.is_unreadable)
+            heard = SendResult(other, reply, "reread", unreadable=said.is_unreadable)
     return _observed(runtime, books, attempt, heard, said, trip)
 
 
@@ -138,8 +140,8 @@ def _asked_to_wait(runtime: Runtime, integration: Integration, reply: WireReply)
 
 
 def _observed(
-    runtime: Runtime, books: Books, attempt: Attempt, heard: Heard, said: Outcome, trip: Trip
-) -> Heard:
+    runtime: Runtime, books: Books, attempt: Attempt, heard: SendResult, said: Outcome, trip: Trip
+) -> SendResult:
     """`heard` with the observation of its send, which is given to the live state as well. `said` is
     what the version that sent it read."""
     payment = books.payment
@@ -196,7 +198,7 @@ def reread(runtime: Runtime, books: Books, attempt: Attempt, reply: WireReply) -
 
 
 def stored_reply(
-    runtime: Runtime, attempt: Attempt, heard: Heard, request: WireRequest | None
+    runtime: Runtime, attempt: Attempt, heard: SendResult, request: WireRequest | None
 ) -> tuple[Exchange, ...]:
     """The exchange for the store: the reply sealed while the outcome is unknown; once it is known
     both sides masked by shape."""

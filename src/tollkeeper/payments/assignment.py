@@ -31,7 +31,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     drawn: bool = False
 
 
-class Observed(msgspec.Struct, frozen=True, kw_only=True):
+class FirstResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the first attempt of an assigned payment came to.
 
     `failed`: no usable answer (class A, B1 or C); `unreadable`: an answer that the version could
@@ -49,7 +49,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     again_unit: str = ""
 
 
-class Followed(msgspec.Struct, frozen=True, kw_only=True):
+class FollowUpResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the first follow-up (capture, void or refund) of an assigned payment came to, through
     the version that took the payment: `failed` as in `Observed`."""
 
@@ -59,7 +59,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool
 
 
-class Shadowed(msgspec.Struct, frozen=True, kw_only=True):
+class ShadowResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a candidate that sends nothing yet made of one live reply of the baseline's."""
 
     rollout_id: str

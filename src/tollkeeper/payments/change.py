@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.payments.assignment import Assignment, Followed, Observed, Shadowed
+from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResult, ShadowResult
 from tollkeeper.payments.audit import AuditRow, audit_row, key_digest
 from tollkeeper.payments.late import corrected_attempts, corrected_refunds
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
@@ -48,7 +48,7 @@ EVENT_TYPES: Final[dict[str, str]] = {
 """Every outgoing event type and when it is sent."""
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyClaim(msgspec.Struct, frozen=True, kw_only=True):
     """An idempotency key and what it is bound to, for ever. `fingerprint` is the hash of the
     request; `token` tells our own repeated commit from another request's claim."""
 
@@ -134,15 +134,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[OutEvent, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     look_at_ms: int | None = None
-    claim: Claim | None = None
+    claim: IdempotencyClaim | None = None
     held: HeldReference | None = None
     answer: Answer | None = None
     inbound: Inbound | None = None
     assignment: Assignment | None = None
-    observed: Observed | None = None
-    shadowed: Shadowed | None = None
+    observed: FirstResult | None = None
+    shadowed: ShadowResult | None = None
     read_again: str | None = None
-    followed: Followed | None = None
+    followed: FollowUpResult | None = None
 
 
 def between(
@@ -154,7 +154,7 @@ def between(
     now_ms: int,
     look_at_ms: int | None,
     event_ids: Iterator[str],
-    claim: Claim | None = None,
+    claim: IdempotencyClaim | None = None,
 ) -> Change:
     """The change from `before` to `after`. `event_ids` yields a fresh id for each event; `claim` is
     the key that the change binds."""
@@ -198,7 +198,7 @@ def between(
     )
 
 
-def _digest_of(claim: Claim) -> str:
+def _digest_of(claim: IdempotencyClaim) -> str:
     return key_digest(claim.account, claim.key, claim.fingerprint, claim.refund_id)
 
 

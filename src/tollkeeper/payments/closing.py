@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from tollkeeper.payments.change import Change, Claim, between
-from tollkeeper.payments.ladder import Policy, look_at_ms
+from tollkeeper.payments.change import Change, IdempotencyClaim, between
 from tollkeeper.payments.late import MAX_REVERSALS, came_to_life, is_given_back, still_reversible
 from tollkeeper.payments.payment import Books
+from tollkeeper.payments.settlement import Policy, look_at_ms
 
 
-def close(
+def build_change(
     before: Books | None,
     after: Books,
     policy: Policy,
@@ -19,7 +19,7 @@ def close(
     actor: str,
     now_ms: int,
     event_ids: Iterator[str],
-    claim: Claim | None = None,
+    claim: IdempotencyClaim | None = None,
 ) -> Change:
     """The Change from `before` to `after`, with the authorization's expiry, the end of attention
     that is no longer needed, and the time of the next look."""

@@ -21,9 +21,9 @@ from tollkeeper.payments.audit import (
     read_body,
     row_digest,
 )
-from tollkeeper.payments.moves import reachable
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.results import HOLDS_MONEY
+from tollkeeper.payments.transitions import reachable
 
 PAYMENT_KEY: Final = "tollkeeper_payment"
 LIVE: Final = frozenset({"requires_capture", "succeeded"})

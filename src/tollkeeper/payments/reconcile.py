@@ -9,7 +9,6 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from tollkeeper.payments import moves
 from tollkeeper.payments.judging import charge_mismatch, may_be_refund_of, shows_capture
 from tollkeeper.payments.outcome import Charge, DisputeSeen, OutcomeKind, RefundSeen, UnreadRow
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
@@ -23,6 +22,7 @@ from tollkeeper.payments.results import (
     with_attempt,
     with_refund,
 )
+from tollkeeper.payments.transitions import Transition
 
 
 def reconcile_charge(books: Books, charge: Charge, now_ms: int, *, by: str, asked_ms: int) -> Books:
@@ -313,7 +313,8 @@ def _after_authorization(books: Books, charge: Charge, now_ms: int, by: str) -> 
     if charge.state == "canceled":
         due = payment.authorization_expires_ms
         ours = _concluded(books, "void")
-        move: moves.Move = "expired" if due is not None and now_ms >= due else "canceled_externally"
+        is_expired = due is not None and now_ms >= due
+        move: Transition = "expired" if is_expired else "canceled_externally"
         if ours is not None:
             books, move = _corrected(books, ours, by, now_ms), "voided"
             payment = _for_a_person(payment, f"void {ours.id} took effect after all")
@@ -568,4 +569,7 @@ _AUTHORIZE_KIND: dict[str, OutcomeKind] = {
 UNDECIDED_DISPUTES = frozenset({"open"})
 """States in which the money of a charge is disputed; an inquiry only asks."""
 
-_LATE: dict[str, moves.Move] = {"authorized": "found_authorized", "captured": "found_paid"}
+_LATE: dict[str, Transition] = {
+    "authorized": "found_authorized",
+    "captured": "found_paid",
+}

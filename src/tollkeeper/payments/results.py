@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from tollkeeper.payments import moves
+from tollkeeper.payments import transitions
 from tollkeeper.payments.judging import classify
 from tollkeeper.payments.outcome import (
     Charge,
@@ -87,9 +87,9 @@ def with_refund(books: Books, refund: Refund) -> Books:
     return replace(books, refunds=refunds)
 
 
-def moved(payment: Payment, move: moves.Move) -> Payment:
+def moved(payment: Payment, move: transitions.Transition) -> Payment:
     """`payment` after one move of the table."""
-    return replace(payment, status=moves.target(payment.status, move))
+    return replace(payment, status=transitions.target(payment.status, move))
 
 
 def totals(books: Books) -> Books:
@@ -156,7 +156,7 @@ def _ours(attempt: Attempt, refusal: Refusal) -> str:
 
 def charged(payment: Payment, charge: Charge) -> Payment:
     """`payment`, still undecided, after its charge was seen in a state that decides or pends."""
-    move: dict[str, moves.Move] = {
+    move: dict[str, transitions.Transition] = {
         "authorized": "authorized",
         "captured": "paid",
         "requires_action": "action_required",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tollkeeper.integrations.version import Integration
 from tollkeeper.kernel.errors import Fault, Misconfigured
-from tollkeeper.routing.routes import Facts, Routes, Taken, take
+from tollkeeper.routing.routes import RouteChoice, Routes, RoutingContext, choose_route
 from tollkeeper.routing.weights import failover_order
 
 
@@ -29,8 +29,8 @@ class Router:
         return found
 
     def choose(
-        self, facts: Facts, now_ms: int, amount_minor: int, withheld: Collection[str]
-    ) -> Taken:
+        self, facts: RoutingContext, now_ms: int, amount_minor: int, withheld: Collection[str]
+    ) -> RouteChoice:
         """The version for a new payment, and where it counts. `withheld`: rollouts whose candidate
         takes nobody just now. What a candidate is known to refuse is none of its rollout's
         business."""
@@ -40,9 +40,9 @@ class Router:
             if canary.status != "promoted"
             and self._refusal_of(canary.candidate, facts, amount_minor) is not None
         ]
-        return take(self.routes, self.salt, facts, now_ms, withheld, barred)
+        return choose_route(self.routes, self.salt, facts, now_ms, withheld, barred)
 
-    def amount_fault(self, facts: Facts, amount_minor: int) -> Fault | None:
+    def amount_fault(self, facts: RoutingContext, amount_minor: int) -> Fault | None:
         """What one of the versions that could be given such a payment is known to refuse about its
         amount: whichever is chosen, and whichever comes after it, the answer is the same."""
         weights = self.routes.weights_for(facts)
@@ -66,7 +66,9 @@ class Router:
         """Those of the other versions that can follow up what the version called `name` made."""
         return [v for v in self.other_versions(name, account) if name in v.handles]
 
-    def next_version(self, facts: Facts, amount_minor: int, tried: list[str]) -> str | None:
+    def next_version(
+        self, facts: RoutingContext, amount_minor: int, tried: list[str]
+    ) -> str | None:
         """The version to fail over to: sound, and able to take the payment."""
         weights = self.routes.weights_for(facts)
         sound = [version.name for version in self.other_versions(tried[-1], facts.account)]
@@ -75,7 +77,7 @@ class Router:
                 return name
         return None
 
-    def _refusal_of(self, name: str, facts: Facts, amount_minor: int) -> Fault | None:
+    def _refusal_of(self, name: str, facts: RoutingContext, amount_minor: int) -> Fault | None:
         """What a version is known to refuse; one that is absent or raises refuses everything."""
         try:
             return self.integration(name).amount_fault(amount_minor, facts.currency)

@@ -30,7 +30,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     country: str | None = None
     account: str | None = None
 
-    def holds(self, facts: "Facts") -> bool:
+    def holds(self, facts: "RoutingContext") -> bool:
         """Whether a payment of these facts is meant."""
         return (
             self.currency in {None, facts.currency}
@@ -39,7 +39,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class RoutingContext(msgspec.Struct, frozen=True, kw_only=True):
     """What routing may know of a payment. `unit`: the customer, else the payment's id."""
 
     unit: str
@@ -49,7 +49,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     country: str | None = None
 
     @property
-    def whole_unit(self) -> str:
+    def customer_unit(self) -> str:
         """The unit's name over all accounts."""
         return f"{self.account}\n{self.unit}"
 
@@ -114,7 +114,7 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
             return name not in self.unproved_for.get(account, frozenset())
         return all(name not in names for names in self.unproved_for.values())
 
-    def weights_for(self, facts: Facts) -> Mapping[str, float]:
+    def weights_for(self, facts: RoutingContext) -> Mapping[str, float]:
         """The weights of versions outside of rollouts."""
         for rule in self.rules:
             if rule.condition.holds(facts):
@@ -122,7 +122,7 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
         raise AssertionError("the last rule holds for everything")
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class RouteChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The version that a payment takes; `canary` is the rollout it counts in, if any, and
     `share_ppm` the chance that it had if it is its unit's first payment; if it is a later one, it
     counts as `again_unit`, with the chance `again_ppm`, 0 where it does not count."""
@@ -136,14 +136,14 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     again_ppm: int = 0
 
 
-def take(
+def choose_route(
     routes: Routes,
     salt: str,
-    facts: Facts,
+    facts: RoutingContext,
     now_ms: int,
     withheld: Collection[str] = (),
     barred: Collection[str] = (),
-) -> Taken:
+) -> RouteChoice:
     """The version for a new payment. `withheld`: rollouts whose canary this replica gives nobody
     just now; `barred`: rollouts whose candidate cannot take such a payment at all."""
     weights = routes.weights_for(facts)
@@ -154,7 +154,7 @@ def take(
         meant = compares and canary.rollout_id not in barred and canary.condition.holds(facts)
         if meant and _same_provider(canary.candidate, stable):
             return _taken(canary, stable, facts, now_ms, withheld)
-    return Taken(integration=stable)
+    return RouteChoice(integration=stable)
 
 
 def _same_provider(one: str, other: str) -> bool:
@@ -162,10 +162,10 @@ def _same_provider(one: str, other: str) -> bool:
 
 
 def _taken(
-    canary: Canary, stable: str, facts: Facts, now_ms: int, withheld: Collection[str]
-) -> Taken:
+    canary: Canary, stable: str, facts: RoutingContext, now_ms: int, withheld: Collection[str]
+) -> RouteChoice:
     if canary.status == "promoted":
-        return Taken(
+        return RouteChoice(
             integration=stable,
             canary=canary,
             is_canary=stable == canary.candidate,
@@ -176,25 +176,25 @@ def _taken(
     share = 0 if orphaned or canary.rollout_id in withheld else canary.share_ppm
     mine = unit_digest(canary.salt, facts.payment_id)
     if not share:  # the unit is not used up by a payment that could not become a canary
-        return Taken(integration=stable, canary=canary, unit=mine)
+        return RouteChoice(integration=stable, canary=canary, unit=mine)
     eligible, coin = split(share)
-    may = number_of(canary.salt, facts.whole_unit) < eligible
+    may = number_of(canary.salt, facts.customer_unit) < eligible
     is_canary = may and number_of(f"coin {canary.salt}", facts.payment_id) < coin
-    return Taken(
+    return RouteChoice(
         integration=canary.candidate if is_canary else stable,
         canary=canary,
         is_canary=is_canary,
         share_ppm=share,
-        unit=unit_digest(canary.salt, facts.whole_unit),
+        unit=unit_digest(canary.salt, facts.customer_unit),
         again_unit=mine,
         again_ppm=coin if may else 0,
     )
 
 
-def units_of(canary: Canary, facts: Facts) -> tuple[str, str]:
+def units_of(canary: Canary, facts: RoutingContext) -> tuple[str, str]:
     """The two names that a payment may count as: its customer's first, or itself."""
     return (
-        unit_digest(canary.salt, facts.whole_unit),
+        unit_digest(canary.salt, facts.customer_unit),
         unit_digest(canary.salt, facts.payment_id),
     )
 

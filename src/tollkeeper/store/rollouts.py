@@ -287,7 +287,7 @@ def routing_revision() -> Operation[int]:
     return int(rows[0][0]) if rows else 0
 
 
-def looked_at(integration: str) -> Operation[int]:
+def open_jobs(integration: str) -> Operation[int]:
     """Payments of a version that settling still looks at."""
     ((count,),) = yield LOOKED_AT, {"integration": integration}
     return int(count)
@@ -331,7 +331,7 @@ class Rollouts(Topic):
     routing = reads_at_one_moment(routing)
     routing_revision = reads(routing_revision)
     reset_rules = writes(reset_rules)
-    looked_at = reads(looked_at)
+    open_jobs = reads(open_jobs)
     needed = reads(needed)
 
     async def routing_signal(self) -> asyncio.Event | None:

@@ -19,10 +19,10 @@ from tollkeeper.integrations.stripe import refusals_1
 from tollkeeper.integrations.stripe.words_1 import REFUSED_STATUSES
 from tollkeeper.integrations.version import Delivery
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
-from tollkeeper.payments import change, failover, ladder, reservation, results
+from tollkeeper.payments import change, failover, reservation, results, settlement
 from tollkeeper.payments.commit import Committed
-from tollkeeper.payments.ladder import Step
 from tollkeeper.payments.outcome import Decline, Outcome, Refusal
+from tollkeeper.payments.settlement import Step
 from tollkeeper.rollouts import deciding, rollout
 from tollkeeper.routing import router, routes
 from tollkeeper.store import commit as stored_commit
@@ -101,13 +101,13 @@ def replay_under_a_new_key() -> list[Patch]:
 
 @_bug("Settling repeats requests although the provider keeps no keys.")
 def replay_without_retention() -> list[Patch]:
-    real = ladder._key_tells  # noqa: SLF001
+    real = settlement._key_tells  # noqa: SLF001
 
     def tells(attempt: Any, policy: Any, now_ms: int) -> bool:
         endless = msgspec.structs.replace(policy, retention_ms=10**12)
         return real(attempt, endless, now_ms)
 
-    return [(ladder, "_key_tells", tells)]
+    return [(settlement, "_key_tells", tells)]
 
 
 @_bug("A refusal of the repeated request is believed to be about the first one.")
@@ -404,7 +404,7 @@ def counted_again() -> list[Patch]:
 
 @_bug("Every payment of a customer counts, not the first.")
 def every_retry_counts() -> list[Patch]:
-    real = routes.take
+    real = routes.choose_route
 
     def take(*values: Any, **named: Any) -> Any:
         taken = real(*values, **named)
@@ -412,7 +412,7 @@ def every_retry_counts() -> list[Patch]:
         unit = routes.unit_digest("payment", facts.payment_id)
         return msgspec.structs.replace(taken, unit=unit)
 
-    return [(router, "take", take)]
+    return [(router, "choose_route", take)]
 
 
 @_bug("A cross-read believes whatever the canary said.")
@@ -435,13 +435,13 @@ def canary_payment_forgotten() -> list[Patch]:
 
 @_bug("Whoever comes back is counted with the chance of somebody new.")
 def share_of_the_first() -> list[Patch]:
-    real = routes.take
+    real = routes.choose_route
 
     def take(*values: Any, **named: Any) -> Any:
         taken = real(*values, **named)
         return msgspec.structs.replace(taken, again_ppm=min(taken.again_ppm, taken.share_ppm))
 
-    return [(router, "take", take)]
+    return [(router, "choose_route", take)]
 
 
 @_bug("Only approvals that were heard at once are looked up after a rollback.")

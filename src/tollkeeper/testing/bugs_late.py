@@ -11,10 +11,10 @@ from tollkeeper.flows.payments import (
     follow_up,
     questions,
     settle,
-    settlement,
+    settlement_run,
 )
 from tollkeeper.flows.payments import look as look_flow
-from tollkeeper.payments import change, closing, ladder, reconcile, reservation
+from tollkeeper.payments import change, closing, reconcile, reservation, settlement
 from tollkeeper.payments.outcome import Outcome, Refusal
 from tollkeeper.routing.router import Router
 from tollkeeper.testing import planting
@@ -64,7 +64,7 @@ def webhook_after_the_end_ignored() -> list[Patch]:
 
     def step(books: Any, look: Any, policy: Any, now_ms: int, **rest: Any) -> Any:
         if rest["refresh"] and books.payment.status == "failed" and not books.open_attempts():
-            return ladder.DONE
+            return settlement.DONE
         return real(books, look, policy, now_ms, **rest)
 
     return [(settle, "next_step", step)]
@@ -72,12 +72,12 @@ def webhook_after_the_end_ignored() -> list[Patch]:
 
 @_bug("Nothing is looked at again after a conclusion from absence.")
 def late_looks_forgotten() -> list[Patch]:
-    return [(ladder, "_late_due", lambda *_: None)]
+    return [(settlement, "_late_due", lambda *_: None)]
 
 
 @_bug("Late looks are about charges, and leave refunds out.")
 def late_looks_without_refunds() -> list[Patch]:
-    return [(ladder, "refunds_due", lambda books, _: ladder.pending_refunds(books))]
+    return [(settlement, "refunds_due", lambda books, _: settlement.pending_refunds(books))]
 
 
 @_bug("A correction is booked, and the shop gets no event.")
@@ -95,7 +95,7 @@ def correction_without_attention() -> list[Patch]:
 
 @_bug("An intent that lands late and waits for a shopper is left open.")
 def late_intent_left_open() -> list[Patch]:
-    return [(ladder, "_is_left_open", lambda *_: False)]
+    return [(settlement, "_is_left_open", lambda *_: False)]
 
 
 # What absence proves
@@ -121,14 +121,14 @@ def poisoned_row_hides_the_page() -> list[Patch]:
 def key_in_use_taken_for_absence() -> list[Patch]:
     def absent(payment: Any, attempt: Any, look: Any, policy: Any, now_ms: int) -> Any:
         del payment, look, policy, now_ms
-        return ladder.Step("not_executed", attempt)
+        return settlement.Step("not_executed", attempt)
 
-    return [(ladder, "_absent", absent)]
+    return [(settlement, "_absent", absent)]
 
 
 @_bug("Charges are looked for by our clock, however far the provider's is off.")
 def clock_difference_ignored() -> list[Patch]:
-    return [(settlement.SettlementRun, "skew_ms", property(lambda _: 0))]
+    return [(settlement_run.SettlementRun, "skew_ms", property(lambda _: 0))]
 
 
 @_bug("An empty list is believed, whichever account our key opens.")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from tollkeeper.flows.live.health import OURS_SECONDS
-from tollkeeper.flows.payments.settlement import (
+from tollkeeper.flows.payments.settlement_run import (
     SettlementRun,
     able_versions,
     ask_versions,
@@ -18,8 +18,8 @@ from tollkeeper.flows.payments.settlement import (
 )
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import (
-    Heard,
     Prepared,
+    SendResult,
     opened_reply,
     opened_request,
     prepare,
@@ -33,13 +33,6 @@ from tollkeeper.payments.change import Change
 from tollkeeper.payments.judging import (
     may_send_elsewhere,
 )
-from tollkeeper.payments.ladder import (
-    Step,
-    not_executed,
-    replay_proves,
-    replaying,
-    with_key_answer,
-)
 from tollkeeper.payments.late import made_too_late, open_reversal, still_reversible, to_be_undone
 from tollkeeper.payments.payment import Attempt, Books, is_open
 from tollkeeper.payments.reconcile import (
@@ -47,6 +40,13 @@ from tollkeeper.payments.reconcile import (
 )
 from tollkeeper.payments.reservation import MAY_BE_ABANDONED, open_abandon, sent_by, sent_through
 from tollkeeper.payments.results import apply_outcome
+from tollkeeper.payments.settlement import (
+    Step,
+    not_executed,
+    replay_proves,
+    replaying,
+    with_key_answer,
+)
 
 
 async def reread_stored(current: SettlementRun, step: Step) -> None:
@@ -59,7 +59,7 @@ async def reread_stored(current: SettlementRun, step: Step) -> None:
     said = reread(current.runtime, current.books, attempt, reply)
     if said is not None:
         request = opened_request(current.runtime, exchange)
-        await _apply(current, attempt, Heard(said, reply, "reread"), request)
+        await _apply(current, attempt, SendResult(said, reply, "reread"), request)
 
 
 async def replay(current: SettlementRun, step: Step) -> None:
@@ -233,7 +233,7 @@ async def conclude_not_executed(current: SettlementRun, step: Step) -> None:
 async def _apply(
     current: SettlementRun,
     attempt: Attempt,
-    heard: Heard,
+    heard: SendResult,
     request: WireRequest | None,
     *,
     unwanted: bool = False,

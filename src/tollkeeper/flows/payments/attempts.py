@@ -3,17 +3,17 @@
 import msgspec
 
 from tollkeeper.flows.observing import (
-    facts_of,
+    context_of,
     followed_of,
 )
 from tollkeeper.flows.payments.answers import Key, answer_of
 from tollkeeper.flows.recording import record
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Heard, Prepared, stored_reply, stored_request
+from tollkeeper.flows.sending import Prepared, SendResult, stored_reply, stored_request
 from tollkeeper.integrations.version import WireRequest
-from tollkeeper.payments.assignment import Observed, Shadowed
-from tollkeeper.payments.change import Answer, Change, Claim
-from tollkeeper.payments.closing import close
+from tollkeeper.payments.assignment import FirstResult, ShadowResult
+from tollkeeper.payments.change import Answer, Change, IdempotencyClaim
+from tollkeeper.payments.closing import build_change
 from tollkeeper.payments.payment import Attempt, Books, Payment, is_open
 from tollkeeper.payments.results import apply_outcome
 
@@ -26,10 +26,10 @@ def closed(
     *,
     cause: str,
     now_ms: int,
-    claim: Claim,
+    claim: IdempotencyClaim,
 ) -> Change:
     """The change from `before` to `after`, for the caller whose key this is."""
-    return close(
+    return build_change(
         before,
         after,
         runtime.policy(after.payment.integration),
@@ -41,9 +41,11 @@ def closed(
     )
 
 
-def claim_of(runtime: Runtime, key: Key, payment_id: str, refund_id: str | None = None) -> Claim:
+def claim_of(
+    runtime: Runtime, key: Key, payment_id: str, refund_id: str | None = None
+) -> IdempotencyClaim:
     """The idempotency key, bound to the payment, and to the refund where there is one."""
-    return Claim(
+    return IdempotencyClaim(
         account=key.account,
         key=key.key,
         fingerprint=key.fingerprint,
@@ -74,14 +76,14 @@ async def record_outcome(  # noqa: PLR0913 - what one commit holds
     key: Key,
     books: Books,
     attempt: Attempt,
-    heard: Heard,
+    heard: SendResult,
     request: WireRequest | None,
     *,
     following: Attempt | None = None,
     prepared: Prepared | None = None,
-    observed: Observed | None = None,
-    shadowed: Shadowed | None = None,
-    first: Heard | None = None,
+    observed: FirstResult | None = None,
+    shadowed: ShadowResult | None = None,
+    first: SendResult | None = None,
 ) -> tuple[Books, Answer | None]:
     """Commits what became of `attempt`, with the stored answer when it is the final word, which is
     given as well. `first`: the result before a look, which is what a rollout counts."""
@@ -127,6 +129,6 @@ def _read_again(runtime: Runtime, payment: Payment, attempt: Attempt) -> str | N
     """The rollout whose candidate has just taken a follow-up: what it made of it is read again."""
     if attempt.operation == "authorize":
         return None
-    facts = facts_of(payment)
+    facts = context_of(payment)
     running = (c for c in runtime.live.routes.canaries if c.candidate == attempt.integration)
     return next((c.rollout_id for c in running if c.condition.holds(facts)), None)

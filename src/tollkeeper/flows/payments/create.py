@@ -11,7 +11,7 @@ import msgspec
 
 from tollkeeper.flows.observing import (
     assignment_of,
-    facts_of,
+    context_of,
     is_failure,
     observed_of,
     shadowed_of,
@@ -21,7 +21,7 @@ from tollkeeper.flows.payments.attempts import again_through, claim_of, closed, 
 from tollkeeper.flows.payments.look import settled_at_once
 from tollkeeper.flows.recording import commit_surely
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_request
+from tollkeeper.flows.sending import Prepared, SendResult, prepare, send, stored_request
 from tollkeeper.kernel.errors import (
     Fault,
     Invalid,
@@ -31,7 +31,7 @@ from tollkeeper.payments.change import Answer, HeldReference, committed
 from tollkeeper.payments.commit import Committed, KeyTaken, ReferenceTaken
 from tollkeeper.payments.failover import may_fail_over, pause_seconds, tried_versions
 from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
-from tollkeeper.routing.routes import Facts, Taken
+from tollkeeper.routing.routes import RouteChoice, RoutingContext
 
 MAX_SENDS: Final = 8
 """Sends of one payment: three versions, and the pauses that a busy provider asks for."""
@@ -58,7 +58,7 @@ async def create(runtime: Runtime, key: Key, asked: NewPayment) -> Result:
     """Authorizes (and with `capture_method` automatic captures) a new payment."""
     before_ms = runtime.store.now_ms()
     id_ = runtime.new_id("pay")
-    facts = Facts(
+    facts = RoutingContext(
         unit=asked.customer or id_,
         payment_id=id_,
         currency=asked.currency,
@@ -74,7 +74,7 @@ async def create(runtime: Runtime, key: Key, asked: NewPayment) -> Result:
 
 
 async def _create(
-    runtime: Runtime, key: Key, asked: NewPayment, id_: str, taken: Taken, before_ms: int
+    runtime: Runtime, key: Key, asked: NewPayment, id_: str, taken: RouteChoice, before_ms: int
 ) -> Result:
     payment = _payment(runtime, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(runtime, payment, before_ms)
@@ -174,7 +174,12 @@ def _first_attempt(runtime: Runtime, payment: Payment, now_ms: int) -> Attempt:
 
 
 async def _authorize(
-    runtime: Runtime, key: Key, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken
+    runtime: Runtime,
+    key: Key,
+    books: Books,
+    attempt: Attempt,
+    prepared: Prepared,
+    taken: RouteChoice,
 ) -> tuple[Books, Answer | None]:
     """Sends the attempt, and after proof of no effect the next one, until one is decided. Only the
     first counts in a rollout, as it was before anything helped it."""
@@ -210,8 +215,13 @@ async def _authorize(
 
 
 async def _counted_send(
-    runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared, taken: Taken, number: int
-) -> Heard:
+    runtime: Runtime,
+    books: Books,
+    attempt: Attempt,
+    prepared: Prepared,
+    taken: RouteChoice,
+    number: int,
+) -> SendResult:
     """Sends, with a canary's payment among those whose result is outstanding meanwhile."""
     if number or not taken.is_canary or taken.canary is None:
         return await send(runtime, books, attempt, prepared)
@@ -235,7 +245,7 @@ class Patience:
 
 
 def _following(
-    runtime: Runtime, books: Books, attempt: Attempt, heard: Heard, patience: Patience
+    runtime: Runtime, books: Books, attempt: Attempt, heard: SendResult, patience: Patience
 ) -> Attempt | None:
     """The next attempt, where the class of the result allows one: after a pause through the same
     version, or at once through another one that is left."""
@@ -247,5 +257,5 @@ def _following(
     tried = tried_versions(books.attempts)
     if not may_fail_over(heard.outcome, tried):
         return None
-    name = runtime.router.next_version(facts_of(books.payment), books.payment.amount_minor, tried)
+    name = runtime.router.next_version(context_of(books.payment), books.payment.amount_minor, tried)
     return again_through(runtime, attempt, name) if name is not None else None

@@ -19,15 +19,15 @@ from tollkeeper.flows.payments.attempts import again_through, claim_of, closed, 
 from tollkeeper.flows.payments.look import settled_at_once
 from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Heard, Prepared, prepare, send, stored_request
+from tollkeeper.flows.sending import Prepared, SendResult, prepare, send, stored_request
 from tollkeeper.kernel.errors import (
     Invalid,
     Unavailable,
 )
-from tollkeeper.payments.change import Answer, Claim, committed
+from tollkeeper.payments.change import Answer, IdempotencyClaim, committed
 from tollkeeper.payments.commit import KeyTaken, Stale
+from tollkeeper.payments.correction import reassign
 from tollkeeper.payments.failover import may_fail_over
-from tollkeeper.payments.misreading import handed_over
 from tollkeeper.payments.payment import Attempt, Books
 from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
 
@@ -88,7 +88,7 @@ async def _follow_up_at(
     runtime: Runtime,
     key: Key,
     books: Books,
-    claim: Claim,
+    claim: IdempotencyClaim,
     start: Callable[[Books, str, int], Books],
     reason: str | None,
 ) -> Result:
@@ -120,7 +120,7 @@ async def _open(
     runtime: Runtime,
     key: Key,
     books: Books,
-    claim: Claim,
+    claim: IdempotencyClaim,
     start: Callable[[Books, str, int], Books],
     reason: str | None,
 ) -> tuple[Books, Attempt, Prepared] | KeyTaken:
@@ -154,7 +154,7 @@ def _carried(runtime: Runtime, books: Books, now_ms: int) -> Books:
     others = runtime.router.other_versions(name, books.payment.account)
     able = next((v.name for v in others if name in v.handles), None)
     # before the attempt, which is told apart from those through the version that is gone
-    return books if able is None else handed_over(books, able, now_ms - 1)
+    return books if able is None else reassign(books, able, now_ms - 1)
 
 
 def _check_amount(runtime: Runtime, books: Books, attempt: Attempt) -> None:
@@ -167,7 +167,9 @@ def _check_amount(runtime: Runtime, books: Books, attempt: Attempt) -> None:
         raise Invalid(fault.detail, faults=(fault,))
 
 
-def _following_up(runtime: Runtime, books: Books, attempt: Attempt, heard: Heard) -> Attempt | None:
+def _following_up(
+    runtime: Runtime, books: Books, attempt: Attempt, heard: SendResult
+) -> Attempt | None:
     """The second attempt at a follow-up, through another version that handles the payment's: only
     on proof that the first had no effect, and not where the provider asks for patience."""
     pinned = books.payment.integration

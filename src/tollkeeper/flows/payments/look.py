@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Heard, ask_once, order_for
+from tollkeeper.flows.sending import SendResult, ask_once, order_for
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import (
@@ -43,7 +43,9 @@ class Seen(msgspec.Struct, frozen=True):
 NOTHING: Final = Seen()
 
 
-async def settled_at_once(runtime: Runtime, books: Books, attempt: Attempt, heard: Heard) -> Heard:
+async def settled_at_once(
+    runtime: Runtime, books: Books, attempt: Attempt, heard: SendResult
+) -> SendResult:
     """What one look makes of a result that proves nothing, within `rescue_seconds`: an unreadable
     success becomes known, and a refusal that no table knows is confirmed or stays unknown."""
     glance = glance_for(heard.outcome)

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.payments.settlement import (
+from tollkeeper.flows.payments.settlement_run import (
     SettlementRun,
     ask_versions,
     order_of,
@@ -16,10 +16,6 @@ from tollkeeper.flows.payments.settlement import (
 from tollkeeper.payments.judging import (
     charge_mismatch,
     may_be_charge_of,
-)
-from tollkeeper.payments.ladder import (
-    Step,
-    known_provider_id,
 )
 from tollkeeper.payments.outcome import (
     Charge,
@@ -40,6 +36,10 @@ from tollkeeper.payments.reconcile import (
     with_second,
 )
 from tollkeeper.payments.restoring import HOLDING
+from tollkeeper.payments.settlement import (
+    Step,
+    known_provider_id,
+)
 
 MAX_PAGES: Final = 200
 """Pages of one listing; a longer one is taken for unanswered, not for empty."""

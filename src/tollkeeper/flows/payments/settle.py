@@ -22,12 +22,13 @@ from tollkeeper.flows.payments.questions import (
     lookup,
     search,
 )
-from tollkeeper.flows.payments.settlement import SettlementRun
+from tollkeeper.flows.payments.settlement_run import SettlementRun
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound
-from tollkeeper.payments.ladder import (
+from tollkeeper.payments.payment import Books
+from tollkeeper.payments.settlement import (
     DONE,
     Step,
     being_sent,
@@ -37,7 +38,6 @@ from tollkeeper.payments.ladder import (
     next_step,
     worked_on,
 )
-from tollkeeper.payments.payment import Books
 
 MAX_STEPS: Final = 14
 """Steps in one pass: the ladder has eight rungs, a cancellation is followed by a lookup, and before

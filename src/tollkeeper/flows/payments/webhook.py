@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from tollkeeper.flows.payments.settle import run_steps
-from tollkeeper.flows.payments.settlement import SettlementRun
+from tollkeeper.flows.payments.settlement_run import SettlementRun
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.runtime import Runtime
@@ -28,7 +28,7 @@ from tollkeeper.integrations.version import (
 )
 from tollkeeper.kernel.errors import BadSignature, NotFound, StoreDoubt, Unavailable
 from tollkeeper.payments.change import Inbound
-from tollkeeper.payments.closing import close
+from tollkeeper.payments.closing import build_change
 from tollkeeper.payments.commit import Committed, Duplicate, Stale
 from tollkeeper.payments.outcome import Event
 from tollkeeper.payments.payment import Books, Payment
@@ -189,7 +189,7 @@ async def _dispute(
         after = reconcile_dispute(books, event.dispute, runtime.new_id("dp"), now_ms)
         if after is books:
             return "duplicate" if await _store(runtime, inbound) is not None else "applied"
-        change = close(
+        change = build_change(
             books,
             after,
             runtime.policy(books.payment.integration),

@@ -110,7 +110,7 @@ class RolloutStore(Protocol):
         a file. The same one for every call while its connection lasts."""
         ...
 
-    async def looked_at(self, integration: str) -> int:
+    async def open_jobs(self, integration: str) -> int:
         """Payments of a version that settling still looks at."""
         ...
 

@@ -29,7 +29,7 @@ from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rerouting import overlap, promoted_rules, restored_rules
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.rollouts.starting import condition_faults, plan_faults
-from tollkeeper.routing.routes import Condition, Facts, Rule
+from tollkeeper.routing.routes import Condition, RoutingContext, Rule
 
 TRIES: Final = 8
 PAGE: Final = 500
@@ -102,7 +102,7 @@ def _baseline(runtime: Runtime, candidate: str, condition: Condition) -> str:
         known = ", ".join(sorted(runtime.installed))
         detail = f"{candidate} is not installed; installed: {known}"
         raise Invalid(detail, faults=(Fault("/candidate", detail),))
-    facts = Facts(
+    facts = RoutingContext(
         unit="", payment_id="", currency=condition.currency or "",
         account=condition.account or "", country=condition.country,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.observing import facts_of
+from tollkeeper.flows.observing import context_of
 from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
 from tollkeeper.flows.rollouts import routes
 from tollkeeper.flows.runtime import Runtime, configured_rules
@@ -119,7 +119,7 @@ async def _adopt(runtime: Runtime, rollout: Rollout, late_ms: int) -> bool:
         for payment in found
         if payment is not None
         and payment.integration == rollout.candidate
-        and rollout.condition.holds(facts_of(payment))
+        and rollout.condition.holds(context_of(payment))
     )
     if mine:
         await runtime.store.adopt(rollout.id, mine, runtime.store.now_ms())

@@ -9,7 +9,7 @@ from tollkeeper.flows.recording import load, record
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask, order_for
 from tollkeeper.kernel.errors import NotFound
-from tollkeeper.payments.misreading import corrected, handed_over
+from tollkeeper.payments.correction import corrected, reassign
 from tollkeeper.payments.outcome import Charge
 from tollkeeper.payments.payment import Books
 from tollkeeper.rollouts.crossing import disagreement, is_agreement, is_disagreement
@@ -118,7 +118,7 @@ async def _hand_over(runtime: Runtime, rollout: Rollout, books: Books) -> Books:
         sending = any(attempt.outcome is None for attempt in current.attempts)
         if current.payment.integration != rollout.candidate or sending:
             return current
-        return handed_over(current, _successor(runtime, rollout), runtime.store.now_ms())
+        return reassign(current, _successor(runtime, rollout), runtime.store.now_ms())
 
     return await record(runtime, books, decide, cause="payment.handed_over", actor=ACTOR)
 

@@ -39,8 +39,8 @@ async def standing(runtime: Runtime, name: str) -> Standing:
     payments = await _needed(runtime, name)
     successors = [v.name for v in runtime.router.other_versions(name, None) if name in v.handles]
     reasons = [f"{count} payments are {status}" for status, count in payments.items()]
-    if looked_at := await runtime.store.looked_at(name):
-        reasons.append(f"{looked_at} payments are still being looked at (a refund may be pending)")
+    if open_jobs := await runtime.store.open_jobs(name):
+        reasons.append(f"{open_jobs} payments are still being looked at (a refund may be pending)")
     reasons += await _carries(runtime, name)
     if not successors:
         reasons.append("no other version can follow up its payments")

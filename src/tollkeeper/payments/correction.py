@@ -18,7 +18,7 @@ def corrected(
 ) -> Books:
     """The books after the version `reader` has seen `charge`, which disagrees with them for the
     reason `why`. Its follow-ups go to `reader`, which is the audited move that this needs."""
-    return handed_over(_as_seen(books, charge, why, now_ms, asked_ms=asked_ms), reader, now_ms)
+    return reassign(_as_seen(books, charge, why, now_ms, asked_ms=asked_ms), reader, now_ms)
 
 
 def _as_seen(books: Books, charge: Charge, why: str, now_ms: int, *, asked_ms: int) -> Books:
@@ -52,7 +52,7 @@ def _as_seen(books: Books, charge: Charge, why: str, now_ms: int, *, asked_ms: i
     return after
 
 
-def handed_over(books: Books, reader: str, now_ms: int) -> Books:
+def reassign(books: Books, reader: str, now_ms: int) -> Books:
     """The books with their follow-ups moved to the version `reader`, as an audited move."""
     payment = books.payment
     if payment.integration == reader:

@@ -9,7 +9,11 @@ from msgspec.structs import replace
 from tests.rooms import books as b
 
 from tollkeeper.payments import results
-from tollkeeper.payments.ladder import (
+from tollkeeper.payments.outcome import Outcome, unknown
+from tollkeeper.payments.payment import Books
+from tollkeeper.payments.reservation import open_abandon
+from tollkeeper.payments.results import apply_outcome
+from tollkeeper.payments.settlement import (
     LOOK_BACKOFF_MS,
     MAX_REPLAYS,
     PENDING_LOOK_MS,
@@ -24,10 +28,6 @@ from tollkeeper.payments.ladder import (
     replaying,
     with_key_answer,
 )
-from tollkeeper.payments.outcome import Outcome, unknown
-from tollkeeper.payments.payment import Books
-from tollkeeper.payments.reservation import open_abandon
-from tollkeeper.payments.results import apply_outcome
 
 SITUATIONS = {
     "authorizing": b.doubtful,

@@ -55,7 +55,7 @@ MAX_ARRIVING_BYTES: Final = 67_108_864
 one process bears it beside everything else."""
 
 
-class Desk:
+class Admission:
     """Per-runtime memory. `in_flight` counts the requests that are inside, by pot."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -157,13 +157,13 @@ def _make_room[V](entries: dict[str, V], most: int) -> None:
         entries.pop(next(iter(entries)))
 
 
-def desk_of(state: State) -> Desk:
+def admission_of(state: State) -> Admission:
     """The desk of the service that runs now; a new one for a runtime not seen before."""
     runtime: Runtime = state.service.runtime
-    desks: dict[int, Desk] = state.desks
+    desks: dict[int, Admission] = state.desks
     desk = desks.get(id(runtime))
     if desk is None or desk.runtime is not runtime:
         if len(desks) >= MAX_DESKS:
             desks.pop(next(iter(desks)))
-        desk = desks[id(runtime)] = Desk(runtime)
+        desk = desks[id(runtime)] = Admission(runtime)
     return desk

@@ -18,15 +18,15 @@ from tollkeeper.flows.sending import (
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.change import Change, Exchange
 from tollkeeper.payments.judging import refused_by_status_alone
-from tollkeeper.payments.ladder import (
-    Look,
-    Step,
-)
 from tollkeeper.payments.outcome import (
     Operation,
     Outcome,
 )
 from tollkeeper.payments.payment import Attempt, Books, is_open
+from tollkeeper.payments.settlement import (
+    Look,
+    Step,
+)
 
 ACTOR: Final = "settling"
 

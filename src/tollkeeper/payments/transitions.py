@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from tollkeeper.payments.payment import Status
 
-Move = Literal[
+Transition = Literal[
     "authorized",
     "paid",
     "action_required",
@@ -28,7 +28,7 @@ Move = Literal[
     "misread_capture",
 ]
 
-MOVES: Final[dict[Move, tuple[str, dict[Status, Status]]]] = {
+MOVES: Final[dict[Transition, tuple[str, dict[Status, Status]]]] = {
     "authorized": (
         "the provider holds the money for us",
         {"processing": "requires_capture", "requires_action": "requires_capture"},
@@ -108,14 +108,14 @@ MOVES: Final[dict[Move, tuple[str, dict[Status, Status]]]] = {
 FINAL: Final[frozenset[Status]] = frozenset({"succeeded", "canceled", "failed"})
 
 
-def target(status: Status, move: Move) -> Status:
+def target(status: Status, move: Transition) -> Status:
     """The status that `move` leads to. An illegal move is our own bug and asserts."""
     targets = MOVES[move][1]
     assert status in targets, f"illegal move {move} from {status}"
     return targets[status]
 
 
-def is_legal(status: Status, move: Move) -> bool:
+def is_legal(status: Status, move: Transition) -> bool:
     """Whether the table has `move` from `status`."""
     return status in MOVES[move][1]
 
