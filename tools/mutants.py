@@ -21,9 +21,8 @@ ROOT = Path(__file__).parent.parent
 TOOL = ROOT / ".venv-mutants" / "bin" / "cosmic-ray"
 PACKAGE = Path("src/tollkeeper")
 WHERE = (
-    "payments", "routing", "rollouts", "flows/pay.py", "flows/settle.py", "flows/receive.py",
-    "flows/looking.py", "flows/sending.py", "flows/recording.py", "flows/crossread.py",
-    "flows/advance.py",
+    "payments", "routing", "rollouts", "failover", "flows/payments", "flows/rollouts",
+    "flows/sending.py", "flows/recording.py", "flows/observing.py",
 )  # fmt: skip
 """What decides about money."""
 
@@ -75,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./dev mutants",
         description="Plant small logic mistakes and see whether the tests notice them.",
-        epilog="Example: ./dev mutants payments/ladder.py flows/settle.py --sample 40",
+        epilog="Example: ./dev mutants payments/settlement.py flows/settle.py --sample 40",
     )
     parser.add_argument(
         "where", nargs="*", default=list(WHERE), help="files or folders of the package"
