@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./dev mutants",
         description="Plant small logic mistakes and see whether the tests notice them.",
-        epilog="Example: ./dev mutants payments/settlement.py flows/settle.py --sample 40",
+        epilog="Example: ./dev mutants payments/settlement.py flows/payments/settle.py --sample 40",
     )
     parser.add_argument(
         "where", nargs="*", default=list(WHERE), help="files or folders of the package"
