@@ -47,6 +47,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             description="The provider's announced changes: a URL or a file, kept beside a new text."
         ),
     ] = None
+    failover: Annotated[
+        Literal["automatic", "ask", "off"],
+        Meta(
+            description="What happens if the version that carries traffic fails and another one "
+            "provably works. `automatic`: traffic moves. `ask`: it is proposed. `off`: nothing."
+        ),
+    ] = "automatic"
     in_flight_window_seconds: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(

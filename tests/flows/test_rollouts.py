@@ -9,7 +9,8 @@ from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage, version_of
 
 from tollkeeper.app import handlers
-from tollkeeper.flows.rollouts import commands, controller, explain, routes
+from tollkeeper.flows import routes
+from tollkeeper.flows.rollouts import commands, controller, explain
 from tollkeeper.kernel.errors import Conflict, GateClosed, Invalid
 from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.testing.misread import misreading

@@ -13,8 +13,9 @@ from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 from tests.flows.test_rollouts import PLAN, begin, running, shop, work
 
+from tollkeeper.flows import routes
 from tollkeeper.flows.ports import SeenDescription
-from tollkeeper.flows.rollouts import commands, explain, retire, routes
+from tollkeeper.flows.rollouts import commands, explain, retire
 from tollkeeper.flows.runtime import configured_rules
 from tollkeeper.kernel.errors import (
     Conflict,

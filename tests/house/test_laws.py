@@ -13,7 +13,7 @@ from tollkeeper.rollouts import rollout
 
 SOURCE: Final = Path(outcome.__file__).parents[1]
 DOORS: Final = ("api", "cli", "dashboard")
-FEATURES: Final = ("payments", "rollouts", "contracts", "webhooks", "operations")
+FEATURES: Final = ("payments", "rollouts", "failover", "contracts", "webhooks", "operations")
 RESULT_CLASSES: Final = frozenset({"A", "B1", "B2", "C"})
 WORDS: Final[frozenset[str]] = frozenset(
     {
@@ -102,7 +102,7 @@ def test_every_feature_has_the_same_shape() -> None:
     for feature in FEATURES:
         assert (SOURCE / "flows" / feature / "jobs.py").is_file(), feature
     loose = {path.stem for path in (SOURCE / "flows").glob("*.py")}
-    assert loose == {"__init__", "observing", "recording", "runtime", "sending"}
+    assert loose == {"__init__", "observing", "recording", "routes", "runtime", "sending"}
 
 
 # How long files and functions are

@@ -13,13 +13,14 @@ from tollkeeper.app.logging import log, log_job_error, tell
 from tollkeeper.app.open_store import open_store
 from tollkeeper.app.programs import sources_of
 from tollkeeper.app.system import ServerClock, SystemChance, SystemClock, vault_of
+from tollkeeper.flows import routes
 from tollkeeper.flows.contracts import jobs as contracts_jobs
+from tollkeeper.flows.failover import jobs as failover_jobs
 from tollkeeper.flows.operations import jobs as operations_jobs
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.payments import jobs as payments_jobs
 from tollkeeper.flows.ports import Job, JobKind, Store
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
-from tollkeeper.flows.rollouts import routes
 from tollkeeper.flows.runtime import Runtime, live_state
 from tollkeeper.flows.webhooks import jobs as webhooks_jobs
 from tollkeeper.jobs.lanes import lanes_for
@@ -39,6 +40,7 @@ JOBS: Final[dict[str, JobKind]] = {
     **operations_jobs.JOBS,
     **contracts_jobs.JOBS,
     **rollouts_jobs.JOBS,
+    **failover_jobs.JOBS,
 }
 """Every kind of job, as its feature declares it."""
 

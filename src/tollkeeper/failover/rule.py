@@ -30,6 +30,9 @@ provider said "not now"."""
 
 type Phase = Literal["watch", "explore", "ramp", "moved", "stopped"]
 
+LIVE: Final[frozenset[Phase]] = frozenset({"explore", "ramp"})
+"""Phases in which first attempts go to W by a share."""
+
 ALARM: Final = 1e7
 """R at which V fails more than its history. At a steady rate a false alarm comes once in 1e7 first
 attempts on average."""
@@ -175,7 +178,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         """Whether an episode is open: every payment's end should be told to the rule."""
-        return self.phase in {"explore", "ramp"} or self.wealth_r >= QUIET
+        return self.phase in LIVE or self.wealth_r >= QUIET
 
 
 def begin(rate: float, *, per_second: float) -> State:

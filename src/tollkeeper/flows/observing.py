@@ -1,10 +1,15 @@
 """What a payment says to the rollout that it fell into: where it stands, what it came to, and what
 a candidate in the shadow would have made of it."""
 
+import contextlib
+
 import msgspec
 
+from tollkeeper.failover.trials import Sent, is_failing, trial_of
+from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Prepared, SendResult, prepare, read_by
+from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.payments import judging
 from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResult, ShadowResult
 from tollkeeper.payments.judging import judge
@@ -134,3 +139,58 @@ def _said(outcome: Outcome) -> str:
     if outcome.doubt is not None:
         words.append(f"{outcome.doubt.kind} {outcome.doubt.pointer}".strip())
     return " ".join(words)
+
+
+async def note_first(
+    runtime: Runtime,
+    books: Books,
+    taken: RouteChoice,
+    versions: list[str],
+    sends: list[SendResult],
+) -> None:
+    """Tells the watch on the carrying version how a payment went: at once where it failed or a
+    failover goes on, else as one of those that did not fail."""
+    provider = versions[0].partition("@")[0]
+    if runtime.provider(provider).failover == "off":
+        return
+    made = [
+        Sent(name, heard.own or heard.outcome, heard.unreadable)
+        for name, heard in zip(versions, sends, strict=True)
+    ]
+    failed = is_failing(made[0])
+    if not taken.is_moved:
+        runtime.live.noted_first(versions[0], runtime.clock.monotonic(), failed=failed)
+    is_open = taken.share is not None and taken.share.is_open
+    if not failed and not is_open:
+        return
+    other = taken.share.candidate if taken.share is not None else ""
+    candidate = other or next((name for name in versions if name != versions[0]), "")
+    trial = trial_of(
+        made,
+        candidate,
+        through_w=taken.is_moved,
+        told_bad=books.payment.is_told_badly,
+        read_over=None if failed else _cannot_read(runtime, taken, sends[0]),
+    )
+    row = TrialRow(
+        id=books.attempts[0].id,
+        provider=provider,
+        version=versions[0],
+        at_ms=runtime.store.now_ms(),
+        payment_id=books.payment.id,
+        trial=trial,
+        read_by=sends[0].read_by,
+    )
+    with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
+        await runtime.store.note_trial(row)
+        runtime.live.wake_requested = True
+
+
+def _cannot_read(runtime: Runtime, taken: RouteChoice, sent: SendResult) -> bool | None:
+    """`False` where the candidate cannot read a reply that the carrying version read."""
+    if taken.share is None or taken.is_moved or sent.reply is None:
+        return None
+    candidate = runtime.installed.get(taken.share.candidate)
+    if candidate is None:
+        return None
+    return None if read_by(candidate, "authorize", sent.reply).is_known else False

@@ -14,7 +14,7 @@ from tollkeeper.payments.foreign import checked
 from tollkeeper.payments.judging import judge, not_sent, silence
 from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
-from tollkeeper.payments.rereading import first_agreeing
+from tollkeeper.payments.rereading import agreeing
 from tollkeeper.signals.observation import Observation, Trip, observe
 
 ASK_SECONDS: Final = 8.0
@@ -37,13 +37,16 @@ class Prepared(msgspec.Struct, frozen=True):
 
 class SendResult(msgspec.Struct, frozen=True):
     """What one send came to, judged. `by` says which reading told us; `unreadable`: the version
-    that sent it could not read the reply. `observation`: what was seen of this send; `None` for
+    that sent it could not read the reply, and `read_by` the one that did; `own` is what the version
+    that sent it made of it. `observation`: what was seen of this send; `None` for
     what was read without one."""
 
     outcome: Outcome
     reply: WireReply | None
     by: str = "reply"
     unreadable: bool = False
+    read_by: str = ""
+    own: Outcome | None = None
     observation: Observation | None = None
 
 
@@ -122,7 +125,8 @@ def interpret(
         _asked_to_wait(runtime, integration, reply)
         other = reread(runtime, books, attempt, reply)
         if other is not None:
-            heard = SendResult(other, reply, "reread", unreadable=said.is_unreadable)
+            name, read = other
+            heard = SendResult(read, reply, "reread", unreadable=said.is_unreadable, read_by=name)
     return _observed(runtime, books, attempt, heard, said, trip)
 
 
@@ -151,7 +155,7 @@ def _observed(
         currency=payment.currency,
     )
     runtime.live.observe(seen)
-    return msgspec.structs.replace(heard, observation=seen)
+    return msgspec.structs.replace(heard, own=said, observation=seen)
 
 
 def _trip(runtime: Runtime, began: float, result: WireResult | None = None) -> Trip:
@@ -190,11 +194,15 @@ def _note_health(
         )
 
 
-def reread(runtime: Runtime, books: Books, attempt: Attempt, reply: WireReply) -> Outcome | None:
-    """What another installed version proves from the same bytes, or `None`."""
-    able = runtime.router.other_versions(attempt.integration, books.payment.account)
-    readings = (read_by(v, attempt.operation, reply) for v in able)
-    return first_agreeing(books.payment, attempt, readings)
+def reread(
+    runtime: Runtime, books: Books, attempt: Attempt, reply: WireReply
+) -> tuple[str, Outcome] | None:
+    """What another installed version proves from the same bytes, and its name; or `None`."""
+    for version in runtime.router.other_versions(attempt.integration, books.payment.account):
+        said = agreeing(books.payment, attempt, read_by(version, attempt.operation, reply))
+        if said is not None:
+            return version.name, said
+    return None
 
 
 def stored_reply(

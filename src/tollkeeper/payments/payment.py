@@ -85,6 +85,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in {"processing", "requires_action"}
 
     @property
+    def is_told_badly(self) -> bool:
+        """Whether the shopper was told "failed", without a decline, or "wait"."""
+        return self.is_doubtful or (self.status == "failed" and self.failure_code != "declined")
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether callers are told to wait: the outcome is unknown, or the provider decides."""
         return not self.outcome_known or self.status == "processing"

@@ -4,21 +4,16 @@ Law: it settles only where id, our reference, amount and currency all agree; a r
 version merely finds plausible settles nothing.
 """
 
-from collections.abc import Iterable
-
 from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Payment
 
 
-def first_agreeing(
-    payment: Payment, attempt: Attempt, readings: Iterable[Outcome]
-) -> Outcome | None:
-    """The first reading that proves what became of `attempt`, or `None`."""
-    for reading in readings:
-        said = judge(payment, attempt, reading)
-        if said.kind in {"approved", "pending", "declined"} and _identified(attempt, said):
-            return said
+def agreeing(payment: Payment, attempt: Attempt, reading: Outcome) -> Outcome | None:
+    """The reading, judged, if it proves what became of `attempt`; else `None`."""
+    said = judge(payment, attempt, reading)
+    if said.kind in {"approved", "pending", "declined"} and _identified(attempt, said):
+        return said
     return None
 
 

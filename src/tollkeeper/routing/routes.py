@@ -93,16 +93,28 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
         return self.status == "promoted"
 
 
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of first attempts that a failover gives to another version. `is_open`: whoever takes
+    a payment must tell how it ended."""
+
+    candidate: str
+    share_ppm: int
+    salt: str
+    is_open: bool
+
+
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides a new payment's version. The first rule that holds gives the
     weights. `unproved`: candidates whose newest rollout was not promoted; they read nobody's
     payments but their own. `unproved_for`: those of rollouts that are one account's, by account.
-    `revision` counts changes, over all replicas."""
+    `shares`: failovers that go on, by the version that carries. `revision` counts changes, over all
+    replicas."""
 
     rules: tuple[Rule, ...]
     canaries: tuple[Canary, ...] = ()
     unproved: frozenset[str] = frozenset()
     unproved_for: Mapping[str, frozenset[str]] = {}
+    shares: Mapping[str, Share] = {}
     revision: int = 0
 
     def is_proved(self, name: str, account: str | None) -> bool:
@@ -125,7 +137,9 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
 class RouteChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The version that a payment takes; `canary` is the rollout it counts in, if any, and
     `share_ppm` the chance that it had if it is its unit's first payment; if it is a later one, it
-    counts as `again_unit`, with the chance `again_ppm`, 0 where it does not count."""
+    counts as `again_unit`, with the chance `again_ppm`, 0 where it does not count.
+    `share` is the failover that governs it, and `is_moved` whether it goes to the candidate of
+    that."""
 
     integration: str
     canary: Canary | None = None
@@ -134,6 +148,8 @@ class RouteChoice(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     again_unit: str = ""
     again_ppm: int = 0
+    share: Share | None = None
+    is_moved: bool = False
 
 
 def choose_route(
@@ -154,7 +170,13 @@ def choose_route(
         meant = compares and canary.rollout_id not in barred and canary.condition.holds(facts)
         if meant and _same_provider(canary.candidate, stable):
             return _taken(canary, stable, facts, now_ms, withheld)
-    return RouteChoice(integration=stable)
+    share = routes.shares.get(stable)
+    if share is None:
+        return RouteChoice(integration=stable)
+    moved = number_of(share.salt, facts.customer_unit) < share.share_ppm
+    return RouteChoice(
+        integration=share.candidate if moved else stable, share=share, is_moved=moved
+    )
 
 
 def _same_provider(one: str, other: str) -> bool:

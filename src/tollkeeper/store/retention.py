@@ -36,6 +36,10 @@ FORGET_EVENTS: Final = sql(
 FORGET_INBOUND: Final = sql(
     "forget_inbound", "DELETE FROM inbound_events WHERE received_ms < :before_ms"
 )
+FORGET_TRIALS: Final = sql("forget_trials", "DELETE FROM failover_trials WHERE at_ms < :before_ms")
+FORGET_COUNTS: Final = sql(
+    "forget_counts", "DELETE FROM version_counts WHERE second < :before_second"
+)
 FORGET_HINTS: Final = sql("forget_hints", "DELETE FROM charge_hints WHERE seen_ms < :before_ms")
 FORGET_ROLLOUTS: Final = tuple(
     sql(
@@ -74,6 +78,8 @@ def forget(*, exchanges_before_ms: int, events_before_ms: int) -> Operation[int]
         (FORGET_EVENTS, {"before": first_id("evt", events_before_ms)}),
         (FORGET_INBOUND, {"before_ms": events_before_ms}),
         (FORGET_HINTS, {"before_ms": events_before_ms}),
+        (FORGET_TRIALS, {"before_ms": events_before_ms}),
+        (FORGET_COUNTS, {"before_second": events_before_ms // 1000}),
     ):
         ((removed,),) = yield statement, values
         count += int(removed)

@@ -179,12 +179,14 @@ def save_rollout(
         yield WAKE_UNKNOWN, {"rollout_id": rollout.id, "now_ms": rollout.updated_ms}
         # what came after an agreement may have been misread, and all go back to the baseline
         yield READ_ALL_AGAIN, {"rollout_id": rollout.id}
-    yield from _reroute(rules)
+    yield from reroute(rules)
     yield TELL, {}
     return True
 
 
-def _reroute(rules: Rerouting | None) -> Operation[None]:
+def reroute(rules: Rerouting | None) -> Operation[None]:
+    """Counts the routes up, with other rules where `rules` are given; refuses where the stored ones
+    are no more what it says."""
     if rules is None:
         yield COUNT_UP, {}
         return

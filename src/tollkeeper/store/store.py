@@ -4,6 +4,7 @@ from tollkeeper.store.audits import Audits
 from tollkeeper.store.canaries import Canaries
 from tollkeeper.store.descriptions import Descriptions
 from tollkeeper.store.events import Events
+from tollkeeper.store.failovers import Failovers
 from tollkeeper.store.jobs import Jobs
 from tollkeeper.store.keys import ApiKeys
 from tollkeeper.store.payments import Payments
@@ -23,6 +24,7 @@ class SqlStore(
     ApiKeys,
     Audits,
     Retention,
+    Failovers,
 ):
     """Satisfies the flows' ports by shape."""
 

@@ -397,3 +397,47 @@ shadow_readings: Final = Table(
     Column("at_ms", BigInteger, nullable=False),
     Column("detail", TEXT, nullable=False),
 )
+
+failover_watches: Final = Table(
+    "failover_watches",
+    metadata,
+    Column("provider", TEXT, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+failover_records: Final = Table(
+    "failover_records",
+    metadata,
+    Column("provider", TEXT, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+failover_trials: Final = Table(
+    "failover_trials",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("provider", TEXT, nullable=False),
+    Column("version", TEXT, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("failover_trials_of_version", failover_trials.c.version, failover_trials.c.at_ms)
+Index(
+    "failover_trials_in_order",
+    failover_trials.c.provider,
+    failover_trials.c.at_ms,
+    failover_trials.c.id,
+)
+
+version_counts: Final = Table(
+    "version_counts",
+    metadata,
+    Column("version", TEXT, primary_key=True),
+    Column("second", BigInteger, primary_key=True),
+    Column("unfailed", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.flows import recording, runtime, sending
+from tollkeeper.flows import routes as live_routes
 from tollkeeper.flows.payments import acts, create, follow_up, settle
 from tollkeeper.flows.payments import webhook as webhook_flow
 from tollkeeper.flows.rollouts import controller, cross_check
-from tollkeeper.flows.rollouts import routes as live_routes
 from tollkeeper.flows.runtime import configured_rules
 from tollkeeper.integrations.stripe import refusals_1
 from tollkeeper.integrations.stripe.words_1 import REFUSED_STATUSES

@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from tollkeeper.app import JOBS, handlers
+from tollkeeper.flows import routes
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.operations.doctor import HANDLES
 from tollkeeper.flows.ports import ApiKey, Endpoint, Job
-from tollkeeper.flows.rollouts import routes
 from tollkeeper.flows.runtime import Runtime, live_state
 from tollkeeper.flows.webhooks import deliver
 from tollkeeper.jobs.lanes import lanes_for

@@ -3,6 +3,7 @@
 Law: nothing here decides about money. What must survive is in the store.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +17,11 @@ from tollkeeper.rollouts.tripwire import Tripwire
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.observation import Observation
 
+COIN_AFTER: Final = 2
+COIN_SECONDS: Final = 60.0
+"""After so many failing payments within so long, second attempts are tossed for: the first ones go
+straight to another version."""
+
 MAX_DRIFTS: Final = 500
 """Kinds of departure that are counted; wire types have far fewer places."""
 
@@ -23,7 +29,8 @@ MAX_DRIFTS: Final = 500
 @dataclass(kw_only=True)
 class Live:
     """`routes`: those in force. `drifts`: departures from what versions read, counted by version,
-    operation, kind and pointer. `wake_requested`: the routes should be looked at soon."""
+    operation, kind and pointer. `unfailed`: first attempts that did not fail and are not in the
+    store yet, by version. `wake_requested`: the routes should be looked at soon."""
 
     routes: Routes
     places: Places
@@ -31,6 +38,9 @@ class Live:
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     wake_requested: bool = False
     tally: Tally = field(default_factory=Tally)
+    unfailed: Counter[str] = field(default_factory=Counter)
+    flushed_at: float = 0.0
+    _failing: dict[str, list[float]] = field(default_factory=dict)
     _outstanding: dict[str, int] = field(default_factory=dict)
     _tripwires: dict[str, Tripwire] = field(default_factory=dict)
     _health: dict[str, Health] = field(default_factory=dict)
@@ -86,6 +96,20 @@ class Live:
         key = (integration, operation, drift.kind, drift.pointer)
         if key in self.drifts or len(self.drifts) < MAX_DRIFTS:
             self.drifts[key] = self.drifts.get(key, 0) + 1
+
+    def noted_first(self, version: str, now: float, *, failed: bool) -> None:
+        """A first attempt through `version` is over. `now`: seconds on the monotonic clock."""
+        if failed:
+            recent = [at for at in self._failing.get(version, []) if at > now - COIN_SECONDS]
+            self._failing[version] = [*recent, now][-COIN_AFTER:]
+        else:
+            self.unfailed[version] += 1
+
+    def is_coin_due(self, version: str, now: float) -> bool:
+        """Whether a second attempt should be tossed for: payments before this one failed as well,
+        so that a failover may come of it."""
+        recent = [at for at in self._failing.get(version, []) if at > now - COIN_SECONDS]
+        return len(recent) >= COIN_AFTER
 
     def health(self, provider: str) -> Health:
         """What this process knows of a provider's health."""

@@ -56,8 +56,9 @@ async def reread_stored(current: SettlementRun, step: Step) -> None:
     reply = opened_reply(current.runtime, exchange) if exchange is not None else None
     if exchange is None or reply is None:
         return
-    said = reread(current.runtime, current.books, attempt, reply)
-    if said is not None:
+    found = reread(current.runtime, current.books, attempt, reply)
+    if found is not None:
+        _, said = found
         request = opened_request(current.runtime, exchange)
         await _apply(current, attempt, SendResult(said, reply, "reread"), request)
 

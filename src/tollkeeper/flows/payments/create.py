@@ -13,6 +13,7 @@ from tollkeeper.flows.observing import (
     assignment_of,
     context_of,
     is_failure,
+    note_first,
     observed_of,
     shadowed_of,
 )
@@ -185,9 +186,13 @@ async def _authorize(
     first counts in a rollout, as it was before anything helped it."""
     waited = Patience(runtime.settings.patience_seconds)
     stored: Answer | None = None
+    sends: list[SendResult] = []
+    versions: list[str] = []
     for number in range(MAX_SENDS):
         first = await _counted_send(runtime, books, attempt, prepared, taken, number)
         heard = await settled_at_once(runtime, books, attempt, first)
+        sends.append(msgspec.structs.replace(first, read_by=heard.read_by))
+        versions.append(attempt.integration)
         following = _following(runtime, books, attempt, heard, waited)
         counts = number == 0 and taken.canary is not None
         next_prepared = prepare(runtime, books, following) if following else None
@@ -211,6 +216,8 @@ async def _authorize(
             break  # another process settled the payment meanwhile
         await runtime.clock.sleep(max(0, following.first_sent_ms - runtime.store.now_ms()) / 1000)
         attempt, prepared = following, next_prepared
+    if not taken.is_canary:
+        await note_first(runtime, books, taken, versions, sends)
     return books, stored
 
 
@@ -257,5 +264,11 @@ def _following(
     tried = tried_versions(books.attempts)
     if not may_fail_over(heard.outcome, tried):
         return None
+    # a fair coin: only so does it show whether a second try through another version helps
+    is_tossed = len(tried) == 1 and runtime.live.is_coin_due(
+        attempt.integration, runtime.clock.monotonic()
+    )
+    if is_tossed and runtime.chance.bits(1):
+        return again_through(runtime, attempt, attempt.integration)
     name = runtime.router.next_version(context_of(books.payment), books.payment.amount_minor, tried)
     return again_through(runtime, attempt, name) if name is not None else None

@@ -34,10 +34,11 @@ SHORTEST_SECONDS: Final = 0.05
 
 class Seen(msgspec.Struct, frozen=True):
     """What a look gave. `outcome` is what the attempt came to, `None` where no effect shows;
-    `answered`: some version could read the provider's answer."""
+    `answered`: some version could read the provider's answer; `by` is that version."""
 
     outcome: Outcome | None = None
     answered: bool = False
+    by: str = ""
 
 
 NOTHING: Final = Seen()
@@ -53,7 +54,7 @@ async def settled_at_once(
         return heard
     seen = await look(runtime, books, attempt, seconds=runtime.settings.rescue_seconds)
     if seen.outcome is not None and seen.outcome.is_known:
-        return msgspec.structs.replace(heard, outcome=seen.outcome, by="lookup")
+        return msgspec.structs.replace(heard, outcome=seen.outcome, by="lookup", read_by=seen.by)
     if glance == "rescue" or seen.answered:
         return heard
     refusal = heard.outcome.refusal
@@ -73,7 +74,7 @@ async def look(runtime: Runtime, books: Books, attempt: Attempt, *, seconds: flo
             return NOTHING
         seen = await _through(runtime, version, books, attempt, until)
         if seen.answered:
-            return seen
+            return msgspec.structs.replace(seen, by=version.name)
     return NOTHING
 
 

@@ -8,6 +8,7 @@ module of its own here, and joins it to `Store` by one name.
 from typing import Protocol
 
 from tollkeeper.flows.ports.contracts import DescriptionStore, SeenDescription
+from tollkeeper.flows.ports.failover import FailoverStore, TrialRow
 from tollkeeper.flows.ports.jobs import Due, Job, JobKind, JobStore, Parties
 from tollkeeper.flows.ports.machine import (
     Fetched,
@@ -35,6 +36,7 @@ class Store(
     DescriptionStore,
     OperationStore,
     JobStore,
+    FailoverStore,
     Protocol,
 ):
     """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
@@ -54,6 +56,7 @@ __all__ = [
     "DescriptionStore",
     "Due",
     "Endpoint",
+    "FailoverStore",
     "Fetched",
     "Follow",
     "Hook",
@@ -74,6 +77,7 @@ __all__ = [
     "Store",
     "Target",
     "Tell",
+    "TrialRow",
     "Vault",
     "WebhookStore",
     "Wire",

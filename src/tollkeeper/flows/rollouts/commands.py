@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from tollkeeper.flows import routes
 from tollkeeper.flows.ports import Rerouting
-from tollkeeper.flows.rollouts import routes
 from tollkeeper.flows.rollouts.controller import VALID_MS, event_of, gate_of
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import (

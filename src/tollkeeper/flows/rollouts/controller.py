@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows import routes
 from tollkeeper.flows.observing import context_of
 from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
-from tollkeeper.flows.rollouts import routes
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.kernel.ids import first_id

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.rollouts import routes
+from tollkeeper.flows import routes
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.rollouts.rollout import ACTIVE

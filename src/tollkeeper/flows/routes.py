@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 from typing import Final
 
+from tollkeeper.failover.rule import LIVE
+from tollkeeper.failover.state import Watch
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import Misconfigured, StoreDoubt, Unavailable
 from tollkeeper.rollouts.rollout import Rollout
-from tollkeeper.routing.routes import Canary, Routes
+from tollkeeper.routing.routes import PPM, Canary, Routes, Share
 
 POLL_SECONDS: Final = 0.25
 """A quarter of what a change may take to reach every replica, where nobody tells of changes."""
@@ -15,12 +17,15 @@ POLL_SECONDS: Final = 0.25
 LISTENING_SECONDS: Final = 0.5
 """How often is looked where the store tells of changes, for what was not heard."""
 
+FLUSH_SECONDS: Final = 1.0
+
 COUNTED_PER_OUTSTANDING: Final = 100
 
 
 async def refresh(runtime: Runtime) -> None:
     """Reads the routes anew."""
     row = await runtime.store.routing()
+    watches = await runtime.store.list_watches()
     rules = row.rules or configured_rules(runtime.settings)
     # what is on its way goes before what was promoted and is watched
     on_its_way = sorted(row.rollouts, key=lambda rollout: rollout.is_promoted)
@@ -33,8 +38,21 @@ async def refresh(runtime: Runtime) -> None:
             canaries=canaries,
             unproved=row.unproved - named,
             unproved_for={one: names - named for one, names in row.unproved_for.items()},
+            shares={watch.carrying: share_of(watch) for watch in watches if watch.candidate},
             revision=row.revision,
         )
+    )
+
+
+def share_of(watch: Watch) -> Share:
+    """What replicas need to know of a failover."""
+    state = watch.state
+    is_live = state.phase in LIVE
+    return Share(
+        candidate=watch.candidate,
+        share_ppm=round(state.share * PPM) if is_live else 0,
+        salt=watch.salt,
+        is_open=state.is_open,
     )
 
 
@@ -61,12 +79,25 @@ async def follow(runtime: Runtime) -> None:
         try:
             if await runtime.store.routing_revision() != runtime.live.routes.revision:
                 await refresh(runtime)
+            await flush(runtime)
         except (StoreDoubt, Unavailable):
             pass
         if changed is None:
             await runtime.clock.sleep(POLL_SECONDS)
         else:
             await _heard(changed)
+
+
+async def flush(runtime: Runtime) -> None:
+    """Writes down first attempts that did not fail since the last time. What a process had not
+    written when it ended is lost: a second's counts at most."""
+    counts = dict(runtime.live.unfailed)
+    now = runtime.clock.monotonic()
+    if not counts or now < runtime.live.flushed_at + FLUSH_SECONDS:
+        return
+    runtime.live.unfailed.clear()
+    runtime.live.flushed_at = now
+    await runtime.store.add_counts(runtime.store.now_ms() // 1000, counts)
 
 
 async def _heard(changed: asyncio.Event) -> None:

@@ -1,0 +1,71 @@
+"""From the sends of one payment to the trial that the rule counts."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tollkeeper.failover.rule import First, Trial
+from tollkeeper.payments.judging import classify
+from tollkeeper.payments.outcome import Outcome
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One send: through which version, what came of it as that version read the reply, and whether
+    it could not."""
+
+    version: str
+    outcome: Outcome
+    unreadable: bool = False
+
+
+def first_of(sent: Sent) -> First:
+    """What a send came to, in the rule's words."""
+    if sent.unreadable:
+        return "unreadable"
+    refusal = sent.outcome.refusal
+    if refusal is not None and refusal.later:
+        return "later"
+    match classify(sent.outcome):
+        case "A" | "B1":
+            return "refused"
+        case "C":
+            return "dead"
+        case "B2":
+            return "declined"
+        case _:
+            return "ok"
+
+
+def is_failing(sent: Sent) -> bool:
+    """Whether the version gave no usable answer. "Not now" is no failure."""
+    return first_of(sent) in {"refused", "unreadable", "dead"}
+
+
+def trial_of(
+    sends: Sequence[Sent],
+    candidate: str,
+    *,
+    through_w: bool,
+    told_bad: bool,
+    read_over: bool | None = None,
+) -> Trial:
+    """The trial of a payment that is over. `candidate` is W: what went through a third version
+    before it proves nothing about W."""
+    trial = Trial(
+        first=first_of(sends[0]), through_w=through_w, told_bad=told_bad, read_over=read_over
+    )
+    if len(sends) < 2 or trial.first != "refused" or through_w:
+        return trial
+    carrying, second = sends[0].version, sends[1]
+    if second.version == candidate:
+        return msgspec.structs.replace(trial, second="other", second_ok=_went_through(second))
+    if second.version != carrying:
+        return trial
+    ok = _went_through(second)
+    third = sends[2] if len(sends) > 2 and sends[2].version == candidate else None
+    third_ok = _went_through(third) if third is not None and not ok else None
+    return msgspec.structs.replace(trial, second="again", second_ok=ok, third_ok=third_ok)
+
+
+def _went_through(sent: Sent) -> bool:
+    return first_of(sent) in {"ok", "declined"}

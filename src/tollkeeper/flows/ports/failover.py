@@ -1,0 +1,68 @@
+"""What the flows of failover need of the store."""
+
+from typing import Protocol
+
+import msgspec
+
+from tollkeeper.failover.rule import Trial
+from tollkeeper.failover.state import Record, Watch
+from tollkeeper.flows.ports.jobs import Job
+from tollkeeper.flows.ports.rollouts import Rerouting
+from tollkeeper.payments.change import OutEvent
+
+
+class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One payment that is over, as the watch of `provider` counts it. `read_by`: the version that
+    read a reply which the carrying one could not; a look-up has yet to agree."""
+
+    id: str
+    provider: str
+    version: str
+    at_ms: int
+    payment_id: str
+    trial: Trial
+    read_by: str = ""
+
+
+class FailoverStore(Protocol):
+    """Watches, trials, and counts of first attempts that did not fail."""
+
+    async def load_watch(self, provider: str) -> Watch | None: ...
+
+    async def list_watches(self) -> list[Watch]: ...
+
+    async def save_watch(
+        self,
+        job: Job | None,
+        watch: Watch,
+        *,
+        record: Record | None = None,
+        events: tuple[OutEvent, ...] = (),
+        rules: Rerouting | None = None,
+        rerouted: bool = False,
+    ) -> bool:
+        """Writes a watch that was decided upon its revision before this one; false where that has
+        moved on, or where `job` is another's by now. `rerouted`: replicas must read the routes."""
+        ...
+
+    async def note_trial(self, row: TrialRow) -> None:
+        """Keeps a trial, and makes the provider's `failover` job due now."""
+        ...
+
+    async def list_trials(
+        self, provider: str, after_ms: int, after_id: str, limit: int
+    ) -> list[TrialRow]: ...
+
+    async def add_counts(self, second: int, counts: dict[str, int]) -> None:
+        """Adds first attempts that did not fail, by version, to those of one second."""
+        ...
+
+    async def count_between(self, version: str, from_s: int, to_s: int) -> int:
+        """First attempts that did not fail, from second `from_s` until before `to_s`."""
+        ...
+
+    async def count_trials(self, version: str, from_ms: int, to_ms: int) -> int:
+        """Trials of first attempts through `version`."""
+        ...
+
+    async def list_failover_records(self, provider: str, limit: int) -> list[Record]: ...

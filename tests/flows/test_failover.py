@@ -1,0 +1,95 @@
+"""Failover on the running flows: traffic moves by proof, and only by proof."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.altering import alter
+from tests.flows.stage import NEW, OLD, Stage, stage
+
+from tollkeeper.failover.state import Watch, replayed
+
+CARRIES_ALL = {OLD: 100.0}
+
+
+async def shop(s: Stage, count: int) -> list[Any]:
+    """Payments of `count` customers, one each two seconds."""
+    bought = []
+    for _ in range(count):
+        bought.append(await s.create())
+        await s.work(2)
+    return bought
+
+
+async def watched(s: Stage) -> Watch:
+    found = await s.store.load_watch("stripe")
+    assert found is not None
+    return found
+
+
+BROKEN = {
+    "requires a parameter": lambda s: s.fault(
+        "require_parameter", when="before", parameter="x", operation="*.create",
+        api_version=OLD[7:]),
+    "switched off": lambda s: s.fault("sunset", when="before", status=410, api_version=OLD[7:]),
+    "renames a field": lambda s: s.fault(
+        "rename_field", object="payment_intent", path="status", to="renamed",
+        api_version=OLD[7:]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", BROKEN)
+async def test_the_traffic_moves_and_nobody_is_told_failed(tmp_path: Path, way: str) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        BROKEN[way](s)
+        bought = await shop(s, 50)
+        assert Counter(p["status"] for p in bought) == {"succeeded": 50}
+        watch = await watched(s)
+        assert (watch.carrying, watch.taken_out) == (NEW, (OLD,))
+        assert bought[-1]["integration"] == NEW
+        books = await s.books(bought[-1]["id"])
+        assert [a.integration for a in books.attempts] == [NEW]
+        told = await s.store.list_events(s.settings.watch_account, "evt_~", 50)
+        assert "failover.moved" in {event.type for event in told}
+        await s.agreed()
+
+
+async def test_every_decision_can_be_computed_again(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        BROKEN["switched off"](s)
+        await shop(s, 40)
+        records = await s.store.list_failover_records("stripe", 1_000)
+        assert "moved" in {record.kind for record in records}
+        for record in records:
+            again = replayed(record.before, record.steps)
+            assert again == record.after or record.kind in {"proposed", "counted"}
+
+
+async def test_what_hits_every_version_moves_nothing(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        s.fault("require_parameter", when="before", parameter="x", operation="*.create")
+        await shop(s, 60)
+        watch = await watched(s)
+        assert (watch.carrying, watch.state.share) == (OLD, 0.0)
+        assert watch.state.none_works
+
+
+async def test_declines_move_nothing(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        for _ in range(40):
+            await s.create(payment_method="pm_card_visa_chargeDeclined")
+            await s.work(2)
+        assert await s.store.load_watch("stripe") is None
+
+
+@pytest.mark.parametrize("policy", ["ask", "off"])
+async def test_the_policy_keeps_the_traffic_where_it_is(tmp_path: Path, policy: str) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        mine = replace(s.settings.providers["stripe"], failover=policy)
+        alter(s.runtime, settings=replace(s.settings, providers={"stripe": mine}))
+        BROKEN["switched off"](s)
+        bought = await shop(s, 40)
+        assert Counter(p["status"] for p in bought) == {"succeeded": 40}
+        assert s.runtime.live.routes.rules[-1].weights[OLD] == 100
