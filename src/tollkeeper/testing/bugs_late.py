@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.flows import looking, pay, settle, world
-from tollkeeper.payments import change, closing, ladder, reconcile, reservation
+from tollkeeper.payments import change, closing, ladder, late, reconcile, reservation, results
 from tollkeeper.payments.outcome import Outcome, Refusal
 from tollkeeper.testing import planting
 from tollkeeper.testing.planting import Bug, Patch
@@ -178,6 +178,23 @@ def failover_to_an_unproved_candidate() -> list[Patch]:
     return [(world.World, "siblings", siblings)]
 
 
+@_bug("An effect that a version misread, or could not read, confirms a refusal.")
+def misread_effect_confirms_a_refusal() -> list[Patch]:
+    real = looking._judged  # noqa: SLF001
+
+    def judged(books: Any, attempt: Any, shown: Outcome) -> looking.Seen:
+        seen = real(books, attempt, shown)
+        return seen if seen.answered else looking.Seen(None, answered=True)
+
+    return [
+        (looking, "_judged", judged),
+        (looking, "charge_mismatch", lambda *_: None),
+        (looking, "_moved_otherwise", lambda *_: False),
+        (looking, "may_be_charge_of", lambda *_: False),
+        (looking, "unread_may_be_refund", lambda *_: False),
+    ]
+
+
 # Money that others move
 
 
@@ -209,6 +226,42 @@ def reversal_unasked() -> list[Patch]:
 @_bug("A charge that shows up late stays, although its account wants it reversed.")
 def reversal_forgotten() -> list[Patch]:
     return [(closing, "_with_reversal", lambda _before, after, _policy: after)]
+
+
+@_bug("A late charge is reversed without asking whether a reversal was committed before.")
+def reversal_made_twice() -> list[Patch]:
+    real = vars(settle)["next_step"]
+
+    def step(books: Any, *values: Any, **rest: Any) -> Any:
+        chosen = real(books, *values, **rest)
+        is_under_way = any(a.purpose == "reverse" for a in books.open_attempts())
+        return ladder.Step("reverse") if is_under_way and chosen == ladder.WAIT else chosen
+
+    async def reverse(current: Any, _: Any) -> None:
+        w = current.world
+        attempt_id, refund_id = w.new_id("att"), w.new_id("re")
+
+        def begin(books: Any) -> Any:
+            blind = _without_reversals(books)
+            if not books.payment.reversing or not late.still_reversible(blind):
+                return books
+            opened = late.open_reversal(blind, attempt_id, refund_id, w.store.now_ms())
+            books = results.with_attempt(books, opened.attempts[-1])
+            for refund in opened.refunds:
+                books = results.with_refund(books, refund)
+            return reservation.sent_by(results.totals(books), attempt_id, w.sender)
+
+        await settle._send_new(current, attempt_id, begin, "settling.reversing")  # noqa: SLF001
+
+    steps = {**settle._STEPS, "reverse": reverse}  # noqa: SLF001
+    return [(settle, "next_step", step), (settle, "_STEPS", steps)]
+
+
+def _without_reversals(books: Any) -> Any:
+    attempts = tuple(a for a in books.attempts if a.purpose != "reverse")
+    known = {a.refund_id for a in attempts}
+    refunds = tuple(r for r in books.refunds if r.origin != "api" or r.id in known)
+    return results.totals(msgspec.structs.replace(books, attempts=attempts, refunds=refunds))
 
 
 @_bug("An older word about a dispute overwrites a newer one.")
