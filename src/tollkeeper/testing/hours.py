@@ -51,7 +51,7 @@ async def pass_hours(simulation: Simulation) -> None:
             break
         await _sleep(simulation, simulation.loop.now + nap_seconds, end)
         await _work(simulation)
-    simulation.core.faults.clear()
+    _find_answers_again(simulation)
     await asyncio.sleep(max(end - simulation.loop.now, 0.0))
     await _work(simulation)
 
@@ -61,6 +61,12 @@ def _lose_answers_of_reversals(simulation: Simulation) -> None:
     for operation in GIVES_BACK:
         count = simulation.loop.chance.choice((0, 1, 2))
         simulation.core.faults.add(FaultRule(effect="drop", operation=operation, count=count))
+
+
+def _find_answers_again(simulation: Simulation) -> None:
+    for rule in simulation.core.faults.rules.values():
+        simulation.coverage.counts["answer.lost_hours_later", ""] += rule.hits
+    simulation.core.faults.clear()
 
 
 async def _sleep(simulation: Simulation, earliest: float, end: float) -> None:

@@ -285,6 +285,8 @@ def _keys(simulation: Simulation) -> None:
     """Our key at the provider. While it opens another account it may only read there: what we
     charged in an account that is not ours would be lost for good."""
     chance = simulation.loop.chance
+    if simulation.core.world.keys[PROVIDER_KEY].account == OTHER_ACCOUNT:
+        return  # until absence would have counted
     reads = READS_ONLY
     states = (
         KeyConfig(key=PROVIDER_KEY),
