@@ -182,6 +182,8 @@ class Caller:
     async def _capture_or_void(self, path: str, payment: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(self.chance.random() * 10)
         choices = ["capture", "capture", "part", "void", "expire", "nothing"]
+        if self.simulation.temper.has("hours"):
+            choices += ["void"] * 3  # of what is late, cancellations are the rarest
         choice = self.chance.choice(["several"] * 6 if self.several else choices)
         if choice == "expire" and not self.webhooks:
             return payment  # nobody could learn of it before the authorization ends
