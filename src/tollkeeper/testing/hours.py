@@ -10,6 +10,7 @@ from typing import Final
 from tollkeeper.simulator.faults import FaultRule
 from tollkeeper.testing.ports import EPOCH_MS
 from tollkeeper.testing.shoppers import Caller
+from tollkeeper.testing.strange import HOURS
 from tollkeeper.testing.world import Simulation
 
 HORIZON_SECONDS: Final = 56 * 3600.0
@@ -46,6 +47,8 @@ async def pass_hours(simulation: Simulation) -> None:
         replica.kill()
     if simulation.temper.has("reverse"):
         _lose_answers_of_reversals(simulation)
+    elif simulation.temper.has("hours") and simulation.loop.chance.random() < 0.5:
+        simulation.core.faults.add(FaultRule(**HOURS[0], operation="refunds.create"))
     for nap_seconds in NAPS_SECONDS:
         if simulation.violation is not None or simulation.loop.now >= end:
             break

@@ -39,7 +39,8 @@ async def attach(simulation: Simulation) -> None:
 
 async def _begin(simulation: Simulation) -> None:
     chance = simulation.loop.chance
-    steps = chance.choice(STEPS)
+    # a candidate that misreads is to be seen doing it, before anybody stops it
+    steps = chance.choice(STEPS[2:] if simulation.temper.misreads else STEPS)
     plan = Plan(
         steps_percent=steps,
         dwell_seconds=1.0,

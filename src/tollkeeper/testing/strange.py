@@ -22,7 +22,7 @@ MONEY: Final = (
     "payment_intents.cancel",
     "refunds.create",
 )
-CANCEL: Final = MONEY[2]
+FOLLOW_UPS: Final = MONEY[1:]
 READS: Final = ("payment_intents.list", "payment_intents.retrieve", "refunds.list")
 MOST_HOURS: Final = 3.0
 
@@ -104,7 +104,7 @@ def faults_of(simulation: Simulation) -> list[dict[str, Any]]:
     temper = simulation.temper
     found: list[dict[str, Any]] = []
     for name, faults, operations in (
-        ("hours", HOURS, (*MONEY, CANCEL)),
+        ("hours", HOURS, (*MONEY, *FOLLOW_UPS)),
         ("refusals", REFUSALS, MONEY),
         ("amounts", AMOUNTS, (*[MONEY[0]] * 4, *MONEY, *READS)),
         ("pauses", PAUSES, MONEY),

@@ -49,6 +49,9 @@ STRANGE: Final[dict[str, str]] = {
 }
 """Troubles that a world may keep; each draws a few of them. (Groce et al., "Swarm testing".)"""
 
+WITH_CANDIDATE: Final = 0.35
+"""How many worlds have a rollout; in half of these the candidate misreads."""
+
 OFTEN_LATE: Final = 0.2
 OFTEN_OFF: Final = 0.1
 OFTEN_MISREAD: Final = 0.12
@@ -97,9 +100,9 @@ def temper_of(loop: VirtualLoop) -> Temper:
     """The temper that the loop's seed draws."""
     temper = _weather_of(loop)
     chance = loop.chance
-    if chance.random() < 0.3:
+    if chance.random() < WITH_CANDIDATE:
         temper.candidate = chance.choice(sorted(SETTINGS.weights))
-        temper.misreads = chance.choice(("", "", "", *KINDS))
+        temper.misreads = chance.choice(("", "", *KINDS))
         temper.shoppers += chance.randrange(2, 8)
     _make_strange(loop, temper)
     return temper
