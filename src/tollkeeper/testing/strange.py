@@ -152,8 +152,19 @@ def _elsewhere_soon(simulation: Simulation) -> None:
     simulation.loop.outside(wait())
 
 
-def _held_for_hours(simulation: Simulation) -> None:
-    simulation.core.faults.add(FaultRule(**HOURS[-1], operation=MONEY[0]))
+def _late_from_now_on(simulation: Simulation) -> None:
+    """Payments under keys that are held; or cancellations, which come one by one and are rare."""
+    if simulation.loop.chance.random() < 0.4:
+        simulation.core.faults.add(FaultRule(**HOURS[-1], operation=MONEY[0]))
+    else:
+        simulation.loop.outside(_late_cancellations(simulation))
+
+
+async def _late_cancellations(simulation: Simulation) -> None:
+    while not simulation.calm:
+        rule = FaultRule(**HOURS[0], operation="payment_intents.cancel", id="late cancellation")
+        simulation.core.faults.add(rule)  # anew where the faults were cleared
+        await asyncio.sleep(SILENT_SECONDS)
 
 
 def troubles_of(simulation: Simulation) -> list[Trouble]:
@@ -380,7 +391,7 @@ EARLY: Final[dict[str, tuple[float, Trouble]]] = {
     "amounts": (1.0, _misread_or_told),
     "rows": (0.4, _illegible),
     "keys": (0.6, _elsewhere_soon),
-    "hours": (0.25, _held_for_hours),
+    "hours": (0.6, _late_from_now_on),
 }
 """What a world may begin with, and how many of those that keep the trouble do."""
 
