@@ -234,15 +234,18 @@ def reversal_made_twice() -> list[Patch]:
 
     def step(books: Any, *values: Any, **rest: Any) -> Any:
         chosen = real(books, *values, **rest)
-        is_under_way = any(a.purpose == "reverse" for a in books.open_attempts())
-        return ladder.Step("reverse") if is_under_way and chosen == ladder.WAIT else chosen
+        # the second of two is enough to be found, and no pass may go round for ever
+        under_way = [a for a in books.open_attempts() if a.purpose == "reverse"]
+        alone = len(under_way) == len(books.open_attempts()) == 1
+        again = chosen == ladder.WAIT and alone and books.payment.reversing
+        return ladder.Step("reverse") if again and late.still_reversible(_blind(books)) else chosen
 
     async def reverse(current: Any, _: Any) -> None:
         w = current.world
         attempt_id, refund_id = w.new_id("att"), w.new_id("re")
 
         def begin(books: Any) -> Any:
-            blind = _without_reversals(books)
+            blind = _blind(books)
             if not books.payment.reversing or not late.still_reversible(blind):
                 return books
             opened = late.open_reversal(blind, attempt_id, refund_id, w.store.now_ms())
@@ -257,7 +260,7 @@ def reversal_made_twice() -> list[Patch]:
     return [(settle, "next_step", step), (settle, "_STEPS", steps)]
 
 
-def _without_reversals(books: Any) -> Any:
+def _blind(books: Any) -> Any:
     attempts = tuple(a for a in books.attempts if a.purpose != "reverse")
     known = {a.refund_id for a in attempts}
     refunds = tuple(r for r in books.refunds if r.origin != "api" or r.id in known)
