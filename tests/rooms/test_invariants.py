@@ -116,7 +116,10 @@ BOOKS: dict[str, tuple[str, Any]] = {
     "our refunds exceed the capture": ("I2", _refunded_twice),
     "sent again after silence": ("I11", _sent_again),
     "reversed again after silence": ("I11", _reversed_again),
-    "captured at once, and in part": ("I13", lambda: b.later(b.paid(), captured_minor=10)),
+    "captured at once, and in part": (
+        "I13",
+        lambda: b.later(b.paid(), capture_method="automatic", captured_minor=10),
+    ),
     "followed up through another version": (
         "I6",
         lambda: b.later(b.capturing(b.held())[0], integration="stripe@2022-08-01"),
