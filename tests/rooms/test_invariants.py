@@ -98,12 +98,28 @@ def _refunded_twice() -> Books:
     return replace(books, refunds=books.refunds * 2)
 
 
+def _reversed_again() -> Books:
+    held = b.held()
+    reversals = [
+        replace(
+            b.capturing(held)[1], id=id_, operation="void", purpose="reverse", outcome="unknown"
+        )
+        for id_ in ("att_x", "att_y")
+    ]
+    return replace(held, attempts=(*held.attempts, *reversals))
+
+
 BOOKS: dict[str, tuple[str, Any]] = {
     "money reserved for nothing": ("I13", lambda: b.later(b.held(), reserved_minor=5)),
     "more refunded than captured": ("I2", lambda: b.later(b.paid(), refunded_minor=2_000)),
     "more captured than authorized": ("I2", lambda: b.later(b.paid(), captured_minor=2_000)),
     "our refunds exceed the capture": ("I2", _refunded_twice),
     "sent again after silence": ("I11", _sent_again),
+    "reversed again after silence": ("I11", _reversed_again),
+    "captured at once, and in part": (
+        "I13",
+        lambda: b.later(b.paid(), capture_method="automatic", captured_minor=10),
+    ),
     "followed up through another version": (
         "I6",
         lambda: b.later(b.capturing(b.held())[0], integration="stripe@2022-08-01"),

@@ -28,6 +28,8 @@ QUICK = (
     "late_looks_forgotten",
     "poisoned_row_hides_the_page",
     "payment_of_another_account_moved",
+    "misread_effect_confirms_a_refusal",
+    "reversal_made_twice",
 )
 """Bugs that a few seeds find; `./dev simulate --bug all` hunts every one."""
 

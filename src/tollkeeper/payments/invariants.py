@@ -158,6 +158,12 @@ def check_books(
     held = sum(a.amount_minor for a in books.open_attempts() if a.operation in HOLDS_MONEY)
     if payment.reserved_minor != held:
         yield Violation("I13", payment.id, f"reserved {payment.reserved_minor}, rows say {held}")
+    at_once = payment.status == "succeeded" and payment.capture_method == "automatic"
+    if at_once and payment.captured_minor != payment.amount_minor:
+        detail = (
+            f"captured {payment.captured_minor} of {payment.amount_minor}, which is all at once"
+        )
+        yield Violation("I13", payment.id, detail)
     # a refund in the provider's dashboard may overtake one of ours; the provider refuses ours then
     overtaken = _overtaken(books)
     ours = [
@@ -237,6 +243,10 @@ def _check_sends(books: Books, handles: Mapping[str, Collection[str]]) -> Iterat
         if attempt.result_class not in {"A", "B1"}:
             detail = f"sent again after {attempt.id} of class {attempt.result_class}"
             yield Violation("I11", payment.id, detail)
+    reversals = [a for a in books.open_attempts() if a.purpose == "reverse"]
+    if len(reversals) > 1:
+        detail = f"reversed again, and {reversals[0].id} is not settled"
+        yield Violation("I11", payment.id, detail)
     for attempt in books.attempts:
         before_move = attempt.first_sent_ms <= (payment.moved_ms or 0)
         owner = payment.moved_from if before_move else payment.integration

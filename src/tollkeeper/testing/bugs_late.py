@@ -14,7 +14,7 @@ from tollkeeper.flows.payments import (
     settlement_run,
 )
 from tollkeeper.flows.payments import look as look_flow
-from tollkeeper.payments import change, closing, reconcile, reservation, settlement
+from tollkeeper.payments import change, closing, late, reconcile, reservation, results, settlement
 from tollkeeper.payments.outcome import Outcome, Refusal
 from tollkeeper.routing.router import Router
 from tollkeeper.testing import planting
@@ -188,6 +188,23 @@ def failover_to_an_unproved_candidate() -> list[Patch]:
     return [(Router, "other_versions", other_versions)]
 
 
+@_bug("An effect that a version misread, or could not read, confirms a refusal.")
+def misread_effect_confirms_a_refusal() -> list[Patch]:
+    real = look_flow._judged  # noqa: SLF001
+
+    def judged(books: Any, attempt: Any, shown: Outcome) -> look_flow.Seen:
+        seen = real(books, attempt, shown)
+        return seen if seen.answered else look_flow.Seen(None, answered=True)
+
+    return [
+        (look_flow, "_judged", judged),
+        (look_flow, "charge_mismatch", lambda *_: None),
+        (look_flow, "_moved_otherwise", lambda *_: False),
+        (look_flow, "may_be_charge_of", lambda *_: False),
+        (look_flow, "unread_may_be_refund", lambda *_: False),
+    ]
+
+
 # Money that others move
 
 
@@ -219,6 +236,46 @@ def reversal_unasked() -> list[Patch]:
 @_bug("A charge that shows up late stays, although its account wants it reversed.")
 def reversal_forgotten() -> list[Patch]:
     return [(closing, "_with_reversal", lambda _before, after, _policy: after)]
+
+
+@_bug("A late charge is reversed without asking whether a reversal was committed before.")
+def reversal_made_twice() -> list[Patch]:
+    real = vars(settle)["next_step"]
+
+    def step(books: Any, *values: Any, **rest: Any) -> Any:
+        chosen = real(books, *values, **rest)
+        # the second of two is enough to be found, and no pass may go round for ever
+        under_way = [a for a in books.open_attempts() if a.purpose == "reverse"]
+        alone = len(under_way) == len(books.open_attempts()) == 1
+        again = chosen == settlement.WAIT and alone and books.payment.reversing
+        may = again and late.still_reversible(_blind(books))
+        return settlement.Step("reverse") if may else chosen
+
+    async def reverse(current: Any, _: Any) -> None:
+        w = current.runtime
+        attempt_id, refund_id = w.new_id("att"), w.new_id("re")
+
+        def begin(books: Any) -> Any:
+            blind = _blind(books)
+            if not books.payment.reversing or not late.still_reversible(blind):
+                return books
+            opened = late.open_reversal(blind, attempt_id, refund_id, w.store.now_ms())
+            books = results.with_attempt(books, opened.attempts[-1])
+            for refund in opened.refunds:
+                books = results.with_refund(books, refund)
+            return reservation.sent_by(results.totals(books), attempt_id, w.sender)
+
+        await acts._send_new(current, attempt_id, begin, "settling.reversing")  # noqa: SLF001
+
+    steps = {**settle._STEPS, "reverse": reverse}  # noqa: SLF001
+    return [(settle, "next_step", step), (settle, "_STEPS", steps)]
+
+
+def _blind(books: Any) -> Any:
+    attempts = tuple(a for a in books.attempts if a.purpose != "reverse")
+    known = {a.refund_id for a in attempts}
+    refunds = tuple(r for r in books.refunds if r.origin != "api" or r.id in known)
+    return results.totals(msgspec.structs.replace(books, attempts=attempts, refunds=refunds))
 
 
 @_bug("An older word about a dispute overwrites a newer one.")

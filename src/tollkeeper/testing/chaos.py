@@ -52,6 +52,10 @@ REFUSALS: Final = tuple(
 )
 
 
+OFTEN_KILLED: Final = 0.2
+"""How many of the worlds that draw no kills have them all the same: every crash point is one."""
+
+
 async def stir(simulation: Simulation, seconds: float) -> None:
     """Kills, faults and bad weather for `seconds`; then calm.
 
@@ -62,8 +66,12 @@ async def stir(simulation: Simulation, seconds: float) -> None:
     level = simulation.temper.chaos
     faults = chance.sample(FAULTS, chance.choice((1, 2, 3, 5, len(FAULTS))))
     troubles = chance.sample(TROUBLES, chance.randrange(len(TROUBLES) + 1))
+    if _kill not in troubles and chance.random() < OFTEN_KILLED:
+        troubles.append(_kill)
     odd, odd_troubles = strange.faults_of(simulation), strange.troubles_of(simulation)
     end = loop.now + seconds
+    if level:
+        strange.begin(simulation)
     while loop.now < end and level:
         await asyncio.sleep(chance.random() * 4 / level)
         if (odd or odd_troubles) and chance.random() < 0.5:

@@ -27,7 +27,8 @@ EVENTS: Final = ("failover.taken", "failover.refused", "store.lost_acknowledgeme
                  "dashboard.refund", "dispute", "refund.failed_late", "authorization.expired",
                  "replica.takeover", "rollout.started", "effect.hours_late", "clock.minutes_off",
                  "row.unreadable", "refusal.unlisted", "refusal.after_effect",
-                 "failover.weightless", "reversal", "look.rescued", "look.confirmed",
+                 "failover.weightless", "reversal", "answer.lost_hours_later",
+                 "refusal.and_misread", "look.rescued", "look.confirmed",
                  "retry.paced", "hostile.refused", "hostile.hung", "key.of_another_account",
                  "dispute.decided", "reference.refused", "capture.of_nothing")  # fmt: skip
 

@@ -7,8 +7,10 @@ next job that is due; then one process starts, works until nothing is due soon, 
 import asyncio
 from typing import Final
 
+from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.testing.ports import EPOCH_MS
 from tollkeeper.testing.shoppers import Caller
+from tollkeeper.testing.strange import HOURS
 from tollkeeper.testing.world import Simulation
 
 HORIZON_SECONDS: Final = 56 * 3600.0
@@ -34,19 +36,40 @@ RETURN_SECONDS: Final = 5 * 3600.0
 
 STEP_SECONDS: Final = 2.0
 
+GIVES_BACK: Final = ("payment_intents.cancel", "refunds.create")
+"""Operations that give back a charge that showed up late."""
+
 
 async def pass_hours(simulation: Simulation) -> None:
     """Lets time go on until nothing can happen any more."""
     end = simulation.loop.now + HORIZON_SECONDS
     for replica in simulation.replicas:
         replica.kill()
+    if simulation.temper.has("reverse"):
+        _lose_answers_of_reversals(simulation)
+    elif simulation.temper.has("hours") and simulation.loop.chance.random() < 0.5:
+        simulation.core.faults.add(FaultRule(**HOURS[0], operation="refunds.create"))
     for nap_seconds in NAPS_SECONDS:
         if simulation.violation is not None or simulation.loop.now >= end:
             break
         await _sleep(simulation, simulation.loop.now + nap_seconds, end)
         await _work(simulation)
+    _find_answers_again(simulation)
     await asyncio.sleep(max(end - simulation.loop.now, 0.0))
     await _work(simulation)
+
+
+def _lose_answers_of_reversals(simulation: Simulation) -> None:
+    """Most reversals come after the calm: the first of each kind take effect without an answer."""
+    for operation in GIVES_BACK:
+        count = simulation.loop.chance.choice((0, 1, 2))
+        simulation.core.faults.add(FaultRule(effect="drop", operation=operation, count=count))
+
+
+def _find_answers_again(simulation: Simulation) -> None:
+    for rule in simulation.core.faults.rules.values():
+        simulation.coverage.counts["answer.lost_hours_later", ""] += rule.hits
+    simulation.core.faults.clear()
 
 
 async def _sleep(simulation: Simulation, earliest: float, end: float) -> None:

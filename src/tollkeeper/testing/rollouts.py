@@ -39,7 +39,8 @@ async def attach(simulation: Simulation) -> None:
 
 async def _begin(simulation: Simulation) -> None:
     chance = simulation.loop.chance
-    steps = chance.choice(STEPS)
+    # a candidate that misreads is to be seen doing it, before anybody stops it
+    steps = chance.choice(STEPS[2:] if simulation.temper.misreads else STEPS)
     plan = Plan(
         steps_percent=steps,
         dwell_seconds=1.0,
@@ -63,13 +64,13 @@ async def _interfere(simulation: Simulation) -> None:
     chance = simulation.loop.chance
     misreads = simulation.temper.misreads
     await asyncio.sleep(chance.random() * (15 if misreads else 40))
-    if chance.random() < 0.5:
+    if chance.random() < (0.2 if misreads else 0.5):
         await _act(simulation, chance.choice(("abort", "stop", "promote", "roll back", "approve")))
         await asyncio.sleep(chance.random() * 10)
     if not misreads and chance.random() < 0.5:
         return
     # who misreads money is found out by a person where no cross-read does
-    await asyncio.sleep(chance.random() * 60)
+    await asyncio.sleep(30 + chance.random() * 30)
     while _is_carrying(simulation):
         await _act(simulation, "roll back")
         await asyncio.sleep(1.0)

@@ -51,7 +51,7 @@ class Caller:
             "amount_minor": amount,
             "currency": self.chance.choice(("EUR", "USD", "JPY")),
             "payment_method": self._card(),
-            "capture_method": self.chance.choice(("automatic", "manual")),
+            "capture_method": self._capture_method(),
             "customer": f"customer-{self.chance.randrange(self.simulation.temper.shoppers)}",
             "return_url": "https://merchant.example/return",
         }
@@ -72,6 +72,12 @@ class Caller:
         if not self.simulation.temper.has("references"):
             return self.chance.random() * self.chance.choice((20, 20, 50))
         return random.Random(f"{self.simulation.seed}/{self.number // 3}").random() * 20
+
+    def _capture_method(self) -> str:
+        # what is captured at once is what a candidate misreads
+        more = ("automatic",) * 2 if self.simulation.temper.misreads else ()
+        chosen: str = self.chance.choice(("automatic", "manual", *more))
+        return chosen
 
     def _card(self) -> str:
         card = self.chance.choice(CARDS)
@@ -182,6 +188,8 @@ class Caller:
     async def _capture_or_void(self, path: str, payment: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(self.chance.random() * 10)
         choices = ["capture", "capture", "part", "void", "expire", "nothing"]
+        if self.simulation.temper.has("hours"):
+            choices += ["capture", "void"]  # of what is late, cancellations are the rarest
         choice = self.chance.choice(["several"] * 6 if self.several else choices)
         if choice == "expire" and not self.webhooks:
             return payment  # nobody could learn of it before the authorization ends

@@ -9,7 +9,7 @@ import msgspec
 from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.simulator.core.messages import SimRequest
 from tollkeeper.simulator.stripe.config import KeyConfig
-from tollkeeper.simulator.stripe.disputes import STATUSES
+from tollkeeper.simulator.stripe.disputes import CLOSED, STATUSES
 from tollkeeper.testing.temper import PROVIDER_KEY
 from tollkeeper.testing.watching import UNLISTED
 from tollkeeper.testing.world import OTHER_ACCOUNT, Simulation
@@ -22,6 +22,7 @@ MONEY: Final = (
     "payment_intents.cancel",
     "refunds.create",
 )
+FOLLOW_UPS: Final = MONEY[1:]
 READS: Final = ("payment_intents.list", "payment_intents.retrieve", "refunds.list")
 MOST_HOURS: Final = 3.0
 
@@ -61,13 +62,36 @@ ROWS: Final[tuple[dict[str, Any], ...]] = (
 )
 """What is wrong with a row, whose reference can still be read."""
 
+AMOUNTS: Final[tuple[dict[str, Any], ...]] = tuple(
+    {"effect": "amount_unit", "object": object_, "path": path, "count": 4}
+    for object_, path in (
+        ("payment_intent", "amount"),
+        ("charge", "amount_captured"),
+        ("charge", "amount_captured"),
+        ("refund", "amount"),
+    )
+)
+MISREAD: Final[tuple[dict[str, Any], ...]] = (
+    {"effect": "amount_unit", "object": "payment_intent", "path": "amount"},
+    {"effect": "amount_unit", "object": "charge", "path": "amount_captured"},
+    {"effect": "change_type", "object": "payment_intent", "path": "amount"},
+    {"effect": "new_word", "object": "payment_intent", "path": "status", "value": "patience"},
+)
+"""How one version misreads, or cannot read, what it is shown."""
+
+MISREAD_SECONDS: Final = 8.0
+
 READS_ONLY: Final = ("*.list", "*.retrieve")
+FIRST_SECONDS: Final = 8.0
+"""Until then some payment has a charge, by which our account is known."""
+
 SILENT_SECONDS: Final = 5.0
 """Less than the wire waits for an answer."""
 
 BLIND_SECONDS: Final = 22.0
 """More than the in-flight window and the silence before it."""
 
+OPEN: Final = tuple(status for status in STATUSES if status not in CLOSED)
 BANK_SECONDS: Final = 2.0
 """Between two words of banks: events of one second have no order."""
 
@@ -80,8 +104,9 @@ def faults_of(simulation: Simulation) -> list[dict[str, Any]]:
     temper = simulation.temper
     found: list[dict[str, Any]] = []
     for name, faults, operations in (
-        ("hours", HOURS, MONEY),
+        ("hours", HOURS, (*MONEY, *FOLLOW_UPS)),
         ("refusals", REFUSALS, MONEY),
+        ("amounts", AMOUNTS, (*[MONEY[0]] * 4, *MONEY, *READS)),
         ("pauses", PAUSES, MONEY),
         ("hangs", HANGS, READS),
     ):
@@ -103,6 +128,43 @@ def _breaking(carrier: str) -> list[dict[str, Any]]:
         {"effect": "amount_unit", "object": "charge", "path": "amount_captured"},
     ]
     return [rule | {"api_version": version} for rule in rules]
+
+
+def begin(simulation: Simulation) -> None:
+    """What is wrong from the beginning, since most shoppers come early."""
+    for name, (share, run) in EARLY.items():
+        if simulation.temper.has(name) and simulation.loop.chance.random() < share:
+            run(simulation)
+
+
+def _misread_or_told(simulation: Simulation) -> None:
+    if simulation.loop.chance.random() < 0.5:
+        _misread(simulation)
+    else:
+        simulation.core.faults.add(FaultRule(**AMOUNTS[1], operation=MONEY[0]))
+
+
+def _elsewhere_soon(simulation: Simulation) -> None:
+    async def wait() -> None:
+        await asyncio.sleep(FIRST_SECONDS)
+        _elsewhere(simulation)
+
+    simulation.loop.outside(wait())
+
+
+def _late_from_now_on(simulation: Simulation) -> None:
+    """Payments under keys that are held; or cancellations, which come one by one and are rare."""
+    if simulation.loop.chance.random() < 0.4:
+        simulation.core.faults.add(FaultRule(**HOURS[-1], operation=MONEY[0]))
+    else:
+        simulation.loop.outside(_late_cancellations(simulation))
+
+
+async def _late_cancellations(simulation: Simulation) -> None:
+    while not simulation.calm:
+        rule = FaultRule(**HOURS[0], operation="payment_intents.cancel", id="late cancellation")
+        simulation.core.faults.add(rule)  # anew where the faults were cleared
+        await asyncio.sleep(SILENT_SECONDS)
 
 
 def troubles_of(simulation: Simulation) -> list[Trouble]:
@@ -235,6 +297,8 @@ def _keys(simulation: Simulation) -> None:
     """Our key at the provider. While it opens another account it may only read there: what we
     charged in an account that is not ours would be lost for good."""
     chance = simulation.loop.chance
+    if simulation.core.world.keys[PROVIDER_KEY].account == OTHER_ACCOUNT:
+        return  # until absence would have counted
     reads = READS_ONLY
     states = (
         KeyConfig(key=PROVIDER_KEY),
@@ -276,12 +340,15 @@ def _bank(simulation: Simulation) -> None:
 
 async def _decide_twice(simulation: Simulation, dispute_id: str) -> None:
     """A bank decides, and soon again: of two words on their way either may come first."""
-    for pause_seconds in (0.0, BANK_SECONDS):
+    chance = simulation.loop.chance
+    # a word that ends a dispute and comes too late is put right by no list: one is not asked for
+    ends = chance.random() < 0.6
+    for pause_seconds, statuses in ((0.0, CLOSED), (BANK_SECONDS, OPEN)):
         await asyncio.sleep(pause_seconds)
         if simulation.calm:
             return
         simulation.watch.bank_since = simulation.loop.now
-        status = simulation.loop.chance.choice(STATUSES)
+        status = chance.choice(statuses if ends else STATUSES)
         control(simulation, f"/_control/disputes/{dispute_id}/decide", {"status": status})
         simulation.coverage.count("dispute.decided")
 
@@ -290,11 +357,43 @@ def _refused(simulation: Simulation) -> None:
     simulation.weather.refuse_after = simulation.loop.chance.choice((0.0, 0.3, 1.0))
 
 
+def _misread(simulation: Simulation) -> None:
+    simulation.loop.outside(_refused_and_misread(simulation))
+
+
+async def _refused_and_misread(simulation: Simulation) -> None:
+    """What a look must not take for nothing: refusals come in place of successes, and one version
+    misreads what was made. It is mostly the newest, which looks first for the others."""
+    if simulation.calm:
+        return
+    chance, faults = simulation.loop.chance, simulation.core.faults
+    newest, *others = sorted(simulation.installed, reverse=True)
+    version = chance.choice((newest, newest, newest, *others)).partition("@")[2]
+    shape = chance.choice(MISREAD) | {"api_version": version}
+    rules = [faults.add(FaultRule(**shape, operation=operation)) for operation in READS]
+    simulation.weather.refuse_after = 1.0
+    await asyncio.sleep(MISREAD_SECONDS)
+    if not simulation.calm:
+        simulation.weather.refuse_after = 0.0
+    for rule in rules:
+        if rule.hits:
+            simulation.coverage.count("refusal.and_misread")
+        faults.remove(rule.id)
+
+
 def control(simulation: Simulation, path: str, body: Any) -> None:
     """A request to the provider's control, done at once; what it refuses does not happen."""
     request = SimRequest(method="POST", path=path, body=msgspec.json.encode(body))
     simulation.core.control.handle(request)
 
+
+EARLY: Final[dict[str, tuple[float, Trouble]]] = {
+    "amounts": (1.0, _misread_or_told),
+    "rows": (0.4, _illegible),
+    "keys": (0.6, _elsewhere_soon),
+    "hours": (0.6, _late_from_now_on),
+}
+"""What a world may begin with, and how many of those that keep the trouble do."""
 
 TROUBLES: Final[dict[str, Trouble]] = {
     "clock": _clock,
@@ -302,4 +401,5 @@ TROUBLES: Final[dict[str, Trouble]] = {
     "keys": _keys,
     "bank": _bank,
     "refusals": _refused,
+    "amounts": _misread,
 }

@@ -37,6 +37,7 @@ STRANGE: Final[dict[str, str]] = {
     "clock": "the provider's clock is minutes off, and is put right later",
     "rows": "rows of listings cannot be read, or belong to other software",
     "refusals": "refusals that no table knows, before the effect or in place of its reply",
+    "amounts": "amounts come in another unit, to all versions or to one; some after a refusal",
     "pauses": "the provider asks for a pause",
     "keys": "our key expires, may do little, or opens another account",
     "hangs": "questions are accepted and never answered",
@@ -48,9 +49,14 @@ STRANGE: Final[dict[str, str]] = {
 }
 """Troubles that a world may keep; each draws a few of them. (Groce et al., "Swarm testing".)"""
 
+WITH_CANDIDATE: Final = 0.35
+"""How many worlds have a rollout; in half of these the candidate misreads."""
+
 OFTEN_LATE: Final = 0.2
 OFTEN_OFF: Final = 0.1
-"""How many worlds have late effects, and a foreign clock, beside those that draw them."""
+OFTEN_MISREAD: Final = 0.12
+"""How many worlds have late effects, a foreign clock, and amounts in another unit, beside those
+that draw them."""
 
 BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
 """Troubles that leave only absence to go by."""
@@ -94,9 +100,9 @@ def temper_of(loop: VirtualLoop) -> Temper:
     """The temper that the loop's seed draws."""
     temper = _weather_of(loop)
     chance = loop.chance
-    if chance.random() < 0.3:
+    if chance.random() < WITH_CANDIDATE:
         temper.candidate = chance.choice(sorted(SETTINGS.weights))
-        temper.misreads = chance.choice(("", "", "", *KINDS))
+        temper.misreads = chance.choice(("", "", *KINDS))
         temper.shoppers += chance.randrange(2, 8)
     _make_strange(loop, temper)
     return temper
@@ -117,13 +123,15 @@ def _weather_of(loop: VirtualLoop) -> Temper:
 
 def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
     chance = loop.chance
-    drawn = chance.sample(list(STRANGE), chance.choice((0, 0, 1, 2, 3, 4)))
+    drawn = chance.sample(list(STRANGE), chance.choice((0, 0, 1, 2, 3, 4, 4)))
     temper.strange = tuple(n for n in drawn if not (temper.candidate and n in ALONE))
     late = temper.has("reverse") or chance.random() < OFTEN_LATE
     if late and not temper.has("hours"):
         temper.strange += ("hours",)  # without late effects there is nothing to reverse
     if not temper.has("clock") and chance.random() < OFTEN_OFF:
         temper.strange += ("clock",)
+    if not temper.has("amounts") and chance.random() < OFTEN_MISREAD:
+        temper.strange += ("amounts",)
     if BLINDING & set(temper.strange):
         # where a key is asked again, or a webhook tells, hardly any conclusion is wrong
         temper.idempotency = temper.idempotency and chance.random() < KEYS_IF_BLIND
@@ -133,6 +141,8 @@ def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
     temper.webhooks = temper.webhooks or temper.has("bank")  # which tell what banks decide
     temper.rescue_seconds = chance.choice((0.0, 1.5, 1.5, 6.0))
     temper.patience_seconds = chance.choice((0.0, 4.0, 8.0))
+    if temper.has("amounts"):  # where nothing is looked at, no look can be wrong
+        temper.chaos, temper.rescue_seconds = temper.chaos or 1.0, temper.rescue_seconds or 1.5
     if temper.has("clock"):
         temper.clock_offset_s = chance.choice((-420, -420, -200, 200, 420, 420))
     if temper.has("carrier"):
