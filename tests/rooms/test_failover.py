@@ -211,3 +211,10 @@ def test_wealths_stay_numbers_whatever_comes(firsts: list[str], seed: int) -> No
         wealths = (state.wealth_r, state.wealth_s, state.wealth_t, state.wealth_u, state.none)
         assert all(0 <= wealth < float("inf") for wealth in wealths)
         assert 0 <= state.share <= 1
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5, 1.0])
+def test_a_history_of_nothing_or_of_failures_alone_is_bounded(rate: float) -> None:
+    state = begin(rate, per_second=5)
+    assert rule.LEAST_RATE <= state.rate <= rule.MOST_RATE
+    assert counted(state, Trial(first="refused")).wealth_r > state.wealth_r

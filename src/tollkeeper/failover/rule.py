@@ -42,7 +42,8 @@ QUIET: Final = 30.0
 
 MOST_R: Final = 1e9
 LEAST_RATE: Final = 1e-3
-"""V's failure rate before is taken for at least this."""
+MOST_RATE: Final = 0.2
+"""V's failure rate before is taken for at least and at most this."""
 
 EXCESS: Final = (0.04, 0.2, 0.8)
 """Additional shares of failing payments that R looks for."""
@@ -184,7 +185,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 def begin(rate: float, *, per_second: float) -> State:
     """The state of a watch that begins. `rate`: V's failure rate before; `per_second`: V's payments
     a second, on which the threshold of S depends."""
-    return State(rate=max(rate, LEAST_RATE), a_start=A_START if per_second >= 1 else A_START_SLOW)
+    return State(
+        rate=min(max(rate, LEAST_RATE), MOST_RATE),
+        a_start=A_START if per_second >= 1 else A_START_SLOW,
+    )
 
 
 def counted(state: State, trial: Trial) -> State:

@@ -37,6 +37,9 @@ LOOK_MS: Final = 1_000
 """How soon it is looked again after something was counted."""
 
 HISTORY_S: Final = 86_400
+FRESH_S: Final = 600
+"""The history of a version is a day's, without the last ten minutes."""
+
 VERIFIED: Final = 20
 """Replies read over that one look verifies at most: the others are verified by the next."""
 
@@ -111,13 +114,14 @@ def _candidate(runtime: Runtime, watch: Watch) -> str:
 
 
 async def _fresh(runtime: Runtime, version: str, now_ms: int) -> State:
-    """The state of a watch that begins, with the version's own history of the last day."""
-    now_s = now_ms // 1000
-    unfailed = await runtime.store.count_between(version, now_s - HISTORY_S, now_s)
-    failing = await runtime.store.count_trials(version, now_ms - HISTORY_S * 1000, now_ms)
+    """The state of a watch that begins, with the version's own history: of a day, without the last
+    minutes, which may be the fault already."""
+    from_s, to_s = now_ms // 1000 - HISTORY_S, now_ms // 1000 - FRESH_S
+    unfailed = await runtime.store.count_between(version, from_s, to_s)
+    failing = await runtime.store.count_trials(version, from_s * 1000, to_s * 1000)
     total = unfailed + failing
-    recent = await runtime.store.count_between(version, now_s - 60, now_s)
-    return rule.begin(failing / total if total else 0.0, per_second=recent / 60)
+    recent = await runtime.store.count_between(version, to_s, to_s + FRESH_S)
+    return rule.begin(failing / total if total else 0.0, per_second=recent / FRESH_S)
 
 
 async def _steps(runtime: Runtime, watch: Watch, rows: list[TrialRow]) -> tuple[Step, ...]:
