@@ -27,14 +27,21 @@ async def doubtful(s: Stage) -> tuple[str, SettlementRun]:
 
 
 async def test_nothing_is_repeated_for_an_attempt_that_was_settled_meanwhile(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage(tmp_path, rescue_seconds=0) as s:
         id_, stale = await doubtful(s)
+        held = await s.store.load_exchange(stale.books.attempts[0].id)
         await s.work(30)
         assert (await s.books(id_)).payment.status == "succeeded"
         posts = len(s.wire.posts())
+
+        async def read_before_it_was_settled(_: str) -> Any:
+            return held
+
+        monkeypatch.setattr(s.store, "load_exchange", read_before_it_was_settled)
         await acts.replay(stale, Step("replay", stale.books.attempts[0]))
+        monkeypatch.undo()
         assert len(s.wire.posts()) == posts
         books = await s.books(id_)
         assert (books.attempts[0].replays, books.attempts[0].outcome) == (0, "approved")

@@ -112,7 +112,7 @@ LONG_FILES: Final = {
     "cli/rollout.py": "one group of commands with its live plot",
     "contracts/witness.py": "one recursion over a schema, which builds and executes a witness",
     "payments/invariants.py": "one check for each invariant, read beside the list of invariants",
-    "payments/ladder.py": "one decision, which must be read as a whole",
+    "payments/settlement.py": "one decision, which must be read as a whole",
     "payments/reconcile.py": "the only place where a reading changes the books",
 }
 """Files of more than 400 lines outside the simulator and our own harnesses, and why."""
