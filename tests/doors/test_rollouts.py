@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.doors.stage import VAULT_KEY, Stage, stage
 
-from tollkeeper.cli import rollout as commands
+from tollkeeper.cli import opening
 from tollkeeper.cli.main import MISUSE, main
 
 NEW = "stripe@2026-03-25.dahlia"
@@ -178,4 +178,4 @@ def test_an_operator_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch)
         raise KeyError("uid not found")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert commands._actor().startswith("cli:uid ")
+    assert opening.person().startswith("cli:uid ")

@@ -21,7 +21,8 @@ _COMMANDS: Final = {
     "integrations": ("integrations:app", "Integration versions: list, new, freeze, retire."),
     "contracts": ("contracts:app", "Check whether a provider's update breaks an integration."),
     "rollout": ("rollout:app", "Canary rollouts of integration versions."),
-    "routes": ("routes:app", "Routes of new payments to integration versions: show, reset."),
+    "failover": ("failover:app", "Failover between versions: status, explain, stop, clear."),
+    "routes": ("routes:app", "Routes of new payments to integration versions: show, set, reset."),
     "keys": ("keys:app", "API keys: create, list, revoke."),
     "doctor": ("doctor:doctor", "Check the invariants on a live store, and with a ledger."),
     "reconcile": (

@@ -1,6 +1,8 @@
 """What commands share: the settings, a store opened for the length of a command, and printing."""
 
 import asyncio
+import getpass
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -29,6 +31,14 @@ PIPED_COLUMNS: Final = 240
 console: Final = Console(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_COLUMNS
 )
+
+
+def person() -> str:
+    """Who gives a command here: `cli:NAME`, as it is recorded."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError, ImportError):  # a container's user often has no name
+        return f"cli:uid {os.getuid()}"
 
 
 def table_of(*columns: str) -> Table:

@@ -1,9 +1,7 @@
 """`tollkeeper rollout`: move a new integration version in, and take it out again."""
 
 import asyncio
-import getpass
 import math
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,6 +16,7 @@ from tollkeeper.cli.opening import (
     AsJson,
     Config,
     console,
+    person,
     print_json,
     table_of,
     with_runtime,
@@ -113,7 +112,7 @@ def start(  # noqa: PLR0913 - the options of a command
 
     async def work(runtime: Runtime) -> Rollout:
         return await commands.begin_rollout(
-            runtime, candidate, plan, condition=condition, override=override, actor=_actor()
+            runtime, candidate, plan, condition=condition, override=override, actor=person()
         )
 
     return _told(with_runtime(config, work), as_json=json)
@@ -127,13 +126,6 @@ def _numbers(text: str, name: str) -> tuple[float, ...]:
     if not all(math.isfinite(number) for number in found):
         raise Invalid(f"{name} {text}: finite numbers")
     return found
-
-
-def _actor() -> str:
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (OSError, KeyError, ImportError):  # a container's user often has no name
-        return f"cli:uid {os.getuid()}"
 
 
 @app.command(name="list")
@@ -422,7 +414,7 @@ def stop(
         raise Invalid("stop --all stops every rollout; `rollout abort ID` ends one")
 
     async def work(runtime: Runtime) -> list[Rollout]:
-        return await commands.stop_all(runtime, reason=reason, actor=_actor())
+        return await commands.stop_all(runtime, reason=reason, actor=person())
 
     stopped = with_runtime(config, work)
     if json:
@@ -444,7 +436,7 @@ def _operate(
 ) -> int:
     async def work(runtime: Runtime) -> Rollout:
         rollout = await read_flow.one(runtime.store, rollout_id)
-        return await act(runtime, rollout.id, reason=reason, actor=_actor())
+        return await act(runtime, rollout.id, reason=reason, actor=person())
 
     return _told(with_runtime(config, work), as_json=as_json)
 

@@ -5,8 +5,20 @@ from typing import Annotated
 import cyclopts
 
 from tollkeeper import app as root
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
+from tollkeeper.cli.opening import (
+    AsJson,
+    Config,
+    console,
+    person,
+    print_json,
+    table_of,
+    with_runtime,
+    with_store,
+)
+from tollkeeper.flows.failover import commands
 from tollkeeper.flows.rollouts import read
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.kernel.errors import Invalid
 from tollkeeper.routing.routes import Condition, Rule
 
 app = cyclopts.App(name="routes", help="Routes of new payments to integration versions.")
@@ -37,6 +49,47 @@ def show(*, json: AsJson = False, config: Config = None) -> int:
             )
     console.print(table)
     return 0
+
+
+@app.command(name="set")
+def set_(
+    weights: Annotated[
+        list[str], cyclopts.Parameter(help="NAME=PERCENT for every version that takes payments.")
+    ],
+    /,
+    *,
+    reason: Annotated[str, cyclopts.Parameter(help="Reason; recorded with the routes.")],
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Move new payments by hand, at once: the weights of all versions, which add up to 100.
+
+    Rules for a currency, a country or an account stay as they are.
+    Example: `tollkeeper routes set stripe@2023-08-16=100 --reason "2022-08-01 is switched off"`
+    """
+    given = dict(_weight(text) for text in weights)
+    if len(given) < len(weights):
+        raise Invalid("a version is named twice: give each once")
+
+    async def work(runtime: Runtime) -> dict[str, float]:
+        return await commands.set_routes(runtime, given, reason=reason, actor=person())
+
+    moved = with_runtime(config, work)
+    if json:
+        print_json({"weights": moved})
+        return 0
+    said = ", ".join(f"{name} {weight:g} %" for name, weight in moved.items())
+    console.print(f"new payments go to {said}")
+    return 0
+
+
+def _weight(text: str) -> tuple[str, float]:
+    name, is_given, percent = text.partition("=")
+    try:
+        return name.strip(), float(percent.strip().removesuffix("%"))
+    except ValueError:
+        said = text if is_given else f"{text}: no ="
+        raise Invalid(f"{said}: give NAME=PERCENT, like stripe@2023-08-16=100") from None
 
 
 @app.command

@@ -46,8 +46,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One look that counted something: the state before it, what it counted, what it decided, and
-    the sentence for people. From these alone the state after it can be computed again."""
+    """One look that counted something: the state before it, the steps that it counted, what they
+    gave (`counted`), and what was kept of that by policy (`after`); the sentence for people. From
+    state and steps `counted` can be computed again."""
 
     seq: int
     at_ms: int
@@ -56,6 +57,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     candidate: str
     before: State
     steps: tuple[Step, ...] = ()
+    counted: State
     after: State
     actor: str = "failover"
     reason: str = ""

@@ -277,6 +277,15 @@ def routing() -> Operation[RoutingRow]:
     )
 
 
+def set_rules(rules: Rerouting, event: OutEvent) -> Operation[bool]:
+    """Writes routing rules that a person gave; false where the stored ones have changed since."""
+    yield COUNT_UP, {}  # the row may not be there yet
+    yield from reroute(rules)
+    yield from event_statements(event)
+    yield TELL, {}
+    return True
+
+
 def reset_rules() -> Operation[None]:
     """Forgets what promotions made of the routes: the settings' weights count again."""
     yield RESET_RULES, {}
@@ -332,6 +341,7 @@ class Rollouts(Topic):
     list_records = reads(list_records)
     routing = reads_at_one_moment(routing)
     routing_revision = reads(routing_revision)
+    set_rules = writes(set_rules)
     reset_rules = writes(reset_rules)
     open_jobs = reads(open_jobs)
     needed = reads(needed)

@@ -46,6 +46,14 @@ VERIFIED: Final = 20
 ACTOR: Final = "failover"
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """What one look found: the decision, the steps that it counted, and the state they gave."""
+
+    kind: Kind
+    steps: tuple[Step, ...]
+    counted: State
+
+
 async def failover(runtime: Runtime, job: Job) -> None:
     """Runs one `failover` job: its subject is the provider."""
     if await look(runtime, job):
@@ -78,7 +86,7 @@ async def look(runtime: Runtime, job: Job) -> bool:
         considered_ms=last.at_ms if last is not None else before.considered_ms,
         considered_id=last.id if last is not None else before.considered_id,
     )
-    await _write(runtime, job, before, after, kind, steps)
+    await _write(runtime, job, before, after, Judged(kind, steps, state))
     return bool(rows)
 
 
@@ -164,9 +172,9 @@ async def _write(
     job: Job | None,
     before: Watch,
     after: Watch,
-    kind: Kind,
-    steps: tuple[Step, ...],
+    judged: Judged,
 ) -> None:
+    kind, steps = judged.kind, judged.steps
     rules = await _rerouting(runtime, before) if kind == "moved" else None
     reason = sentence(before, kind, after.state)
     now_ms = runtime.store.now_ms()
@@ -178,6 +186,7 @@ async def _write(
         candidate=before.candidate,
         before=before.state,
         steps=steps,
+        counted=judged.counted,
         after=after.state,
         actor=ACTOR,
         reason=reason,
