@@ -524,7 +524,7 @@ async def test_what_nobody_could_look_up_for_half_an_hour_is_handed_over(tmp_pat
 async def test_a_disagreement_after_the_promotion_alarms(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, STAYS)
-        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW, "declined"))
         bought = [await at.create(customer=f"c{number}") for number in range(100, 112)]
         assert NEW in {payment["integration"] for payment in bought}
         await commands.promote(at.runtime, made.id, reason="mine", actor="test")
