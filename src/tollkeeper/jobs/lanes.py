@@ -34,8 +34,8 @@ def lanes_for(
 
 
 def _shares(wanted: dict[str, int], total: int) -> dict[str, int]:
-    """`total` in the proportions of `wanted`, at least 1 each. The rest goes to those that lost most
-    by rounding."""
+    """`total` in the proportions of `wanted`, at least 1 each. The rest goes to those that lost
+    most by rounding."""
     whole = sum(wanted.values())
     shares = {name: max(1, total * slots // whole) for name, slots in wanted.items()}
     by_loss = sorted(wanted, key=lambda name: total * wanted[name] % whole, reverse=True)
