@@ -191,6 +191,29 @@ async def test_a_reversal_that_is_refused_ends_with_a_person(tmp_path: Path) -> 
         assert books.payment.attention
 
 
+async def test_a_late_hold_of_which_the_shop_captures_a_part_is_not_given_back(
+    tmp_path: Path,
+) -> None:
+    accounts = {"acc_1": AccountSettings(late_charges="reverse")}
+    async with stage(tmp_path, rescue_seconds=0, accounts=accounts) as s:
+        id_, hidden = await concluded(s, capture_method="manual", multicapture=True)
+        s.fault(
+            "require_parameter", when="before", parameter="x", operation="payment_intents.cancel"
+        )
+        hidden.show()
+        while not any(a.purpose == "reverse" for a in (await s.books(id_)).attempts):
+            await s.work(60)
+        await s.capture(id_, 333, final=False)
+        s.core.faults.clear()
+        await s.work(3 * HOUR)
+        books = await s.books(id_)
+        payment = books.payment
+        assert (payment.status, payment.captured_minor) == ("requires_capture", 333)
+        assert (payment.refunded_minor, payment.reversing) == (0, False)
+        assert [a.operation for a in books.attempts if a.purpose == "reverse"] == ["void"]
+        await s.agreed()
+
+
 async def test_a_refund_that_lands_late_counts_against_what_may_be_refunded(
     tmp_path: Path,
 ) -> None:

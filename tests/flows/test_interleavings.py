@@ -94,6 +94,24 @@ async def test_an_event_that_names_an_unknown_payment_is_matched_by_its_charge(
             "metadata": {"tollkeeper_payment": "pay_of_another_installation"},
         }  # fmt: skip
         assert await told(s, "charge.captured", item) == "queued"
+        jobs = await s.store.claim_jobs(s.clock.now_ms() + 60_000, 1_000, 99)
+        assert [job.subject for job in jobs if job.kind == "refresh"] == [paid["id"]]
+
+
+async def test_a_reply_that_is_kept_no_more_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        id_, run = await doubtful(s)
+        before = await s.books(id_)
+
+        async def expired(_: str) -> None:
+            return None
+
+        monkeypatch.setattr(s.store, "load_exchange", expired)
+        await acts.reread_stored(run, Step("reread", before.attempts[0]))
+        assert await s.books(id_) == before
+        assert run.look.reread
 
 
 async def test_a_dispute_that_meets_another_change_is_applied_after_all(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.flows.stage import LeverClock, Stage, stage
 
 from tollkeeper.app import JOBS, handlers
@@ -89,11 +90,21 @@ def test_every_kind_has_a_lane_with_slots_of_its_own(tmp_path: Path) -> None:
     for concurrency in (1, 8, 64, 500):
         lanes = lanes_for(JOBS, concurrency, **LIMITS)
         assert [one.kind for one in lanes] == list(handlers(None))  # type: ignore[arg-type]
-        assert sum(one.slots for one in lanes) <= concurrency + len(JOBS)
+        assert concurrency <= sum(one.slots for one in lanes) <= concurrency + len(JOBS)
         for one in lanes:
             assert one.slots >= 1
             assert 1 <= one.per_account <= one.slots
             assert 1 <= one.per_peer <= one.slots
+
+
+@given(st.integers(1, 5), st.integers(1, 200))
+def test_one_more_kind_takes_few_slots_of_the_others(slots: int, concurrency: int) -> None:
+    added = replace(JOBS["watch"], slots=slots)
+    before = {one.kind: one.slots for one in lanes_for(JOBS, concurrency, **LIMITS)}
+    after = lanes_for({**JOBS, "added": added}, concurrency, **LIMITS)
+    lost = [before[one.kind] - one.slots for one in after if one.kind in before]
+    assert max(lost) <= 2 + before["settle"] * slots // 64
+    assert sum(one.slots for one in after) >= concurrency
 
 
 @pytest.mark.parametrize("hanging", sorted(JOBS))

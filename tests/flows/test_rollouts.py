@@ -170,11 +170,11 @@ async def test_a_reply_in_doubt_is_never_sent_again_and_settles_through_the_base
 
 async def test_one_misread_payment_takes_a_candidate_out_and_is_corrected(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
-        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW, "declined"))
         made = await running(at)
         bought = await shop(at, 8, first=100)
-        misread = [p for p in bought if p["status"] == "requires_capture"]
-        assert misread, "the candidate took captured for authorized"
+        misread = [p for p in bought if p["status"] == "failed"]
+        assert misread, "the candidate took captured for declined"
         for _ in range(8):
             await at.clock.advance(2)
             await work(at)
@@ -184,6 +184,17 @@ async def test_one_misread_payment_takes_a_candidate_out_and_is_corrected(tmp_pa
         books = await at.store.load_books(misread[0]["id"])
         assert books is not None
         assert (books.payment.status, books.payment.integration) == ("succeeded", MIDDLE)
+        await at.agreed()
+
+
+async def test_a_charge_that_was_to_be_captured_at_once_is_not_believed_to_be_a_hold(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as at:
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
+        await running(at)
+        bought = await shop(at, 8, first=100)
+        assert {p["status"] for p in bought} == {"succeeded"}
         await at.agreed()
 
 

@@ -525,7 +525,7 @@ async def test_what_nobody_could_look_up_for_half_an_hour_is_handed_over(tmp_pat
 async def test_a_disagreement_after_the_promotion_alarms(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         made = await running(at, STAYS)
-        alter(at.runtime, installed=misreading(at.runtime.installed, NEW))
+        alter(at.runtime, installed=misreading(at.runtime.installed, NEW, "declined"))
         bought = [await at.create(customer=f"c{number}") for number in range(100, 112)]
         assert NEW in {payment["integration"] for payment in bought}
         await commands.promote(at.runtime, made.id, reason="mine", actor="test")
@@ -534,6 +534,22 @@ async def test_a_disagreement_after_the_promotion_alarms(tmp_path: Path) -> None
         assert (ended.status, ended.alarmed) == ("promoted", True)
         told = [record.decision for record in await explain.all_records(at.runtime, made.id)]
         assert any(decision and "cross-read" in decision.reason for decision in told)
+
+
+async def test_after_a_rollback_sends_under_way_are_waited_for(tmp_path: Path) -> None:
+    async with stage(tmp_path) as at:
+        made = await running(at)
+        await commands.abort(at.runtime, made.id, reason="mine", actor="test")
+        longest_s = at.runtime.policy(NEW).send_ms / 1000
+        ended_ms = (await found(at, made)).updated_ms
+        while at.clock.now_ms() < ended_ms + longest_s * 1000:
+            await work(at)
+            assert "advance" in await at.store.count_jobs()
+            await at.clock.advance(2)
+        for _ in range(6):
+            await work(at)
+            await at.clock.advance(2)
+        assert "advance" not in await at.store.count_jobs()
 
 
 async def test_promotions_that_overlap_go_back_in_their_order(tmp_path: Path) -> None:

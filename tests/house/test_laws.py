@@ -2,6 +2,7 @@
 files and functions stay small or are argued."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args
@@ -12,8 +13,13 @@ from tollkeeper.payments import outcome, payment
 from tollkeeper.rollouts import rollout
 
 SOURCE: Final = Path(outcome.__file__).parents[1]
+PYPROJECT: Final = SOURCE.parents[1] / "pyproject.toml"
 DOORS: Final = ("api", "cli", "dashboard")
-FEATURES: Final = ("payments", "rollouts", "failover", "contracts", "webhooks", "operations")
+SHARED: Final = ("live", "ports")
+FEATURES: Final = sorted(
+    path.name for path in (SOURCE / "flows").iterdir() if (path / "__init__.py").is_file()
+    and path.name not in SHARED
+)  # fmt: skip
 RESULT_CLASSES: Final = frozenset({"A", "B1", "B2", "C"})
 WORDS: Final[frozenset[str]] = frozenset(
     {
@@ -101,6 +107,9 @@ def test_a_door_that_asks_the_store_is_found() -> None:
 def test_every_feature_has_the_same_shape() -> None:
     for feature in FEATURES:
         assert (SOURCE / "flows" / feature / "jobs.py").is_file(), feature
+    contracts = tomllib.loads(PYPROJECT.read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (named,) = (one["modules"] for one in contracts if one["id"] == "features")
+    assert sorted(named) == [f"tollkeeper.flows.{feature}" for feature in FEATURES]
     loose = {path.stem for path in (SOURCE / "flows").glob("*.py")}
     assert loose == {"__init__", "observing", "recording", "routes", "runtime", "sending"}
 

@@ -13,6 +13,7 @@ from tollkeeper.payments.payment import Books
 from tollkeeper.payments.reconcile import (
     reconcile_charge,
     reconcile_dispute,
+    reconcile_disputes,
     reconcile_refunds,
     released_minor,
     unread_may_be_refund,
@@ -208,6 +209,14 @@ def test_of_one_second_an_end_counts_more_than_an_opening(states: list[Any]) -> 
     for state in states:
         books = reconcile_dispute(books, dispute(state, 10), "dp_ours", b.NOW_MS)
     assert [d.state for d in books.disputes] == ["prevented"]
+
+
+def test_a_dispute_that_is_opened_again_right_after_a_listing_is_open() -> None:
+    books = reconcile_dispute(b.paid(), dispute("open", 10), "dp_ours", b.NOW_MS)
+    books = reconcile_disputes(books, (dispute("inquiry_closed", 20),), ("dp_new",), b.NOW_MS)
+    assert [d.state for d in books.disputes] == ["inquiry_closed"]
+    books = reconcile_dispute(books, dispute("open", 20), "dp_ours", b.NOW_MS)
+    assert [d.state for d in books.disputes] == ["open"]
 
 
 def test_a_word_that_repeats_a_state_makes_what_was_said_before_it_older() -> None:

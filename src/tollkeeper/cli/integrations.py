@@ -6,6 +6,7 @@ from typing import Annotated
 import cyclopts
 from msgspec.structs import asdict
 
+import tollkeeper
 from tollkeeper import app as root
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_runtime
 from tollkeeper.flows.rollouts.retire import standing
@@ -76,7 +77,7 @@ def retire(name: str, /, *, json: AsJson = False, config: Config = None) -> int:
     return 0 if found.may_go else 1
 
 
-HOME = Path(root.__file__).parent
+HOME = Path(tollkeeper.__file__).parent
 """The folder of the package, where integration versions live."""
 
 

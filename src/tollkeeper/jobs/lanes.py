@@ -27,11 +27,21 @@ def lanes_for(
 ) -> tuple[Lane, ...]:
     """The lanes of `kinds`, when `concurrency` jobs may run at once: each has at least one slot.
     `per_account` and `per_endpoint` bound deliveries."""
-    whole = sum(kind.slots for kind in kinds.values())
+    shares = _shares({name: kind.slots for name, kind in kinds.items()}, concurrency)
     return tuple(
-        _lane(name, kind, max(1, concurrency * kind.slots // whole), per_account, per_endpoint)
-        for name, kind in kinds.items()
+        _lane(name, kind, shares[name], per_account, per_endpoint) for name, kind in kinds.items()
     )
+
+
+def _shares(wanted: dict[str, int], total: int) -> dict[str, int]:
+    """`total` in the proportions of `wanted`, at least 1 each. The rest goes to those that lost
+    most by rounding."""
+    whole = sum(wanted.values())
+    shares = {name: max(1, total * slots // whole) for name, slots in wanted.items()}
+    by_loss = sorted(wanted, key=lambda name: total * wanted[name] % whole, reverse=True)
+    for name in by_loss[: max(0, total - sum(shares.values()))]:
+        shares[name] += 1
+    return shares
 
 
 def _lane(name: str, kind: JobKind, slots: int, per_account: int, per_endpoint: int) -> Lane:

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from tollkeeper.payments.change import Change, IdempotencyClaim, between
-from tollkeeper.payments.late import MAX_REVERSALS, came_to_life, is_given_back, still_reversible
+from tollkeeper.payments.late import (
+    MAX_REVERSALS,
+    came_to_life,
+    is_given_back,
+    is_partly_captured,
+    still_reversible,
+)
 from tollkeeper.payments.payment import Books
 from tollkeeper.payments.settlement import Policy, look_at_ms
 
@@ -68,11 +74,14 @@ def _without_needless_attention(before: Books | None, after: Books) -> Books:
 
 def _with_reversal(before: Books | None, after: Books, policy: Policy) -> Books:
     """A charge that showed up after the shop was told "failed" is reversed where the account wants
-    that; the mark goes when nothing of it is left, or when a person must act."""
+    that; the mark goes when nothing of it is left, when somebody captured a part of it, or when a
+    person must act."""
     payment = after.payment
     if before is not None and came_to_life(before, after):
         wanted = payment.account in policy.reversing_accounts
         return replace(after, payment=replace(payment, reversing=wanted))
+    if payment.reversing and is_partly_captured(after):
+        return replace(after, payment=replace(payment, reversing=False))
     if not payment.reversing or still_reversible(after):
         return after
     if is_given_back(after):

@@ -366,17 +366,21 @@ def check_corrections(
 
 def check_reversals(books: Books, *, wanted: bool) -> Iterator[Violation]:
     """A charge that showed up late is given back where the account wants it, and only there, at
-    most once. `wanted`: the account's policy. A hold that our own repetition made after the
-    shopper's deadline is released everywhere. It holds at quiet."""
+    most once. `wanted`: the account's policy. What the shop captures it keeps. A hold
+    that our own repetition made after the shopper's deadline is released everywhere. It holds at
+    quiet."""
     payment = books.payment
     made = [a for a in books.attempts if a.purpose == "reverse"]
     if made and not wanted and not _made_by_late_repetition(books, made):
         yield Violation("I16", payment.id, "reversed, and the account keeps late charges")
     if sum(_has_reversed(books, a) for a in made) > 1:
         yield Violation("I1", payment.id, f"reversed {len(made)} times")
-    late = any(a.operation == "authorize" and a.corrected_ms is not None for a in books.attempts)
+    found = [a.corrected_ms for a in books.attempts if a.operation == "authorize"]
+    late = [at_ms for at_ms in found if at_ms is not None]
     left = payment.captured_minor > payment.refunded_minor or payment.status == "requires_capture"
-    if wanted and late and left and payment.status in LIVE and not made:
+    captures = [a.first_sent_ms for a in books.attempts if a.operation == "capture"]
+    kept = any(at_ms > late[0] for at_ms in captures if late)
+    if wanted and late and left and payment.status in LIVE and not made and not kept:
         yield Violation("I16", payment.id, "a late charge stands, and the account reverses them")
 
 

@@ -162,8 +162,10 @@ def charge_mismatch(payment: Payment, charge: Charge) -> str | None:
         return f"currency {charge.currency}, expected {payment.currency}"
     if charge.amount_minor != payment.amount_minor:
         return f"amount {charge.amount_minor}, expected {payment.amount_minor}"
-    whole = charge.state == "captured" and payment.capture_method == "automatic"
-    if whole and charge.captured_minor != payment.amount_minor:
+    at_once = payment.capture_method == "automatic"
+    if at_once and charge.state == "authorized":
+        return "authorized and not captured, expected to be captured at once"
+    if at_once and charge.state == "captured" and charge.captured_minor != payment.amount_minor:
         return f"captured {charge.captured_minor} of {payment.amount_minor}"
     held = charge.capturable_minor + charge.captured_minor
     if charge.state == "authorized" and held != payment.amount_minor:

@@ -49,6 +49,12 @@ def still_reversible(books: Books) -> bool:
     return made < MAX_REVERSALS and not is_given_back(books)
 
 
+def is_partly_captured(books: Books) -> bool:
+    """Whether a part of a hold was captured, here or at the provider: somebody wants the money, and
+    no provider cancels such a hold."""
+    return books.payment.status == "requires_capture" and books.payment.captured_minor > 0
+
+
 def is_given_back(books: Books) -> bool:
     """Whether nothing of the charge is left to give back."""
     if books.payment.status == "requires_capture":

@@ -30,6 +30,9 @@ ChargeState = Literal[
 RefundState = Literal["pending", "succeeded", "failed"]
 
 DisputeState = Literal["open", "won", "lost", "prevented", "inquiry", "inquiry_closed"]
+STANDING_DISPUTES: Final[frozenset[DisputeState]] = frozenset({"open", "inquiry"})
+"""States from which a dispute goes on; the others are ends, which a bank rarely takes back."""
+
 """`inquiry`: the bank asks before it disputes; `prevented`: settled before it became a dispute."""
 
 FailureCode = Literal[

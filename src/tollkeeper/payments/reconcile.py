@@ -10,7 +10,14 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from tollkeeper.payments.judging import charge_mismatch, may_be_refund_of, shows_capture
-from tollkeeper.payments.outcome import Charge, DisputeSeen, OutcomeKind, RefundSeen, UnreadRow
+from tollkeeper.payments.outcome import (
+    STANDING_DISPUTES,
+    Charge,
+    DisputeSeen,
+    OutcomeKind,
+    RefundSeen,
+    UnreadRow,
+)
 from tollkeeper.payments.payment import Attempt, Books, Dispute, Payment, Refund
 from tollkeeper.payments.results import (
     captured,
@@ -113,9 +120,13 @@ def reconcile_disputes(
     books: Books, seen: tuple[DisputeSeen, ...], new_ids: tuple[str, ...], now_ms: int
 ) -> Books:
     """The books after disputes were listed; `new_ids` has a fresh id for each. A listing shows what
-    is so now: `told_s` of its rows is the provider's time then."""
+    is so now: `told_s` of its rows is the provider's time then. In that same second a dispute that
+    it shows as ended may have been opened again, and the event about that must still count: an open
+    dispute is asked about again, and an ended one is not."""
     for item, new_id in zip(seen, new_ids, strict=False):
-        books = reconcile_dispute(books, item, new_id, now_ms)
+        ended = item.state not in STANDING_DISPUTES
+        dated = replace(item, told_s=item.told_s - 1) if ended and item.told_s else item
+        books = reconcile_dispute(books, dated, new_id, now_ms)
     return books
 
 
@@ -167,7 +178,7 @@ def _is_older(state: str, told_ms: int, known: Dispute) -> bool:
     """Whether the provider said this before what the books know."""
     if told_ms // 1000 != known.told_ms // 1000:
         return told_ms < known.told_ms
-    return state in {"open", "inquiry"} and known.state not in {"open", "inquiry"}
+    return state in STANDING_DISPUTES and known.state not in STANDING_DISPUTES
 
 
 def misses_dispute(books: Books, charge: Charge) -> bool:

@@ -20,7 +20,8 @@ MAY_BE_ABANDONED: Final = frozenset({"processing", "requires_action", "failed", 
 def open_capture(
     books: Books, attempt_id: str, now_ms: int, *, amount_minor: int | None, final: bool
 ) -> Books:
-    """Starts a capture of `amount_minor` (default: all that is capturable)."""
+    """Starts a capture of `amount_minor` (default: all that is capturable). What the shop captures
+    it wants to keep: a hold that was to be given back is not, from then on."""
     payment = books.payment
     _require(payment, "capture", ("requires_capture",))
     _alone(books, "capture")
@@ -38,7 +39,8 @@ def open_capture(
             faults=(Fault("/final", "false needs a payment created with multicapture"),),
         )
     attempt = _attempt(payment, attempt_id, "capture", amount, now_ms)
-    return _opened(books, replace(attempt, final=final), now_ms)
+    kept = replace(books, payment=replace(payment, reversing=False))
+    return _opened(kept, replace(attempt, final=final), now_ms)
 
 
 def open_void(books: Books, attempt_id: str, now_ms: int) -> Books:

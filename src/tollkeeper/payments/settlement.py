@@ -12,7 +12,13 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.payments.outcome import QUESTIONS, Charge, Operation, Outcome
+from tollkeeper.payments.outcome import (
+    QUESTIONS,
+    STANDING_DISPUTES,
+    Charge,
+    Operation,
+    Outcome,
+)
 from tollkeeper.payments.payment import Attempt, Books, Payment, is_decided_later, is_open
 from tollkeeper.payments.reconcile import misses_dispute
 from tollkeeper.payments.results import moved, totals, with_attempt, with_refund
@@ -341,7 +347,7 @@ def _watch_unknown(books: Books, look: Look, *, wanted: bool) -> Step:
 def _asks_disputes(books: Books, look: Look, *, refresh: bool) -> bool:
     if look.charge is not None and misses_dispute(books, look.charge):
         return True
-    return refresh and any(d.state in {"open", "inquiry"} for d in books.disputes)
+    return refresh and any(d.state in STANDING_DISPUTES for d in books.disputes)
 
 
 def _is_doubted(books: Books, now_ms: int) -> bool:

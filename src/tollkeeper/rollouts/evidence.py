@@ -162,7 +162,9 @@ GUARDRAILS: Final = (
         cash=0.04, restake=0.025,
     ),
 )  # fmt: skip
-"""What is watched. A new guardrail is one more entry: everything else finds it by its name."""
+"""What every rollout watches. A new guardrail is one more entry, which everything else finds by its
+name; the parts sum to 1, so that another one gives up of its own. Origin of the figures:
+`bench/canary.py`."""
 
 BY_NAME: Final = {rail.name: rail for rail in GUARDRAILS}
 FIRST_ORDER: Final = (
@@ -170,7 +172,6 @@ FIRST_ORDER: Final = (
     "follow_up",
 )  # fmt: skip
 """The order in which releases before 0.1.0 stored what is by guardrail."""
-"""What every rollout watches; the parts sum to 1. Origin of the figures: `bench/canary.py`."""
 
 LATENCY: Final = {"slower_than_p50": 0.5, "slower_than_p80": 0.8, "slower_than_p95": 0.95}
 """Guardrails of latency, and the quantile of the baseline's history that each compares with."""

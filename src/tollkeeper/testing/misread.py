@@ -21,22 +21,30 @@ def _declined(charge: Charge) -> Charge:
     )
 
 
+def _captured(charge: Charge) -> Charge:
+    return msgspec.structs.replace(
+        charge, state="captured", captured_minor=charge.amount_minor, capturable_minor=0
+    )
+
+
 NO: Final = Decline("declined", "misread")
-KINDS: Final[Mapping[str, Callable[[Charge], Charge]]] = {
-    "authorized": _authorized,
-    "declined": _declined,
+KINDS: Final[Mapping[str, tuple[str, Callable[[Charge], Charge]]]] = {
+    "authorized": ("captured", _authorized),
+    "declined": ("captured", _declined),
+    "captured": ("authorized", _captured),
 }
-"""What a captured charge is taken for."""
+"""What a charge in a state is taken for."""
 
 
 def misreading(
     installed: Mapping[str, Integration], name: str, kind: str = "authorized"
 ) -> dict[str, Integration]:
-    """`installed` with a version called `name` that takes captured for `kind`."""
+    """`installed` with a version called `name` that takes one state for `kind`."""
     real = installed[name]
+    state, changed = KINDS[kind]
 
     def misread(charge: Charge) -> Charge:
-        return KINDS[kind](charge) if charge.state == "captured" else charge
+        return changed(charge) if charge.state == state else charge
 
     def outcome(operation: Operation, reply: WireReply) -> Outcome:
         said = real.outcome(operation, reply)

@@ -74,8 +74,9 @@ class Caller:
         return random.Random(f"{self.simulation.seed}/{self.number // 3}").random() * 20
 
     def _capture_method(self) -> str:
-        # what is captured at once is what a candidate misreads
-        more = ("automatic",) * 2 if self.simulation.temper.misreads else ()
+        misreads = self.simulation.temper.misreads
+        # a candidate takes a hold for captured, or what is captured at once for something else
+        more = ("manual" if misreads == "captured" else "automatic",) * 2 if misreads else ()
         chosen: str = self.chance.choice(("automatic", "manual", *more))
         return chosen
 
