@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tollkeeper.payments import invariants
 from tollkeeper.payments.invariants import Violation
-from tollkeeper.testing import bugs, chaos, hours, neighbor, rollouts, strange
+from tollkeeper.testing import bugs, chaos, failovers, hours, neighbor, rollouts, strange
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import Stuck, TooLong
 from tollkeeper.testing.planting import Bug
@@ -73,6 +73,7 @@ def run_seed(seed: int, coverage: Coverage | None = None) -> Result:
 async def _life(simulation: Simulation) -> None:
     await simulation.set_up()
     simulation.loop.outside(simulation.core.run())
+    failovers.attach(simulation)
     if simulation.temper.candidate:
         await rollouts.attach(simulation)
     if simulation.temper.has("neighbor"):

@@ -113,11 +113,11 @@ def faults_of(simulation: Simulation) -> list[dict[str, Any]]:
         if temper.has(name):
             found += [fault | {"operations": operations} for fault in faults]
     if temper.carrier:
-        found += [fault | {"operations": ("*",)} for fault in _breaking(temper.carrier)]
+        found += [fault | {"operations": ("*",)} for fault in breaking(temper.carrier)]
     return found
 
 
-def _breaking(carrier: str) -> list[dict[str, Any]]:
+def breaking(carrier: str) -> list[dict[str, Any]]:
     """How one version breaks, and no other."""
     version = carrier.partition("@")[2]
     path = "charges" if version == "2022-08-01" else "latest_charge"

@@ -147,6 +147,9 @@ def _make_strange(loop: VirtualLoop, temper: Temper) -> None:
         temper.clock_offset_s = chance.choice((-420, -420, -200, 200, 420, 420))
     if temper.has("carrier"):
         temper.carrier = chance.choice(sorted(SETTINGS.weights))
+        temper.chaos = temper.chaos or 0.5  # without any it is calm from the beginning
+        if chance.random() < 0.7:  # mostly nothing else is wrong, so that another version works
+            temper.strange, temper.chaos = ("carrier",), 0.5
 
 
 def settings_of(temper: Temper) -> Settings:

@@ -106,7 +106,7 @@ async def _current(runtime: Runtime, provider: str, stored: Watch | None) -> Wat
         candidate="",
         state=await _fresh(runtime, carrying, now_ms),
         salt=runtime.new_id("fo"),
-        considered_ms=stored.considered_ms if stored is not None else now_ms - LOOK_MS,
+        considered_ms=stored.considered_ms if stored is not None else now_ms - FRESH_S * 1000,
         considered_id=stored.considered_id if stored is not None else "",
         since_ms=now_ms,
         seq=stored.seq if stored is not None else 0,
