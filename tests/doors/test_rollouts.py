@@ -158,7 +158,7 @@ def test_routes_are_the_settings_until_a_promotion_and_after_a_reset(
     capsys.readouterr()
     assert run(shop, "routes", "show", "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["source"], told["rules"][0]["weights"][NEW]) == ("promotions", 100.0)
+    assert (told["source"], told["rules"][0]["weights"][NEW]) == ("stored routes", 100.0)
     assert run(shop, "routes", "show") == 0
     assert NEW in capsys.readouterr().out
     assert run(shop, "integrations", "retire", NEW) == 1

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from msgspec.structs import replace
 
 from tollkeeper.failover import rule
 from tollkeeper.failover.rule import State, Trial, begin, counted, healthy
+from tollkeeper.failover.state import Kind, is_told
+from tollkeeper.payments.change import EVENT_TYPES
 
 RATES = st.floats(0.001, 0.2)
 WEALTHS = st.floats(1e-3, 1e4)
@@ -218,3 +221,8 @@ def test_a_history_of_nothing_or_of_failures_alone_is_bounded(rate: float) -> No
     state = begin(rate, per_second=5)
     assert rule.LEAST_RATE <= state.rate <= rule.MOST_RATE
     assert counted(state, Trial(first="refused")).wealth_r > state.wealth_r
+
+
+def test_whatever_is_told_has_an_event_type() -> None:
+    told = {f"failover.{kind}" for kind in get_args(Kind.__value__) if is_told(kind)}
+    assert told == {name for name in EVENT_TYPES if name.startswith("failover.")}

@@ -13,6 +13,7 @@ from tollkeeper.store import (
     canaries,
     commit,
     events,
+    failovers,
     jobs,
     keys,
     migrate,
@@ -36,6 +37,8 @@ VALUES: dict[str, Any] = {
     "seq": 1, "after": "pay_1", "now_ms": 5, "lease": 9, "kind": "settle", "subject": "pay_1",
     "fence": 1, "rollout_id": "ro_1", "lost_before_ms": 5,
     "full_accounts": '["acc_1"]', "full_peers": '["we_1"]', "subjects": '["pay_1"]',
+    "provider": "p5", "version": "v5", "after_ms": 5, "after_id": "att_5", "from_ms": 5,
+    "to_ms": 50, "from_s": 5, "to_s": 50,
 }  # fmt: skip
 INDEXED: list[Statement] = [
     payments.SELECT_BOOKS, payments.SELECT_PAYMENT, payments.SELECT_BY_PROVIDER_ID,
@@ -44,6 +47,8 @@ INDEXED: list[Statement] = [
     webhooks.SELECT_DELIVERY, webhooks.LIST_DELIVERIES, webhooks.LIST_ENDPOINTS, keys.FIND_API_KEY,
     jobs.CLAIM_JOBS, jobs.CLAIM_THESE, *jobs.DUE.values(), jobs.FINISH_JOB,
     rollouts.LIST_ROLLOUTS_OF, rollouts.LIST_ROLLOUTS_FOR_ALL, *PAGES,
+    failovers.SELECT_WATCH, failovers.LIST_RECORDS, failovers.LIST_TRIALS, failovers.COUNT_TRIALS,
+    failovers.COUNT_BETWEEN,
 ]  # fmt: skip
 FILL = """
 INSERT INTO payments (id, account, status, outcome_known, amount_minor, currency, captured_minor,
@@ -69,6 +74,11 @@ INSERT INTO jobs SELECT 'deliver', 'evt_' || n || '|we_' || (n % 50), 1000 + n, 
   FROM {numbers};
 INSERT INTO rollouts SELECT 'ro_' || n, 'p', false, 1, {empty},
   CASE WHEN n % 5 = 0 THEN NULL ELSE 'acc_' || (n % 50) END FROM {numbers};
+INSERT INTO failover_watches SELECT 'p' || n, 1, {empty} FROM {numbers};
+INSERT INTO failover_records SELECT 'p' || (n % 50), n, n, {empty} FROM {numbers};
+INSERT INTO failover_trials SELECT 'att_' || n, 'p' || (n % 50), 'v' || (n % 50), n, {empty}
+  FROM {numbers};
+INSERT INTO version_counts SELECT 'v' || (n % 50), n, 1 FROM {numbers};
 INSERT INTO api_keys SELECT 'key_' || n, 'd' || n, 'a', 'r', 'l', 'v', n, NULL FROM {numbers};
 """
 

@@ -66,7 +66,9 @@ def with_runtime[T](config: Path | None, work: Callable[[Runtime], Awaitable[T]]
     """Runs `work` with every port of a service, but with no worker."""
 
     async def session() -> T:
-        async with app.Service(app.read_settings(config), work=False) as service:
+        settings = app.read_settings(config)
+        app.configure_logging(settings)  # on standard error: what a command prints may be JSON
+        async with app.Service(settings, work=False) as service:
             return await work(service.runtime)
 
     return asyncio.run(session())

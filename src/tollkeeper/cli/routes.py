@@ -1,4 +1,4 @@
-"""`tollkeeper routes`: which version takes new payments, by settings and by promotions."""
+"""`tollkeeper routes`: which version takes new payments, by the settings or by stored routes."""
 
 from typing import Annotated
 
@@ -26,15 +26,16 @@ app = cyclopts.App(name="routes", help="Routes of new payments to integration ve
 
 @app.command
 def show(*, json: AsJson = False, config: Config = None) -> int:
-    """Show the routes in force, and whether they come from the settings or from promotions.
+    """Show the routes in force, and whether they come from the settings or from stored routes.
 
-    After the first promotion the store's routes count, and `[weights]` of the settings do not.
+    A promotion, a failover and `routes set` store routes. From then on those count, and `[weights]`
+    of the settings do not.
     Example: `tollkeeper routes show`
     """
     settings = root.read_settings(config).weights
     stored = with_store(config, read.stored_rules)
     rules = stored or (Rule(condition=Condition(), weights=settings),)
-    source = "promotions" if stored else "settings"
+    source = "stored routes" if stored else "settings"
     if json:
         print_json({"source": source, "rules": rules, "settings": settings})
         return 0
@@ -98,7 +99,7 @@ def reset(
     yes: Annotated[bool, cyclopts.Parameter(negative="", help="Confirm the reset.")] = False,
     config: Config = None,
 ) -> int:
-    """Discard the routes of promotions: the weights of the settings count again.
+    """Discard the stored routes: the weights of the settings count again.
 
     Example: `tollkeeper routes reset --yes`
     """

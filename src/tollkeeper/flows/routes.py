@@ -62,8 +62,8 @@ def check(runtime: Runtime) -> None:
         carrying = {name for name, weight in rule.weights.items() if weight > 0}
         if absent := sorted(carrying - set(runtime.installed)):
             raise Misconfigured(
-                f"the routes that a promotion left give {', '.join(absent)} its payments, which is "
-                "not installed: install it, or `tollkeeper routes reset`"
+                f"the stored routes give payments to {', '.join(absent)}, which is not installed: "
+                "install it, or `tollkeeper routes reset`"
             )
 
 

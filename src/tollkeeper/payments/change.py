@@ -44,6 +44,14 @@ EVENT_TYPES: Final[dict[str, str]] = {
     "rollout.rolled_back": "the candidate was taken out; what is unknown is being settled",
     "rollout.ended": "an operator ended it, or its time was up with nothing shown",
     "rollout.alarmed": "a promoted version fails more than it did; it may be an outage",
+    "failover.alarm": "the version that carries traffic fails more than its history",
+    "failover.quiet": "the version that carries traffic fails no more than before",
+    "failover.share": "another share of first attempts goes to the candidate of a failover",
+    "failover.moved": "all traffic of a version goes to another one, which is better by proof",
+    "failover.stopped": "the candidate of a failover was worse, and was taken out",
+    "failover.none_works": "the candidate of a failover does not help either",
+    "failover.proposed": "another version would take over: start a rollout, or move by hand",
+    "routes.set": "an operator gave new payments to versions by hand",
 }
 """Every outgoing event type and when it is sent."""
 

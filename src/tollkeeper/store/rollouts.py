@@ -287,7 +287,7 @@ def set_rules(rules: Rerouting, event: OutEvent) -> Operation[bool]:
 
 
 def reset_rules() -> Operation[None]:
-    """Forgets what promotions made of the routes: the settings' weights count again."""
+    """Forgets the stored routes: the settings' weights count again."""
     yield RESET_RULES, {}
     yield TELL, {}
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.failover import rule
+from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import Record, Watch, replayed, sentence
 from tollkeeper.flows import routes
 from tollkeeper.flows.ports import Rerouting, Store
@@ -61,9 +61,9 @@ async def stop(runtime: Runtime, provider: str, *, reason: str, actor: str) -> W
     def change(watch: Watch) -> Watch:
         if not watch.candidate:
             raise Conflict(f"nothing goes on: {watch.carrying} has no candidate")
-        state = rule.begin(watch.state.rate, per_second=1)
+        state = State(rate=watch.state.rate, a_start=watch.state.a_start)
         taken_out = tuple(dict.fromkeys((*watch.taken_out, watch.candidate)))
-        return replace(watch, state=state, candidate="", taken_out=taken_out)
+        return replace(watch, state=state, candidate="", taken_out=taken_out, proposed=False)
 
     return await _changed(runtime, provider, change, reason, actor)
 

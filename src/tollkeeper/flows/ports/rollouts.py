@@ -43,8 +43,8 @@ class Rerouting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoutingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What every replica acts on. `rules` is `None` until a promotion has stored some. `unproved`:
-    see `routing.routes.Routes`."""
+    """What every replica acts on. `rules` is `None` until some are stored. `unproved`: see
+    `routing.routes.Routes`."""
 
     revision: int
     rules: tuple[Rule, ...] | None

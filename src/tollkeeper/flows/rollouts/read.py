@@ -1,4 +1,4 @@
-"""Reading rollouts, their records, and the routes that promotions made."""
+"""Reading rollouts, their records, and the stored routes."""
 
 from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.errors import NotFound
@@ -30,10 +30,10 @@ async def records(store: Store, rollout_id: str, after: int, limit: int) -> list
 
 
 async def stored_rules(store: Store) -> tuple[Rule, ...] | None:
-    """The routes that promotions made; `None` while the settings' weights count."""
+    """The stored routes; `None` while the settings' weights count."""
     return (await store.routing()).rules
 
 
 async def reset_rules(store: Store) -> None:
-    """Forgets what promotions made of the routes."""
+    """Forgets the stored routes."""
     await store.reset_rules()
