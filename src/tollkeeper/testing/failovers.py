@@ -58,6 +58,9 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
         simulation.coverage.count("failover.watched")
         yield from _check_records(watch.provider, records)
         yield from _check_trials(simulation, records, payments)
+        forgotten = {move.carrying for move in moves} - {*watch.taken_out, watch.carrying}
+        if forgotten:
+            yield Violation("I12", watch.provider, f"{sorted(forgotten)} may be moved to again")
         for move in moves:
             simulation.coverage.count("failover.moved")
             if not simulation.temper.carrier:

@@ -93,7 +93,8 @@ async def look(runtime: Runtime, job: Job) -> bool:
 async def _current(runtime: Runtime, provider: str, stored: Watch | None) -> Watch | None:
     """The watch on the version that carries the provider's traffic now: the stored one, or a new
     one where another version carries it by now."""
-    carrying = heaviest(runtime.live.routes.rules, provider)
+    row = await runtime.store.routing()  # not what this replica acts on, which may be older
+    carrying = heaviest(row.rules or configured_rules(runtime.settings), provider)
     if carrying is None:
         return None
     if stored is not None and stored.carrying == carrying:
