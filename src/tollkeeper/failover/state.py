@@ -162,3 +162,8 @@ def decided(watch: Watch, state: State, policy: Policy) -> tuple[Watch, Kind]:
 def is_told(kind: Kind) -> bool:
     """Whether people are told of it."""
     return kind not in {"counted", "command"}
+
+
+def takes_out(kind: Kind) -> bool:
+    """Whether the candidate was worse, and gets no traffic until a person clears it."""
+    return kind == "stopped"

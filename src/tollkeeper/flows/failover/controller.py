@@ -24,6 +24,7 @@ from tollkeeper.failover.state import (
     moved_rules,
     sentence,
     settled,
+    takes_out,
 )
 from tollkeeper.flows import routes
 from tollkeeper.flows.ports import Job, Rerouting, TrialRow
@@ -202,7 +203,7 @@ async def _write(
             since_ms=now_ms,
         )
         after = replace(after, candidate=_candidate(runtime, after))
-    if kind == "stopped":
+    if takes_out(kind):
         after = replace(after, taken_out=(*after.taken_out, before.candidate))
         fresh = await _fresh(runtime, before.carrying, now_ms)
         after = replace(after, candidate=_candidate(runtime, after), state=fresh)
