@@ -6,7 +6,7 @@ version merely finds plausible settles nothing.
 
 from collections.abc import Iterable
 
-from tollkeeper.payments.judging import judge
+from tollkeeper.payments.judging import judge_seen
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Payment
 
@@ -16,7 +16,7 @@ def first_agreeing(
 ) -> Outcome | None:
     """The first reading that proves what became of `attempt`, or `None`."""
     for reading in readings:
-        said = judge(payment, attempt, reading)
+        said = judge_seen(payment, attempt, reading)
         if said.kind in {"approved", "pending", "declined"} and _identified(attempt, said):
             return said
     return None
