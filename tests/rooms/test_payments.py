@@ -9,7 +9,14 @@ from tests.rooms import books as b
 
 from tollkeeper.kernel.errors import Conflict, Invalid
 from tollkeeper.payments import transitions
-from tollkeeper.payments.judging import classify, judge, may_send_elsewhere, not_sent, silence
+from tollkeeper.payments.judging import (
+    classify,
+    judge,
+    judge_seen,
+    may_send_elsewhere,
+    not_sent,
+    silence,
+)
 from tollkeeper.payments.outcome import Decline, Outcome
 from tollkeeper.payments.payment import Attempt, Books
 from tollkeeper.payments.reconcile import reconcile_charge
@@ -119,6 +126,27 @@ def test_a_decline_whose_charge_is_alive_is_unknown(state: str) -> None:
     assert judge(books.payment, books.attempts[0], said).kind == "unknown"
     dead = replace(DECLINED, charge=b.charge(books, "declined"))
     assert judge(books.payment, books.attempts[0], dead).kind == "declined"
+
+
+def test_a_hold_that_another_version_takes_for_captured_right_after_the_send_is_not_believed() -> (
+    None
+):
+    books = b.sending(capture_method="manual")
+    read = b.approved(books, "captured")
+    assert judge(books.payment, books.attempts[0], read).kind == "approved"
+    assert judge_seen(books.payment, books.attempts[0], read).kind == "unknown"
+    held = b.approved(books, "authorized")
+    assert judge_seen(books.payment, books.attempts[0], held).kind == "approved"
+    at_once = b.sending(capture_method="automatic")
+    read = b.approved(at_once, "captured")
+    assert judge_seen(at_once.payment, at_once.attempts[0], read).kind == "approved"
+
+
+def test_a_charge_that_is_captured_at_once_is_no_hold() -> None:
+    books = b.sending(capture_method="automatic")
+    said = judge(books.payment, books.attempts[0], b.approved(books, "authorized"))
+    assert said.kind == "unknown"
+    assert said.doubt is not None
 
 
 def test_a_capture_of_another_amount_is_unknown() -> None:

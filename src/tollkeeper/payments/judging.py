@@ -63,6 +63,20 @@ def judge(payment: Payment, attempt: Attempt, outcome: Outcome) -> Outcome:
     )
 
 
+def judge_seen(payment: Payment, attempt: Attempt, outcome: Outcome) -> Outcome:
+    """As `judge`, for what another version sees right after the send. A hold that it takes for
+    captured is not believed: nobody can have captured it yet, and there is no second reading."""
+    said = judge(payment, attempt, outcome)
+    charge = said.charge
+    hold = attempt.operation == "authorize" and payment.capture_method == "manual"
+    if not hold or charge is None or not charge.captured_minor or said.kind == "unknown":
+        return said
+    wrong = f"captured {charge.captured_minor}, and only a hold was asked for"
+    return msgspec.structs.replace(
+        said, kind="unknown", decline=None, doubt=Doubt("mismatch", wrong)
+    )
+
+
 def _contradiction(outcome: Outcome) -> str | None:
     """Why a decline cannot be one: its own charge has moved money, or still may."""
     charge = outcome.charge

@@ -4,14 +4,14 @@ Law: it settles only where id, our reference, amount and currency all agree; a r
 version merely finds plausible settles nothing.
 """
 
-from tollkeeper.payments.judging import judge
+from tollkeeper.payments.judging import judge_seen
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Payment
 
 
 def agreeing(payment: Payment, attempt: Attempt, reading: Outcome) -> Outcome | None:
     """The reading, judged, if it proves what became of `attempt`; else `None`."""
-    said = judge(payment, attempt, reading)
+    said = judge_seen(payment, attempt, reading)
     if said.kind in {"approved", "pending", "declined"} and _identified(attempt, said):
         return said
     return None

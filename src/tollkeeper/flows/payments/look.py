@@ -13,7 +13,7 @@ from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import (
     charge_mismatch,
-    judge,
+    judge_seen,
     may_be_charge_of,
     may_be_refund_of,
     seen_as,
@@ -110,7 +110,7 @@ def _moved_otherwise(books: Books, attempt: Attempt, charge: Charge) -> bool:
 def _judged(books: Books, attempt: Attempt, shown: Outcome) -> Seen:
     """What a reading of our own effect says. One that cannot be of it is no answer: something of
     ours is there, so that it confirms no refusal."""
-    outcome = judge(books.payment, attempt, shown)
+    outcome = judge_seen(books.payment, attempt, shown)
     return Seen(outcome, answered=outcome.is_known)
 
 
