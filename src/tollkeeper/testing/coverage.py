@@ -30,7 +30,8 @@ EVENTS: Final = ("failover.taken", "failover.refused", "store.lost_acknowledgeme
                  "failover.weightless", "reversal", "answer.lost_hours_later",
                  "refusal.and_misread", "look.rescued", "look.confirmed",
                  "retry.paced", "hostile.refused", "hostile.hung", "key.of_another_account",
-                 "dispute.decided", "reference.refused", "capture.of_nothing")  # fmt: skip
+                 "dispute.decided", "reference.refused", "capture.of_nothing",
+                 "failover.watched", "failover.moved")  # fmt: skip
 
 ROLLOUTS: Final = ("rolled_back", "aborted", "stopped", "inconclusive")
 """How simulated rollouts end; a promotion by evidence alone takes more payments than a seed has."""

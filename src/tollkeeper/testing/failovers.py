@@ -112,4 +112,3 @@ def _check_moved(
         late = books.payment.created_ms > move.at_ms + NOTICE_MS
         if late and first.integration == move.carrying:
             yield Violation("I12", books.payment.id, f"through {move.carrying} after the move")
-

@@ -1,0 +1,96 @@
+"""Planted bugs about failover: what moves traffic, and what must not."""
+
+from typing import Any, Final
+
+import msgspec
+
+from tollkeeper.flows import observing
+from tollkeeper.flows.failover import controller
+from tollkeeper.store.failovers import Failovers
+from tollkeeper.testing import planting
+from tollkeeper.testing.planting import Bug, Patch
+
+_OWN: Final[list[Bug]] = []
+_bug = planting.collector(_OWN)
+
+
+@_bug("Traffic moves in name only: the rules stay as they were.")
+def moved_in_name_only() -> list[Patch]:
+    return [(controller, "moved_rules", lambda rules, *_: rules)]
+
+
+@_bug("What was taken out is forgotten, and may be moved to again.")
+def taken_out_forgotten() -> list[Patch]:
+    real: Any = vars(Failovers)["save_watch"]
+
+    async def save_watch(store: Any, job: Any, watch: Any, **named: Any) -> bool:
+        return bool(
+            await real.__get__(store, Failovers)(
+                job, msgspec.structs.replace(watch, taken_out=()), **named
+            )
+        )
+
+    return [(Failovers, "save_watch", save_watch)]
+
+
+@_bug("A second attempt through the same version counts as one through the other.")
+def coin_not_told_apart() -> list[Patch]:
+    real: Any = vars(observing)["trial_of"]
+
+    def trial_of(*values: Any, **named: Any) -> Any:
+        trial = real(*values, **named)
+        again = trial.second == "again"
+        return msgspec.structs.replace(trial, second="other", second_ok=True) if again else trial
+
+    return [(observing, "trial_of", trial_of)]
+
+
+@_bug("A decline counts as a failure of the version.")
+def decline_is_a_failure() -> list[Patch]:
+    real: Any = vars(observing)["trial_of"]
+
+    def trial_of(*values: Any, **named: Any) -> Any:
+        trial = real(*values, **named)
+        declined = trial.first == "declined"
+        return msgspec.structs.replace(trial, first="refused") if declined else trial
+
+    return [(observing, "trial_of", trial_of)]
+
+
+@_bug("What was counted is counted again by the next look.")
+def counted_again() -> list[Patch]:
+    real: Any = vars(controller)["replace"]
+
+    def replaced(watch: Any, **changes: Any) -> Any:
+        if "considered_id" in changes:
+            changes |= {"considered_ms": watch.considered_ms, "considered_id": ""}
+        return real(watch, **changes)
+
+    return [(controller, "replace", replaced)]
+
+
+@_bug("A record shows other numbers than those that were counted.")
+def record_of_other_numbers() -> list[Patch]:
+    real: Any = vars(controller)["Record"]
+
+    def recorded(**fields: Any) -> Any:
+        counted = msgspec.structs.replace(fields["counted"], share=0.123)
+        return real(**(fields | {"counted": counted}))
+
+    return [(controller, "Record", recorded)]
+
+
+@_bug("A look that decides leaves no record.")
+def decision_without_record() -> list[Patch]:
+    real: Any = vars(Failovers)["save_watch"]
+
+    async def save_watch(store: Any, job: Any, watch: Any, **named: Any) -> bool:
+        record = named.get("record")
+        kept = None if record is not None and record.kind != "counted" else record
+        return bool(await real.__get__(store, Failovers)(job, watch, **(named | {"record": kept})))
+
+    return [(Failovers, "save_watch", save_watch)]
+
+
+BUGS: Final = tuple(_OWN)
+"""The planted bugs of this file."""
