@@ -93,3 +93,30 @@ async def test_the_policy_keeps_the_traffic_where_it_is(tmp_path: Path, policy: 
         bought = await shop(s, 40)
         assert Counter(p["status"] for p in bought) == {"succeeded": 40}
         assert s.runtime.live.routes.rules[-1].weights[OLD] == 100
+
+
+async def test_a_trial_that_comes_while_a_look_ends_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        BROKEN["switched off"](s)
+        await shop(s, 3)
+        await s.work(60)
+        assert "failover" not in await s.store.count_jobs()
+        (last,) = await s.store.list_failover_records("stripe", 1)
+        (row,) = await s.store.list_trials("stripe", 0, "", 1)
+        late = replace(row, id="att_~late", at_ms=s.clock.now_ms())
+        await s.store.enqueue_job("failover", "stripe", s.clock.now_ms())
+        finish = s.store.finish_job
+
+        async def finished(job: Any) -> None:
+            if job.kind == "failover":
+                monkeypatch.undo()
+                await s.store.note_trial(late)
+            await finish(job)
+
+        monkeypatch.setattr(s.store, "finish_job", finished)
+        await s.work(10)
+        (newest,) = await s.store.list_failover_records("stripe", 1)
+        assert newest.seq == last.seq + 1
+        assert [step.trial for step in newest.steps] == [late.trial]

@@ -62,6 +62,15 @@ async def failover(runtime: Runtime, job: Job) -> None:
         await runtime.store.postpone_job(job, runtime.store.now_ms() + LOOK_MS)
     else:
         await runtime.store.finish_job(job)
+        # a trial that came between the look and the end of the job has found the job still there
+        watch = await runtime.store.load_watch(job.subject)
+        if watch is not None and await _is_more(runtime, watch):
+            await runtime.store.enqueue_job("failover", job.subject, runtime.store.now_ms())
+
+
+async def _is_more(runtime: Runtime, watch: Watch) -> bool:
+    seen_ms, seen_id = watch.considered_ms, watch.considered_id
+    return bool(await runtime.store.list_trials(watch.provider, seen_ms, seen_id, 1))
 
 
 async def look(runtime: Runtime, job: Job) -> bool:
