@@ -50,6 +50,16 @@ def test_a_row_counts_those_who_came_while_the_provider_was_broken() -> None:
     assert (row.wrong, row.unresolved, row.harmed) == (0, 3, False)
 
 
+def test_a_row_says_when_traffic_began_to_move_and_when_all_of_it_had() -> None:
+    old, new = "stripe@2022-08-01", "stripe@2022-11-15"
+    came = [(1.0, old), (2.0, old), (3.0, new), (4.0, old), (5.0, ""), (6.0, new), (7.0, new)]
+    visits = [_visit(f"p{at}", "succeeded", at=at, taken_by=by) for at, by in came]
+    row = figures("new_parameter", visits, Harm(), _ledger())
+    assert (row.first_moved_seconds, row.all_moved_seconds) == (3.0, 4.0)
+    stays = figures("new_parameter", visits[:2], Harm(), _ledger())
+    assert (stays.first_moved_seconds, stays.all_moved_seconds) == (None, None)
+
+
 def test_a_row_without_shoppers_has_no_latency() -> None:
     row = figures("new_parameter", [], Harm(), _ledger())
     assert (row.shoppers, row.median_ms, row.p95_ms, row.final_seconds) == (0, None, None, None)

@@ -85,7 +85,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One row's figures. Shoppers are those who came while the provider was broken; `told_` counts
     first answers, `ended_` what became of the payments (`failed`: of shoppers with money).
     Latencies are of the first answer, in milliseconds, beside those before the fault (`clean_`).
-    `wrong` counts shoppers whose final first answer the ledger contradicts. The last four are by
+    `first_moved_seconds`: after how many seconds of the fault the first shopper was sent to another
+    version at once, and `all_moved_seconds` when the last one was sent to the broken version;
+    `None` where that never came. `wrong` counts shoppers whose final first answer the ledger contradicts. The last four are by
     the ledger, over all payments."""
 
     row: str
@@ -106,6 +108,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     clean_p95_ms: float | None
     attempts: float
     final_seconds: float | None
+    first_moved_seconds: float | None
+    all_moved_seconds: float | None
     wrong: int
     double: int
     lost: int
@@ -146,12 +150,25 @@ def figures(name: str, visits: Iterable[Visit], harm: Harm, ledger: Ledger) -> R
         clean_p95_ms=_p95_ms(clean),
         attempts=round(statistics.fmean([v.attempts for v in during]), 2) if during else 0.0,
         final_seconds=round(statistics.median(finals), 2) if finals else None,
+        first_moved_seconds=_first_moved(during),
+        all_moved_seconds=_all_moved(during),
         wrong=sum(is_wrong(visit, paid) for visit in all_visits),
         double=harm.double,
         lost=harm.lost,
         misread=harm.misread,
         unresolved=harm.unresolved + harm.other,
     )
+
+
+def _first_moved(during: list[Visit]) -> float | None:
+    moved = [visit.at for visit in during if visit.taken_by not in {"", CARRIER}]
+    return round(min(moved), 1) if moved else None
+
+
+def _all_moved(during: list[Visit]) -> float | None:
+    stayed = max((visit.at for visit in during if visit.taken_by == CARRIER), default=0.0)
+    later = any(visit.at > stayed for visit in during if visit.taken_by)
+    return round(stayed, 1) if later else None
 
 
 def is_wrong(visit: Visit, paid: set[str]) -> bool:
@@ -293,7 +310,8 @@ _TABLES: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             ("median", "median_ms"), ("clean", "clean_median_ms"), ("p95", "p95_ms"),
             ("clean", "clean_p95_ms"), ("attempts", "attempts"), ("final after s", "final_seconds"),
             ("paid", "ended_paid"), ("failed", "ended_failed"), ("no money", "ended_without_money"),
-            ("never final", "never_final"),
+            ("never final", "never_final"), ("first moved s", "first_moved_seconds"),
+            ("all moved s", "all_moved_seconds"),
         ),
     ),
     (
