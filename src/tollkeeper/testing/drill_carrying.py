@@ -87,8 +87,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     Latencies are of the first answer, in milliseconds, beside those before the fault (`clean_`).
     `first_moved_seconds`: after how many seconds of the fault the first shopper was sent to another
     version at once, and `all_moved_seconds` when the last one was sent to the broken version;
-    `None` where that never came. `wrong` counts shoppers whose final first answer the ledger contradicts. The last four are by
-    the ledger, over all payments."""
+    `None` where that never came. `wrong` counts shoppers whose final first answer the ledger
+    contradicts. The last four are by the ledger, over all payments."""
 
     row: str
     story: str
