@@ -66,7 +66,7 @@ def set_(
     """Move new payments by hand, at once: the weights of all versions, which add up to 100.
 
     Rules for a currency, a country or an account stay as they are.
-    Example: `tollkeeper routes set stripe@2023-08-16=100 --reason "2022-08-01 is switched off"`
+    Example: `tollkeeper routes set stripe@2022-11-15=100 --reason "2022-08-01 is switched off"`
     """
     given = dict(_weight(text) for text in weights)
     if len(given) < len(weights):
@@ -90,7 +90,7 @@ def _weight(text: str) -> tuple[str, float]:
         return name.strip(), float(percent.strip().removesuffix("%"))
     except ValueError:
         said = text if is_given else f"{text}: no ="
-        raise Invalid(f"{said}: give NAME=PERCENT, like stripe@2023-08-16=100") from None
+        raise Invalid(f"{said}: give NAME=PERCENT, like stripe@2022-11-15=100") from None
 
 
 @app.command
