@@ -46,6 +46,9 @@ async def test_the_traffic_moves_and_nobody_is_told_failed(tmp_path: Path, way: 
         BROKEN[way](s)
         bought = await shop(s, 50)
         assert Counter(p["status"] for p in bought) == {"succeeded": 50}
+        tries = [len((await s.books(p["id"])).attempts) for p in bought]
+        assert max(tries) <= 3, "the coin costs one attempt more at most"
+        assert max(tries[:2]) <= 2, "and nothing before two payments have failed"
         watch = await watched(s)
         assert (watch.carrying, watch.taken_out) == (NEW, (OLD,))
         assert bought[-1]["integration"] == NEW

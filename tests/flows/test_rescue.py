@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.altering import alter
-from tests.flows.stage import MIDDLE, NEW, OLD, key_of, stage, version_of
+from tests.flows.stage import MIDDLE, NEW, OLD, Stage, key_of, stage, version_of
 
 from tollkeeper.integrations.version import WireReply
 from tollkeeper.payments.payment import Books
@@ -36,6 +36,12 @@ def classes(books: Books) -> list[str | None]:
     return [a.result_class for a in books.attempts if a.operation == "authorize"]
 
 
+def without_failover(s: Stage) -> None:
+    """From now on each payment is rescued alone: no coin asks whether all traffic should move."""
+    mine = replace(s.settings.providers["stripe"], failover="off")
+    alter(s.runtime, settings=replace(s.settings, providers={"stripe": mine}))
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -51,6 +57,7 @@ async def test_a_version_that_the_provider_breaks_costs_no_sale_and_one_attempt(
     tmp_path: Path, fault: dict[str, Any], method: str
 ) -> None:
     async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        without_failover(s)
         s.fault(**fault, api_version=OLD[7:])
         for _ in range(5):
             paid = await s.create(capture_method=method)

@@ -58,7 +58,7 @@ def decline_is_a_failure() -> list[Patch]:
 
 
 @_bug("What was counted is counted again by the next look.")
-def counted_again() -> list[Patch]:
+def trial_counted_again() -> list[Patch]:
     real: Any = vars(controller)["replace"]
 
     def replaced(watch: Any, **changes: Any) -> Any:
