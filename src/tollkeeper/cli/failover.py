@@ -16,7 +16,7 @@ from tollkeeper.cli.opening import (
     with_runtime,
     with_store,
 )
-from tollkeeper.failover.state import Watch
+from tollkeeper.failover.state import Watch, in_words
 from tollkeeper.flows.failover import commands
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
@@ -49,7 +49,7 @@ def status(*, json: AsJson = False, config: Config = None) -> int:
             f"{watch.state.share:.0%}",
             ", ".join(watch.taken_out) or "none",
             mine.failover,
-            commands.in_words(watch),
+            in_words(watch),
         )
     console.print(table)
     if not watches:
@@ -58,7 +58,7 @@ def status(*, json: AsJson = False, config: Config = None) -> int:
 
 
 def _shown(watch: Watch) -> dict[str, object]:
-    return {"watch": watch, "stands": commands.in_words(watch)}
+    return {"watch": watch, "stands": in_words(watch)}
 
 
 @app.command
@@ -95,7 +95,7 @@ def explain(
             escape(record.reason),
         )
     console.print(table)
-    console.print(commands.in_words(found.watch))
+    console.print(in_words(found.watch))
     said = "give the same numbers" if found.same else "give OTHER numbers"
     console.print(f"{len(found.records)} looks, computed again from what they counted, {said}")
     return int(not found.same)

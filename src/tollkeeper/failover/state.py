@@ -108,6 +108,16 @@ def sentence(watch: Watch, kind: Kind, state: State) -> str:
     return f"{said} ({numbers})"
 
 
+def in_words(watch: Watch) -> str:
+    """Where a watch stands, in a sentence with its numbers."""
+    state = watch.state
+    if state.none_works:
+        return sentence(watch, "none_works", state)
+    if state.phase in {"ramp", "explore"}:
+        return sentence(watch, "share", state)
+    return sentence(watch, "alarm" if state.alarmed else "counted", state)
+
+
 def moved_rules(rules: tuple[Rule, ...], carrying: str, candidate: str) -> tuple[Rule, ...]:
     """The routing rules with what `carrying` had given to `candidate`, and 0 for it."""
     after = []
@@ -134,11 +144,6 @@ def heaviest(rules: tuple[Rule, ...], provider: str) -> str | None:
 def candidate_of(others: Sequence[str], taken_out: Collection[str]) -> str:
     """W: the first of the other versions that was not taken out; empty where there is none."""
     return next((name for name in others if name not in taken_out), "")
-
-
-def settled(state: State, steps: tuple[Step, ...]) -> State:
-    """The state after `steps`; the same for the same steps."""
-    return replayed(state, steps)
 
 
 def decided(watch: Watch, state: State, policy: Policy) -> tuple[Watch, Kind]:

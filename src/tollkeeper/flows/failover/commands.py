@@ -1,12 +1,13 @@
 """What operators do with failovers: read, explain, stop, clear, and move routes by hand."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.failover.rule import State
-from tollkeeper.failover.state import Record, Watch, replayed, sentence
+from tollkeeper.failover.state import Record, Watch, replayed
 from tollkeeper.flows import routes
 from tollkeeper.flows.ports import Rerouting, Store
 from tollkeeper.flows.runtime import Runtime, configured_rules
@@ -82,13 +83,11 @@ async def clear(runtime: Runtime, provider: str, version: str, *, reason: str, a
 
 
 async def _changed(
-    runtime: Runtime, provider: str, change: object, reason: str, actor: str
+    runtime: Runtime, provider: str, change: Callable[[Watch], Watch], reason: str, actor: str
 ) -> Watch:
-    assert callable(change), "a change is a function of the watch"
     for _ in range(TRIES):
         before = await one(runtime.store, provider)
-        changed: Watch = change(before)
-        after = replace(changed, revision=before.revision + 1, seq=before.seq + 1)
+        after = replace(change(before), revision=before.revision + 1, seq=before.seq + 1)
         record = Record(
             seq=after.seq,
             at_ms=runtime.store.now_ms(),
@@ -142,11 +141,3 @@ def _check_reason(reason: str) -> None:
         raise Invalid("give a reason", faults=(Fault("/reason", "1 to 500 characters"),))
     if find_card_numbers(reason):
         raise Invalid("the reason looks like it holds a card number")
-
-
-def in_words(watch: Watch) -> str:
-    """Where a watch stands, in a sentence with its numbers."""
-    kind = {"ramp": "share", "explore": "share"}.get(watch.state.phase, "")
-    alarm = "alarm" if watch.state.alarmed else "counted"
-    said = "none_works" if watch.state.none_works else kind or alarm
-    return sentence(watch, said, watch.state)  # type: ignore[arg-type]

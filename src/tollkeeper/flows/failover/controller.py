@@ -22,8 +22,8 @@ from tollkeeper.failover.state import (
     heaviest,
     is_told,
     moved_rules,
+    replayed,
     sentence,
-    settled,
     takes_out,
 )
 from tollkeeper.flows import routes
@@ -83,7 +83,7 @@ async def look(runtime: Runtime, job: Job) -> bool:
         before.provider, before.considered_ms, before.considered_id, PAGE
     )
     steps = await _steps(runtime, before, rows)
-    state = settled(before.state, steps)
+    state = replayed(before.state, steps)
     policy = runtime.provider(before.provider).failover
     after, kind = decided(before, state, policy)
     if stored is not None and after == stored and not rows:
