@@ -3,12 +3,30 @@
 The reference page of settings is drawn from the descriptions here.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+Policy = Literal["automatic", "ask", "off"]
+
+POLICIES: Final[dict[Policy, str]] = {
+    "automatic": "Traffic moves to another version on proof.",
+    "ask": "A move is proposed, and an operator moves the traffic.",
+    "off": "Nothing is watched; single payments are still rescued.",
+}
+"""Every policy, and what it means."""
+
+NoneWorks = Literal["send", "accept", "pause"]
+
+NONE_WORKS: Final[dict[NoneWorks, str]] = {
+    "send": "New payments are sent as ever; each is told what came of it.",
+    "accept": "New payments are answered 202 and sent when a version works again.",
+    "pause": "New payments are refused with 503 and when to try again; nothing is kept of them.",
+}
+"""What happens to new payments while no installed version works."""
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,12 +66,28 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         ),
     ] = None
     failover: Annotated[
-        Literal["automatic", "ask", "off"],
+        Policy,
         Meta(
             description="What happens if the version that carries traffic fails and another one "
             "provably works. `automatic`: traffic moves. `ask`: it is proposed. `off`: nothing."
         ),
     ] = "automatic"
+    failover_pause_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How long after traffic has moved it moves again only if the version that "
+            "carries it fails nearly all payments; else a move is proposed.",
+        ),
+    ] = 1800
+    none_works: Annotated[
+        NoneWorks,
+        Meta(
+            description="What happens to new payments while no installed version works. `send`: "
+            "they are sent as ever. `accept`: they are answered 202 and sent when a version works "
+            "again. `pause`: they are refused with 503."
+        ),
+    ] = "send"
     in_flight_window_seconds: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(

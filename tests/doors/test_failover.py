@@ -13,7 +13,8 @@ from tollkeeper.app import open_store, read_settings
 from tollkeeper.cli.main import MISUSE, main
 from tollkeeper.failover import rule
 from tollkeeper.failover.rule import State, Trial
-from tollkeeper.failover.state import Record, Step, Watch, kind_of, replayed, sentence
+from tollkeeper.failover.state import Record, Watch, kind_of, sentence
+from tollkeeper.failover.streams import Step, Stream, replayed
 
 OLD, MIDDLE, NEW = "stripe@2022-08-01", "stripe@2022-11-15", "stripe@2026-03-25.dahlia"
 AT_MS = 1_700_000_000_000
@@ -40,9 +41,8 @@ def run(config: Path, *words: str) -> int:
 def looks() -> tuple[Watch, list[Record]]:
     """A watch after two looks: the first decided nothing, the second gave a share."""
     begun = rule.begin(0.001, per_second=2)
-    watch = Watch(
-        provider="stripe", carrying=OLD, candidate=MIDDLE, state=begun, salt="s", revision=2, seq=2
-    )
+    stream = Stream(carrying=OLD, candidate=MIDDLE, state=begun)
+    watch = Watch(provider="stripe", streams=(stream,), salt="s", revision=2, seq=2)
     first = (Step(30, Trial(first="refused")),)
     seen = replayed(begun, first)
     second: list[Step] = []
@@ -54,14 +54,18 @@ def looks() -> tuple[Watch, list[Record]]:
         record(watch, 1, begun, first, seen),
         record(watch, 2, seen, tuple(second), given),
     ]
-    return replace(watch, state=given), records
+    return with_state(watch, given), records
+
+
+def with_state(watch: Watch, state: State) -> Watch:
+    return replace(watch, streams=(replace(watch.streams[0], state=state),))
 
 
 def record(watch: Watch, seq: int, before: State, steps: tuple[Step, ...], after: State) -> Record:
     kind = kind_of(before, after)
     return Record(
         seq=seq, at_ms=AT_MS + seq, kind=kind, carrying=OLD, candidate=MIDDLE, before=before,
-        steps=steps, counted=after, after=after, reason=sentence(watch, kind, after),
+        steps=steps, counted=after, after=after, reason=sentence(watch.streams[0], kind, after),
     )  # fmt: skip
 
 
@@ -72,9 +76,9 @@ def put(config: Path, watch: Watch, records: list[Record]) -> None:
         store = await open_store(read_settings(config))
         try:
             for number, record in enumerate(records, start=1):
-                looked = replace(watch, revision=number, seq=record.seq, state=record.after)
+                looked = replace(with_state(watch, record.after), revision=number, seq=record.seq)
                 last = watch if number == len(records) else looked
-                assert await store.save_watch(None, last, record=record, rerouted=True)
+                assert await store.save_watch(None, last, records=(record,), rerouted=True)
         finally:
             await store.close()
 
@@ -105,12 +109,14 @@ def test_a_failover_is_read_and_explained(shop: Path, capsys: pytest.CaptureFixt
     put(shop, *looks())
     assert run(shop, "failover", "status") == 1
     said = capsys.readouterr().out
-    for word in (OLD, MIDDLE, "50%", "automatic", f"50% of first attempts go to {MIDDLE}"):
+    for word in (OLD, MIDDLE, "50 %", "automatic", "50% of first"):
         assert word in said
     assert run(shop, "failover", "status", "--json") == 1
     (shown,) = told(capsys)
-    assert (shown["watch"]["carrying"], shown["watch"]["state"]["share"]) == (OLD, 0.5)
-    assert shown["stands"].startswith(f"50% of first attempts go to {MIDDLE} (R ")
+    assert (shown["policy"], shown["taken_out"]) == ("automatic", [])
+    (stream,) = shown["streams"]
+    assert (stream["carrying"], stream["share_percent"], stream["meant"]) == (OLD, 50, "")
+    assert stream["stands"].startswith(f"50% of first attempts go to {MIDDLE} (R ")
 
     assert run(shop, "failover", "explain", "stripe") == 0
     said = capsys.readouterr().out
@@ -148,17 +154,17 @@ def test_a_failover_is_stopped_and_its_candidate_is_cleared(
     assert f"{MIDDLE} was not taken out" in capsys.readouterr().err
 
     assert run(shop, "failover", "stop", "stripe", "--reason", "the provider mends it") == 0
-    assert f"candidate none, taken out {MIDDLE}" in capsys.readouterr().out
+    assert f"carrying {OLD}; taken out: {MIDDLE}" in capsys.readouterr().out
     assert run(shop, "failover", "status", "--json") == 0
     (shown,) = told(capsys)
-    assert (shown["watch"]["state"]["share"], shown["watch"]["revision"]) == (0.0, 3)
+    assert (shown["streams"][0]["share_percent"], shown["taken_out"]) == (0.0, [MIDDLE])
     assert run(shop, "failover", "stop", "stripe", "--reason", "again") == MISUSE
     assert "nothing goes on" in capsys.readouterr().err
 
     assert run(shop, "failover", "clear", "stripe", NEW, "--reason", "x") == MISUSE
     assert run(shop, "failover", "clear", "stripe", MIDDLE, "--reason", "mended", "--json") == 0
     cleared = told(capsys)
-    assert (cleared["candidate"], cleared["taken_out"]) == (MIDDLE, [])
+    assert cleared["taken_out"] == []
     assert run(shop, "failover", "status") == 0
     capsys.readouterr()
     assert run(shop, "failover", "explain") == 0
@@ -167,14 +173,33 @@ def test_a_failover_is_stopped_and_its_candidate_is_cleared(
     assert "cli:" in said
 
 
+def test_the_policy_is_shown_and_chosen(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "failover", "policy", "stripe") == 0
+    assert "stripe: automatic (settings); if no version works: send" in capsys.readouterr().out
+    assert run(shop, "failover", "policy", "adyen") == MISUSE
+    assert "no provider adyen; providers: stripe" in capsys.readouterr().err
+    assert run(shop, "failover", "policy", "stripe", "never", "--reason", "x") == MISUSE
+    assert "one of automatic, ask, off" in capsys.readouterr().err
+    assert run(shop, "failover", "policy", "stripe", "ask") == MISUSE
+    assert "give a reason" in capsys.readouterr().err
+    assert run(shop, "failover", "policy", "stripe", "ask", "--reason", "maintenance") == 0
+    assert "policy ask by hand" in capsys.readouterr().out
+    assert run(shop, "failover", "policy", "stripe", "--json") == 0
+    said = told(capsys)
+    assert (said["policy"], said["source"]) == ("ask", "by hand")
+    assert run(shop, "failover", "explain") == 0
+    assert "policy by hand: ask: maintenance" in capsys.readouterr().out
+
+
 def test_a_stop_keeps_what_the_watch_needs_for_a_start(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watch, records = looks()
-    slow = replace(watch.state, a_start=rule.A_START_SLOW, rate=0.02)
-    put(shop, replace(watch, state=slow, proposed=True), records)
+    slow = replace(watch.streams[0].state, a_start=rule.A_START_SLOW, rate=0.02)
+    stream = replace(watch.streams[0], state=slow, proposed=True)
+    put(shop, replace(watch, streams=(stream,)), records)
     assert run(shop, "failover", "stop", "stripe", "--reason", "x", "--json") == 0
-    left = told(capsys)
+    (left,) = told(capsys)["streams"]
     assert (left["state"]["a_start"], left["state"]["rate"]) == (rule.A_START_SLOW, 0.02)
     assert left["proposed"] is False
 

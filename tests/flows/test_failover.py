@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from tests.altering import alter
 from tests.flows.stage import NEW, OLD, Stage, stage
 
-from tollkeeper.failover.state import Watch, replayed
+from tollkeeper.failover.state import Watch
+from tollkeeper.failover.streams import replayed
 
 CARRIES_ALL = {OLD: 100.0}
 
@@ -75,8 +76,8 @@ async def test_what_hits_every_version_moves_nothing(tmp_path: Path) -> None:
         s.fault("require_parameter", when="before", parameter="x", operation="*.create")
         await shop(s, 60)
         watch = await watched(s)
-        assert (watch.carrying, watch.state.share) == (OLD, 0.0)
-        assert watch.state.none_works
+        assert (watch.carrying, watch.streams[0].state.share) == (OLD, 0.0)
+        assert watch.streams[0].state.none_works
 
 
 async def test_declines_move_nothing(tmp_path: Path) -> None:

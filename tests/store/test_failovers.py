@@ -6,16 +6,16 @@ from tests.store.backends import EPOCH_MS, Backend
 
 from tollkeeper.failover import rule
 from tollkeeper.failover.rule import Trial
-from tollkeeper.failover.state import Record, Step, Watch
+from tollkeeper.failover.state import Record, Watch
+from tollkeeper.failover.streams import Step, Stream
 from tollkeeper.flows.ports import Job, Rerouting, Store, TrialRow
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.routing.routes import Condition, Rule
 
 OLD, NEW = "stripe@2022-08-01", "stripe@2022-11-15"
 STATE = rule.begin(0.01, per_second=2)
-WATCH = Watch(
-    provider="stripe", carrying=OLD, candidate=NEW, state=STATE, salt="s", revision=1, seq=1
-)
+STREAM = Stream(carrying=OLD, candidate=NEW, state=STATE)
+WATCH = Watch(provider="stripe", streams=(STREAM,), salt="s", revision=1, seq=1)
 BEFORE = (Rule(condition=Condition(), weights={OLD: 100.0}),)
 AFTER = (Rule(condition=Condition(), weights={OLD: 0.0, NEW: 100.0}),)
 
@@ -27,8 +27,8 @@ def later(of: Watch, **fields: object) -> Watch:
 def record(of: Watch) -> Record:
     return Record(
         seq=of.seq, at_ms=EPOCH_MS + of.seq, kind="counted", carrying=OLD, candidate=NEW,
-        before=STATE, steps=(Step(3, Trial(first="refused")),), counted=STATE, after=of.state,
-        reason="test",
+        before=STATE, steps=(Step(3, Trial(first="refused")),), counted=STATE,
+        after=of.streams[0].state, reason="test",
     )  # fmt: skip
 
 
@@ -58,8 +58,8 @@ async def test_a_watch_is_new_once_and_changed_upon_its_revision(backend: Backen
     async with backend.store() as store:
         assert await store.load_watch("stripe") is None
         assert await store.save_watch(None, WATCH)
-        assert not await store.save_watch(None, replace(WATCH, candidate=""))
-        second = later(WATCH, taken_out=(NEW,), candidate="")
+        assert not await store.save_watch(None, replace(WATCH, streams=()))
+        second = later(WATCH, taken_out=(NEW,), streams=())
         assert await store.save_watch(None, second)
         assert await store.load_watch("stripe") == second
         other = replace(WATCH, provider="adyen")
@@ -75,13 +75,13 @@ async def test_a_move_is_one_commit_with_its_record_its_event_and_its_rules(
         job = await claimed(store)
         told = event()
         assert await store.save_watch(
-            job, WATCH, record=record(WATCH), events=(told,),
+            job, WATCH, records=(record(WATCH),), events=(told,),
             rules=Rerouting(before=None, after=BEFORE),
         )  # fmt: skip
-        second = later(WATCH, carrying=NEW, candidate="", taken_out=(OLD,))
+        second = later(WATCH, streams=(replace(STREAM, carrying=NEW),), taken_out=(OLD,))
         revision = await store.routing_revision()
         assert await store.save_watch(
-            job, second, record=record(second), rules=Rerouting(before=BEFORE, after=AFTER)
+            job, second, records=(record(second),), rules=Rerouting(before=BEFORE, after=AFTER)
         )
         row = await store.routing()
         assert (row.rules, row.revision > revision) == (AFTER, True)
@@ -102,42 +102,42 @@ async def untouched(store: Store, told: OutEvent) -> None:
 
 async def test_a_decision_upon_what_has_moved_on_writes_nothing(backend: Backend) -> None:
     async with backend.store() as store:
-        await store.save_watch(None, WATCH, record=record(WATCH))
+        await store.save_watch(None, WATCH, records=(record(WATCH),))
         rules = Rerouting(before=None, after=AFTER)
         told = event()
-        again = later(WATCH, carrying=NEW)
+        again = later(WATCH, streams=(replace(STREAM, carrying=NEW),))
         for stale in (replace(again, revision=1), replace(again, revision=3)):
             assert not await store.save_watch(
-                None, stale, record=record(again), events=(told,), rules=rules
+                None, stale, records=(record(again),), events=(told,), rules=rules
             )
         await untouched(store, told)
 
 
 async def test_a_controller_that_was_overtaken_writes_nothing(backend: Backend) -> None:
     async with backend.store() as store:
-        await store.save_watch(None, WATCH, record=record(WATCH))
+        await store.save_watch(None, WATCH, records=(record(WATCH),))
         await store.note_trial(trial("att_1"))
         lost = await claimed(store)
         held = await claimed(store, EPOCH_MS + 1_000)
         told = event()
-        second = later(WATCH, carrying=NEW)
+        second = later(WATCH, streams=(replace(STREAM, carrying=NEW),))
         rules = Rerouting(before=None, after=AFTER)
         assert not await store.save_watch(
-            lost, second, record=record(second), events=(told,), rules=rules
+            lost, second, records=(record(second),), events=(told,), rules=rules
         )
         await untouched(store, told)
-        assert await store.save_watch(held, second, record=record(second))
+        assert await store.save_watch(held, second, records=(record(second),))
 
 
 async def test_a_move_from_rules_that_were_changed_meanwhile_writes_nothing(
     backend: Backend,
 ) -> None:
     async with backend.store() as store:
-        await store.save_watch(None, WATCH, record=record(WATCH))
+        await store.save_watch(None, WATCH, records=(record(WATCH),))
         told = event()
-        second = later(WATCH, carrying=NEW)
+        second = later(WATCH, streams=(replace(STREAM, carrying=NEW),))
         assert not await store.save_watch(
-            None, second, record=record(second), events=(told,),
+            None, second, records=(record(second),), events=(told,),
             rules=Rerouting(before=BEFORE, after=AFTER),
         )  # fmt: skip
         await untouched(store, told)

@@ -35,7 +35,7 @@ VALUES: dict[str, Any] = {
     "customer": "c5", "reference": "r5", "attempt_id": "att_1", "payment_id": "pay_1",
     "provider_id": "pi_5", "key": "k", "digest": "d", "event_id": "evt_1", "endpoint_id": "we_1",
     "seq": 1, "after": "pay_1", "now_ms": 5, "lease": 9, "kind": "settle", "subject": "pay_1",
-    "fence": 1, "rollout_id": "ro_1", "lost_before_ms": 5,
+    "fence": 1, "rollout_id": "ro_1", "lost_before_ms": 5, "before": 50,
     "full_accounts": '["acc_1"]', "full_peers": '["we_1"]', "subjects": '["pay_1"]',
     "provider": "p5", "version": "v5", "after_ms": 5, "after_id": "att_5", "from_ms": 5,
     "to_ms": 50, "from_s": 5, "to_s": 50,

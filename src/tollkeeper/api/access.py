@@ -9,17 +9,18 @@ from typing import Final, Literal
 from tollkeeper.flows.operations.keys import PLATFORM
 from tollkeeper.flows.ports import ApiKey
 
-Reach = Literal["own", "own_or_platform", "signature", "shopper"]
+Reach = Literal["own", "own_or_platform", "installation", "signature", "shopper"]
 
 REACHES: Final[dict[Reach, str]] = {
     "own": "what belongs to the key's account, whatever the role",
     "own_or_platform": "what names the key's account; a `platform` key reaches every account's",
+    "installation": "what every account depends on; a `platform` key alone",
     "signature": "no key: the provider's signature is checked",
     "shopper": "no key: the shopper comes back with the payment's id",
 }
 """Every reach, and what it means."""
 
-Resource = Literal["payment", "event", "webhook endpoint", "rollout"]
+Resource = Literal["payment", "event", "webhook endpoint", "rollout", "failover", "routes"]
 
 
 def owner_of(key: ApiKey) -> str | None:

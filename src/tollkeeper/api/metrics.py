@@ -7,14 +7,21 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from tollkeeper.api.admission import Pot
 from tollkeeper.flows.live.state import Live
 from tollkeeper.flows.live.tally import EDGES_SECONDS
 from tollkeeper.payments.view import PaymentView, RefundView
+from tollkeeper.routing.routes import PPM
 
 MEDIA_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -57,6 +64,56 @@ class ProviderRequests(Collector):
                 seconds.add_metric(labels, list(zip(edges, sums, strict=True)), taken.seconds)
         yield results
         yield seconds
+
+
+class Failovers(Collector):
+    """What is watched for failover, as this replica acts on it, and what it has decided."""
+
+    live: Live | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, made when they are asked for."""
+        decisions = CounterMetricFamily(
+            "tollkeeper_failover_decisions",
+            "Decisions about failover that this process made, by provider and kind.",
+            labels=("provider", "kind"),
+        )
+        gauges = {
+            "alarmed": "1 while a version fails more than its history.",
+            "none_works": "1 while no installed version works in its place.",
+            "share_ratio": "The part of first attempts that goes to its candidate, from 0 to 1.",
+        }
+        families = {
+            name: GaugeMetricFamily(
+                f"tollkeeper_failover_{name}", text, labels=("carrying", "candidate", "slice")
+            )
+            for name, text in gauges.items()
+        }
+        if self.live is not None:
+            for made, count in self.live.decisions.items():
+                decisions.add_metric(made, count)
+            for names, values in _watched(self.live).items():
+                for name, value in values.items():
+                    families[name].add_metric(names, value)
+        yield decisions
+        yield from families.values()
+
+
+def _watched(live: Live) -> dict[tuple[str, str, str], dict[str, float]]:
+    """By version, candidate and kind of slice the worst of what the slices say."""
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    for carrying, shares in live.routes.shares.items():
+        for share in shares:
+            kinds = [k for k, v in msgspec.structs.asdict(share.condition).items() if v is not None]
+            values = {
+                "alarmed": float(share.is_alarmed),
+                "none_works": float(share.none_works),
+                "share_ratio": share.share_ppm / PPM,
+            }
+            before = found.setdefault((carrying, share.candidate, "".join(kinds)), values)
+            for name, value in values.items():
+                before[name] = max(before[name], value)
+    return found
 
 
 class Metrics:
@@ -105,6 +162,8 @@ class Metrics:
         )
         self._provider = ProviderRequests()
         self.registry.register(self._provider)
+        self._failovers = Failovers()
+        self.registry.register(self._failovers)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._outcome_children: dict[tuple[str, str, str], Counter] = {}
 
@@ -136,6 +195,7 @@ class Metrics:
     def page(self, in_flight: Mapping[Pot, int], live: Live) -> bytes:
         """All of it as text. `in_flight` counts by pot."""
         self._provider.live = live
+        self._failovers.live = live
         for pot, inside in in_flight.items():
             self._in_flight.labels(pot).set(inside)
         for labels, count in live.drifts.items():

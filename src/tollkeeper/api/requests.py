@@ -134,6 +134,33 @@ class Reasoned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reason: Annotated[str, Meta(max_length=500)] = ""
 
 
+class MustReason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why; it is recorded."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class ClearVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The version that traffic may move to again, and why."""
+
+    version: Annotated[str, Meta(min_length=1, max_length=100)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class ChoosePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happens from now on if a version fails, whatever the settings say, and why."""
+
+    policy: Literal["automatic", "ask", "off"]
+    reason: Annotated[str, Meta(min_length=1, max_length=490)]
+
+
+class SetRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Percent of new payments by version, which add up to 100, and why."""
+
+    weights: Annotated[dict[str, float], Meta(min_length=1, max_length=100)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
 class ClearAttention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person found and did; it stays in the payment's audit trail."""
 

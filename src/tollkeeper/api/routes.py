@@ -6,11 +6,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from tollkeeper.api import events, hooks, payments, requests, rollouts, shopper, views
+from tollkeeper.api import events, failovers, hooks, payments, requests, rollouts, shopper, views
 from tollkeeper.api.access import Reach, Resource
 from tollkeeper.api.admission import Pot
 from tollkeeper.api.answers import Answer
 from tollkeeper.api.calls import Call
+from tollkeeper.flows.failover.views import FailoverView
 from tollkeeper.flows.operations.keys import Role
 from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 
@@ -52,6 +53,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 PAYMENT: Final = "/v1/payments/{payment_id}"
 ROLLOUT: Final = "/v1/rollouts/{rollout_id}"
+FAILOVER: Final = "/v1/failovers/{provider}"
 ENDPOINT: Final = "/v1/webhook_endpoints/{endpoint_id}"
 
 ROUTES: Final = (
@@ -369,6 +371,91 @@ ROUTES: Final = (
         gives=views.RolloutView,
         body=requests.Reasoned,
         body_optional=True,
+    ),
+    Route(
+        method="GET",
+        path="/v1/failovers",
+        handler=failovers.listed,
+        summary="List what is watched for failover",
+        resource="failover",
+        role="platform",
+        reach="installation",
+        gives=failovers.FailoverList,
+    ),
+    Route(
+        method="GET",
+        path=FAILOVER,
+        handler=failovers.read,
+        summary="Read what is watched of a provider",
+        resource="failover",
+        role="platform",
+        reach="installation",
+        gives=FailoverView,
+    ),
+    Route(
+        method="GET",
+        path=f"{FAILOVER}/decisions",
+        handler=failovers.decisions,
+        summary="List the decisions of a failover with their numbers",
+        resource="failover",
+        role="platform",
+        reach="installation",
+        query=("limit", "cursor"),
+        gives=failovers.DecisionList,
+    ),
+    Route(
+        method="POST",
+        path=f"{FAILOVER}/stop",
+        handler=failovers.stop,
+        summary="Stop a failover that goes on",
+        resource="failover",
+        role="platform",
+        reach="installation",
+        body=requests.MustReason,
+        gives=FailoverView,
+    ),
+    Route(
+        method="POST",
+        path=f"{FAILOVER}/clear",
+        handler=failovers.clear,
+        summary="Let a version take traffic again",
+        resource="failover",
+        role="platform",
+        reach="installation",
+        body=requests.ClearVersion,
+        gives=FailoverView,
+    ),
+    Route(
+        method="POST",
+        path=f"{FAILOVER}/policy",
+        handler=failovers.choose_policy,
+        summary="Choose what happens if a version fails",
+        resource="failover",
+        role="platform",
+        reach="installation",
+        body=requests.ChoosePolicy,
+        gives=FailoverView,
+    ),
+    Route(
+        method="GET",
+        path="/v1/routes",
+        handler=failovers.read_routes,
+        summary="Read the routes in force",
+        resource="routes",
+        role="platform",
+        reach="installation",
+        gives=failovers.RoutesView,
+    ),
+    Route(
+        method="POST",
+        path="/v1/routes",
+        handler=failovers.set_routes,
+        summary="Move new payments by hand",
+        resource="routes",
+        role="platform",
+        reach="installation",
+        body=requests.SetRoutes,
+        gives=failovers.RoutesView,
     ),
     Route(
         method="POST",

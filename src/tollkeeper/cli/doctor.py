@@ -7,6 +7,7 @@ from typing import Annotated
 
 import cyclopts
 import msgspec
+from rich.markup import escape
 
 from tollkeeper import app
 from tollkeeper.cli.opening import AsJson, Config, console, print_json, with_store
@@ -95,6 +96,8 @@ def _tell(report: Report) -> None:
         console.print(f"[red]{violation.invariant}[/red] {violation.subject}: {violation.detail}")
     if len(report.violations) > SHOWN:
         console.print(f"... and {len(report.violations) - SHOWN} more")
+    for warning in report.warnings:
+        console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     verdict = "healthy" if report.healthy else f"{len(report.violations)} violations"
     console.print(f"[bold]{verdict}[/bold]")
     sys.stdout.flush()

@@ -18,9 +18,10 @@ from tollkeeper.cli.opening import (
 )
 from tollkeeper.failover.state import Watch, in_words
 from tollkeeper.flows.failover import commands
+from tollkeeper.flows.failover.views import policy_view, watch_view
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
-from tollkeeper.settings import ProviderSettings
+from tollkeeper.settings import NONE_WORKS, POLICIES
 
 Reason = Annotated[str, cyclopts.Parameter(help="Reason for this action; recorded with it.")]
 
@@ -29,36 +30,35 @@ app = cyclopts.App(name="failover", help="Failover between the versions of one p
 
 @app.command
 def status(*, json: AsJson = False, config: Config = None) -> int:
-    """Show what each provider's carrying version is watched for, and what goes on.
+    """Show what each version that carries traffic is watched for, and what goes on.
 
     Exits with 1 while a version fails more than its history. Example: `tollkeeper failover status`
     """
     watches = with_store(config, commands.page)
-    alarmed = any(watch.state.alarmed for watch in watches)
+    settings = root.read_settings(config)
+    views = [watch_view(watch, settings) for watch in watches]
+    alarmed = any(watch.is_alarmed for watch in watches)
     if json:
-        print_json([_shown(watch) for watch in watches])
+        print_json(views)
         return int(alarmed)
-    policies = root.read_settings(config).providers
-    table = table_of("provider", "carries", "candidate", "share", "taken out", "policy", "stands")
-    for watch in watches:
-        mine = policies.get(watch.provider) or ProviderSettings()
-        table.add_row(
-            watch.provider,
-            watch.carrying,
-            watch.candidate or "none",
-            f"{watch.state.share:.0%}",
-            ", ".join(watch.taken_out) or "none",
-            mine.failover,
-            in_words(watch),
-        )
+    table = table_of("provider", "carries", "for", "candidate", "share", "stands")
+    for view in views:
+        for stream in view.streams:
+            table.add_row(
+                view.provider,
+                stream.carrying,
+                stream.meant or "all",
+                stream.candidate or "none",
+                f"{stream.share_percent:.0f} %",
+                escape(stream.stands),
+            )
     console.print(table)
+    for view in views:
+        out = ", ".join(view.taken_out) or "no version"
+        console.print(f"{view.provider}: policy {view.policy}; taken out: {out}")
     if not watches:
         console.print("no payment has failed yet: there is nothing to watch")
     return int(alarmed)
-
-
-def _shown(watch: Watch) -> dict[str, object]:
-    return {"watch": watch, "stands": in_words(watch)}
 
 
 @app.command
@@ -95,7 +95,8 @@ def explain(
             escape(record.reason),
         )
     console.print(table)
-    console.print(in_words(found.watch))
+    for stream in found.watch.streams:
+        console.print(escape(in_words(stream)))
     said = "give the same numbers" if found.same else "give OTHER numbers"
     console.print(f"{len(found.records)} looks, computed again from what they counted, {said}")
     return int(not found.same)
@@ -143,12 +144,52 @@ def clear(
     return _told(with_runtime(config, work), as_json=json)
 
 
+@app.command
+def policy(
+    provider: str,
+    chosen: Annotated[
+        str | None, cyclopts.Parameter(help="automatic, ask or off; without it, show what holds.")
+    ] = None,
+    /,
+    *,
+    reason: Annotated[str, cyclopts.Parameter(help="Reason for a change; recorded.")] = "",
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Show what happens at a provider when a version fails, or say it for now.
+
+    automatic: traffic moves on proof. ask: a move is proposed. off: nothing is watched. What is
+    said here counts before the settings, until it is said again.
+    Example: `tollkeeper failover policy stripe ask --reason "maintenance tonight"`
+    """
+    settings = root.read_settings(config)
+    if chosen is not None:
+
+        async def work(runtime: Runtime) -> Watch:
+            return await commands.set_policy(
+                runtime, provider, chosen, reason=reason, actor=person()
+            )
+
+        return _told(with_runtime(config, work), as_json=json)
+    watches = {watch.provider: watch for watch in with_store(config, commands.page)}
+    view = policy_view(provider, watches.get(provider), settings)
+    if json:
+        print_json(view)
+        return 0
+    console.print(
+        f"{provider}: {view.policy} ({view.source}); if no version works: {view.none_works}"
+    )
+    console.print(POLICIES[view.policy])
+    console.print(NONE_WORKS[view.none_works])
+    return 0
+
+
 def _told(watch: Watch, *, as_json: bool) -> int:
     if as_json:
         print_json(watch)
-    else:
-        console.print(
-            f"{watch.provider}: {watch.carrying} carries, candidate {watch.candidate or 'none'}, "
-            f"taken out {', '.join(watch.taken_out) or 'none'}"
-        )
+        return 0
+    carried = ", ".join(stream.carrying for stream in watch.wholes) or "nothing was watched yet"
+    out = ", ".join(watch.taken_out) or "no version"
+    said = f"; policy {watch.policy} by hand" if watch.policy else ""
+    console.print(f"{watch.provider}: carrying {carried}; taken out: {out}{said}")
     return 0

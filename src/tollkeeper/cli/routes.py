@@ -15,11 +15,12 @@ from tollkeeper.cli.opening import (
     with_runtime,
     with_store,
 )
-from tollkeeper.flows.failover import commands
+from tollkeeper.flows import routes
 from tollkeeper.flows.rollouts import read
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Invalid
 from tollkeeper.routing.routes import Condition, Rule
+from tollkeeper.routing.rules import in_words
 
 app = cyclopts.App(name="routes", help="Routes of new payments to integration versions.")
 
@@ -42,11 +43,12 @@ def show(*, json: AsJson = False, config: Config = None) -> int:
     console.print(f"by the {source}:")
     table = table_of("for", "version", "weight", "in the settings")
     for rule in rules:
-        condition = rule.condition
-        parts = [p for p in (condition.currency, condition.country, condition.account) if p]
         for name, weight in rule.weights.items():
             table.add_row(
-                " ".join(parts) or "all", name, f"{weight:g} %", f"{settings.get(name, 0):g} %"
+                in_words(rule.condition) or "all",
+                name,
+                f"{weight:g} %",
+                f"{settings.get(name, 0):g} %",
             )
     console.print(table)
     return 0
@@ -73,7 +75,7 @@ def set_(
         raise Invalid("a version is named twice: give each once")
 
     async def work(runtime: Runtime) -> dict[str, float]:
-        return await commands.set_routes(runtime, given, reason=reason, actor=person())
+        return await routes.set_weights(runtime, given, reason=reason, actor=person())
 
     moved = with_runtime(config, work)
     if json:

@@ -81,6 +81,10 @@ EXPLORING: Final = 0.1
 RECENT: Final = 8
 """First attempts of V by which it counts as of no use: more than half of them failed."""
 
+KEPT: Final = 16
+MOSTLY: Final = 14
+"""First attempts of V that are kept, and how many of them fail where it is of no use for sure."""
+
 READ_OVER: Final = 3
 RESCUED: Final = 3
 AGAIN_BAD: Final = 2
@@ -89,8 +93,10 @@ and payments that failed through V again."""
 
 EXPLORE_AFTER: Final = 4
 EXPLORE_FAILURES: Final = 8
+RECOVERED: Final = 3
 """Dead replies before exploring, and failures of W that end it. After each try eight times as many
-dead replies are needed."""
+dead replies are needed. So many first attempts of V in a row that do not fail take the word back
+that no version works."""
 
 N_WORSE: Final = 1.9
 N_BETTER: Final = 0.1
@@ -177,6 +183,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         return len(last) == RECENT and sum(last) * 2 > RECENT
 
     @property
+    def fails_mostly(self) -> bool:
+        """Whether V failed nearly all of its last first attempts."""
+        return sum(self.recent) >= MOSTLY
+
+    @property
     def is_open(self) -> bool:
         """Whether an episode is open: every payment's end should be told to the rule."""
         return self.phase in LIVE or self.wealth_r >= QUIET
@@ -208,7 +219,7 @@ def healthy(state: State, count: int) -> State:
     """The state after `count` first attempts of V in a row that did not fail, and were not told one
     by one."""
     for _ in range(count):
-        after = _ended(_stepped(state, failed=False))
+        after = _ended(_recovered(_stepped(state, failed=False)))
         if after.r == state.r and after.recent == state.recent:
             return after  # it has come to rest
         state = after
@@ -221,7 +232,15 @@ def healthy(state: State, count: int) -> State:
 def _first_attempt(state: State, trial: Trial) -> State:
     state = _stepped(state, failed=trial.is_failure)
     dead = state.dead + (trial.first == "dead")
-    return replace(state, dead=dead, alarmed=state.alarmed or state.wealth_r >= ALARM)
+    alarmed = state.alarmed or state.wealth_r >= ALARM
+    return _recovered(replace(state, dead=dead, alarmed=alarmed))
+
+
+def _recovered(state: State) -> State:
+    last = state.recent[-RECOVERED:]
+    if not state.none_works or len(last) < RECOVERED or any(last):
+        return state
+    return replace(state, none_works=False, none=1.0)
 
 
 def _stepped(state: State, *, failed: bool) -> State:
@@ -232,7 +251,7 @@ def _stepped(state: State, *, failed: bool) -> State:
         q = 1 - (1 - p) * (1 - excess)
         factor = q / p if failed else (1 - q) / (1 - p)
         raised.append(min((1 + wealth) * factor, MOST_R))
-    return replace(state, r=tuple(raised), recent=(*state.recent, failed)[-RECENT:])
+    return replace(state, r=tuple(raised), recent=(*state.recent, failed)[-KEPT:])
 
 
 def _ended(state: State) -> State:
@@ -361,7 +380,7 @@ def _decided(state: State) -> State:
     if state.wealth_s >= state.a_start and (state.read_over >= READ_OVER or tried):
         return _given(state, "ramp", HALF if useless else SMALL, useless=useless)
     if state.dead >= state.explore_at:
-        later = replace(state, explore_at=state.explore_at * 8)
+        later = replace(state, explore_at=max(state.explore_at, 1) * 8)
         return _given(later, "explore", EXPLORING, useless=useless)
     return state
 

@@ -1,48 +1,73 @@
-"""A watch on the version that carries a provider's traffic, and its records."""
+"""What is watched of a provider's versions, its records, and what policy makes of the rule."""
 
-from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.failover import rule
-from tollkeeper.failover.rule import State, Trial
-from tollkeeper.routing.routes import Rule
-
-type Policy = Literal["automatic", "ask", "off"]
-"""`automatic`: traffic moves on proof. `ask`: a person moves it. `off`: nothing is watched."""
+from tollkeeper.failover.rule import State
+from tollkeeper.failover.streams import NEXT_AT, Step, Stream, replayed
+from tollkeeper.routing import rules as routing_rules
+from tollkeeper.routing.routes import Condition, Rule
+from tollkeeper.routing.rules import EVERYBODY
+from tollkeeper.settings import Policy
 
 type Kind = Literal[
-    "alarm", "share", "moved", "stopped", "none_works", "quiet", "counted", "command", "proposed"
-]
+    "alarm", "share", "moved", "stopped", "none_works", "works_again", "quiet", "proposed",
+    "misread", "next", "counted", "cleared", "policy",
+]  # fmt: skip
+
+QUIETLY: Final[frozenset[Kind]] = frozenset({"counted", "next"})
+"""Kinds that nobody is told of."""
 
 
-class Step(msgspec.Struct, frozen=True):
-    """`healthy` first attempts of V that did not fail, and the payment after them."""
-
-    healthy: int
-    trial: Trial | None = None
+EARLY: Final[frozenset[Kind]] = frozenset({"alarm", "quiet"})
+"""What a slice does not say besides the whole."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """`carrying` is V and `candidate` W, empty where no other version may take its payments.
-    `taken_out`: versions that failed and were left; nobody moves to them again without a person.
-    `considered_ms` and `considered_id`: the last trial that was counted."""
+    """What is watched of one provider. `streams`: what each version carries, the heaviest first,
+    and slices of it. `taken_out`: versions that failed and were left; traffic moves to them again
+    only after an operator has cleared them. `considered_ms` and `considered_id`: the last trial
+    that was counted. `moved_ms`: when traffic moved last. `policy`: an
+    operator's word, before that of the settings."""
 
     provider: str
-    carrying: str
-    candidate: str
-    state: State
     salt: str
+    streams: tuple[Stream, ...] = ()
     revision: int = 0
     seq: int = 0
     considered_ms: int = 0
     considered_id: str = ""
-    since_ms: int = 0
     moved_ms: int = 0
     taken_out: tuple[str, ...] = ()
-    proposed: bool = False
+    policy: Policy | None = None
+
+    @property
+    def wholes(self) -> tuple[Stream, ...]:
+        """One stream for each version that carries traffic, the heaviest first."""
+        return tuple(stream for stream in self.streams if stream.is_whole)
+
+    @property
+    def slices(self) -> tuple[Stream, ...]:
+        """The slices that are watched as well."""
+        return tuple(stream for stream in self.streams if not stream.is_whole)
+
+    @property
+    def carrying(self) -> str:
+        """The version that carries most; empty where none does."""
+        return self.streams[0].carrying if self.streams else ""
+
+    @property
+    def is_alarmed(self) -> bool:
+        """Whether any version fails more than its history."""
+        return any(stream.state.alarmed for stream in self.streams)
+
+    def is_failing(self, version: str) -> bool:
+        """Whether a version fails more than its history."""
+        mine = (stream for stream in self.streams if stream.carrying == version)
+        return any(stream.state.alarmed for stream in mine)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,21 +81,25 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     carrying: str
     candidate: str
     before: State
-    steps: tuple[Step, ...] = ()
     counted: State
     after: State
+    condition: Condition = EVERYBODY
+    steps: tuple[Step, ...] = ()
     actor: str = "failover"
     reason: str = ""
 
+    @property
+    def is_same(self) -> bool:
+        """Whether what was counted gives the record's numbers again."""
+        return not self.steps or replayed(self.before, self.steps) == self.counted
 
-def replayed(before: State, steps: tuple[Step, ...]) -> State:
-    """The state after `steps`."""
-    state = before
-    for step in steps:
-        state = rule.healthy(state, step.healthy)
-        if step.trial is not None:
-            state = rule.counted(state, step.trial)
-    return state
+
+def of_any_release(document: dict[str, Any]) -> dict[str, Any]:
+    """A stored watch as this release reads it: before, it was one stream's alone."""
+    if "streams" in document:
+        return document
+    mine = {name: document[name] for name in ("carrying", "candidate", "state")}
+    return document | {"streams": [mine]}
 
 
 def kind_of(before: State, after: State) -> Kind:
@@ -79,94 +108,107 @@ def kind_of(before: State, after: State) -> Kind:
         return "moved" if after.phase == "moved" else "stopped"
     if after.share != before.share:
         return "share"
-    if after.none_works and not before.none_works:
-        return "none_works"
+    if after.none_works != before.none_works:
+        return "none_works" if after.none_works else "works_again"
     if after.alarmed != before.alarmed:
         return "alarm" if after.alarmed else "quiet"
     return "counted"
 
 
-def sentence(watch: Watch, kind: Kind, state: State) -> str:
+def sentence(stream: Stream, kind: Kind, state: State) -> str:
     """What a look decided, for people, with its numbers."""
     numbers = (
         f"R {state.wealth_r:.3g} of {rule.ALARM:.0e}, "
         f"S {state.wealth_s:.3g} of {state.a_start:.0e}, "
         f"T {state.wealth_t:.3g} of {rule.A_FULL:.0e}"
     )
-    v, w = watch.carrying, watch.candidate
-    said = {
-        "alarm": f"{v} fails more than its history",
-        "quiet": f"{v} is as before",
-        "share": f"{state.share:.0%} of first attempts go to {w}",
-        "moved": f"all traffic of {v} goes to {w}",
-        "stopped": f"{w} is worse than {v}: its share ends until a person looks at it",
-        "none_works": f"no installed version works: {w} does not help either",
-        "proposed": f"{w} would take over from {v}: start a rollout, or move by hand",
-        "counted": f"{v} is watched",
-        "command": "by hand",
-    }[kind]
-    return f"{said} ({numbers})"
-
-
-def in_words(watch: Watch) -> str:
-    """Where a watch stands, in a sentence with its numbers."""
-    state = watch.state
-    if state.none_works:
-        return sentence(watch, "none_works", state)
-    if state.phase in {"ramp", "explore"}:
-        return sentence(watch, "share", state)
-    return sentence(watch, "alarm" if state.alarmed else "counted", state)
-
-
-def moved_rules(rules: tuple[Rule, ...], carrying: str, candidate: str) -> tuple[Rule, ...]:
-    """The routing rules with what `carrying` had given to `candidate`, and 0 for it."""
-    after = []
-    for one in rules:
-        weights = dict(one.weights)
-        given = weights.get(carrying, 0.0)
-        if given:
-            weights[carrying] = 0.0
-            weights[candidate] = weights.get(candidate, 0.0) + given
-        after.append(replace(one, weights=weights))
-    return tuple(after)
-
-
-def heaviest(rules: tuple[Rule, ...], provider: str) -> str | None:
-    """The version of `provider` with the greatest weight in the last rule, which is everybody's."""
-    weights = {
-        name: weight
-        for name, weight in rules[-1].weights.items()
-        if name.partition("@")[0] == provider and weight > 0
+    v, w = stream.carrying, stream.candidate
+    meant = routing_rules.in_words(stream.condition)
+    of = f" for {meant}" if meant else ""
+    why = f": {stream.cause}" if stream.cause else ""
+    said: dict[Kind, str] = {
+        "alarm": f"{v} fails more than its history{of}{why}",
+        "quiet": f"{v} is as before{of}",
+        "share": f"{state.share:.0%} of first attempts{of} go to {w}",
+        "moved": f"all traffic of {v}{of} goes to {w}{why}",
+        "stopped": f"{w} is worse than {v}{of}: its share ends until an operator clears it",
+        "none_works": f"no installed version works{of}{why}",
+        "works_again": f"{v} works again{of}",
+        "proposed": f"{w} would take over from {v}{of}: start a rollout, or move by hand",
+        "misread": f"{w} misreads payments{of}, another version sees them otherwise",
+        "next": f"{w} does not help either{of}: the next version is tried",
+        "counted": f"{v} is watched{of}",
+        "cleared": "a version may take traffic again",
+        "policy": "another policy",
     }
-    return max(weights, key=lambda name: weights[name]) if weights else None
+    return f"{said[kind]} ({numbers})"
 
 
-def candidate_of(others: Sequence[str], taken_out: Collection[str]) -> str:
-    """W: the first of the other versions that was not taken out; empty where there is none."""
-    return next((name for name in others if name not in taken_out), "")
+def in_words(stream: Stream) -> str:
+    """Where a stream stands, in a sentence with its numbers."""
+    state = stream.state
+    if state.none_works:
+        return sentence(stream, "none_works", state)
+    if state.phase in rule.LIVE:
+        return sentence(stream, "share", state)
+    return sentence(stream, "alarm" if state.alarmed else "counted", state)
 
 
-def decided(watch: Watch, state: State, policy: Policy) -> tuple[Watch, Kind]:
-    """The watch with `state`, as far as the policy allows it, and what that is. A start by refusals
-    that are all rescued, while the version still works for more than half, is a proposal: nobody is
-    hurt, and another version's own faults would hurt somebody."""
-    before = watch.state
+def moved_rules(
+    rules: tuple[Rule, ...], carrying: str, candidate: str, condition: Condition = EVERYBODY
+) -> tuple[Rule, ...]:
+    """The routing rules with what `carrying` had of the payments of `condition` given to
+    `candidate`, and 0 for it."""
+
+    def change(weights: dict[str, float]) -> dict[str, float]:
+        given = weights.get(carrying, 0.0)
+        if not given:
+            return weights
+        mine = {carrying: 0.0, candidate: weights.get(candidate, 0.0) + given}
+        return weights | mine
+
+    return routing_rules.changed(rules, condition, change)
+
+
+def decided(
+    stream: Stream, state: State, policy: Policy, *, may_start: bool, has_moved: bool, more: bool
+) -> tuple[Stream, Kind]:
+    """The stream with `state`, as far as the policy allows it, and what that is. `may_start`:
+    whether it is this stream that the failures are confined to; `has_moved`: whether traffic
+    moved a short time ago; `more`: whether another candidate is left. A start by refusals that are
+    all rescued, while the version still works for more than half, is a proposal: nobody is hurt,
+    and another version's own faults would hurt somebody."""
+    before = stream.state
+    if state.none_works and not may_start:
+        state = replace(state, none_works=False)  # elsewhere a version works
     kind = kind_of(before, state)
-    rescued_only = state.read_over < rule.READ_OVER and state.by_told
-    begins = before.share == 0 and state.share > 0 and state.phase == "ramp"
-    if begins and (policy == "ask" or rescued_only or not watch.candidate):
-        kept = replace(state, phase="watch", share=0.0)
-        proposed = not watch.proposed and bool(watch.candidate)
-        return replace(watch, state=kept, proposed=True), "proposed" if proposed else "counted"
-    if state.phase == "explore" and policy == "ask":
-        return replace(watch, state=replace(state, phase="watch", share=0.0)), "counted"
-    ended = not state.is_open
-    return replace(watch, state=state, proposed=watch.proposed and not ended), kind
+    if not stream.is_whole and kind in EARLY:
+        kind = "counted"  # it is told of the whole
+    held = replace(state, phase="watch", share=0.0)
+    if before.share == 0 and state.share > 0:
+        if not stream.candidate or not may_start:
+            return replace(stream, state=held), _less(kind, before, held)
+        if state.phase == "explore" and policy == "ask":
+            return replace(stream, state=held), _less(kind, before, held)
+        rescued_only = state.read_over < rule.READ_OVER and state.by_told
+        only_proposed = policy == "ask" or rescued_only or (has_moved and not state.fails_mostly)
+        if state.phase == "ramp" and only_proposed:
+            told: Kind = "counted" if stream.proposed else "proposed"
+            return replace(stream, state=held, proposed=True), told
+    if more and state.phase == "watch" and (state.none >= NEXT_AT or state.none_works):
+        tried = (*stream.tried, stream.candidate)
+        return replace(stream, state=replace(state, none_works=False), tried=tried), "next"
+    return replace(stream, state=state, proposed=stream.proposed and state.is_open), kind
+
+
+def _less(kind: Kind, before: State, held: State) -> Kind:
+    """What is left of a decision whose share was not given."""
+    return kind_of(before, held) if kind == "share" else kind
 
 
 def is_told(kind: Kind) -> bool:
     """Whether people are told of it."""
-    return kind not in {"counted", "command"}
+    return kind not in QUIETLY
 
 
 def takes_out(kind: Kind) -> bool:

@@ -1,12 +1,16 @@
 """From the sends of one payment to the trial that the rule counts."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from tollkeeper.failover.rule import First, Trial
 from tollkeeper.payments.judging import classify
 from tollkeeper.payments.outcome import Outcome
+
+LONGEST_DETAIL: Final = 100
+"""Of a doubt's words that are kept with a failing payment, where it names no field."""
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -36,6 +40,24 @@ def first_of(sent: Sent) -> First:
             return "ok"
 
 
+def cause_of(sent: Sent) -> str:
+    """What was wrong with a send, in a few words: the code and the field or parameter where the
+    provider or the version named one."""
+    outcome = sent.outcome
+    doubt, refusal = outcome.doubt, outcome.refusal
+    if doubt is not None:
+        return f"{doubt.kind} {doubt.pointer or doubt.detail[:LONGEST_DETAIL]}".strip()
+    if refusal is None:
+        return first_of(sent)
+    parameter = refusal.error.parameter if refusal.error is not None else ""
+    return f"{refusal.code} {parameter}".strip()
+
+
+def has_ended(sent: Sent) -> bool:
+    """Whether a send gave the shopper an answer, be it a decline."""
+    return first_of(sent) in {"ok", "declined"}
+
+
 def is_failing(sent: Sent) -> bool:
     """Whether the version gave no usable answer. "Not now" is no failure."""
     return first_of(sent) in {"refused", "unreadable", "dead"}
@@ -58,14 +80,10 @@ def trial_of(
         return trial
     carrying, second = sends[0].version, sends[1]
     if second.version == candidate:
-        return msgspec.structs.replace(trial, second="other", second_ok=_went_through(second))
+        return msgspec.structs.replace(trial, second="other", second_ok=has_ended(second))
     if second.version != carrying:
         return trial
-    ok = _went_through(second)
+    ok = has_ended(second)
     third = sends[2] if len(sends) > 2 and sends[2].version == candidate else None
-    third_ok = _went_through(third) if third is not None and not ok else None
+    third_ok = has_ended(third) if third is not None and not ok else None
     return msgspec.structs.replace(trial, second="again", second_ok=ok, third_ok=third_ok)
-
-
-def _went_through(sent: Sent) -> bool:
-    return first_of(sent) in {"ok", "declined"}

@@ -5,7 +5,7 @@ import contextlib
 
 import msgspec
 
-from tollkeeper.failover.trials import Sent, is_failing, trial_of
+from tollkeeper.failover.trials import Sent, cause_of, has_ended, is_failing, trial_of
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Prepared, SendResult, prepare, read_by
@@ -151,7 +151,8 @@ async def note_first(
     """Tells the watch on the carrying version how a payment went: at once where it failed or a
     failover goes on, else as one of those that did not fail."""
     provider = versions[0].partition("@")[0]
-    if runtime.provider(provider).failover == "off":
+    policy = runtime.live.routes.policies.get(provider) or runtime.provider(provider).failover
+    if policy == "off":
         return
     made = [
         Sent(name, heard.own or heard.outcome, heard.unreadable)
@@ -163,13 +164,15 @@ async def note_first(
     is_open = taken.share is not None and taken.share.is_open
     if not failed and not is_open:
         return
+    payment = books.payment
     other = taken.share.candidate if taken.share is not None else ""
     candidate = other or next((name for name in versions if name != versions[0]), "")
+    helped = has_ended(made[-1]) and made[-1].version != versions[0]
     trial = trial_of(
         made,
         candidate,
         through_w=taken.is_moved,
-        told_bad=books.payment.is_told_badly,
+        told_bad=payment.is_told_badly,
         read_over=None if failed else _cannot_read(runtime, taken, sends[0]),
     )
     row = TrialRow(
@@ -177,9 +180,16 @@ async def note_first(
         provider=provider,
         version=versions[0],
         at_ms=runtime.store.now_ms(),
-        payment_id=books.payment.id,
+        payment_id=payment.id,
         trial=trial,
         read_by=sends[0].read_by,
+        candidate=candidate,
+        is_proved=runtime.live.routes.is_proved(candidate, payment.account),
+        helped_by=made[-1].version if helped else "",
+        cause=cause_of(made[0]) if failed else "",
+        currency=payment.currency,
+        account=payment.account,
+        country=payment.country,
     )
     with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
         await runtime.store.note_trial(row)

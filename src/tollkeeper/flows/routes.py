@@ -2,14 +2,23 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from tollkeeper.failover.rule import LIVE
 from tollkeeper.failover.state import Watch
+from tollkeeper.failover.streams import Stream
+from tollkeeper.flows.ports import Rerouting
 from tollkeeper.flows.runtime import Runtime, configured_rules
-from tollkeeper.kernel.errors import Misconfigured, StoreDoubt, Unavailable
+from tollkeeper.kernel.errors import Fault, Invalid, Misconfigured, StoreDoubt, Unavailable
+from tollkeeper.payments.cards import check_reason
+from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts.rollout import Rollout
-from tollkeeper.routing.routes import PPM, Canary, Routes, Share
+from tollkeeper.routing import weights as weighing
+from tollkeeper.routing.routes import PPM, Canary, Routes, Rule, Share
 
 POLL_SECONDS: Final = 0.25
 """A quarter of what a change may take to reach every replica, where nobody tells of changes."""
@@ -20,6 +29,9 @@ LISTENING_SECONDS: Final = 0.5
 FLUSH_SECONDS: Final = 1.0
 
 COUNTED_PER_OUTSTANDING: Final = 100
+
+TRIES: Final = 5
+"""How often a change by hand is tried upon what others have changed meanwhile."""
 
 
 async def refresh(runtime: Runtime) -> None:
@@ -38,21 +50,77 @@ async def refresh(runtime: Runtime) -> None:
             canaries=canaries,
             unproved=row.unproved - named,
             unproved_for={one: names - named for one, names in row.unproved_for.items()},
-            shares={watch.carrying: share_of(watch) for watch in watches if watch.candidate},
+            shares=shares_of(watches),
+            policies={watch.provider: watch.policy for watch in watches if watch.policy},
             revision=row.revision,
         )
     )
 
 
-def share_of(watch: Watch) -> Share:
-    """What replicas need to know of a failover."""
-    state = watch.state
-    is_live = state.phase in LIVE
+def shares_of(watches: Iterable[Watch]) -> dict[str, tuple[Share, ...]]:
+    """What replicas need to know of failovers, by the version that carries."""
+    found: dict[str, tuple[Share, ...]] = {}
+    for watch in watches:
+        for stream in (*watch.slices, *watch.wholes):
+            mine = share_of(stream, watch.salt)
+            found[stream.carrying] = (*found.get(stream.carrying, ()), mine)
+    return found
+
+
+def share_of(stream: Stream, salt: str) -> Share:
+    """What replicas need to know of one stream."""
+    state = stream.state
+    is_live = state.phase in LIVE and bool(stream.candidate)
     return Share(
-        candidate=watch.candidate,
+        candidate=stream.candidate,
         share_ppm=round(state.share * PPM) if is_live else 0,
-        salt=watch.salt,
+        salt=salt,
         is_open=state.is_open,
+        condition=stream.condition,
+        is_alarmed=state.alarmed,
+        none_works=state.none_works,
+    )
+
+
+async def in_force(runtime: Runtime) -> tuple[tuple[Rule, ...], str]:
+    """The rules that give new payments to versions, and whether they are `stored` or those of the
+    `settings`."""
+    row = await runtime.store.routing()
+    if row.rules:
+        return row.rules, "stored"
+    return configured_rules(runtime.settings), "settings"
+
+
+async def set_weights(
+    runtime: Runtime, weights: dict[str, float], *, reason: str, actor: str
+) -> dict[str, float]:
+    """Gives new payments to versions by hand: the weights of the rule for everybody."""
+    check_reason(reason)
+    try:
+        weighing.check(weights, tuple(runtime.installed))
+    except Misconfigured as error:
+        raise Invalid(error.detail, faults=(Fault("/weights", error.detail),)) from None
+    for _ in range(TRIES):
+        row = await runtime.store.routing()
+        rules = row.rules or configured_rules(runtime.settings)
+        after = (*rules[:-1], replace(rules[-1], weights=weights))
+        event = _event(runtime, weights, reason, actor)
+        if await runtime.store.set_rules(Rerouting(before=row.rules, after=after), event):
+            await refresh(runtime)
+            runtime.tell("routes_set", weights=weights, reason=reason, actor=actor)
+            return weights
+    raise Unavailable("the routes are being changed by too many at once")
+
+
+def _event(runtime: Runtime, weights: dict[str, float], reason: str, actor: str) -> OutEvent:
+    data = {"object": "routes", "weights": weights, "reason": reason, "actor": actor}
+    return OutEvent(
+        id=runtime.new_id("evt"),
+        account=runtime.settings.watch_account,
+        payment_id="",
+        type="routes.set",
+        created_ms=runtime.store.now_ms(),
+        data=msgspec.json.encode(data),
     )
 
 

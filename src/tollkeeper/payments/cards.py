@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.payments.digits import Group, could_hold, decoded, groups_of
 
 NETWORKS: Final[tuple[tuple[str, int, int, frozenset[int]], ...]] = (
@@ -283,3 +284,12 @@ def _luhn(digits: str) -> bool:
 
 _DOUBLED: Final = str.maketrans("0123456789", "0246813579")
 """Each digit doubled, and the digits of the result added."""
+
+
+def check_reason(reason: str) -> None:
+    """Raises `Invalid` unless `reason` is a person's word that may be kept for ever."""
+    if not 1 <= len(reason.strip()) <= 500:
+        raise Invalid("give a reason", faults=(Fault("/reason", "1 to 500 characters"),))
+    if find_card_numbers(reason):
+        detail = "the reason looks like it holds a card number"
+        raise Invalid(detail, faults=(Fault("/reason", detail),))

@@ -49,8 +49,12 @@ EVENT_TYPES: Final[dict[str, str]] = {
     "failover.share": "another share of first attempts goes to the candidate of a failover",
     "failover.moved": "all traffic of a version goes to another one, which is better by proof",
     "failover.stopped": "the candidate of a failover was worse, and was taken out",
-    "failover.none_works": "the candidate of a failover does not help either",
+    "failover.none_works": "no installed version works",
     "failover.proposed": "another version would take over: start a rollout, or move by hand",
+    "failover.works_again": "a version works again, after no installed one did",
+    "failover.misread": "another version sees a payment otherwise than the one moved to read it",
+    "failover.cleared": "an operator lets traffic move to a version again",
+    "failover.policy": "an operator has chosen what happens if a version fails",
     "routes.set": "an operator gave new payments to versions by hand",
 }
 """Every outgoing event type and when it is sent."""

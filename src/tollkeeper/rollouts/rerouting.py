@@ -8,24 +8,13 @@ from msgspec.structs import replace
 
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.routes import Condition, Rule
+from tollkeeper.routing.rules import changed, is_within
 
 
 def promoted_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...]:
     """`rules` with all weight of the candidate's provider on the candidate wherever the rollout's
     condition holds: in every rule within it, and in one of its own before the wider ones."""
-    made: list[Rule] = []
-    own = False
-    for rule in rules:
-        if _is_within(rule.condition, rollout.condition):
-            own = own or rule.condition == rollout.condition
-            made.append(replace(rule, weights=_moved(rule.weights, rollout)))
-            continue
-        if not own and _is_within(rollout.condition, rule.condition):
-            weights = _moved(rule.weights, rollout)
-            made.append(Rule(condition=rollout.condition, weights=weights))
-            own = True
-        made.append(rule)
-    return tuple(made)
+    return changed(rules, rollout.condition, lambda weights: _moved(weights, rollout))
 
 
 def restored_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...]:
@@ -33,7 +22,7 @@ def restored_rules(rules: tuple[Rule, ...], rollout: Rollout) -> tuple[Rule, ...
     made = []
     known = {rule.condition for rule in rollout.rules_before}
     for rule in rules:
-        if not _is_within(rule.condition, rollout.condition):
+        if not is_within(rule.condition, rollout.condition):
             made.append(rule)
             continue
         before = _covering(rollout.rules_before, rule.condition)
@@ -60,18 +49,9 @@ def overlap(one: Condition, other: Condition) -> bool:
     return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
-def _is_within(narrow: Condition, wide: Condition) -> bool:
-    """Whether every payment that meets `narrow` meets `wide`."""
-    return (
-        wide.currency in {None, narrow.currency}
-        and wide.country in {None, narrow.country}
-        and wide.account in {None, narrow.account}
-    )
-
-
 def _covering(rules: tuple[Rule, ...], condition: Condition, but: Rule | None = None) -> Rule:
     """The first rule, other than `but`, that meets all payments of `condition`."""
-    return next(r for r in rules if r is not but and _is_within(condition, r.condition))
+    return next(r for r in rules if r is not but and is_within(condition, r.condition))
 
 
 def _moved(weights: dict[str, float], rollout: Rollout) -> dict[str, float]:

@@ -67,12 +67,14 @@ class Router:
         return [v for v in self.other_versions(name, account) if name in v.handles]
 
     def next_version(
-        self, facts: RoutingContext, amount_minor: int, tried: list[str]
+        self, facts: RoutingContext, amount_minor: int, tried: list[str], first: str = ""
     ) -> str | None:
-        """The version to fail over to: sound, and able to take the payment."""
+        """The version to fail over to: sound, and able to take the payment; `first` of all, if it
+        is."""
         weights = self.routes.weights_for(facts)
         sound = [version.name for version in self.other_versions(tried[-1], facts.account)]
-        for name in failover_order(weights, sound, tried):
+        order = failover_order(weights, sound, tried)
+        for name in sorted(order, key=lambda name: name != first):
             if self._refusal_of(name, facts, amount_minor) is None:
                 return name
         return None

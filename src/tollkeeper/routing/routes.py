@@ -94,27 +94,35 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of first attempts that a failover gives to another version. `is_open`: whoever takes
-    a payment must tell how it ended."""
+    """What replicas do for payments of `condition` that a version carries, as failover says: the
+    part of first attempts that goes to another version. `is_open`: whoever takes a payment must
+    tell how it ended; `is_checked`: also how those of the candidate did, for they are looked up;
+    `is_alarmed`: the version fails more than its history; `none_works`: no installed one works."""
 
     candidate: str
     share_ppm: int
     salt: str
     is_open: bool
+    condition: Condition = Condition()
+    is_checked: bool = False
+    is_alarmed: bool = False
+    none_works: bool = False
 
 
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides a new payment's version. The first rule that holds gives the
     weights. `unproved`: candidates whose newest rollout was not promoted; they read nobody's
     payments but their own. `unproved_for`: those of rollouts that are one account's, by account.
-    `shares`: failovers that go on, by the version that carries. `revision` counts changes, over all
+    `shares`: what is watched for failover, by the version that carries, slices before the whole.
+    `policies`: what operators have said of it, by provider. `revision` counts changes, over all
     replicas."""
 
     rules: tuple[Rule, ...]
     canaries: tuple[Canary, ...] = ()
     unproved: frozenset[str] = frozenset()
     unproved_for: Mapping[str, frozenset[str]] = {}
-    shares: Mapping[str, Share] = {}
+    shares: Mapping[str, tuple[Share, ...]] = {}
+    policies: Mapping[str, str] = {}
     revision: int = 0
 
     def is_proved(self, name: str, account: str | None) -> bool:
@@ -164,18 +172,34 @@ def choose_route(
     just now; `barred`: rollouts whose candidate cannot take such a payment at all."""
     weights = routes.weights_for(facts)
     stable = choose(weights, salt, facts.unit)
+    share = share_for(routes, stable, facts)
+    if share is not None and number_of(share.salt, facts.customer_unit) < share.share_ppm:
+        return RouteChoice(integration=share.candidate, share=share, is_moved=True)
     for canary in routes.canaries:
+        if canary.is_running and share is not None and share.share_ppm:
+            continue  # the failover compares the same two, or the stable one with a better
         # where the stable version is the candidate, it would be compared with itself
         compares = canary.status == "promoted" or canary.candidate != stable
         meant = compares and canary.rollout_id not in barred and canary.condition.holds(facts)
         if meant and _same_provider(canary.candidate, stable):
-            return _taken(canary, stable, facts, now_ms, withheld)
-    share = routes.shares.get(stable)
-    if share is None:
-        return RouteChoice(integration=stable)
-    moved = number_of(share.salt, facts.customer_unit) < share.share_ppm
-    return RouteChoice(
-        integration=share.candidate if moved else stable, share=share, is_moved=moved
+            return _taken(canary, stable, facts, now_ms, withheld, share)
+    return RouteChoice(integration=stable, share=share)
+
+
+def share_for(routes: Routes, version: str, facts: RoutingContext) -> Share | None:
+    """The failover that governs such a payment of `version`: the first that gives a share away,
+    else the one for all of them. It is open where any that meets the payment is."""
+    mine = routes.shares.get(version, ())
+    if not mine:
+        return None
+    met = [share for share in mine if share.condition.holds(facts)]
+    chosen = next((share for share in met if share.share_ppm), met[-1] if met else None)
+    if chosen is None or len(met) == 1:
+        return chosen
+    return msgspec.structs.replace(
+        chosen,
+        is_open=any(share.is_open for share in met),
+        none_works=any(share.none_works for share in met),
     )
 
 
@@ -184,7 +208,12 @@ def _same_provider(one: str, other: str) -> bool:
 
 
 def _taken(
-    canary: Canary, stable: str, facts: RoutingContext, now_ms: int, withheld: Collection[str]
+    canary: Canary,
+    stable: str,
+    facts: RoutingContext,
+    now_ms: int,
+    withheld: Collection[str],
+    failover: Share | None,
 ) -> RouteChoice:
     if canary.status == "promoted":
         return RouteChoice(
@@ -193,12 +222,13 @@ def _taken(
             is_canary=stable == canary.candidate,
             share_ppm=PPM,
             unit=unit_digest(canary.salt, facts.payment_id),
+            share=failover,
         )
     orphaned = now_ms >= canary.valid_until_ms and not canary.keep
     share = 0 if orphaned or canary.rollout_id in withheld else canary.share_ppm
     mine = unit_digest(canary.salt, facts.payment_id)
     if not share:  # the unit is not used up by a payment that could not become a canary
-        return RouteChoice(integration=stable, canary=canary, unit=mine)
+        return RouteChoice(integration=stable, canary=canary, unit=mine, share=failover)
     eligible, coin = split(share)
     may = number_of(canary.salt, facts.customer_unit) < eligible
     is_canary = may and number_of(f"coin {canary.salt}", facts.payment_id) < coin
@@ -210,6 +240,7 @@ def _taken(
         unit=unit_digest(canary.salt, facts.customer_unit),
         again_unit=mine,
         again_ppm=coin if may else 0,
+        share=None if is_canary else failover,
     )
 
 

@@ -1,10 +1,10 @@
 """Failover in the store: watches with their records, trials, and counts by second."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.failover.state import Record, Watch
+from tollkeeper.failover.state import Record, Watch, of_any_release
 from tollkeeper.flows.ports import Job, Rerouting, TrialRow
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.store import tables as t
@@ -14,10 +14,18 @@ from tollkeeper.store.rollouts import COUNT_UP, HOLD_FENCE, TELL, reroute
 from tollkeeper.store.statements import Operation, Rollback, insert_into, sql
 from tollkeeper.store.topic import Topic, reads, writes
 
+NEWEST: Final = 2**53
+"""Above the number of every record."""
+
 _encode: Final = msgspec.json.Encoder().encode
-_watch: Final = msgspec.json.Decoder(Watch).decode
+_document: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _record: Final = msgspec.json.Decoder(Record).decode
 _trial: Final = msgspec.json.Decoder(TrialRow).decode
+
+
+def _watch(body: bytes) -> Watch:
+    return msgspec.convert(of_any_release(_document(body)), Watch)
+
 
 INSERT_WATCH: Final = insert_into(t.failover_watches, "insert_watch", conflict="nothing")
 UPDATE_WATCH: Final = sql(
@@ -35,7 +43,8 @@ INSERT_RECORD: Final = insert_into(t.failover_records, "insert_failover_record")
 LIST_RECORDS: Final = sql(
     "list_failover_records",
     """
-    SELECT body FROM failover_records WHERE provider = :provider ORDER BY seq DESC LIMIT :limit
+    SELECT body FROM failover_records WHERE provider = :provider AND seq < :before
+    ORDER BY seq DESC LIMIT :limit
     """,
 )
 INSERT_TRIAL: Final = insert_into(t.failover_trials, "insert_trial", conflict="nothing")
@@ -99,7 +108,7 @@ def save_watch(
     job: Job | None,
     watch: Watch,
     *,
-    record: Record | None = None,
+    records: tuple[Record, ...] = (),
     events: tuple[OutEvent, ...] = (),
     rules: Rerouting | None = None,
     rerouted: bool = False,
@@ -117,7 +126,7 @@ def save_watch(
         ((count,),) = yield UPDATE_WATCH, row | {"expected": watch.revision - 1}
     if not count:
         raise Rollback(False)  # noqa: FBT003 - the operation's answer
-    if record is not None:
+    for record in records:
         values = {"provider": watch.provider, "seq": record.seq, "at_ms": record.at_ms}
         yield INSERT_RECORD, values | {"body": _encode(record)}
     for event in events:
@@ -164,9 +173,11 @@ def count_trials(version: str, from_ms: int, to_ms: int) -> Operation[int]:
     return int(count)
 
 
-def list_failover_records(provider: str, limit: int) -> Operation[list[Record]]:
-    """At most `limit` records, the newest first."""
-    rows = yield LIST_RECORDS, {"provider": provider, "limit": limit}
+def list_failover_records(
+    provider: str, limit: int, before: int = NEWEST
+) -> Operation[list[Record]]:
+    """At most `limit` records below the number `before`, the newest first."""
+    rows = yield LIST_RECORDS, {"provider": provider, "limit": limit, "before": before}
     return [_record(body) for (body,) in rows]
 
 

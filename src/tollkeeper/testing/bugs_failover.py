@@ -85,9 +85,8 @@ def decision_without_record() -> list[Patch]:
     real: Any = vars(Failovers)["save_watch"]
 
     async def save_watch(store: Any, job: Any, watch: Any, **named: Any) -> bool:
-        record = named.get("record")
-        kept = None if record is not None and record.kind != "counted" else record
-        return bool(await real.__get__(store, Failovers)(job, watch, **(named | {"record": kept})))
+        kept = tuple(r for r in named.get("records", ()) if r.kind == "counted")
+        return bool(await real.__get__(store, Failovers)(job, watch, **(named | {"records": kept})))
 
     return [(Failovers, "save_watch", save_watch)]
 

@@ -3,15 +3,17 @@
 The checks read records, trials and payments. They share with the controller the rule alone.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from tollkeeper.failover.state import Record, replayed
+from tollkeeper.failover.state import Record
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.routing.rules import EVERYBODY, in_words
 from tollkeeper.simulator.core.faults import FaultRule, When
 from tollkeeper.store import failovers as stored
 from tollkeeper.store import rollouts as stored_rollouts
@@ -58,7 +60,9 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
         simulation.coverage.count("failover.watched")
         yield from _check_records(watch.provider, records)
         yield from _check_trials(simulation, records, payments)
-        forgotten = {move.carrying for move in moves} - {*watch.taken_out, watch.carrying}
+        carried = {stream.carrying for stream in watch.streams}
+        whole = {move.carrying for move in moves if move.condition == EVERYBODY}
+        forgotten = whole - {*watch.taken_out, *carried}
         if forgotten:
             yield Violation("I12", watch.provider, f"{sorted(forgotten)} may be moved to again")
         for move in moves:
@@ -70,7 +74,7 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
 
 def _check_records(provider: str, records: list[Record]) -> Iterator[Violation]:
     for record in records:
-        if replayed(record.before, record.steps) != record.counted:
+        if not record.is_same:
             yield Violation("I12", provider, f"record {record.seq} computes to another state")
     numbers = [record.seq for record in reversed(records)]
     if numbers != list(range(1, len(numbers) + 1)):
@@ -83,15 +87,24 @@ def _check_trials(
     """What was counted is what came of first attempts, each once."""
     rows = simulation.connection.execute("SELECT body FROM failover_trials ORDER BY at_ms, id")
     trials = [_trial(body) for (body,) in rows.fetchall()]
-    counted = sum(step.trial is not None for record in records for step in record.steps)
-    if counted > len(trials):
-        yield Violation("I12", "failover", f"{counted} trials counted, {len(trials)} were made")
+    for stream, counted in _counted(records).items():
+        if counted > len(trials):
+            yield Violation("I12", stream, f"{counted} trials counted, {len(trials)} were made")
     for row in trials:
         first = payments[row.payment_id].attempts[0]
         if row.trial.first == "refused" and first.result_class == "B2":
             yield Violation("I12", row.payment_id, "a decline counts as a failure of the version")
         if row.trial.second == "other" and row.trial.second_ok:
             yield from _check_second(row, payments[row.payment_id].attempts)
+
+
+def _counted(records: list[Record]) -> Counter[str]:
+    """How many trials were counted, by stream."""
+    found: Counter[str] = Counter()
+    for record in records:
+        stream = f"{record.carrying} {in_words(record.condition)}".strip()
+        found[stream] += sum(step.trial is not None for step in record.steps)
+    return found
 
 
 def _check_second(row: TrialRow, attempts: tuple[Attempt, ...]) -> Iterator[Violation]:

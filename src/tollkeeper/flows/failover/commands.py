@@ -1,4 +1,4 @@
-"""What operators do with failovers: read, explain, stop, clear, and move routes by hand."""
+"""What operators do with failovers: read, explain, stop, clear, and choose the policy."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,14 +7,15 @@ import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.failover.rule import State
-from tollkeeper.failover.state import Record, Watch, replayed
+from tollkeeper.failover.state import Kind, Record, Watch
+from tollkeeper.failover.streams import Stream
 from tollkeeper.flows import routes
-from tollkeeper.flows.ports import Rerouting, Store
-from tollkeeper.flows.runtime import Runtime, configured_rules
+from tollkeeper.flows.failover.telling import event_of
+from tollkeeper.flows.ports import Store
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Conflict, Fault, Invalid, NotFound, Unavailable
-from tollkeeper.payments.cards import find_card_numbers
-from tollkeeper.payments.change import OutEvent
-from tollkeeper.routing import weights as weighing
+from tollkeeper.payments.cards import check_reason
+from tollkeeper.settings import POLICIES
 
 MOST_RECORDS: Final = 1_000
 TRIES: Final = 5
@@ -46,98 +47,119 @@ async def explain(store: Store, provider: str) -> Explained:
     """Why the traffic of a provider is where it is; each decision is computed again."""
     watch = await one(store, provider)
     records = await store.list_failover_records(provider, MOST_RECORDS)
-    same = all(
-        replayed(record.before, record.steps) == record.counted
-        for record in records
-        if record.steps
-    )
-    return Explained(watch=watch, records=records, same=same)
+    return Explained(watch=watch, records=records, same=all(record.is_same for record in records))
+
+
+async def decisions(store: Store, provider: str, before: int, limit: int) -> list[Record]:
+    """At most `limit` records below the number `before`, the newest first."""
+    return await store.list_failover_records(provider, limit, before)
 
 
 async def stop(runtime: Runtime, provider: str, *, reason: str, actor: str) -> Watch:
-    """Ends a failover that goes on, and keeps its candidate from taking traffic again until a
-    person clears it. What has moved stays: the way back is a rollout."""
-    _check_reason(reason)
+    """Ends what goes on at a provider: shares and proposals. Their candidates get no traffic again
+    until an operator clears them. What has moved stays: the way back is a rollout."""
 
     def change(watch: Watch) -> Watch:
-        if not watch.candidate:
-            raise Conflict(f"nothing goes on: {watch.carrying} has no candidate")
-        state = State(rate=watch.state.rate, a_start=watch.state.a_start)
-        taken_out = tuple(dict.fromkeys((*watch.taken_out, watch.candidate)))
-        return replace(watch, state=state, candidate="", taken_out=taken_out, proposed=False)
+        live = [s for s in watch.streams if s.candidate and (s.state.share or s.proposed)]
+        if not live:
+            raise Conflict(f"nothing goes on at {provider}: no share and no proposal")
+        out = tuple(dict.fromkeys((*watch.taken_out, *(s.candidate for s in live))))
+        streams = tuple(_begun_again(s) if s in live else s for s in watch.streams)
+        return replace(watch, streams=streams, taken_out=out)
 
-    return await _changed(runtime, provider, change, reason, actor)
+    return await _changed(runtime, provider, change, "stopped", reason, actor)
+
+
+def _begun_again(stream: Stream) -> Stream:
+    state = State(rate=stream.state.rate, a_start=stream.state.a_start)
+    return replace(stream, state=state, candidate="", proposed=False, tried=(), helped_by="")
 
 
 async def clear(runtime: Runtime, provider: str, version: str, *, reason: str, actor: str) -> Watch:
     """Lets a version that was taken out be moved to again."""
-    _check_reason(reason)
 
     def change(watch: Watch) -> Watch:
         if version not in watch.taken_out:
-            raise Conflict(f"{version} was not taken out")
+            out = ", ".join(watch.taken_out) or "no version"
+            raise Conflict(f"{version} was not taken out; taken out: {out}")
         left = tuple(name for name in watch.taken_out if name != version)
-        return replace(watch, taken_out=left, candidate=watch.candidate or version)
+        return replace(watch, taken_out=left)
 
-    return await _changed(runtime, provider, change, reason, actor)
+    return await _changed(runtime, provider, change, "cleared", reason, actor)
+
+
+async def set_policy(
+    runtime: Runtime, provider: str, policy: str, *, reason: str, actor: str
+) -> Watch:
+    """Says what happens at a provider from now on, whatever the settings say."""
+    chosen = next((known for known in POLICIES if known == policy), None)
+    if chosen is None:
+        fault = Fault("/policy", f"one of {', '.join(POLICIES)}")
+        raise Invalid(f"{policy!r} is no policy: {fault.detail}", faults=(fault,))
+    return await _changed(
+        runtime,
+        provider,
+        lambda watch: replace(watch, policy=chosen),
+        "policy",
+        f"{policy}: {reason}" if reason.strip() else "",
+        actor,
+    )
 
 
 async def _changed(
-    runtime: Runtime, provider: str, change: Callable[[Watch], Watch], reason: str, actor: str
+    runtime: Runtime,
+    provider: str,
+    change: Callable[[Watch], Watch],
+    kind: Kind,
+    reason: str,
+    actor: str,
 ) -> Watch:
+    check_reason(reason)
+    if provider not in runtime.settings.providers:
+        known = ", ".join(sorted(runtime.settings.providers))
+        raise NotFound(f"no provider {provider}; providers: {known}")
     for _ in range(TRIES):
-        before = await one(runtime.store, provider)
+        before = await _stored(runtime, provider, begins=kind == "policy")
         after = replace(change(before), revision=before.revision + 1, seq=before.seq + 1)
-        record = Record(
-            seq=after.seq,
-            at_ms=runtime.store.now_ms(),
-            kind="command",
-            carrying=before.carrying,
-            candidate=before.candidate,
-            before=before.state,
-            counted=before.state,
-            after=after.state,
-            actor=actor,
-            reason=reason,
+        record, stream = _record(runtime, before, after, kind, reason, actor)
+        event = event_of(runtime, provider, kind, stream, record.after, record.reason)
+        saved = await runtime.store.save_watch(
+            None, after, records=(record,), events=(event,), rerouted=True
         )
-        if await runtime.store.save_watch(None, after, record=record, rerouted=True):
+        if saved:
             await routes.refresh(runtime)
+            runtime.live.decisions[provider, kind] += 1
+            runtime.tell(f"failover_{kind}", provider=provider, reason=reason, actor=actor)
             return after
     raise Unavailable(f"the failover of {provider} is being changed by too many at once")
 
 
-async def set_routes(
-    runtime: Runtime, weights: dict[str, float], *, reason: str, actor: str
-) -> dict[str, float]:
-    """Gives new payments to versions by hand: the weights of the rule for everybody."""
-    _check_reason(reason)
-    weighing.check(weights, tuple(runtime.installed))
-    for _ in range(TRIES):
-        row = await runtime.store.routing()
-        rules = row.rules or configured_rules(runtime.settings)
-        after = (*rules[:-1], replace(rules[-1], weights=weights))
-        event = _event(runtime, weights, reason, actor)
-        if await runtime.store.set_rules(Rerouting(before=row.rules, after=after), event):
-            await routes.refresh(runtime)
-            runtime.tell("routes_set", weights=weights, reason=reason, actor=actor)
-            return weights
-    raise Unavailable("the routes are being changed by too many at once")
+async def _stored(runtime: Runtime, provider: str, *, begins: bool) -> Watch:
+    if not begins:
+        return await one(runtime.store, provider)
+    now_ms = runtime.store.now_ms()
+    fresh = Watch(provider=provider, salt=runtime.new_id("fo"), considered_ms=now_ms)
+    return await runtime.store.load_watch(provider) or fresh
 
 
-def _event(runtime: Runtime, weights: dict[str, float], reason: str, actor: str) -> OutEvent:
-    data = {"object": "routes", "weights": weights, "reason": reason, "actor": actor}
-    return OutEvent(
-        id=runtime.new_id("evt"),
-        account=runtime.settings.watch_account,
-        payment_id="",
-        type="routes.set",
-        created_ms=runtime.store.now_ms(),
-        data=msgspec.json.encode(data),
+def _record(
+    runtime: Runtime, before: Watch, after: Watch, kind: Kind, reason: str, actor: str
+) -> tuple[Record, Stream]:
+    """The record of a command, and the stream that it is mostly about."""
+    nothing = Stream(carrying="", candidate="", state=State(rate=0.0))
+    streams = [s for s in before.streams if s not in after.streams] or [*before.streams, nothing]
+    stream = streams[0]
+    record = Record(
+        seq=after.seq,
+        at_ms=runtime.store.now_ms(),
+        kind=kind,
+        carrying=stream.carrying,
+        candidate=stream.candidate,
+        condition=stream.condition,
+        before=stream.state,
+        counted=stream.state,
+        after=stream.state,
+        actor=actor,
+        reason=f"{kind} by hand: {reason}",
     )
-
-
-def _check_reason(reason: str) -> None:
-    if not 1 <= len(reason.strip()) <= 500:
-        raise Invalid("give a reason", faults=(Fault("/reason", "1 to 500 characters"),))
-    if find_card_numbers(reason):
-        raise Invalid("the reason looks like it holds a card number")
+    return record, stream

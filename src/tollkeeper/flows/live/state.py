@@ -30,7 +30,8 @@ MAX_DRIFTS: Final = 500
 class Live:
     """`routes`: those in force. `drifts`: departures from what versions read, counted by version,
     operation, kind and pointer. `unfailed`: first attempts that did not fail and are not in the
-    store yet, by version. `wake_requested`: the routes should be looked at soon."""
+    store yet, by version. `decisions` of failovers that this process made, by provider and kind.
+    `wake_requested`: the routes should be looked at soon."""
 
     routes: Routes
     places: Places
@@ -39,6 +40,7 @@ class Live:
     wake_requested: bool = False
     tally: Tally = field(default_factory=Tally)
     unfailed: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     flushed_at: float = 0.0
     _failing: dict[str, list[float]] = field(default_factory=dict)
     _outstanding: dict[str, int] = field(default_factory=dict)

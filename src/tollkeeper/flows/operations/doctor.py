@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tollkeeper.failover.state import in_words
 from tollkeeper.flows.ports import Store
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.payments import invariants
@@ -23,7 +24,7 @@ HANDLES = {name: version.handles for name, version in INSTALLED.items()}
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What was examined and what is wrong. `open_attempts` are not settled yet; `attention` counts
-    payments that wait for a person."""
+    payments that wait for a person; `warnings` say what goes wrong outside of the books."""
 
     payments: int
     charges: int
@@ -31,6 +32,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     attention: int
     statuses: dict[str, int]
     violations: list[Violation]
+    warnings: list[str] = []
 
     @property
     def healthy(self) -> bool:
@@ -70,7 +72,24 @@ async def examine(
         attention=sum(b.payment.attention is not None for b in payments),
         statuses=dict(sorted(Counter(b.payment.status for b in payments).items())),
         violations=found,
+        warnings=await _warnings(store),
     )
+
+
+async def _warnings(store: Store) -> list[str]:
+    """Versions that fail more than their history, and promotions whose watch has alarmed."""
+    found = [
+        f"{watch.provider}: {in_words(stream)}"
+        for watch in await store.list_watches()
+        for stream in watch.streams
+        if stream.state.alarmed
+    ]
+    rollouts = await store.list_rollouts(PAGE)
+    return found + [
+        f"{rollout.id}: {rollout.candidate} was promoted, and its watch has alarmed: roll it back"
+        for rollout in rollouts
+        if rollout.is_promoted and rollout.alarmed
+    ]
 
 
 @dataclass(kw_only=True)

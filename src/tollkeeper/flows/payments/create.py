@@ -193,7 +193,7 @@ async def _authorize(
         heard = await settled_at_once(runtime, books, attempt, first)
         sends.append(msgspec.structs.replace(first, read_by=heard.read_by))
         versions.append(attempt.integration)
-        following = _following(runtime, books, attempt, heard, waited)
+        following = _following(runtime, books, attempt, heard, waited, taken)
         counts = number == 0 and taken.canary is not None
         next_prepared = prepare(runtime, books, following) if following else None
         books, stored = await record_outcome(
@@ -216,7 +216,7 @@ async def _authorize(
             break  # another process settled the payment meanwhile
         await runtime.clock.sleep(max(0, following.first_sent_ms - runtime.store.now_ms()) / 1000)
         attempt, prepared = following, next_prepared
-    if not taken.is_canary:
+    if not (taken.is_canary and taken.canary is not None and taken.canary.is_running):
         await note_first(runtime, books, taken, versions, sends)
     return books, stored
 
@@ -252,7 +252,12 @@ class Patience:
 
 
 def _following(
-    runtime: Runtime, books: Books, attempt: Attempt, heard: SendResult, patience: Patience
+    runtime: Runtime,
+    books: Books,
+    attempt: Attempt,
+    heard: SendResult,
+    patience: Patience,
+    taken: RouteChoice,
 ) -> Attempt | None:
     """The next attempt, where the class of the result allows one: after a pause through the same
     version, or at once through another one that is left."""
@@ -270,5 +275,10 @@ def _following(
     )
     if is_tossed and runtime.chance.bits(1):
         return again_through(runtime, attempt, attempt.integration)
-    name = runtime.router.next_version(context_of(books.payment), books.payment.amount_minor, tried)
+    name = runtime.router.next_version(
+        context_of(books.payment),
+        books.payment.amount_minor,
+        tried,
+        first=taken.share.candidate if taken.share is not None else "",
+    )
     return again_through(runtime, attempt, name) if name is not None else None

@@ -12,8 +12,11 @@ from tollkeeper.payments.change import OutEvent
 
 
 class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One payment that is over, as the watch of `provider` counts it. `read_by`: the version that
-    read a reply which the carrying one could not; a look-up has yet to agree."""
+    """One payment that is over, as the watch of `provider` counts it. `version` took its first
+    attempt, and the trial speaks of `candidate`, which `is_proved` if it may read for others.
+    `read_by`: the version that read a reply which the first one could not; a lookup has yet to
+    agree. `helped_by`: the version that ended the payment where the first one could not. `cause`:
+    what was wrong with the first attempt, in a few words."""
 
     id: str
     provider: str
@@ -22,6 +25,13 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     payment_id: str
     trial: Trial
     read_by: str = ""
+    candidate: str = ""
+    is_proved: bool = True
+    helped_by: str = ""
+    cause: str = ""
+    currency: str = ""
+    account: str = ""
+    country: str | None = None
 
 
 class FailoverStore(Protocol):
@@ -36,7 +46,7 @@ class FailoverStore(Protocol):
         job: Job | None,
         watch: Watch,
         *,
-        record: Record | None = None,
+        records: tuple[Record, ...] = (),
         events: tuple[OutEvent, ...] = (),
         rules: Rerouting | None = None,
         rerouted: bool = False,
@@ -65,4 +75,8 @@ class FailoverStore(Protocol):
         """Trials of first attempts through `version`."""
         ...
 
-    async def list_failover_records(self, provider: str, limit: int) -> list[Record]: ...
+    async def list_failover_records(
+        self, provider: str, limit: int, before: int = ...
+    ) -> list[Record]:
+        """At most `limit` records below the number `before`, the newest first."""
+        ...

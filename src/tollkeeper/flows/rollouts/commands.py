@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from tollkeeper.flows import routes
 from tollkeeper.flows.ports import Rerouting
-from tollkeeper.flows.rollouts.controller import VALID_MS, event_of, gate_of
+from tollkeeper.flows.rollouts.controller import VALID_MS, gate_of
+from tollkeeper.flows.rollouts.telling import event_of
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import (
     Conflict,

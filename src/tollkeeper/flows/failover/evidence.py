@@ -1,0 +1,136 @@
+"""From the trials in the store to the steps that the rule counts, for each stream."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from tollkeeper.failover.rule import Trial
+from tollkeeper.failover.state import Watch
+from tollkeeper.failover.streams import Step, Stream
+from tollkeeper.flows.ports import TrialRow
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.flows.sending import ask, order_for
+from tollkeeper.payments.judging import charge_mismatch
+from tollkeeper.routing.routes import RoutingContext
+
+VERIFIED: Final = 20
+"""Replies read over that one look verifies at most: the others prove nothing."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What one look found. `healthy`: for each version that carries traffic, its first attempts
+    that did not fail before each of `rows`, since the last one of its own. `agreed`: the trials
+    whose reading by another version a lookup has confirmed."""
+
+    rows: list[TrialRow]
+    healthy: dict[str, list[int]]
+    agreed: frozenset[str]
+
+    def failing(self, version: str) -> list[RoutingContext]:
+        """The facts of payments whose first attempt through `version` failed."""
+        return [
+            facts_of(row)
+            for row in self.rows
+            if row.version == version and not row.trial.through_w and row.trial.is_failure
+        ]
+
+    def steps_of(self, stream: Stream) -> tuple[Step, ...]:
+        """What `stream` counts. Payments of a slice are all told one by one."""
+        return tuple(
+            Step(healthy if stream.is_whole else 0, self._trial(row, stream))
+            for row, healthy in self._mine(stream)
+        )
+
+    def helped_by(self, stream: Stream) -> str:
+        """The version that ended the last payment which the stream's own could not."""
+        found = ""
+        for row, _ in self._mine(stream):
+            if row.read_by and row.id in self.agreed:
+                found = row.read_by
+            elif row.helped_by:
+                found = row.helped_by
+        return found
+
+    def cause(self, stream: Stream) -> str:
+        """What was wrong with the last payment that the stream's version could not take."""
+        causes = [row.cause for row, _ in self._mine(stream) if not row.trial.through_w]
+        return next((cause for cause in reversed(causes) if cause), "")
+
+    def _mine(self, stream: Stream) -> Iterator[tuple[TrialRow, int]]:
+        counts = self.healthy.get(stream.carrying, [0] * len(self.rows))
+        for row, healthy in zip(self.rows, counts, strict=True):
+            expected = stream.candidate if row.trial.through_w else stream.carrying
+            if row.version == expected and stream.condition.holds(facts_of(row)):
+                yield row, healthy
+
+    def _trial(self, row: TrialRow, stream: Stream) -> Trial:
+        """The trial as it speaks of the stream's candidate."""
+        trial = row.trial
+        if row.candidate and row.candidate != stream.candidate:
+            trial = replace(trial, second="", second_ok=False, third_ok=None)
+            if not trial.is_failure:
+                trial = replace(trial, read_over=None)
+        if trial.first != "unreadable" or trial.through_w:
+            return trial
+        if row.read_by:
+            agrees = row.read_by == stream.candidate and row.id in self.agreed
+            return replace(trial, read_over=True if agrees else None)
+        is_proved = row.candidate == stream.candidate  # it was among those that tried to read it
+        return replace(trial, read_over=False if is_proved and row.is_proved else None)
+
+
+def facts_of(row: TrialRow) -> RoutingContext:
+    """What routing knew of the payment."""
+    return RoutingContext(
+        unit="",
+        payment_id=row.payment_id,
+        currency=row.currency,
+        account=row.account,
+        country=row.country,
+    )
+
+
+async def read(runtime: Runtime, watch: Watch, rows: list[TrialRow]) -> Evidence:
+    """The trials, with the healthy first attempts before each, and lookups of what was read
+    over."""
+    agreed, asked = set(), 0
+    for row in rows:
+        if row.read_by and asked < VERIFIED:
+            asked += 1
+            if await _agrees(runtime, row):
+                agreed.add(row.id)
+    healthy = {
+        stream.carrying: [n async for n in _healthy_before(runtime, watch, stream.carrying, rows)]
+        for stream in watch.wholes
+    }
+    return Evidence(rows, healthy, frozenset(agreed))
+
+
+async def _healthy_before(
+    runtime: Runtime, watch: Watch, version: str, rows: list[TrialRow]
+) -> AsyncIterator[int]:
+    from_s = watch.considered_ms // 1000
+    for row in rows:
+        to_s = max(from_s, row.at_ms // 1000)
+        if row.version != version and not row.trial.through_w:
+            yield 0
+            continue
+        yield await runtime.store.count_between(version, from_s, to_s) if to_s > from_s else 0
+        from_s = to_s
+
+
+async def _agrees(runtime: Runtime, row: TrialRow) -> bool:
+    """Whether a lookup through a version other than the one that read the reply sees the same."""
+    books = await runtime.store.load_books(row.payment_id)
+    if books is None or books.payment.provider_id is None:
+        return False
+    payment = books.payment
+    order = order_for(runtime, payment, books.attempts[-1])
+    for version in runtime.router.other_versions(row.read_by, payment.account):
+        said = await ask(runtime, version, "lookup", order)
+        if said.charge is not None and said.is_answer:
+            same = said.charge.provider_id == payment.provider_id
+            return same and charge_mismatch(payment, said.charge) is None
+    return False

@@ -1,0 +1,222 @@
+"""Failover beside rollouts, between several candidates, and of a part of the traffic."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.altering import alter
+from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
+from tests.flows.test_failover import BROKEN, watched
+
+from tollkeeper.app import handlers
+from tollkeeper.failover.streams import replayed
+from tollkeeper.flows.failover import commands as failovers
+from tollkeeper.flows.rollouts import commands as rollouts
+from tollkeeper.flows.rollouts import controller
+from tollkeeper.rollouts.rollout import Plan
+from tollkeeper.routing.routes import Condition
+
+PLAN = Plan(steps_percent=(20, 100), dwell_seconds=3600, shadow_payments=1, floor_percent=20)
+
+
+def broken(version: str) -> dict[str, Any]:
+    return {"effect": "sunset", "when": "before", "status": 410, "api_version": version[7:]}
+
+
+async def shop(s: Stage, count: int, **fields: Any) -> list[Any]:
+    """Payments of as many customers, one each two seconds."""
+    bought = []
+    for number in range(count):
+        bought.append(await s.create(customer=f"c{s.clock.now_ms()}-{number}", **fields))
+        for _ in range(4):
+            await work(s)
+            await s.clock.advance(0.5)
+    return bought
+
+
+async def work(s: Stage) -> None:
+    """Everything that is due; the controller of a rollout looks once."""
+    run = handlers(s.runtime)
+    for job in await s.store.claim_jobs(s.clock.now_ms(), 90_000, 100):
+        if job.kind != "advance":
+            await run[job.kind](job)
+            continue
+        found = await controller.look(s.runtime, job)
+        if found is not None and found.is_active:
+            await s.store.postpone_job(job, s.clock.now_ms() + 1)
+        else:
+            await controller.advance(s.runtime, job)
+
+
+async def promoted(s: Stage, candidate: str) -> str:
+    made = await rollouts.begin_rollout(s.runtime, candidate, PLAN, override="a test", actor="test")
+    await rollouts.promote(s.runtime, made.id, reason="a test", actor="test")
+    return made.id
+
+
+async def test_a_promoted_version_that_fails_late_is_left(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        await promoted(s, MIDDLE)
+        await shop(s, 5)
+        s.fault(**broken(MIDDLE))
+        bought = await shop(s, 60)
+        assert Counter(p["status"] for p in bought) == {"succeeded": 60}
+        watch = await watched(s)
+        assert MIDDLE in watch.taken_out
+        assert bought[-1]["integration"] != MIDDLE
+        await s.agreed()
+
+
+async def test_a_rollout_does_not_keep_its_broken_baseline(tmp_path: Path) -> None:
+    """The other two are there; the candidate of the rollout is not proved, and the third is."""
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        made = await rollouts.begin_rollout(s.runtime, NEW, PLAN, override="a test", actor="test")
+        await shop(s, 3)
+        s.fault(**broken(OLD))
+        bought = await shop(s, 60)
+        assert Counter(p["status"] for p in bought) == {"succeeded": 60}
+        watch = await watched(s)
+        assert (watch.carrying, watch.taken_out) == (MIDDLE, (OLD,))
+        assert bought[-1]["integration"] == MIDDLE
+        ended = await rollouts.load_rollout(s.runtime, made.id)
+        assert (ended.status, OLD in ended.reason) == ("aborted", True)
+        await s.agreed()
+
+
+async def test_the_candidate_of_a_rollout_takes_over_where_nothing_else_is_left(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        both = {name: s.runtime.installed[name] for name in (OLD, NEW)}
+        alter(s.runtime, installed=both)
+        made = await rollouts.begin_rollout(s.runtime, NEW, PLAN, override="a test", actor="test")
+        await shop(s, 3)
+        s.fault(**broken(OLD))
+        bought = await shop(s, 120)
+        watch = await watched(s)
+        assert (watch.carrying, watch.taken_out) == (NEW, (OLD,))
+        assert {p["status"] for p in bought[-20:]} == {"succeeded"}
+        ended = await rollouts.load_rollout(s.runtime, made.id)
+        assert ended.status == "aborted"
+        assert s.runtime.live.routes.is_proved(NEW, None)
+
+
+async def test_where_the_first_candidate_does_not_help_the_next_is_tried(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        s.fault(**broken(OLD))
+        s.fault(**broken(NEW))
+        bought = await shop(s, 60)
+        assert {p["status"] for p in bought} == {"succeeded"}
+        watch = await watched(s)
+        assert watch.carrying == MIDDLE
+        assert bought[-1]["integration"] == MIDDLE
+        await s.agreed()
+
+
+async def test_every_version_that_carries_traffic_is_watched(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 70.0, MIDDLE: 30.0}) as s:
+        s.fault(**broken(MIDDLE))
+        await shop(s, 120)
+        watch = await watched(s)
+        weights = s.runtime.live.routes.rules[-1].weights
+        assert weights[MIDDLE] == 0
+        assert MIDDLE in watch.taken_out
+        assert sum(weights.values()) == 100
+
+
+async def currencies(s: Stage, count: int) -> list[Any]:
+    bought = []
+    for number in range(count):
+        usd = number % 4 == 0
+        method = "pm_card_mastercard" if usd else "pm_card_visa"
+        bought += await shop(s, 1, currency="USD" if usd else "EUR", payment_method=method)
+    return bought
+
+
+async def test_a_fault_of_one_currency_moves_that_currency_alone(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        s.fault(
+            "rename_field", object="payment_intent", path="status", to="renamed",
+            payment_method="pm_card_mastercard", api_version=OLD[7:],
+        )  # fmt: skip
+        bought = await currencies(s, 240)
+        assert {p["status"] for p in bought} == {"succeeded"}
+        rules = s.runtime.live.routes.rules
+        assert [rule.condition for rule in rules] == [Condition(currency="USD"), Condition()]
+        assert rules[0].weights[OLD] == 0
+        assert rules[1].weights == {OLD: 100.0}
+        last = bought[-4:]
+        assert last[0]["integration"] != OLD
+        assert {p["integration"] for p in last[1:]} == {OLD}
+        watch = await watched(s)
+        assert watch.taken_out == ()
+        for record in await s.store.list_failover_records("stripe", 1_000):
+            assert replayed(record.before, record.steps) == record.counted
+
+
+async def test_a_fault_of_everything_moves_everything(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        BROKEN["renames a field"](s)
+        await currencies(s, 60)
+        assert s.runtime.live.routes.rules[-1].weights[OLD] == 0
+        assert len(s.runtime.live.routes.rules) == 1
+
+
+async def test_after_a_move_a_partial_fault_is_proposed_and_a_whole_one_moves(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        s.fault(**broken(OLD))
+        await shop(s, 50)
+        first = (await watched(s)).carrying
+        s.fault(
+            "rename_field", object="payment_intent", path="status", to="renamed",
+            probability=0.4, api_version=first[7:],
+        )  # fmt: skip
+        await shop(s, 120)
+        watch = await watched(s)
+        assert watch.carrying == first
+        assert "proposed" in {r.kind for r in await s.store.list_failover_records("stripe", 999)}
+        s.core.faults.clear()
+        s.fault(**broken(OLD))
+        s.fault(**broken(first))
+        await shop(s, 60)
+        watch = await watched(s)
+        assert watch.carrying not in {OLD, first}
+        assert set(watch.taken_out) == {OLD, first}
+
+
+@pytest.mark.parametrize("policy", ["off", "ask"])
+async def test_the_policy_said_by_hand_counts_before_the_settings(
+    tmp_path: Path, policy: str
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        await failovers.set_policy(s.runtime, "stripe", policy, reason="a test", actor="test")
+        s.fault(**broken(OLD))
+        await shop(s, 40)
+        assert s.runtime.live.routes.rules[-1].weights[OLD] == 100
+        await failovers.set_policy(s.runtime, "stripe", "automatic", reason="on", actor="test")
+        await shop(s, 40)
+        assert s.runtime.live.routes.rules[-1].weights[OLD] == 0
+
+
+async def test_a_stop_takes_the_candidate_out_until_it_is_cleared(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        mine = replace(s.settings.providers["stripe"], failover="ask")
+        alter(s.runtime, settings=replace(s.settings, providers={"stripe": mine}))
+        s.fault(**broken(OLD))
+        await shop(s, 30)
+        watch = await watched(s)
+        assert watch.streams[0].proposed
+        first = watch.streams[0].candidate
+        stopped = await failovers.stop(s.runtime, "stripe", reason="not now", actor="test")
+        assert stopped.taken_out == (first,)
+        await shop(s, 30)
+        watch = await watched(s)
+        assert watch.streams[0].candidate not in {first, OLD}
+        cleared = await failovers.clear(s.runtime, "stripe", first, reason="well", actor="test")
+        assert cleared.taken_out == ()
+        told = await s.store.list_events(s.settings.watch_account, "evt_~", 200)
+        assert {"failover.stopped", "failover.cleared"} <= {event.type for event in told}
