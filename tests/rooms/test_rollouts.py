@@ -19,9 +19,11 @@ from tollkeeper.rollouts.deciding import Counted
 from tollkeeper.rollouts.evidence import (
     GUARDRAILS,
     Evidence,
+    Guardrail,
     add,
     baseline_rate,
     begin,
+    counted_wealth,
     excess,
     whole_wealth,
 )
@@ -143,6 +145,46 @@ def test_three_unreadable_replies_take_a_canary_out() -> None:
     assert decision.kind == "roll_back"
     assert now.status == "rolled_back"
     assert now.share_ppm == 0
+
+
+def luck_of_the_arms(now: Rollout, units: int) -> Rollout:
+    """So many sound baseline units in a row that the arms alone look like a bad candidate."""
+    share = 250_000
+    lucky = Counted(units=tuple(unit(canary=False, share=share) for _ in range(units)))
+    return deciding.count(now, deciding.tallies_of(now, lucky))
+
+
+def test_a_guardrail_without_a_bad_canary_unit_takes_nobody_out() -> None:
+    """Found in the laboratory: "0 of 0 canary payments against 0 of 31 of the baseline's"."""
+    before = luck_of_the_arms(rollout(), 60)
+    assert whole_wealth(before.evidence, capped=False) > 1 / before.plan.alpha
+    after, decision = deciding.advance(before, Counted(), 1)
+    assert (decision.kind, after.status) == ("hold", "running")
+    assert whole_wealth(after.evidence) <= 1
+
+
+def test_the_first_bad_canary_unit_counts_all_that_was_seen() -> None:
+    before = luck_of_the_arms(rollout(), 60)
+    bad = Counted(units=(unit(canary=True, failed=True, share=250_000),))
+    _, decision = deciding.advance(before, bad, 1)
+    assert decision.kind == "roll_back"
+    assert decision.reason.startswith(("failure: 1 of 1", "contract: 1 of 1"))
+
+
+@pytest.mark.parametrize("rail", GUARDRAILS, ids=lambda rail: rail.name)
+@given(
+    share_ppm=st.integers(1, 999_999),
+    seen=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30),
+)
+def test_what_counts_is_never_more_than_the_wealth(
+    rail: Guardrail, share_ppm: int, seen: list[tuple[bool, bool]]
+) -> None:
+    """So that the chance of a false rollback stays below alpha."""
+    evidence = begin(rail)
+    for canary, bad in seen:
+        evidence = add(rail, evidence, tally([(share_ppm, canary, bad)]))
+        assert counted_wealth(evidence) <= evidence.wealth
+        assert evidence.canary_bad or counted_wealth(evidence) <= 1
 
 
 def test_an_outage_of_both_arms_takes_nobody_out() -> None:

@@ -16,7 +16,7 @@ from tollkeeper.payments.view import (
     RefundView,
     error_view,
 )
-from tollkeeper.rollouts.evidence import whole_wealth
+from tollkeeper.rollouts.evidence import part_of_wealth, whole_wealth
 from tollkeeper.rollouts.rollout import Record, Rollout
 from tollkeeper.routing.routes import PPM
 
@@ -297,7 +297,7 @@ def rollout_view(rollout: Rollout) -> RolloutView:
                 canary_seen=seen.canary_bad + seen.canary_ok,
                 baseline_bad=seen.baseline_bad,
                 baseline_seen=seen.baseline_bad + seen.baseline_ok,
-                evidence=rail.part * seen.wealth,
+                evidence=part_of_wealth(rail, seen),
             )
             for rail, seen in rollout.watched()
         ],

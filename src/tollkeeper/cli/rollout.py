@@ -30,7 +30,7 @@ from tollkeeper.flows.rollouts.explain import explain as explain_flow
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid
-from tollkeeper.rollouts.evidence import whole_wealth
+from tollkeeper.rollouts.evidence import part_of_wealth, whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout
 from tollkeeper.routing.routes import PPM, Condition
 
@@ -260,7 +260,7 @@ def _evidence(rollout: Rollout, records: list[Record]) -> Table:
             rail.name,
             f"{seen.canary_bad} of {seen.canary_bad + seen.canary_ok}",
             f"{seen.baseline_bad} of {seen.baseline_bad + seen.baseline_ok}",
-            f"{rail.part * seen.wealth:.3g}",
+            f"{part_of_wealth(rail, seen):.3g}",
             f"{boundary:g}",
             plot([parts.get(rail.name, rail.part) for parts in history], boundary),
         )

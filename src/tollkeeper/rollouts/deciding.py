@@ -21,6 +21,7 @@ from tollkeeper.rollouts.evidence import (
     Guardrail,
     add,
     expected_harm,
+    part_of_wealth,
     suspect_limit,
     whole_wealth,
 )
@@ -169,7 +170,7 @@ def _worse(rollout: Rollout, _: int) -> Decision | None:
     wealth, boundary = whole_wealth(rollout.evidence), 1 / rollout.plan.alpha
     if wealth < boundary:
         return None
-    rail = max(GUARDRAILS, key=lambda one: one.part * rollout.evidence[one.name].wealth)
+    rail = max(GUARDRAILS, key=lambda one: part_of_wealth(one, rollout.evidence[one.name]))
     seen = rollout.evidence[rail.name]
     return Decision(
         kind="roll_back",

@@ -232,7 +232,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One row of a rollout's own history: what was counted, what was decided upon it, by whom.
 
     `tallies` and `parts` are by guardrail's name. From the records alone the evidence can be
-    computed again. `wealth` and `parts` are what the decision saw.
+    computed again. `wealth` and `parts` are what the decision saw; `capped`: guardrails whose
+    canary had no bad unit counted at most their wealth at the start, as since 0.1.0.
     """
 
     seq: int
@@ -248,6 +249,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, float] = {}
     decision: Decision | None = None
     detail: str = ""
+    capped: bool = False
 
     @property
     def is_promoted(self) -> bool:

@@ -358,4 +358,5 @@ def _record(rollout: Rollout, actor: str, detail: str) -> Record:
         crossings=rollout.crossings,
         wealth=whole_wealth(rollout.evidence),
         detail=detail,
+        capped=True,
     )

@@ -18,7 +18,7 @@ from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts import deciding
 from tollkeeper.rollouts.deciding import Counted
-from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
+from tollkeeper.rollouts.evidence import GUARDRAILS, part_of_wealth, whole_wealth
 from tollkeeper.rollouts.rerouting import promoted_rules
 from tollkeeper.rollouts.rollout import Decision, Record, Rollout, Shadows
 from tollkeeper.rollouts.starting import closed_gate
@@ -293,7 +293,8 @@ def _record(before: Rollout, after: Rollout, decision: Decision, counted: Counte
         tallies=deciding.tallies_of(before, counted),
         crossings=after.crossings,
         wealth=whole_wealth(after.evidence),
-        parts={rail.name: rail.part * after.evidence[rail.name].wealth for rail in GUARDRAILS},
+        parts={rail.name: part_of_wealth(rail, after.evidence[rail.name]) for rail in GUARDRAILS},
+        capped=True,
         decision=decision,
     )
 

@@ -35,7 +35,8 @@ async def explain(runtime: Runtime, rollout_id: str) -> Explained:
     for record in records:
         if record.tallies and not record.is_promoted:
             again = deciding.count(again, record.tallies)
-            worth.append(whole_wealth(again.evidence) == record.wealth)
+            wealth = whole_wealth(again.evidence, capped=record.capped)
+            worth.append(wealth == record.wealth)
         elif record.tallies and record.decision is not None and record.decision.is_promotion:
             again = deciding.count(again, record.tallies)
     return Explained(
