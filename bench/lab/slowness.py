@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lab.ours import Ours
-from tollkeeper.rollouts.deciding import HISTORY
+from tollkeeper.rollouts.counting import HISTORY
 from tollkeeper.rollouts.evidence import GUARDRAILS, LATENCY
 
 type Array = Any

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from tests.rooms.books import NOW_MS, charge, paid
 
 from tollkeeper.payments.correction import corrected
-from tollkeeper.rollouts import deciding, tripwire
+from tollkeeper.rollouts import counting, deciding, tripwire
 from tollkeeper.rollouts.afterwards import begin_watch, observe
 from tollkeeper.rollouts.certificate import Certificate, attest, projected
+from tollkeeper.rollouts.counting import Counted
 from tollkeeper.rollouts.crossing import disagreement
-from tollkeeper.rollouts.deciding import Counted
 from tollkeeper.rollouts.evidence import (
     GUARDRAILS,
     Evidence,
@@ -151,7 +151,7 @@ def luck_of_the_arms(now: Rollout, units: int) -> Rollout:
     """So many sound baseline units in a row that the arms alone look like a bad candidate."""
     share = 250_000
     lucky = Counted(units=tuple(unit(canary=False, share=share) for _ in range(units)))
-    return deciding.count(now, deciding.tallies_of(now, lucky))
+    return counting.count(now, counting.tallies_of(now, lucky))
 
 
 def test_a_guardrail_without_a_bad_canary_unit_takes_nobody_out() -> None:
@@ -185,6 +185,16 @@ def test_what_counts_is_never_more_than_the_wealth(
         evidence = add(rail, evidence, tally([(share_ppm, canary, bad)]))
         assert counted_wealth(evidence) <= evidence.wealth
         assert evidence.canary_bad or counted_wealth(evidence) <= 1
+
+
+def test_a_rollout_is_held_only_by_what_is_still_suspected() -> None:
+    """It once said "held until 0.7 % of expected excess falls below 1.0 %"."""
+    now = rollout()
+    for number in range(1, 40):
+        now, _ = healthy(now, number * 1_000, 2)
+        if "falls below" in now.waiting:
+            assert now.cautious
+    assert not now.cautious
 
 
 def test_an_outage_of_both_arms_takes_nobody_out() -> None:
@@ -280,11 +290,11 @@ def test_the_same_records_give_the_same_evidence() -> None:
         units = tuple(
             unit(canary=chance.random() < 0.05, failed=chance.random() < 0.02) for _ in range(30)
         )
-        stored.append(deciding.tallies_of(now, Counted(units=units)))
+        stored.append(counting.tallies_of(now, Counted(units=units)))
         now, _ = deciding.advance(now, Counted(units=units), number)
     again = rollout()
     for tallies in stored:
-        again = deciding.count(again, tallies)
+        again = counting.count(again, tallies)
     assert now.limits_ms
     assert again.evidence == now.evidence
 

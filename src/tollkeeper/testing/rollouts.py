@@ -15,7 +15,7 @@ from tollkeeper.payments.assignment import Assignment
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Books
-from tollkeeper.rollouts import deciding
+from tollkeeper.rollouts import counting
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.routing.routes import number_of, split, unit_digest
@@ -207,7 +207,7 @@ def _check_evidence(rollout: Rollout, records: list[Record]) -> Iterator[Violati
     again, running = start(rollout), True
     for record in records:
         if record.tallies and running:
-            again = deciding.count(again, record.tallies)
+            again = counting.count(again, record.tallies)
         running = running and record.status != "promoted"
     if whole_wealth(again.evidence) != whole_wealth(rollout.evidence):
         yield Violation("I12", rollout.id, "its evidence cannot be computed again from its records")
