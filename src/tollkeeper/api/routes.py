@@ -1,57 +1,14 @@
 """Every route of the public API in one table: the application, the OpenAPI text and the reference
 are drawn from it."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
-
-from tollkeeper.api import events, hooks, payments, requests, rollouts, shopper, views
-from tollkeeper.api.access import Reach, Resource
-from tollkeeper.api.admission import Pot
-from tollkeeper.api.answers import Answer
-from tollkeeper.api.calls import Call
-from tollkeeper.flows.operations.keys import Role
+from tollkeeper.api import events, hooks, payments, requests, shopper, views
+from tollkeeper.api.rollout_routes import ROLLOUTS
+from tollkeeper.api.route import Route
 from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 
-type Handler = Callable[[Call], Awaitable[Answer]]
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. `resource`: what it acts on; `role`: the weakest that may, `None` for no key
-    at all; `reach`: whose things it may touch; `money`: needs an idempotency key; `body`: what is
-    sent, `signed` marks a provider's own bytes; `gives`: what comes back with each of
-    `statuses`."""
-
-    method: Literal["GET", "POST", "DELETE"]
-    path: str
-    handler: Handler
-    summary: str
-    resource: Resource
-    role: Role | None
-    reach: Reach = "own"
-    gives: type[msgspec.Struct] | None
-    statuses: tuple[int, ...] = (200,)
-    body: type[msgspec.Struct] | None = None
-    body_optional: bool = False
-    signed: bool = False
-    money: bool = False
-    query: tuple[str, ...] = ()
-
-    @property
-    def pot(self) -> Pot:
-        """Which requests it shares its places with."""
-        if self.money:
-            return "payments"
-        if self.signed:
-            return "inbound"
-        if self.reach == "shopper":
-            return "shoppers"  # the provider is asked, so that one that hangs fills this pot
-        return "reads" if self.method == "GET" else "administration"
-
-
 PAYMENT: Final = "/v1/payments/{payment_id}"
-ROLLOUT: Final = "/v1/rollouts/{rollout_id}"
 ENDPOINT: Final = "/v1/webhook_endpoints/{endpoint_id}"
 
 ROUTES: Final = (
@@ -267,109 +224,7 @@ ROUTES: Final = (
         role="operator",
         gives=views.DeliveryList,
     ),
-    Route(
-        method="POST",
-        path="/v1/rollouts",
-        handler=rollouts.begin,
-        summary="Start a rollout",
-        resource="rollout",
-        role="admin",
-        reach="own_or_platform",
-        gives=views.RolloutView,
-        body=requests.StartRollout,
-        statuses=(201,),
-    ),
-    Route(
-        method="GET",
-        path="/v1/rollouts",
-        handler=rollouts.listed,
-        summary="List the rollouts that the key reaches",
-        resource="rollout",
-        role="operator",
-        reach="own_or_platform",
-        gives=views.RolloutList,
-    ),
-    Route(
-        method="POST",
-        path="/v1/rollouts/stop",
-        handler=rollouts.stop,
-        summary="Stop every rollout that the key reaches",
-        resource="rollout",
-        role="operator",
-        reach="own_or_platform",
-        gives=views.RolloutList,
-        body=requests.Reasoned,
-        body_optional=True,
-    ),
-    Route(
-        method="GET",
-        path=ROLLOUT,
-        handler=rollouts.read,
-        summary="Read a rollout",
-        resource="rollout",
-        role="operator",
-        reach="own_or_platform",
-        gives=views.RolloutView,
-    ),
-    Route(
-        method="GET",
-        path=f"{ROLLOUT}/records",
-        handler=rollouts.records,
-        summary="List the records of a rollout",
-        resource="rollout",
-        role="operator",
-        reach="own_or_platform",
-        query=("limit", "cursor"),
-        gives=views.RecordList,
-    ),
-    Route(
-        method="POST",
-        path=f"{ROLLOUT}/approve",
-        handler=rollouts.approve,
-        summary="Approve a waiting rollout",
-        resource="rollout",
-        role="operator",
-        reach="own_or_platform",
-        gives=views.RolloutView,
-        body=requests.Reasoned,
-        body_optional=True,
-    ),
-    Route(
-        method="POST",
-        path=f"{ROLLOUT}/abort",
-        handler=rollouts.abort,
-        summary="Abort a rollout",
-        resource="rollout",
-        role="operator",
-        reach="own_or_platform",
-        gives=views.RolloutView,
-        body=requests.Reasoned,
-        body_optional=True,
-    ),
-    Route(
-        method="POST",
-        path=f"{ROLLOUT}/promote",
-        handler=rollouts.promote,
-        summary="Promote a rollout without its evidence",
-        resource="rollout",
-        role="admin",
-        reach="own_or_platform",
-        gives=views.RolloutView,
-        body=requests.Reasoned,
-        body_optional=True,
-    ),
-    Route(
-        method="POST",
-        path=f"{ROLLOUT}/rollback",
-        handler=rollouts.roll_back,
-        summary="Take a candidate out",
-        resource="rollout",
-        role="operator",
-        reach="own_or_platform",
-        gives=views.RolloutView,
-        body=requests.Reasoned,
-        body_optional=True,
-    ),
+    *ROLLOUTS,
     Route(
         method="POST",
         path="/v1/inbound/{provider}/{version}",

@@ -103,6 +103,20 @@ def _log_factor(believed: float, margin: float, one: Tally) -> float:
     )
 
 
+def expected_gain(rate: float, margin: float, share: float) -> float:
+    """What one unit adds to the logarithm on average, where both arms are bad at `rate`, which is
+    believed: the divergence of that from the null, its least over the null."""
+    believed = min(max(rate, TINY), 1 - margin - TINY)
+    baseline = projected(believed, believed, margin, share)
+    return share * _divergence(believed, baseline + margin) + (1 - share) * _divergence(
+        believed, baseline
+    )
+
+
+def _divergence(one: float, other: float) -> float:
+    return one * math.log(one / other) + (1 - one) * math.log((1 - one) / (1 - other))
+
+
 def projected(baseline: float, canary: float, margin: float, share: float) -> float:
     """The null's baseline rate nearest to an alternative of (`baseline`, `canary`): where the
     derivative of the divergence, which rises with it, is zero. Newton's steps from the

@@ -107,9 +107,7 @@ def _time_is_up(rollout: Rollout, now_ms: int) -> Decision | None:
 
 
 def _paused(rollout: Rollout, _: int) -> Decision | None:
-    if not rollout.paused:
-        return None
-    return _hold(f"paused by an operator: {rollout.paused}; `tollkeeper rollout resume` ends that")
+    return _hold(pause_because(rollout.paused)) if rollout.paused else None
 
 
 def _shadowing(rollout: Rollout, now_ms: int) -> Decision | None:
@@ -288,6 +286,11 @@ def stepped(rollout: Rollout, now_ms: int) -> Rollout:
     """The rollout one step further, at the share that its evidence allows there."""
     step = 0 if rollout.status == "shadow" else rollout.step + 1
     return in_force(replace(rollout, status="running", step=step, step_began_ms=now_ms))
+
+
+def pause_because(reason: str) -> str:
+    """What a paused rollout says that it waits for."""
+    return f"paused by an operator: {reason}; `tollkeeper rollout resume` ends that"
 
 
 def in_force(rollout: Rollout) -> Rollout:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from tollkeeper.flows.rollouts import commands
+from tollkeeper.flows.rollouts import commands, starting
 from tollkeeper.kernel.errors import TollkeeperError
 from tollkeeper.payments.assignment import Assignment
 from tollkeeper.payments.change import Change
@@ -53,7 +53,7 @@ async def _begin(simulation: Simulation) -> None:
         cross_read_percent=100.0,
         watch_seconds=60.0,
     )
-    await commands.begin_rollout(
+    await starting.begin_rollout(
         simulation.replicas[0].runtime, simulation.temper.candidate, plan,
         override="simulation", actor="operator",
     )  # fmt: skip

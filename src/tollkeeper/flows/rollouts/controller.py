@@ -12,6 +12,7 @@ import msgspec
 from tollkeeper.flows import routes
 from tollkeeper.flows.observing import context_of
 from tollkeeper.flows.ports import Follow, Job, Place, Rerouting, RoutingRow
+from tollkeeper.flows.rollouts.telling import event_of
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.kernel.ids import first_id
@@ -24,7 +25,7 @@ from tollkeeper.rollouts.rerouting import promoted_rules
 from tollkeeper.rollouts.rollout import Decision, Record, Rollout, Shadows
 from tollkeeper.rollouts.starting import closed_gate
 from tollkeeper.rollouts.units import Seen
-from tollkeeper.routing.routes import PPM, Rule
+from tollkeeper.routing.routes import Rule
 
 LOOK_SECONDS: Final = 5.0
 """How long one claim of the job goes on looking; well within its lease."""
@@ -322,26 +323,3 @@ def _events(
     if after.alarmed and not before.alarmed:
         kind = "rollout.alarmed"
     return () if kind is None else (event_of(runtime, after, kind, decision.reason),)
-
-
-def event_of(runtime: Runtime, rollout: Rollout, kind: str, reason: str) -> OutEvent:
-    """An outgoing event about a rollout, for the account that it names, else the operators'."""
-    data = {
-        "object": "rollout",
-        "id": rollout.id,
-        "provider": rollout.provider,
-        "candidate": rollout.candidate,
-        "baseline": rollout.baseline,
-        "status": rollout.status,
-        "step_percent": rollout.step_percent,
-        "share_percent": rollout.share_ppm / PPM * 100,
-        "reason": reason,
-    }
-    return OutEvent(
-        id=runtime.new_id("evt"),
-        account=rollout.condition.account or runtime.settings.watch_account,
-        payment_id="",
-        type=kind,
-        created_ms=runtime.store.now_ms(),
-        data=msgspec.json.encode(data),
-    )
