@@ -20,6 +20,7 @@ from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.routing.routes import number_of, split, unit_digest
 from tollkeeper.store import rollouts as stored
+from tollkeeper.testing import rollouts_held
 from tollkeeper.testing.world import Simulation
 
 NOTICE_MS: Final = 1_000
@@ -35,6 +36,7 @@ async def attach(simulation: Simulation) -> None:
     simulation.quiet_checks.append(lambda payments: check_quiet(simulation, payments))
     await _begin(simulation)
     simulation.loop.outside(_interfere(simulation))
+    rollouts_held.attach(simulation)
 
 
 async def _begin(simulation: Simulation) -> None:
@@ -153,6 +155,8 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
         yield from _check_counts(simulation, rollout, records)
         yield from _check_evidence(rollout, records)
         yield from _check_payments(simulation, rollout, payments)
+        yield from rollouts_held.check_paused(rollout, records)
+        yield from rollouts_held.check_failing(simulation, rollout, records)
 
 
 def _check_handed_over(rollout: Rollout, payments: Mapping[str, Books]) -> Iterator[Violation]:
