@@ -148,6 +148,22 @@ async def test_the_time_that_is_left_follows_the_traffic(tmp_path: Path) -> None
         assert busy.seconds < slow.seconds
 
 
+async def test_payments_that_do_not_count_make_it_longer(tmp_path: Path) -> None:
+    """Customers who come back: at a small share most of their payments are not counted."""
+    async with stage(tmp_path) as at:
+        made = await running(at, replace(PLAN, dwell_seconds=0))
+        for number in range(1, 16):
+            await shop(at, 10, first=number * 100)
+            await at.store.add_counts(at.store.now_ms() // 1000, {MIDDLE: 20, NEW: 20})
+            at.clock.now += 1
+        now = await found(at, made)
+        left = await forecast(at.store, now)
+        counted = left.per_second * left.seconds if left.seconds is not None else 0
+        assert left.payments == pytest.approx(counted, rel=0.01)
+        alone = replace(now, created_ms=at.store.now_ms())  # nothing to compare with
+        assert (await forecast(at.store, alone)).payments < left.payments / 2
+
+
 async def test_payments_that_a_condition_excludes_do_not_count_for_its_time(
     tmp_path: Path,
 ) -> None:
@@ -205,6 +221,7 @@ async def test_a_paused_rollout_is_rolled_back_all_the_same(tmp_path: Path) -> N
         for number in range(1, 30):
             await shop(at, 4, first=number * 100)
         assert (await found(at, made)).status == "rolled_back"
+        assert (await found(at, made)).paused == ""
         with pytest.raises(Conflict):
             await commands.resume(at.runtime, made.id, actor="test")
 

@@ -106,7 +106,8 @@ class RolloutList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordView(msgspec.Struct, frozen=True, kw_only=True):
-    """One look of the controller, or one command of an operator, with the numbers that it saw."""
+    """One look of the controller, or one command of an operator, with the numbers that it saw.
+    `baseline_fails`: the baseline failed more than its history, and declines were not compared."""
 
     seq: int
     at: str
@@ -114,6 +115,7 @@ class RecordView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     share_percent: float
     evidence: float
+    baseline_fails: bool
     decision: str | None
     reason: str
 
@@ -214,6 +216,7 @@ def record_view(record: Record) -> RecordView:
         status=record.status,
         share_percent=record.share_ppm / PPM * 100,
         evidence=record.wealth,
+        baseline_fails=record.baseline_fails,
         decision=decision.kind if decision is not None else None,
         reason=decision.reason if decision is not None else record.detail,
     )

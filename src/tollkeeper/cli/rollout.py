@@ -31,6 +31,7 @@ from tollkeeper.flows.rollouts.starting import Rehearsal
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid
+from tollkeeper.rollouts.estimate import Estimate
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Rollout
 from tollkeeper.rollouts.wrong import what_is_wrong
 from tollkeeper.routing.routes import PPM, Condition
@@ -38,6 +39,8 @@ from tollkeeper.routing.routes import PPM, Condition
 app: Final = cyclopts.App(name="rollout", help="Canary rollouts of integration versions.")
 
 REFRESH_SECONDS: Final = 0.5
+ESTIMATE_SECONDS: Final = 5.0
+"""How often the time that is left is estimated anew: it asks more of the store."""
 
 
 @app.command
@@ -199,11 +202,13 @@ def watch(
     async def work(store: Store) -> int:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds if seconds else math.inf
-        shown = await _read(store, rollout_id)
+        shown, estimated = await _read(store, rollout_id), loop.time()
         with Live(picture(shown), console=console, auto_refresh=False) as live:
             while shown.rollout.status in ACTIVE and loop.time() < end:
                 await asyncio.sleep(REFRESH_SECONDS)
-                shown = await _read(store, shown.rollout.id)
+                if fresh := loop.time() >= estimated + ESTIMATE_SECONDS:
+                    estimated = loop.time()
+                shown = await _read(store, shown.rollout.id, None if fresh else shown.left)
                 live.update(picture(shown), refresh=True)
         return 0
 
@@ -213,12 +218,14 @@ def watch(
         return 130
 
 
-async def _read(store: Store, rollout_id: str | None) -> Shown:
+async def _read(store: Store, rollout_id: str | None, left: Estimate | None = None) -> Shown:
+    """A rollout as it is now; what is left is estimated anew where it is not given."""
     rollout = await read_flow.one(store, rollout_id)
     first = max(rollout.seq - PLOT_WIDTH * 4, 0)
     records = await read_flow.records(store, rollout.id, first, PLOT_WIDTH * 4)
-    left = await forecast(store, rollout) if rollout.status in ACTIVE else None
-    return Shown(rollout, records, left)
+    if rollout.status not in ACTIVE:
+        return Shown(rollout, records)
+    return Shown(rollout, records, left or await forecast(store, rollout))
 
 
 @app.command

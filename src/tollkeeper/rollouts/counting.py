@@ -2,7 +2,9 @@
 
 Law: from a rollout's records alone the same evidence comes again. While the baseline itself fails,
 what could only be compared with it does not count: its declines vanish because its payments fail,
-and an error is answered at another speed than a payment.
+and an error is answered at another speed than a payment. Whether it fails is decided by earlier
+payments but for those of one look. There, a failure on the baseline is no decline, which speaks
+against the candidate: to leave it out makes no false rollback likelier.
 """
 
 import math

@@ -305,7 +305,7 @@ def in_force(rollout: Rollout) -> Rollout:
 
 def ended(rollout: Rollout, status: Status, reason: str) -> Rollout:
     """The rollout with the candidate taken out."""
-    return replace(rollout, status=status, share_ppm=0, reason=reason, waiting="")
+    return replace(rollout, status=status, share_ppm=0, reason=reason, waiting="", paused="")
 
 
 def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
@@ -318,6 +318,7 @@ def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
         step_began_ms=now_ms,
         reason=reason,
         waiting="",
+        paused="",
         watch=begin_watch_of(rollout, FAILURE, baseline=not rollout.baseline_fails),
         decline_watch=begin_watch_of(rollout, DECLINE),
     )

@@ -16,7 +16,7 @@ MINUTE_S: Final = 60
 ENOUGH: Final = 30
 """Payments in the last minute from which on it tells the rate better than ten minutes do."""
 
-SAMPLE: Final = 200
+SAMPLE: Final = 100
 """Recent payments that tell what part of all meets a condition."""
 
 ENOUGH_COUNTED: Final = 100
@@ -28,8 +28,11 @@ LEAST_COUNTED: Final = 0.02
 async def forecast(store: Store, rollout: Rollout) -> Estimate:
     """How long it will take from now on."""
     now_ms = store.now_ms()
-    per_second = await _per_second(store, rollout, now_ms) * await _part(store, rollout, now_ms)
-    counted = await _counted(store, rollout, now_ms) if per_second else 1.0
+    per_second, counted = await _per_second(store, rollout, now_ms), 1.0
+    if per_second:
+        part = await _part(store, rollout, now_ms)
+        counted = await _counted(store, rollout, part, now_ms)
+        per_second *= part
     return estimate(rollout, Traffic(per_second=per_second, counted=counted), now_ms)
 
 
@@ -59,13 +62,12 @@ async def _part(store: Store, rollout: Rollout, now_ms: int) -> float:
     return sum(met) / len(met) if met else 0.0
 
 
-async def _counted(store: Store, rollout: Rollout, now_ms: int) -> float:
+async def _counted(store: Store, rollout: Rollout, part: float, now_ms: int) -> float:
     """What part of the payments since the start counts: later payments of customers who are not
     eligible do not. A new rollout is taken to count all."""
     seen = rollout.evidence["failure"]
     units = seen.baseline_ok + seen.baseline_bad + seen.canary_ok + seen.canary_bad
-    payments = await _payments(store, rollout, rollout.created_ms, now_ms)
-    payments = round(payments * await _part(store, rollout, now_ms))
+    payments = round(await _payments(store, rollout, rollout.created_ms, now_ms) * part)
     if not rollout.is_running or payments < ENOUGH_COUNTED:
         return 1.0
     return min(max(units / payments, LEAST_COUNTED), 1.0)
