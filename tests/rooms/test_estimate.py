@@ -137,6 +137,14 @@ def test_beside_a_failing_baseline_neither_dwell_nor_declines_are_waited_for() -
     now = replace(now, baseline_fails=True, cautious=False)
     told = estimate(now, Traffic(per_second=50), 0)
     assert {step.by for step in told.steps} == {"failures"}
+    units = tuple(
+        Seen(share_ppm=250_000, canary=n % 4 == 0, failed=n % 4 != 0, unreadable=False,
+             declined=False, latency_ms=1)
+        for n in range(40)
+    )  # fmt: skip
+    seen = Counted(units=units, crossings=Crossings(agreed=9, asked=9), baseline_fails=True)
+    broken, _ = deciding.advance(now, seen, 1_000)
+    assert estimate(broken, Traffic(per_second=50), 0).payments < told.payments / 4
 
 
 @pytest.mark.parametrize(

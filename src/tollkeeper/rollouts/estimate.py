@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from tollkeeper.rollouts.certificate import DECLINES_PER_RATE, LEVEL, Certificate, expected_gain
 from tollkeeper.rollouts.counting import DECLINE, FAILURE
 from tollkeeper.rollouts.deciding import in_force
-from tollkeeper.rollouts.evidence import BY_NAME, add
+from tollkeeper.rollouts.evidence import BY_NAME, add, baseline_rate
 from tollkeeper.rollouts.rollout import Rollout, ppm
 from tollkeeper.rollouts.tally import Tally
 
@@ -25,6 +25,9 @@ type Need = Literal["shadow", "suspicion", "dwell", "failures", "declines"]
 
 MOST_CAUTIOUS: Final = 500
 """Canary units after which a suspicion is taken for one that lasts."""
+
+LEAST_GAIN: Final = 1e-9
+"""Below this a certificate is not granted in a lifetime."""
 
 ENOUGH: Final = math.log(1 / LEVEL)
 """The logarithm at which a certificate is granted."""
@@ -63,15 +66,21 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """One certificate on its way: the rate of bad units that is believed, and what is missing."""
+    """One certificate on its way: the rate of bad units that is believed of both arms, those of
+    each, and what is missing."""
 
     need: Need
     rate: float
+    baseline: float
+    canary: float
     margin: float
     missing: float
 
     def gain(self, share: float) -> float:
-        return expected_gain(self.rate, self.margin, share)
+        gain = expected_gain(
+            self.rate, self.margin, share, baseline=self.baseline, canary=self.canary
+        )
+        return max(gain, LEAST_GAIN)
 
     def after(self, units: float, share: float) -> "_Kind":
         return replace(self, missing=self.missing - units * self.gain(share))
@@ -150,15 +159,22 @@ def _units(kinds: list[_Kind], share: float) -> tuple[float, Need]:
 
 
 def _kinds(rollout: Rollout) -> list[list[_Kind]]:
-    """By step, the certificates that it asks for. A baseline that fails has no declines to compare
-    with."""
+    """By step, the certificates that it asks for. The candidate is taken to be as good as the
+    baseline, but beside one that fails: that goes on failing, and has no declines to compare with.
+    """
     failing, declining = _rate(rollout, FAILURE), _rate(rollout, DECLINE)
+    seen = rollout.evidence[FAILURE]
+    baseline = canary = failing
+    if rollout.baseline_fails:
+        baseline = baseline_rate(BY_NAME[FAILURE], seen)
+        canary = seen.canary_bad / max(seen.canary_bad + seen.canary_ok, 1)
     kinds = []
     for fails, declines in zip(rollout.certificates, rollout.declines, strict=True):
-        step = [_Kind("failures", failing, fails.margin, _missing(fails))]
+        step = [_Kind("failures", failing, baseline, canary, fails.margin, _missing(fails))]
         if not rollout.baseline_fails:
             margin = max(declines.margin, DECLINES_PER_RATE * declining)
-            step.append(_Kind("declines", declining, margin, _missing(declines)))
+            missing = _missing(declines)
+            step.append(_Kind("declines", declining, declining, declining, margin, missing))
         kinds.append(step)
     return kinds
 
