@@ -87,7 +87,8 @@ def _operations(described: Any) -> str:
         sent = (
             f"`{route.body.__name__}`" if route.body else ", ".join(f"`{q}`" for q in route.query)
         )
-        got = f"`{route.gives.__name__}`" if route.gives else ""
+        given = [kind for kind in (route.gives, *route.also.values()) if kind is not None]
+        got = " or ".join(f"`{kind.__name__}`" for kind in given)
         statuses = ", ".join(status for status in told["responses"])
         rows.append(
             f"| `{route.method} {route.path}` | {told['summary']} | "

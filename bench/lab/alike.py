@@ -14,6 +14,7 @@ from tollkeeper.rollouts.evidence import (
     Guardrail,
     add,
     begin,
+    counted_wealth,
     expected_harm,
     suspect_limit,
 )
@@ -41,8 +42,9 @@ class Recorded(Watch):
     def one(self, chunk: Chunk, cell: tuple[Any, Any], there: Any, skipped: Any) -> None:
         share = self.ours.in_force.copy()
         super().one(chunk, cell, there, skipped)
-        wealth, cautious = self.ours.wealth.copy(), self.ours.cautious.copy()
-        self.steps.append((share, cell[1].copy(), there.copy(), wealth, cautious))
+        wealths = np.stack([self.ours.wealth, self.ours.counted])
+        cautious = self.ours.cautious.copy()
+        self.steps.append((share, cell[1].copy(), there.copy(), wealths, cautious))
 
 
 def differences(rail: Guardrail, case: Case, seed: int = 1) -> tuple[float, int]:
@@ -61,14 +63,15 @@ def differences(rail: Guardrail, case: Case, seed: int = 1) -> tuple[float, int]
 def _followed(rail: Guardrail, chunk: Chunk, steps: list[Step], run: int) -> tuple[float, int]:
     """One run through the product's `add`, in batches of one."""
     seen, cautious, after, worst, apart = begin(rail), True, 0, 0.0, 0
-    for share, at, there, wealth, thinks in steps:
+    for share, at, there, wealths, thinks in steps:
         if not there[run]:
             continue
         for number in range(after, int(at[run]) + 1):
             seen = _added(rail, seen, chunk, (run, number), float(share[run]))
         after = int(at[run]) + 1
         cautious = expected_harm(rail, seen) > suspect_limit(rail, seen, cautious=cautious)
-        worst = max(worst, abs(seen.wealth / float(wealth[run]) - 1))
+        for product, lab in zip((seen.wealth, counted_wealth(seen)), wealths[:, run], strict=True):
+            worst = max(worst, abs(product / float(lab) - 1))
         apart += cautious != bool(thinks[run])
     return worst, apart
 

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tollkeeper.rollouts.deciding import Counted, advance
+from tollkeeper.rollouts.counting import Counted
+from tollkeeper.rollouts.deciding import advance
 from tollkeeper.rollouts.evidence import GUARDRAILS, add, begin
 from tollkeeper.rollouts.rollout import Plan, Rollout, start
 from tollkeeper.rollouts.tally import tally

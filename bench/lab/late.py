@@ -59,7 +59,7 @@ def arriving_late(
                 ours.unit(arm, np.full(runs, after == BAD_AFTER), its_share, there & going)
                 ended += arm & there & going
         ours.throttle()
-        decided = np.where(going & (ours.wealth >= limit), number + 1, decided)
+        decided = np.where(going & (ours.counted >= limit), number + 1, decided)
         if (decided >= 0).all():
             break
     return failing, decided / PER_SECOND

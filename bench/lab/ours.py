@@ -51,13 +51,14 @@ class Ours:
         self.cautious = np.ones(runs, bool)
         self.seen = np.zeros(runs)
         self.bad = np.zeros(runs)
+        self.canary_bad = np.zeros(runs)
         self.in_force = np.full(runs, self.floor)
 
     def keep(self, chosen: Array) -> None:
         """Goes on with the chosen runs alone."""
         for name in ("stakes", "beliefs"):
             setattr(self, name, getattr(self, name)[:, chosen])
-        for name in ("cash", "cautious", "seen", "bad", "in_force"):
+        for name in ("cash", "cautious", "seen", "bad", "canary_bad", "in_force"):
             setattr(self, name, getattr(self, name)[chosen])
 
     @property
@@ -69,6 +70,11 @@ class Ours:
     @property
     def wealth(self) -> Array:
         return self.cash + self.stakes.sum(axis=0)
+
+    @property
+    def counted(self) -> Array:
+        """The wealth that decides: at most 1 while no canary unit was bad."""
+        return np.where(self.canary_bad > 0, self.wealth, np.minimum(self.wealth, 1.0))
 
     def excess(self, rate: Array) -> Array:
         return np.minimum(self.relative * rate + self.absolute, MAX_RATE)
@@ -107,6 +113,7 @@ class Ours:
         self._believe(other / base, canary & there, bad)
         self.seen += ~canary & there
         self.bad += ~canary & there & bad
+        self.canary_bad += canary & there & bad
 
     def _restake(self, where: Array) -> None:
         staked = np.where(where, self.cash * self.rail.restake, 0.0)

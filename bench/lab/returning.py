@@ -35,7 +35,7 @@ def habits(
         who = chance.integers(0, CUSTOMERS, runs)
         bad = chance.random(runs) < rates[lines, who]
         ours.unit(chance.random(runs) < coin, bad, share)
-        np.maximum(peak, ours.wealth, out=peak)
+        np.maximum(peak, ours.counted, out=peak)
     return np.array([(peak >= limit).sum() for limit in limits])
 
 
@@ -58,7 +58,7 @@ def begun_late(
         bad = chance.random(runs) < rate
         ours.unit(canary, bad, share)
         failing += canary & bad & (taken < 0)
-        taken = np.where((taken < 0) & (ours.wealth >= limit), number, taken)
+        taken = np.where((taken < 0) & (ours.counted >= limit), number, taken)
         if (taken >= 0).all():
             break
     return taken, failing

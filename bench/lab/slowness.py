@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lab.ours import Ours
-from tollkeeper.rollouts.deciding import HISTORY
+from tollkeeper.rollouts.counting import HISTORY
 from tollkeeper.rollouts.evidence import GUARDRAILS, LATENCY
 
 type Array = Any
@@ -36,7 +36,7 @@ def noticed(factor: float, share: float, runs: int, alpha: float, most: int) -> 
         canaries[alive] += canary
         for ours, bound in zip(arms, bounds, strict=True):
             ours.unit(canary, slow > bound, ours.in_force)
-        wealth = sum(rail.part * ours.wealth for rail, ours in zip(rails, arms, strict=True))
+        wealth = sum(rail.part * ours.counted for rail, ours in zip(rails, arms, strict=True))
         going = wealth < 1 / alpha
         if going.all():
             continue

@@ -87,7 +87,7 @@ class Watch:
         ours.throttle()
 
     def mark(self, number: Array, there: Array) -> None:
-        wealth = self.ours.wealth
+        wealth = self.ours.counted
         if not (there & (wealth >= self.limits[0])).any():
             return
         units = self.out.units[:, self.alive]

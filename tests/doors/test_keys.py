@@ -8,7 +8,8 @@ import pytest
 from tests.doors.stage import PAYMENT, Stage, stage
 
 from tollkeeper.api.openapi import PREFIXES
-from tollkeeper.api.routes import ROUTES, Route
+from tollkeeper.api.route import Route
+from tollkeeper.api.routes import ROUTES
 from tollkeeper.flows.operations.keys import ROLES, allows, create_key, digest_of, revoke_key
 from tollkeeper.kernel.errors import Invalid, NotFound
 

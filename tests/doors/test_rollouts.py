@@ -97,6 +97,48 @@ async def test_past_the_gate_and_past_the_evidence_there_is_a_reason(tmp_path: P
             assert reply.status == 422, query
 
 
+async def test_a_dry_run_starts_nothing_and_says_how_long_it_would_take(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it:
+        reply = await it.post("/v1/rollouts", PLAN | {"dry_run": True}, role="platform", key=None)
+        assert (reply.status, reply.body["object"]) == (200, "rollout_rehearsal")
+        assert reply.body["refusals"] == []
+        left = reply.body["estimate"]
+        assert [step["percent"] for step in left["steps"]] == [0, 50]
+        assert left["steps"][1]["approval"] is True
+        assert left["seconds"] is None
+        assert "no payments in the last ten minutes" in left["in_words"]
+        closed = await it.post(
+            "/v1/rollouts",
+            PLAN | {"dry_run": True, "override": "", "steps_percent": [50, 5]},
+            role="platform", key=None,
+        )  # fmt: skip
+        assert len(closed.body["refusals"]) == 2
+        assert closed.body["estimate"] is None
+        assert (await it.get("/v1/rollouts", role="platform")).body["data"] == []
+
+
+async def test_a_rollout_is_paused_stepped_and_resumed(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it:
+        made = await begin(it, steps_percent=[20, 50, 100], pause_at=[], dwell_seconds=9_000)
+        path = f"/v1/rollouts/{made['id']}"
+        await it.until(path, lambda one: one["status"] == "running", role="platform")
+        for act in ("pause", "step"):
+            mute = await it.post(f"{path}/{act}", None, role="platform", key=None)
+            assert (mute.status, mute.body["errors"][0]["pointer"]) == (422, "/reason")
+        held = await it.post(f"{path}/pause", {"reason": "a sale"}, role="platform", key=None)
+        assert (held.body["paused"], held.body["wrong"]) == ("a sale", "paused: a sale")
+        taken = await it.post(f"{path}/step", {"reason": "on"}, role="platform", key=None)
+        assert (taken.body["step_percent"], taken.body["share_percent"]) == (50, 50)
+        assert taken.body["paused"] == "a sale"
+        assert [step["percent"] for step in taken.body["estimate"]["steps"]] == [50]
+        last = await it.post(f"{path}/step", {"reason": "on"}, role="platform", key=None)
+        assert (last.status, "promote" in last.body["detail"]) == (409, True)
+        on = await it.post(f"{path}/resume", {}, role="platform", key=None)
+        assert (on.status, on.body["paused"]) == (200, "")
+        listed = (await it.get("/v1/rollouts", role="platform")).body["data"]
+        assert [one["estimate"] for one in listed] == [None]
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """A service's settings, with an empty database."""
@@ -131,6 +173,43 @@ def test_the_commands_from_start_to_stop(shop: Path, capsys: pytest.CaptureFixtu
     assert run(shop, "rollout", "show") == 0
     assert "ended: enough" in capsys.readouterr().out
     assert run(shop, "rollout", "abort", id_) == MISUSE
+
+
+def test_what_a_rollout_would_do_is_told_before_and_what_it_did_after(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(shop, "rollout", "start", NEW, "--dry-run") == 1
+    told = capsys.readouterr().out
+    assert "would not start; nothing was started" in told
+    assert "refused: no description of stripe was ever checked" in told
+    assert "unknown, no payments in the last ten minutes" in told
+    start = ("rollout", "start", NEW, "--override", "a test")
+    assert run(shop, *start, "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["refusals"] == []
+    assert run(shop, "rollout", "list", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert run(shop, *start) == 0
+    assert run(shop, "rollout", "pause") == MISUSE
+    assert "--reason" in capsys.readouterr().err
+    assert run(shop, "rollout", "pause", "--reason", "a sale") == 0
+    assert "paused by an operator: a sale" in capsys.readouterr().out
+    assert run(shop, "rollout", "list") == 0
+    told = capsys.readouterr().out
+    assert "what is wrong" in told
+    assert "paused: a sale" in told
+    assert run(shop, "rollout", "step", "--reason", "on") == 0
+    assert "running. step 1 % by an operator: on" in capsys.readouterr().out
+    assert run(shop, "rollout", "show") == 0
+    assert "left: promotion after about" in capsys.readouterr().out
+    assert run(shop, "rollout", "show", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["estimate"]["seconds"] is None
+    assert run(shop, "rollout", "resume", "--reason", "over") == 0
+    assert run(shop, "rollout", "rollback", "--reason", "refunds fail") == 0
+    capsys.readouterr()
+    assert run(shop, *start) == 0
+    told = capsys.readouterr().out
+    assert "before: rollout ro_" in told
+    assert "refunds fail" in told
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tollkeeper.app import handlers
 from tollkeeper.failover.streams import replayed
 from tollkeeper.flows.failover import commands as failovers
 from tollkeeper.flows.rollouts import commands as rollouts
-from tollkeeper.flows.rollouts import controller
+from tollkeeper.flows.rollouts import controller, starting
 from tollkeeper.rollouts.rollout import Plan
 from tollkeeper.routing.routes import Condition
 
@@ -51,7 +51,7 @@ async def work(s: Stage) -> None:
 
 
 async def promoted(s: Stage, candidate: str) -> str:
-    made = await rollouts.begin_rollout(s.runtime, candidate, PLAN, override="a test", actor="test")
+    made = await starting.begin_rollout(s.runtime, candidate, PLAN, override="a test", actor="test")
     await rollouts.promote(s.runtime, made.id, reason="a test", actor="test")
     return made.id
 
@@ -72,7 +72,7 @@ async def test_a_promoted_version_that_fails_late_is_left(tmp_path: Path) -> Non
 async def test_a_rollout_does_not_keep_its_broken_baseline(tmp_path: Path) -> None:
     """The other two are there; the candidate of the rollout is not proved, and the third is."""
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
-        made = await rollouts.begin_rollout(s.runtime, NEW, PLAN, override="a test", actor="test")
+        made = await starting.begin_rollout(s.runtime, NEW, PLAN, override="a test", actor="test")
         await shop(s, 3)
         s.fault(**broken(OLD))
         bought = await shop(s, 60)
@@ -91,7 +91,7 @@ async def test_the_candidate_of_a_rollout_takes_over_where_nothing_else_is_left(
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
         both = {name: s.runtime.installed[name] for name in (OLD, NEW)}
         alter(s.runtime, installed=both)
-        made = await rollouts.begin_rollout(s.runtime, NEW, PLAN, override="a test", actor="test")
+        made = await starting.begin_rollout(s.runtime, NEW, PLAN, override="a test", actor="test")
         await shop(s, 3)
         s.fault(**broken(OLD))
         bought = await shop(s, 120)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.flows.stage import MIDDLE, Stage, stage
+from tests.flows.stage import MIDDLE, OLD, Stage, stage
 from tests.flows.test_following import THREE_D, told
 
 from tollkeeper.flows.payments import acts, settle
@@ -168,7 +168,14 @@ async def test_one_try_of_a_cross_read_is_not_the_last(
         async def rollout(_: str) -> Any:
             return object()
 
+        async def no_reader(*_: Any) -> None:
+            return None
+
+        async def reader(*_: Any) -> str:
+            return OLD
+
         monkeypatch.setattr(cross_check, "_compare", unanswered)
+        monkeypatch.setattr(cross_check, "_reader", reader)
         monkeypatch.setattr(cross_check, "_is_over", lambda _: False)
         monkeypatch.setattr(s.store, "cross_read_of", asked)
         monkeypatch.setattr(s.store, "note_cross_read", note)
@@ -177,6 +184,11 @@ async def test_one_try_of_a_cross_read_is_not_the_last(
                                 (cross_check.MAX_TRIES, ["unanswered"])):  # fmt: skip
             await cross_check.cross_read(s.runtime, Job("cross_read", "ro_1|pay_1", 1, tries))
             assert noted == expected
+        noted.clear()
+        monkeypatch.setattr(cross_check, "_reader", no_reader)  # a baseline that fails: it waits
+        last = Job("cross_read", "ro_1|pay_1", 1, cross_check.MAX_TRIES)
+        await cross_check.cross_read(s.runtime, last)
+        assert noted == []
 
 
 async def test_a_pass_over_a_sender_that_is_alive_waits(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage, version_of
 
 from tollkeeper.app import handlers
 from tollkeeper.flows import routes
-from tollkeeper.flows.rollouts import commands, controller, explain
+from tollkeeper.flows.rollouts import commands, controller, explain, starting
 from tollkeeper.kernel.errors import Conflict, GateClosed, Invalid
 from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.testing.misread import misreading
@@ -21,7 +21,7 @@ PLAN = Plan(
 
 
 async def begin(at: Stage, plan: Plan = PLAN, candidate: str = NEW) -> Rollout:
-    return await commands.begin_rollout(
+    return await starting.begin_rollout(
         at.runtime, candidate, plan, override="a test", actor="test"
     )
 
@@ -201,8 +201,8 @@ async def test_a_charge_that_was_to_be_captured_at_once_is_not_believed_to_be_a_
 async def test_the_gate_asks_for_a_passing_check_or_a_reason(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         with pytest.raises(GateClosed):
-            await commands.begin_rollout(at.runtime, NEW, PLAN, actor="test")
-        made = await commands.begin_rollout(at.runtime, NEW, PLAN, override="known", actor="test")
+            await starting.begin_rollout(at.runtime, NEW, PLAN, actor="test")
+        made = await starting.begin_rollout(at.runtime, NEW, PLAN, override="known", actor="test")
         (first,) = await explain.all_records(at.runtime, made.id)
         assert "gate overridden: known" in first.detail
 

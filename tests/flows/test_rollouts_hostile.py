@@ -15,7 +15,7 @@ from tests.flows.test_rollouts import PLAN, begin, running, shop, work
 
 from tollkeeper.flows import routes
 from tollkeeper.flows.ports import SeenDescription
-from tollkeeper.flows.rollouts import commands, explain, retire
+from tollkeeper.flows.rollouts import commands, explain, retire, starting
 from tollkeeper.flows.runtime import configured_rules
 from tollkeeper.kernel.errors import (
     Conflict,
@@ -202,11 +202,11 @@ async def test_plans_that_would_never_end_or_roll_back_are_refused(
             await begin(at, replace(PLAN, **fields))
         for wrong in (Condition(currency="usd"), Condition(country="Germany")):
             with pytest.raises(Invalid):
-                await commands.begin_rollout(
+                await starting.begin_rollout(
                     at.runtime, NEW, PLAN, condition=wrong, override="x", actor="test"
                 )
         with pytest.raises(GateClosed):
-            await commands.begin_rollout(at.runtime, NEW, PLAN, override="  ", actor="test")
+            await starting.begin_rollout(at.runtime, NEW, PLAN, override="  ", actor="test")
 
 
 async def test_the_next_rollout_has_its_traffic_while_the_last_one_is_watched(
@@ -280,7 +280,7 @@ async def test_a_slice_that_carries_the_candidate_is_not_compared_with_itself(
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path) as at:
-        first = await commands.begin_rollout(
+        first = await starting.begin_rollout(
             at.runtime, NEW, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
         )
         await shop(at, 4)
@@ -296,7 +296,7 @@ async def test_a_slice_that_carries_the_candidate_is_not_compared_with_itself(
 async def test_a_description_that_breaks_a_running_candidate_holds_it(tmp_path: Path) -> None:
     async with stage(tmp_path) as at:
         await see(at, compatible=True)
-        made = await commands.begin_rollout(at.runtime, NEW, PLAN, actor="test")
+        made = await starting.begin_rollout(at.runtime, NEW, PLAN, actor="test")
         await shop(at, 4)
         await see(at, compatible=False)
         for number in range(1, 120):
@@ -556,7 +556,7 @@ async def test_promotions_that_overlap_go_back_in_their_order(tmp_path: Path) ->
     async with stage(tmp_path) as at:
         first = await running(at)
         await commands.promote(at.runtime, first.id, reason="mine", actor="test")
-        second = await commands.begin_rollout(
+        second = await starting.begin_rollout(
             at.runtime, OLD, PLAN, condition=Condition(currency="EUR"), override="x", actor="test"
         )
         await shop(at, 4)

@@ -118,8 +118,6 @@ def test_every_feature_has_the_same_shape() -> None:
 
 
 LONG_FILES: Final = {
-    "api/routes.py": "every route in one table, which the checks and the reference are drawn from",
-    "cli/rollout.py": "one group of commands with its live plot",
     "contracts/witness.py": "one recursion over a schema, which builds and executes a witness",
     "payments/invariants.py": "one check for each invariant, read beside the list of invariants",
     "payments/settlement.py": "one decision, which must be read as a whole",

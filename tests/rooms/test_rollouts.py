@@ -11,17 +11,19 @@ from msgspec.structs import replace
 from tests.rooms.books import NOW_MS, charge, paid
 
 from tollkeeper.payments.correction import corrected
-from tollkeeper.rollouts import deciding, tripwire
+from tollkeeper.rollouts import counting, deciding, tripwire
 from tollkeeper.rollouts.afterwards import begin_watch, observe
 from tollkeeper.rollouts.certificate import Certificate, attest, projected
+from tollkeeper.rollouts.counting import Counted
 from tollkeeper.rollouts.crossing import disagreement
-from tollkeeper.rollouts.deciding import Counted
 from tollkeeper.rollouts.evidence import (
     GUARDRAILS,
     Evidence,
+    Guardrail,
     add,
     baseline_rate,
     begin,
+    counted_wealth,
     excess,
     whole_wealth,
 )
@@ -145,6 +147,56 @@ def test_three_unreadable_replies_take_a_canary_out() -> None:
     assert now.share_ppm == 0
 
 
+def luck_of_the_arms(now: Rollout, units: int) -> Rollout:
+    """So many sound baseline units in a row that the arms alone look like a bad candidate."""
+    share = 250_000
+    lucky = Counted(units=tuple(unit(canary=False, share=share) for _ in range(units)))
+    return counting.count(now, counting.tallies_of(now, lucky))
+
+
+def test_a_guardrail_without_a_bad_canary_unit_takes_nobody_out() -> None:
+    """Found in the laboratory: "0 of 0 canary payments against 0 of 31 of the baseline's"."""
+    before = luck_of_the_arms(rollout(), 60)
+    assert whole_wealth(before.evidence, capped=False) > 1 / before.plan.alpha
+    after, decision = deciding.advance(before, Counted(), 1)
+    assert (decision.kind, after.status) == ("hold", "running")
+    assert whole_wealth(after.evidence) <= 1
+
+
+def test_the_first_bad_canary_unit_counts_all_that_was_seen() -> None:
+    before = luck_of_the_arms(rollout(), 60)
+    bad = Counted(units=(unit(canary=True, failed=True, share=250_000),))
+    _, decision = deciding.advance(before, bad, 1)
+    assert decision.kind == "roll_back"
+    assert decision.reason.startswith(("failure: 1 of 1", "contract: 1 of 1"))
+
+
+@pytest.mark.parametrize("rail", GUARDRAILS, ids=lambda rail: rail.name)
+@given(
+    share_ppm=st.integers(1, 999_999),
+    seen=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30),
+)
+def test_what_counts_is_never_more_than_the_wealth(
+    rail: Guardrail, share_ppm: int, seen: list[tuple[bool, bool]]
+) -> None:
+    """So that the chance of a false rollback stays below alpha."""
+    evidence = begin(rail)
+    for canary, bad in seen:
+        evidence = add(rail, evidence, tally([(share_ppm, canary, bad)]))
+        assert counted_wealth(evidence) <= evidence.wealth
+        assert evidence.canary_bad or counted_wealth(evidence) <= 1
+
+
+def test_a_rollout_is_held_only_by_what_is_still_suspected() -> None:
+    """It once said "held until 0.7 % of expected excess falls below 1.0 %"."""
+    now = rollout()
+    for number in range(1, 40):
+        now, _ = healthy(now, number * 1_000, 2)
+        if "falls below" in now.waiting:
+            assert now.cautious
+    assert not now.cautious
+
+
 def test_an_outage_of_both_arms_takes_nobody_out() -> None:
     chance = random.Random(1)  # noqa: S311 - a seeded stream
     now = rollout()
@@ -238,11 +290,11 @@ def test_the_same_records_give_the_same_evidence() -> None:
         units = tuple(
             unit(canary=chance.random() < 0.05, failed=chance.random() < 0.02) for _ in range(30)
         )
-        stored.append(deciding.tallies_of(now, Counted(units=units)))
+        stored.append(counting.tallies_of(now, Counted(units=units)))
         now, _ = deciding.advance(now, Counted(units=units), number)
     again = rollout()
     for tallies in stored:
-        again = deciding.count(again, tallies)
+        again = counting.count(again, tallies)
     assert now.limits_ms
     assert again.evidence == now.evidence
 

@@ -23,7 +23,8 @@ from tollkeeper.api.answers import Answer, problem_answer
 from tollkeeper.api.endpoint import serve, stamp, unexpected
 from tollkeeper.api.metrics import UNMATCHED, Metrics
 from tollkeeper.api.openapi import document
-from tollkeeper.api.routes import ROUTES, Route
+from tollkeeper.api.route import Route
+from tollkeeper.api.routes import ROUTES
 from tollkeeper.flows.operations.keys import API_VERSIONS
 from tollkeeper.kernel.errors import Malformed, MethodNotAllowed, NotFound, TollkeeperError
 from tollkeeper.settings import Settings

@@ -25,7 +25,7 @@ from tollkeeper.api.incoming import (
     require_plain,
 )
 from tollkeeper.api.metrics import OPERATIONS, Metrics
-from tollkeeper.api.routes import Route
+from tollkeeper.api.route import Route
 from tollkeeper.flows.operations.keys import API_VERSIONS, allows
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.kernel.errors import (

@@ -8,7 +8,8 @@ import msgspec
 from tollkeeper.api.access import REACHES
 from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
 from tollkeeper.api.requests import ClearAttention, CreateEndpoint, Reasoned, StartRollout
-from tollkeeper.api.routes import ROUTES, Route
+from tollkeeper.api.route import Route
+from tollkeeper.api.routes import ROUTES
 from tollkeeper.flows.operations.keys import API_VERSIONS, ROLES
 from tollkeeper.kernel.ids import ALPHABET, BODY_LENGTH
 from tollkeeper.payments.change import EVENT_TYPES
@@ -163,8 +164,9 @@ def _success(route: Route, status: int) -> Json:
     if route.money:
         headers["Idempotency-Replayed"] = _header("`true` if this is an earlier answer.")
     told["headers"] = headers
-    if route.gives is not None:
-        schema = {"$ref": SCHEMA.format(name=route.gives.__name__)}
+    gives = route.gives_with(status)
+    if gives is not None:
+        schema = {"$ref": SCHEMA.format(name=gives.__name__)}
         told["content"] = {"application/json": {"schema": schema}}
     elif status == 200:
         told["content"] = {"text/html": {"schema": {"type": "string"}}}
@@ -190,7 +192,8 @@ def _problems() -> Json:
 def _schemas() -> Json:
     kinds: list[type[msgspec.Struct]] = [Problem, DisputeView]
     for route in ROUTES:
-        kinds.extend(kind for kind in (route.body, route.gives) if kind is not None)
+        given = (route.body, route.gives, *route.also.values())
+        kinds.extend(kind for kind in given if kind is not None)
     _, schemas = msgspec.json.schema_components(kinds, schema_hook=_raw, ref_template=SCHEMA)
     for change in (_event, _audit):
         change(schemas)

@@ -111,7 +111,7 @@ class RotateSecret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class StartRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A candidate and how it may earn its traffic. `override`: start without a passing check of
-    it, and why; it is kept."""
+    it, and why; it is kept. `dry_run`: only say what would refuse it and how long it would take."""
 
     candidate: Annotated[str, Meta(min_length=1, max_length=100, examples=["stripe@2022-11-15"])]
     steps_percent: Annotated[tuple[float, ...], Meta(max_length=20)] = (1, 5, 25, 50, 100)
@@ -126,6 +126,7 @@ class StartRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
     account: Name | None = None
     override: Annotated[str, Meta(max_length=500)] = ""
+    dry_run: bool = False
 
 
 class Reasoned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,9 +8,17 @@ from collections.abc import Awaitable, Callable
 from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.calls import Call, bad_parameter
 from tollkeeper.api.requests import Reasoned, StartRollout
-from tollkeeper.api.views import RecordList, RolloutList, record_view, rollout_view
-from tollkeeper.flows.rollouts import commands
+from tollkeeper.api.rollout_views import (
+    RecordList,
+    RolloutList,
+    RolloutView,
+    record_view,
+    rehearsal_view,
+    rollout_view,
+)
+from tollkeeper.flows.rollouts import commands, starting
 from tollkeeper.flows.rollouts import read as read_flow
+from tollkeeper.flows.rollouts.forecast import forecast
 from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.routing.routes import Condition
 
@@ -20,7 +28,33 @@ LONGEST = 15
 
 async def begin(call: Call) -> Answer:
     asked, _ = call.asked(StartRollout)
-    plan = Plan(
+    plan, condition = _plan_of(asked), _condition_of(asked)
+    if asked.dry_run:
+        found = await starting.rehearse(
+            call.runtime,
+            asked.candidate,
+            plan,
+            condition=condition,
+            override=asked.override,
+            owner=call.owner,
+        )
+        return json_answer(rehearsal_view(found))
+    made = await starting.begin_rollout(
+        call.runtime,
+        asked.candidate,
+        plan,
+        condition=condition,
+        override=asked.override,
+        owner=call.owner,
+        actor=_actor(call),
+    )
+    answer = json_answer(await _viewed(call, made), 201)
+    answer.headers.append((b"location", f"/v1/rollouts/{made.id}".encode()))
+    return answer
+
+
+def _plan_of(asked: StartRollout) -> Plan:
+    return Plan(
         steps_percent=tuple(float(step) for step in asked.steps_percent),
         dwell_seconds=asked.dwell_seconds,
         limit_seconds=asked.limit_seconds,
@@ -30,18 +64,15 @@ async def begin(call: Call) -> Answer:
         shadow_payments=asked.shadow_payments,
         orphaned=asked.orphaned,
     )
-    made = await commands.begin_rollout(
-        call.runtime,
-        asked.candidate,
-        plan,
-        condition=Condition(currency=asked.currency, country=asked.country, account=asked.account),
-        override=asked.override,
-        owner=call.owner,
-        actor=_actor(call),
-    )
-    answer = json_answer(rollout_view(made), 201)
-    answer.headers.append((b"location", f"/v1/rollouts/{made.id}".encode()))
-    return answer
+
+
+def _condition_of(asked: StartRollout) -> Condition:
+    return Condition(currency=asked.currency, country=asked.country, account=asked.account)
+
+
+async def _viewed(call: Call, rollout: Rollout) -> RolloutView:
+    """One rollout, with what is left of it."""
+    return rollout_view(rollout, await forecast(call.runtime.store, rollout))
 
 
 async def listed(call: Call) -> Answer:
@@ -50,7 +81,7 @@ async def listed(call: Call) -> Answer:
 
 
 async def read(call: Call) -> Answer:
-    return json_answer(rollout_view(await _mine(call)))
+    return json_answer(await _viewed(call, await _mine(call)))
 
 
 async def records(call: Call) -> Answer:
@@ -67,6 +98,18 @@ async def records(call: Call) -> Answer:
 
 async def approve(call: Call) -> Answer:
     return await _with_reason(call, commands.approve)
+
+
+async def pause(call: Call) -> Answer:
+    return await _with_reason(call, commands.pause)
+
+
+async def resume(call: Call) -> Answer:
+    return await _with_reason(call, commands.resume)
+
+
+async def step(call: Call) -> Answer:
+    return await _with_reason(call, commands.step)
 
 
 async def abort(call: Call) -> Answer:
@@ -94,7 +137,7 @@ async def _with_reason(call: Call, command: Callable[..., Awaitable[Rollout]]) -
     changed = await command(
         call.runtime, _id(call), reason=asked.reason, owner=call.owner, actor=_actor(call)
     )
-    return json_answer(rollout_view(changed))
+    return json_answer(await _viewed(call, changed))
 
 
 async def _mine(call: Call) -> Rollout:

@@ -2,16 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, Final
 
 import cyclopts
-from rich.console import Group
+import msgspec
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
+from tollkeeper.cli import rollout_acts
 from tollkeeper.cli.opening import (
     AsJson,
     Config,
@@ -22,34 +19,28 @@ from tollkeeper.cli.opening import (
     with_runtime,
     with_store,
 )
+from tollkeeper.cli.rollout_acts import Reason, RolloutId
+from tollkeeper.cli.rollout_picture import PLOT_WIDTH, Shown, picture, rehearsed, told
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.rollouts import commands
+from tollkeeper.flows.rollouts import commands, starting
 from tollkeeper.flows.rollouts import read as read_flow
 from tollkeeper.flows.rollouts.explain import Explained
 from tollkeeper.flows.rollouts.explain import explain as explain_flow
+from tollkeeper.flows.rollouts.forecast import forecast
+from tollkeeper.flows.rollouts.starting import Rehearsal
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid
-from tollkeeper.rollouts.evidence import whole_wealth
-from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout
+from tollkeeper.rollouts.estimate import Estimate
+from tollkeeper.rollouts.rollout import ACTIVE, Plan, Rollout
+from tollkeeper.rollouts.wrong import what_is_wrong
 from tollkeeper.routing.routes import PPM, Condition
 
 app: Final = cyclopts.App(name="rollout", help="Canary rollouts of integration versions.")
 
 REFRESH_SECONDS: Final = 0.5
-BLOCKS: Final = " ▁▂▃▄▅▆▇█"
-PLOT_WIDTH: Final = 40
-TABLE_WIDTH: Final = 68
-"""What the rest of the table of evidence takes, in columns."""
-LOWEST: Final = -3.0
-"""Decadic logarithm at the bottom of a plot: evidence of a thousandth."""
-
-Reason = Annotated[
-    str, cyclopts.Parameter(help="Reason for this action; recorded in the rollout's history.")
-]
-RolloutId = Annotated[
-    str | None, cyclopts.Parameter(help="The rollout's id; by default the newest rollout.")
-]
+ESTIMATE_SECONDS: Final = 5.0
+"""How often the time that is left is estimated anew: it asks more of the store."""
 
 
 @app.command
@@ -89,10 +80,19 @@ def start(  # noqa: PLR0913 - the options of a command
     override: Annotated[
         str, cyclopts.Parameter(help="Reason to start without a passing check.")
     ] = "",
+    dry_run: Annotated[
+        bool,
+        cyclopts.Parameter(
+            negative="",
+            help="Start nothing; print what would refuse it, and how long it would take.",
+        ),
+    ] = False,
     json: AsJson = False,
     config: Config = None,
 ) -> int:
     """Move new payments to a version as evidence allows, with automatic rollback.
+
+    With `--dry-run` it exits with 1 if the rollout would not start.
 
     Example: `tollkeeper rollout start stripe@2022-11-15 --steps 1,5,25,50,100`
     """
@@ -110,12 +110,21 @@ def start(  # noqa: PLR0913 - the options of a command
     )
     condition = Condition(currency=currency, country=country, account=account)
 
+    if dry_run:
+
+        async def rehearse(runtime: Runtime) -> Rehearsal:
+            return await starting.rehearse(
+                runtime, candidate, plan, condition=condition, override=override
+            )
+
+        return rehearsed(with_runtime(config, rehearse), as_json=json)
+
     async def work(runtime: Runtime) -> Rollout:
-        return await commands.begin_rollout(
+        return await starting.begin_rollout(
             runtime, candidate, plan, condition=condition, override=override, actor=person()
         )
 
-    return _told(with_runtime(config, work), as_json=json)
+    return told(with_runtime(config, work), as_json=json)
 
 
 def _numbers(text: str, name: str) -> tuple[float, ...]:
@@ -142,7 +151,9 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
     if json:
         print_json(found)
         return 0
-    table = table_of("id", "started", "candidate", "baseline", "status", "step", "share", "why")
+    table = table_of(
+        "id", "started", "candidate", "baseline", "status", "step", "share", "what is wrong", "why"
+    )
     for rollout in found:
         table.add_row(
             rollout.id,
@@ -152,7 +163,8 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
             rollout.status,
             f"{rollout.step_percent:g} %",
             f"{rollout.share_ppm / PPM:.2%}",
-            rollout.reason or rollout.waiting,
+            what_is_wrong(rollout),
+            rollout.waiting or rollout.reason,
         )
     console.print(table)
     return 0
@@ -160,15 +172,15 @@ def list_(*, json: AsJson = False, config: Config = None) -> int:
 
 @app.command
 def show(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Config = None) -> int:
-    """Show one rollout: shares, counts, evidence with its boundary, and the next step.
+    """Show one rollout: shares, counts, evidence with its boundary, and what is left.
 
     Example: `tollkeeper rollout show`
     """
-    rollout, records = with_store(config, lambda store: _read(store, rollout_id))
+    shown = with_store(config, lambda store: _read(store, rollout_id))
     if json:
-        print_json(rollout)
+        print_json(msgspec.structs.asdict(shown.rollout) | {"estimate": shown.left})
         return 0
-    console.print(picture(rollout, records))
+    console.print(picture(shown))
     return 0
 
 
@@ -190,12 +202,14 @@ def watch(
     async def work(store: Store) -> int:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds if seconds else math.inf
-        rollout, records = await _read(store, rollout_id)
-        with Live(picture(rollout, records), console=console, auto_refresh=False) as live:
-            while rollout.status in ACTIVE and loop.time() < end:
+        shown, estimated = await _read(store, rollout_id), loop.time()
+        with Live(picture(shown), console=console, auto_refresh=False) as live:
+            while shown.rollout.status in ACTIVE and loop.time() < end:
                 await asyncio.sleep(REFRESH_SECONDS)
-                rollout, records = await _read(store, rollout.id)
-                live.update(picture(rollout, records), refresh=True)
+                if fresh := loop.time() >= estimated + ESTIMATE_SECONDS:
+                    estimated = loop.time()
+                shown = await _read(store, shown.rollout.id, None if fresh else shown.left)
+                live.update(picture(shown), refresh=True)
         return 0
 
     try:
@@ -204,87 +218,14 @@ def watch(
         return 130
 
 
-async def _read(store: Store, rollout_id: str | None) -> tuple[Rollout, list[Record]]:
+async def _read(store: Store, rollout_id: str | None, left: Estimate | None = None) -> Shown:
+    """A rollout as it is now; what is left is estimated anew where it is not given."""
     rollout = await read_flow.one(store, rollout_id)
     first = max(rollout.seq - PLOT_WIDTH * 4, 0)
-    return rollout, await read_flow.records(store, rollout.id, first, PLOT_WIDTH * 4)
-
-
-def picture(rollout: Rollout, records: list[Record]) -> Group:
-    """A rollout as a picture in text."""
-    share = rollout.share_ppm / PPM
-    held = " (held back)" if rollout.status == "running" and rollout.cautious else ""
-    head = Text.assemble(
-        (rollout.id, "bold"),
-        f"  {rollout.candidate} against {rollout.baseline}  ",
-        (rollout.status, _STYLES.get(rollout.status, "yellow")),
-    )
-    steps = " > ".join(
-        f"[{step:g}]" if number == rollout.step else f"{step:g}"
-        for number, step in enumerate(rollout.plan.steps_percent)
-    )
-    lines: list[Text | Table] = [
-        head,
-        Text(f"steps {steps} %   share in force {share:.2%}{held}"),
-        _evidence(rollout, records),
-    ]
-    seen = rollout.crossings
-    lines.append(
-        Text(
-            f"cross-read: {seen.agreed} agree, {seen.disagreed} disagree, "
-            f"{seen.unanswered} unanswered, {seen.asked} asked   "
-            f"shadow: {rollout.shadows.differing} of {rollout.shadows.computed} differ"
-        )
-    )
-    if rollout.watch is not None:
-        watch_ = rollout.watch
-        lines.append(
-            Text(f"since promotion: {watch_.bad} of {watch_.seen} failed; 1e7 alarms, "
-                 f"now {watch_.statistic:.3g}")
-        )  # fmt: skip
-    ended = rollout.reason and not rollout.waiting
-    lines.append(Text(f"ended: {rollout.reason}" if ended else f"next: {rollout.waiting}"))
-    return Group(*lines)
-
-
-_STYLES: Final = {"promoted": "green", "rolled_back": "red", "stopped": "red", "aborted": "red"}
-
-
-def _evidence(rollout: Rollout, records: list[Record]) -> Table:
-    table = table_of("guardrail", "canary bad", "baseline bad", "evidence", "boundary")
-    boundary = 1 / rollout.plan.alpha
-    table.add_column("over time", no_wrap=True)
-    history = [record.parts for record in records if record.parts]
-    for rail, seen in rollout.watched():
-        table.add_row(
-            rail.name,
-            f"{seen.canary_bad} of {seen.canary_bad + seen.canary_ok}",
-            f"{seen.baseline_bad} of {seen.baseline_bad + seen.baseline_ok}",
-            f"{rail.part * seen.wealth:.3g}",
-            f"{boundary:g}",
-            plot([parts.get(rail.name, rail.part) for parts in history], boundary),
-        )
-    whole = [sum(parts.values()) for parts in history]
-    table.add_row(
-        "together", "", "", f"{whole_wealth(rollout.evidence):.3g}", f"{boundary:g}",
-        plot(whole, boundary),
-    )  # fmt: skip
-    return table
-
-
-def plot(values: list[float], boundary: float) -> str:
-    """Evidence over time as one line of blocks, on a logarithmic scale up to the boundary."""
-    if not values:
-        return ""
-    room = min(PLOT_WIDTH, max(8, console.width - TABLE_WIDTH))
-    stride = max(1, math.ceil(len(values) / room))
-    tops = [max(values[n : n + stride]) for n in range(0, len(values), stride)]
-    high = math.log10(boundary)
-    line = ""
-    for value in tops:
-        level = (math.log10(max(value, 10**LOWEST)) - LOWEST) / (high - LOWEST)
-        line += BLOCKS[min(round(level * (len(BLOCKS) - 1)), len(BLOCKS) - 1)]
-    return line
+    records = await read_flow.records(store, rollout.id, first, PLOT_WIDTH * 4)
+    if rollout.status not in ACTIVE:
+        return Shown(rollout, records)
+    return Shown(rollout, records, left or await forecast(store, rollout))
 
 
 @app.command
@@ -302,7 +243,7 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
     if json:
         print_json(found)
         return 0 if found.same or not found.complete else 1
-    console.print(picture(found.rollout, found.records))
+    console.print(picture(Shown(found.rollout, found.records)))
     table = table_of("record", "at", "by", "status", "share", "evidence", "decision")
     for record in found.records:
         decided = record.decision
@@ -330,70 +271,6 @@ def explain(rollout_id: RolloutId = None, /, *, json: AsJson = False, config: Co
         f"{found.recomputed_wealth:.6g}, {again}"
     )
     return 0 if found.same else 1
-
-
-@app.command
-def approve(
-    rollout_id: RolloutId = None,
-    /,
-    *,
-    reason: Reason = "",
-    json: AsJson = False,
-    config: Config = None,
-) -> int:
-    """Approve the step at which a rollout waits; the evidence still decides.
-
-    Example: `tollkeeper rollout approve --reason "checked with finance"`
-    """
-    return _operate(config, rollout_id, commands.approve, reason, as_json=json)
-
-
-@app.command
-def abort(
-    rollout_id: RolloutId = None,
-    /,
-    *,
-    reason: Reason = "",
-    json: AsJson = False,
-    config: Config = None,
-) -> int:
-    """End a rollout: the candidate takes no more new payments.
-
-    Example: `tollkeeper rollout abort --reason "wrong week"`
-    """
-    return _operate(config, rollout_id, commands.abort, reason, as_json=json)
-
-
-@app.command
-def promote(
-    rollout_id: RolloutId = None,
-    /,
-    *,
-    reason: Reason,
-    json: AsJson = False,
-    config: Config = None,
-) -> int:
-    """Promote a candidate without waiting for the evidence.
-
-    Example: `tollkeeper rollout promote --reason "the old version is switched off tonight"`
-    """
-    return _operate(config, rollout_id, commands.promote, reason, as_json=json)
-
-
-@app.command
-def rollback(
-    rollout_id: RolloutId = None,
-    /,
-    *,
-    reason: Reason = "",
-    json: AsJson = False,
-    config: Config = None,
-) -> int:
-    """Roll a candidate back, even after its promotion, and restore the previous routes.
-
-    Example: `tollkeeper rollout rollback --reason "refunds fail"`
-    """
-    return _operate(config, rollout_id, commands.roll_back, reason, as_json=json)
 
 
 @app.command
@@ -426,27 +303,4 @@ def stop(
     return 0
 
 
-def _operate(
-    config: Path | None,
-    rollout_id: str | None,
-    act: Callable[..., Awaitable[Rollout]],
-    reason: str,
-    *,
-    as_json: bool,
-) -> int:
-    async def work(runtime: Runtime) -> Rollout:
-        rollout = await read_flow.one(runtime.store, rollout_id)
-        return await act(runtime, rollout.id, reason=reason, actor=person())
-
-    return _told(with_runtime(config, work), as_json=as_json)
-
-
-def _told(rollout: Rollout, *, as_json: bool) -> int:
-    if as_json:
-        print_json(rollout)
-    else:
-        console.print(
-            f"[bold]{rollout.id}[/bold] {rollout.candidate} against {rollout.baseline}: "
-            f"{rollout.status}. {rollout.reason or rollout.waiting}"
-        )
-    return 0
+rollout_acts.add_to(app)

@@ -66,7 +66,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_failing(self, version: str) -> bool:
         """Whether a version fails more than its history."""
-        mine = (stream for stream in self.streams if stream.carrying == version)
+        mine = (stream for stream in self.wholes if stream.carrying == version)
         return any(stream.state.alarmed for stream in mine)
 
 

@@ -103,6 +103,24 @@ def _log_factor(believed: float, margin: float, one: Tally) -> float:
     )
 
 
+def expected_gain(
+    believed: float, margin: float, share: float, *, baseline: float, canary: float
+) -> float:
+    """What one unit adds to the logarithm on average, where the arms are bad at the rates
+    `baseline` and `canary`, and `believed` is the rate of both together."""
+    alternative = min(max(believed, TINY), 1 - margin - TINY)
+    null = projected(alternative, alternative, margin, share)
+    on_canary = _mean_log(canary, alternative, null + margin)
+    return share * on_canary + (1 - share) * _mean_log(baseline, alternative, null)
+
+
+def _mean_log(rate: float, alternative: float, null: float) -> float:
+    """The mean of the logarithm of the quotient of two rates, where units are bad at `rate`."""
+    return rate * math.log(alternative / null) + (1 - rate) * math.log(
+        (1 - alternative) / (1 - null)
+    )
+
+
 def projected(baseline: float, canary: float, margin: float, share: float) -> float:
     """The null's baseline rate nearest to an alternative of (`baseline`, `canary`): where the
     derivative of the divergence, which rises with it, is zero. Newton's steps from the

@@ -5,36 +5,34 @@ rollout is never promoted. The same numbers give the same decision, so that it c
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.rollouts.afterwards import Watch, begin_watch, observe
-from tollkeeper.rollouts.certificate import DECLINES_PER_RATE, attest
+from tollkeeper.rollouts.counting import (
+    DECLINE,
+    FAILURE,
+    ONLY_COMPARED,
+    Counted,
+    begin_watch_of,
+    count,
+    learned,
+    tallies_of,
+)
 from tollkeeper.rollouts.evidence import (
-    BY_NAME,
     GUARDRAILS,
-    LATENCY,
     Evidence,
-    Guardrail,
-    add,
     expected_harm,
+    part_of_wealth,
     suspect_limit,
     whole_wealth,
 )
-from tollkeeper.rollouts.rollout import Crossings, Decision, Rollout, Shadows, Status, ppm
-from tollkeeper.rollouts.tally import Tally, tally
-from tollkeeper.rollouts.units import Seen
+from tollkeeper.rollouts.rollout import Decision, Rollout, Shadows, Status, ppm
 from tollkeeper.routing.routes import PPM
 
 HARMFUL: Final = ("failure", "contract", "decline", "follow_up")
 """Guardrails that hold the share back; follow-ups, which may be few, only once two have failed."""
-
-FAILURE: Final = "failure"
-DECLINE: Final = "decline"
-"""The guardrails that certificates and the watch look at as well."""
 
 MOST_UNREAD: Final = 0.1
 """Of the cross-reads, how many may stay without an answer before a step is held."""
@@ -45,93 +43,15 @@ FEW_UNREAD: Final = 3
 ENOUGH_FOLLOW_UPS: Final = 2
 """Failed first follow-ups of the canary from which on they hold the share back."""
 
-HISTORY: Final = 200
-"""Baseline latencies that the limits of the latency guardrails are taken from."""
-
-
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """What came since the last look: units; first follow-ups as (share, canary, failed); and how
-    all cross-reads and shadow readings stand."""
-
-    units: tuple[Seen, ...] = ()
-    follows: tuple[tuple[int, bool, bool], ...] = ()
-    crossings: Crossings = Crossings()
-    shadows: Shadows = Shadows()
-
-
-def tallies_of(rollout: Rollout, counted: Counted) -> dict[str, tuple[Tally, ...]]:
-    """What was counted as tallies by guardrail's name; nothing where nothing came."""
-    if not counted.units and not counted.follows:
-        return {}
-    return {rail.name: _tally(rail, rollout, counted) for rail in GUARDRAILS}
-
-
-def _tally(rail: Guardrail, rollout: Rollout, counted: Counted) -> tuple[Tally, ...]:
-    """One guardrail's tallies. Units of which it cannot tell anything yet do not count."""
-    if rail.is_bad is None:
-        return tally(counted.follows)
-    told = [(u, rail.is_bad(u, rollout.limits_ms)) for u in counted.units]
-    return tally((u.share_ppm, u.canary, bad) for u, bad in told if bad is not None)
-
-
-def count(rollout: Rollout, tallies: Mapping[str, tuple[Tally, ...]]) -> Rollout:
-    """The rollout with its evidence and certificates after `tallies`, by guardrail's name. Records
-    of older releases have fewer of them."""
-    if not tallies:
-        return rollout
-    failed, declined = tallies.get(FAILURE, ()), tallies.get(DECLINE, ())
-    if rollout.status == "promoted" and rollout.watch is not None:
-        return replace(
-            rollout,
-            watch=_watched(rollout.watch, failed),
-            decline_watch=_watched(rollout.decline_watch, declined),
-        )
-    rail, declining = BY_NAME[FAILURE], BY_NAME[DECLINE]
-    evidence = {
-        one.name: add(one, rollout.evidence[one.name], tallies.get(one.name, ()))
-        for one in GUARDRAILS
-    }
-    certificates = tuple(
-        attest(one, failed, prior=rail.prior, strength=rail.strength)
-        for one in rollout.certificates
-    )
-    declines = tuple(
-        attest(
-            one,
-            declined,
-            prior=declining.prior,
-            strength=declining.strength,
-            per_rate=DECLINES_PER_RATE,
-        )
-        for one in rollout.declines
-    )
-    return replace(rollout, evidence=evidence, certificates=certificates, declines=declines)
-
-
-def _watched(watch: Watch | None, tallies: tuple[Tally, ...]) -> Watch | None:
-    if watch is None:
-        return None
-    ok, bad = sum(t.canary_ok for t in tallies), sum(t.canary_bad for t in tallies)
-    return observe(watch, ok=ok, bad=bad)
-
-
-def learned(rollout: Rollout, units: tuple[Seen, ...]) -> Rollout:
-    """The rollout with the baseline's newest latencies in its history; full, it sets the limits."""
-    if rollout.limits_ms:
-        return rollout
-    history = (*rollout.history, *(u.latency_ms for u in units if not u.canary))[:HISTORY]
-    if len(history) < HISTORY:
-        return replace(rollout, history=history)
-    ordered = sorted(history)
-    limits = tuple(ordered[min(math.ceil(q * HISTORY), HISTORY - 1)] for q in LATENCY.values())
-    return replace(rollout, history=(), limits_ms=limits)
-
 
 def advance(rollout: Rollout, counted: Counted, now_ms: int) -> tuple[Rollout, Decision]:
     """The rollout after one look at what was counted, and the decision that it came to."""
-    after = count(rollout, tallies_of(rollout, counted))
+    fails = counted.baseline_fails and rollout.status == "running"
+    counted = replace(counted, baseline_fails=fails)
+    before = replace(rollout, baseline_fails=fails, alone=rollout.alone if fails else ())
+    after = count(before, tallies_of(before, counted))
     after = replace(after, crossings=counted.crossings, shadows=counted.shadows)
-    if rollout.status == "running":
+    if rollout.status == "running" and not fails:
         after = learned(after, counted.units)
     decision = decide(after, now_ms)
     return _moved(after, decision, now_ms), decision
@@ -169,7 +89,7 @@ def _worse(rollout: Rollout, _: int) -> Decision | None:
     wealth, boundary = whole_wealth(rollout.evidence), 1 / rollout.plan.alpha
     if wealth < boundary:
         return None
-    rail = max(GUARDRAILS, key=lambda one: one.part * rollout.evidence[one.name].wealth)
+    rail = max(GUARDRAILS, key=lambda one: part_of_wealth(one, rollout.evidence[one.name]))
     seen = rollout.evidence[rail.name]
     return Decision(
         kind="roll_back",
@@ -184,6 +104,10 @@ def _time_is_up(rollout: Rollout, now_ms: int) -> Decision | None:
     if now_ms - rollout.created_ms < limit_s * 1000:
         return None
     return Decision(kind="inconclusive", reason=f"nothing was shown within {limit_s:g} s")
+
+
+def _paused(rollout: Rollout, _: int) -> Decision | None:
+    return _hold(pause_because(rollout.paused)) if rollout.paused else None
 
 
 def _shadowing(rollout: Rollout, now_ms: int) -> Decision | None:
@@ -203,6 +127,8 @@ def _shadow_says(seen: Shadows) -> str:
 
 
 def _too_early(rollout: Rollout, now_ms: int) -> Decision | None:
+    if rollout.baseline_fails:
+        return None  # each minute beside it costs payments; what must be shown still must
     left_ms = rollout.step_began_ms + rollout.plan.dwell_seconds * 1000 - now_ms
     return (
         _hold(f"step {rollout.step_percent:g} %: {left_ms / 1000:.0f} s to stay")
@@ -215,6 +141,8 @@ def _suspicious(rollout: Rollout, _: int) -> Decision | None:
     if not rollout.cautious:
         return None
     name, harm, limit = suspicion_of(rollout)
+    if harm <= limit:
+        return None  # this look ends the suspicion
     return _hold(
         f"held at {rollout.share_ppm / PPM:.2%} until {harm:.1%} of expected excess in {name} "
         f"falls below {limit:.1%}"
@@ -223,10 +151,30 @@ def _suspicious(rollout: Rollout, _: int) -> Decision | None:
 
 def _not_cross_read(rollout: Rollout, _: int) -> Decision | None:
     seen = rollout.crossings
+    why = _itself(rollout) if rollout.baseline_fails else ""
     if not seen.agreed:
-        return _hold(f"no canary payment was read through the baseline yet ({seen.asked} asked)")
+        told = f"no canary payment was read through another version yet ({seen.asked} asked)"
+        return _hold(told + why)
     if seen.open > max(FEW_UNREAD, MOST_UNREAD * seen.asked):
-        return _hold(f"{seen.open} of {seen.asked} cross-reads are not answered")
+        return _hold(f"{seen.open} of {seen.asked} cross-reads are not answered{why}")
+    return None
+
+
+def _itself(rollout: Rollout) -> str:
+    """What an operator should know of a baseline that fails."""
+    return (
+        f": the baseline {rollout.baseline} fails itself, and failover decides "
+        f"(`tollkeeper failover explain {rollout.provider}`)"
+    )
+
+
+def _fails_alone(rollout: Rollout, _: int) -> Decision | None:
+    """Beside a baseline that fails, a candidate that fails or declines less may still be bad."""
+    kinds = ("failed", "were declined")
+    for kind, watch in zip(kinds, rollout.alone, strict=False):
+        if watch.alarmed:
+            told = f"{watch.bad} of {watch.seen} canary payments {kind}, more than before"
+            return _hold(told + _itself(rollout))
     return None
 
 
@@ -237,8 +185,8 @@ def _not_certified(rollout: Rollout, _: int) -> Decision | None:
     kinds = (("failures", rollout.certificates), ("declines", rollout.declines))
     for name, all_ in kinds:
         certificate = all_[rollout.step]
-        if certificate.granted:
-            continue
+        if certificate.granted or (name == "declines" and rollout.baseline_fails):
+            continue  # a baseline that fails declines nothing to compare with
         shown = math.exp(min(certificate.peak, 50))
         return _hold(
             f"for {following:g} % an excess of {certificate.margin:.1%} {name} must be excluded: "
@@ -262,10 +210,13 @@ def _go(rollout: Rollout, _: int) -> Decision | None:
     assert following is not None, "a rollout that goes has a next step"
     margin = rollout.certificates[rollout.step].margin
     declines = rollout.declines[rollout.step].margin
+    compared = f" and of {declines:.1%} declines (or of a quarter of the baseline's)"
     why = (
-        f"an excess of {margin:.1%} failures and of {declines:.1%} declines (or of a quarter of "
-        f"the baseline's) is excluded after {rollout.canary_seen} canary payments"
+        f"an excess of {margin:.1%} failures{'' if rollout.baseline_fails else compared} "
+        f"is excluded after {rollout.canary_seen} canary payments"
     )
+    if rollout.baseline_fails:
+        why += f"; declines cannot be compared: the baseline {rollout.baseline} fails itself"
     if following >= 100:
         return Decision(kind="promote", reason=why)
     return Decision(kind="advance", reason=f"to {following:g} %: {why}")
@@ -276,10 +227,12 @@ RULES: Final[tuple[Callable[[Rollout, int], Decision | None], ...]] = (
     _misread,
     _worse,
     _time_is_up,
+    _paused,
     _shadowing,
     _too_early,
     _suspicious,
     _not_cross_read,
+    _fails_alone,
     _not_certified,
     _closed,
     _gate,
@@ -298,12 +251,14 @@ def suspicion_of(rollout: Rollout) -> tuple[str, float, float]:
     found = [
         (rail.name, expected_harm(rail, seen), suspect_limit(rail, seen, cautious=rollout.cautious))
         for rail in GUARDRAILS
-        if rail.name in HARMFUL and _tells(rail.name, seen := rollout.evidence[rail.name])
+        if rail.name in HARMFUL and _tells(rollout, rail.name, seen := rollout.evidence[rail.name])
     ]
     return max(found, key=lambda one: one[1] / one[2])
 
 
-def _tells(name: str, seen: Evidence) -> bool:
+def _tells(rollout: Rollout, name: str, seen: Evidence) -> bool:
+    if rollout.baseline_fails and name in ONLY_COMPARED:
+        return False
     return name != "follow_up" or seen.canary_bad >= ENOUGH_FOLLOW_UPS
 
 
@@ -322,10 +277,20 @@ def _moved(rollout: Rollout, decision: Decision, now_ms: int) -> Rollout:
     if rollout.status not in {"shadow", "running"}:
         return rollout
     if decision.kind == "advance":
-        step = 0 if rollout.status == "shadow" else rollout.step + 1
-        rollout = replace(rollout, status="running", step=step, step_began_ms=now_ms)
+        return replace(stepped(rollout, now_ms), waiting=decision.reason)
     rollout = replace(rollout, waiting=decision.reason)
     return in_force(rollout) if rollout.status == "running" else rollout
+
+
+def stepped(rollout: Rollout, now_ms: int) -> Rollout:
+    """The rollout one step further, at the share that its evidence allows there."""
+    step = 0 if rollout.status == "shadow" else rollout.step + 1
+    return in_force(replace(rollout, status="running", step=step, step_began_ms=now_ms))
+
+
+def pause_because(reason: str) -> str:
+    """What a paused rollout says that it waits for."""
+    return f"paused by an operator: {reason}; `tollkeeper rollout resume` ends that"
 
 
 def in_force(rollout: Rollout) -> Rollout:
@@ -340,7 +305,7 @@ def in_force(rollout: Rollout) -> Rollout:
 
 def ended(rollout: Rollout, status: Status, reason: str) -> Rollout:
     """The rollout with the candidate taken out."""
-    return replace(rollout, status=status, share_ppm=0, reason=reason, waiting="")
+    return replace(rollout, status=status, share_ppm=0, reason=reason, waiting="", paused="")
 
 
 def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
@@ -353,13 +318,7 @@ def promoted(rollout: Rollout, reason: str, now_ms: int) -> Rollout:
         step_began_ms=now_ms,
         reason=reason,
         waiting="",
-        watch=_begin_watch(rollout, FAILURE),
-        decline_watch=_begin_watch(rollout, DECLINE),
+        paused="",
+        watch=begin_watch_of(rollout, FAILURE, baseline=not rollout.baseline_fails),
+        decline_watch=begin_watch_of(rollout, DECLINE),
     )
-
-
-def _begin_watch(rollout: Rollout, name: str) -> Watch:
-    rail, seen = BY_NAME[name], rollout.evidence[name]
-    bad = seen.baseline_bad + seen.canary_bad
-    whole = bad + seen.baseline_ok + seen.canary_ok
-    return begin_watch(bad, whole, prior=rail.prior, strength=rail.strength)

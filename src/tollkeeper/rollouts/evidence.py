@@ -16,7 +16,8 @@ Given what becomes of a unit and the past, under the null its arm is a coin with
 candidate that is better makes it smaller, since q >= p. So `wealth = cash + sum of stakes` is a
 test martingale, and by Ville's inequality P(wealth ever reaches 1/alpha) <= alpha: one may look
 after every unit. Several guardrails hold parts of one wealth (a mean of martingales is one), which
-is never weaker than giving each its part of alpha.
+is never weaker than giving each its part of alpha. A guardrail whose canary had no bad unit yet
+counts at most its wealth at the start: less than a martingale reaches a boundary no more often.
 
 Assumptions: one unit a sticky customer (their payments share a fate); `p`, the shares and what is
 staked depend on the past alone; results that arrive late arrive alike on both arms, or the number
@@ -288,6 +289,21 @@ def suspect_limit(guardrail: Guardrail, seen: Evidence, *, cautious: bool) -> fl
     return limit / 2 if cautious else limit
 
 
-def whole_wealth(evidence: Mapping[str, Evidence]) -> float:
-    """The wealth of all guardrails together; `evidence` is by guardrail's name."""
+def counted_wealth(seen: Evidence) -> float:
+    """The wealth that decides: while no canary unit was bad, at most the wealth at the start. A run
+    of luck in the arms alone takes no candidate out. Since this is never more than the wealth, it
+    reaches 1/alpha no more often."""
+    return seen.wealth if seen.canary_bad else min(seen.wealth, 1.0)
+
+
+def part_of_wealth(guardrail: Guardrail, seen: Evidence) -> float:
+    """What one guardrail adds to the wealth of all."""
+    return guardrail.part * counted_wealth(seen)
+
+
+def whole_wealth(evidence: Mapping[str, Evidence], *, capped: bool = True) -> float:
+    """The wealth of all guardrails together; `evidence` is by guardrail's name. Releases before
+    0.1.0 decided upon all of it, which `capped=False` computes again from their records."""
+    if capped:
+        return math.fsum(part_of_wealth(rail, evidence[rail.name]) for rail in GUARDRAILS)
     return math.fsum(rail.part * evidence[rail.name].wealth for rail in GUARDRAILS)

@@ -127,7 +127,10 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     newest record; `gate`: why the newest description keeps it from advancing; `considered_ms`: up
     to when the controller has looked at results; `adopts_since_ms`: payments that the candidate
     took since then are looked up after a late rollback, of which those up to `adopts_after` are
-    written down; `certificates` are of failures, `declines` of declines, one a step."""
+    written down; `certificates` are of failures, `declines` of declines, one a step.
+    `baseline_fails`: more than its history, as the watch of failover says; `alone`: watches on the
+    candidate's failures and declines meanwhile. `paused`: why an operator lets it go no step
+    further; `remembered`: what became of the candidate before this rollout."""
 
     id: str
     provider: str
@@ -165,6 +168,10 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     adopts_since_ms: int = 0
     adopts_after: str = ""
     alarmed: bool = False
+    baseline_fails: bool = False
+    alone: tuple[Watch, ...] = ()
+    paused: str = ""
+    remembered: tuple[str, ...] = ()
     rules_before: tuple[Rule, ...] = ()
 
     @property
@@ -232,7 +239,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One row of a rollout's own history: what was counted, what was decided upon it, by whom.
 
     `tallies` and `parts` are by guardrail's name. From the records alone the evidence can be
-    computed again. `wealth` and `parts` are what the decision saw.
+    computed again. `wealth` and `parts` are what the decision saw; `capped`: guardrails whose
+    canary had no bad unit counted at most their wealth at the start, as since 0.1.0;
+    `baseline_fails`: the baseline failed more than its history.
     """
 
     seq: int
@@ -248,6 +257,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, float] = {}
     decision: Decision | None = None
     detail: str = ""
+    capped: bool = False
+    baseline_fails: bool = False
 
     @property
     def is_promoted(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tollkeeper.kernel.errors import Fault
 from tollkeeper.kernel.money import is_currency
-from tollkeeper.rollouts.rollout import Plan
+from tollkeeper.rollouts.rollout import Plan, Rollout
 from tollkeeper.routing.routes import Condition
 
 LEAST_ALPHA: Final = 1e-6
@@ -56,6 +56,14 @@ def condition_faults(condition: Condition) -> tuple[Fault, ...]:
     if condition.country is not None and not COUNTRY.fullmatch(condition.country):
         faults.append(Fault("/country", "two capital letters, as in ISO 3166"))
     return tuple(faults)
+
+
+def is_in_the_way(running: Rollout, other: Rollout) -> bool:
+    """Whether a rollout that has not ended keeps `other` from starting: of the same provider, and a
+    payment may meet both, unless each names an account of its own."""
+    accounts = {running.condition.account, other.condition.account}
+    apart = len(accounts) == 2 and None not in accounts
+    return running.provider == other.provider and not running.is_promoted and not apart
 
 
 def closed_gate(candidate: str, verdicts: Mapping[str, Mapping[str, object]] | None) -> str | None:

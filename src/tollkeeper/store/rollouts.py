@@ -9,6 +9,7 @@ import msgspec
 from tollkeeper.flows.ports import Job, Rerouting, RoutingRow
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts.rollout import Record, Rollout, by_name, of_any_release
+from tollkeeper.rollouts.starting import is_in_the_way
 from tollkeeper.routing.routes import Rule
 from tollkeeper.store import tables as t
 from tollkeeper.store.canaries import (
@@ -115,10 +116,8 @@ def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operati
     """Begins a rollout with its first record, its event and its controller's job; false where the
     provider has one already, which other accounts' rollouts do not count as."""
     rows = yield ACTIVE_ROLLOUTS, {}
-    for other in _readable(rows):
-        running = other.provider == rollout.provider and other.status != "promoted"
-        if running and not _are_of_two_accounts(other, rollout):
-            raise Rollback(False)  # noqa: FBT003 - the operation's answer
+    if any(is_in_the_way(other, rollout) for other in _readable(rows)):
+        raise Rollback(False)  # noqa: FBT003 - the operation's answer
     named = {"id": rollout.id, "provider": rollout.provider, "account": rollout.condition.account}
     yield INSERT_ROLLOUT, _row(rollout) | named
     yield INSERT_RECORD, _record_row(rollout.id, record)
@@ -131,12 +130,6 @@ def insert_rollout(rollout: Rollout, record: Record, event: OutEvent) -> Operati
     yield COUNT_UP, {}
     yield TELL, {}
     return True
-
-
-def _are_of_two_accounts(one: Rollout, other: Rollout) -> bool:
-    """Whether no payment can meet both, since each names an account of its own."""
-    accounts = {one.condition.account, other.condition.account}
-    return len(accounts) == 2 and None not in accounts
 
 
 def save_rollout(

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from tollkeeper import app as root
 from tollkeeper.flows.operations.doctor import Report
-from tollkeeper.flows.rollouts import commands
+from tollkeeper.flows.rollouts import commands, starting
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Rollout
 from tollkeeper.testing import drill_carrying
 from tollkeeper.testing.drill_scene import Scene, harm_of, median_ms
@@ -115,7 +115,7 @@ async def protected(scene: Scene, rate: float, fault: str, plan: Plan, seconds: 
     settings = root.read_settings(scene.folder / "replica-0.toml")
     async with root.Service(settings, work=False) as service:
         runtime = service.runtime
-        made = await commands.begin_rollout(
+        made = await starting.begin_rollout(
             runtime, CANDIDATE, plan, override="a drill", actor="drill"
         )
         aim = round(plan.steps_percent[0] * 10_000)

@@ -9,17 +9,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from tollkeeper.flows.rollouts import commands
+from tollkeeper.flows.rollouts import commands, starting
 from tollkeeper.kernel.errors import TollkeeperError
 from tollkeeper.payments.assignment import Assignment
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Books
-from tollkeeper.rollouts import deciding
+from tollkeeper.rollouts import counting
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
 from tollkeeper.routing.routes import number_of, split, unit_digest
 from tollkeeper.store import rollouts as stored
+from tollkeeper.testing import rollouts_held
 from tollkeeper.testing.world import Simulation
 
 NOTICE_MS: Final = 1_000
@@ -35,6 +36,7 @@ async def attach(simulation: Simulation) -> None:
     simulation.quiet_checks.append(lambda payments: check_quiet(simulation, payments))
     await _begin(simulation)
     simulation.loop.outside(_interfere(simulation))
+    rollouts_held.attach(simulation)
 
 
 async def _begin(simulation: Simulation) -> None:
@@ -53,7 +55,7 @@ async def _begin(simulation: Simulation) -> None:
         cross_read_percent=100.0,
         watch_seconds=60.0,
     )
-    await commands.begin_rollout(
+    await starting.begin_rollout(
         simulation.replicas[0].runtime, simulation.temper.candidate, plan,
         override="simulation", actor="operator",
     )  # fmt: skip
@@ -153,6 +155,8 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
         yield from _check_counts(simulation, rollout, records)
         yield from _check_evidence(rollout, records)
         yield from _check_payments(simulation, rollout, payments)
+        yield from rollouts_held.check_paused(rollout, records)
+        yield from rollouts_held.check_failing(simulation, rollout, records)
 
 
 def _check_handed_over(rollout: Rollout, payments: Mapping[str, Books]) -> Iterator[Violation]:
@@ -207,7 +211,7 @@ def _check_evidence(rollout: Rollout, records: list[Record]) -> Iterator[Violati
     again, running = start(rollout), True
     for record in records:
         if record.tallies and running:
-            again = deciding.count(again, record.tallies)
+            again = counting.count(again, record.tallies)
         running = running and record.status != "promoted"
     if whole_wealth(again.evidence) != whole_wealth(rollout.evidence):
         yield Violation("I12", rollout.id, "its evidence cannot be computed again from its records")

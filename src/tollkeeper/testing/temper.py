@@ -1,5 +1,6 @@
 """What kind of world a seed makes: which defences are on, and which few troubles it keeps."""
 
+import random
 from typing import Final
 
 import msgspec
@@ -58,6 +59,11 @@ OFTEN_MISREAD: Final = 0.12
 """How many worlds have late effects, a foreign clock, and amounts in another unit, beside those
 that draw them."""
 
+OFTEN_PAUSED: Final = 0.4
+OFTEN_BROKEN: Final = 0.6
+"""How many rollouts are paused; and of those with a sound candidate, in how many the baseline
+breaks."""
+
 BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
 """Troubles that leave only absence to go by."""
 
@@ -73,7 +79,8 @@ ALONE: Final = frozenset({"carrier", "neighbor", "keys"})
 class Temper(msgspec.Struct):
     """What kind of world a seed makes. `strange`: names of STRANGE; `clock_offset_s`: how far the
     provider's clock is off while it is; `carrier`: the version that carries everything, and
-    `rescue_seconds` and `patience_seconds` as in the settings."""
+    `rescue_seconds` and `patience_seconds` as in the settings; `pauses`: an operator pauses the
+    rollout, and `breaks_baseline`: its baseline fails for a while, which moves no traffic."""
 
     replicas: int
     webhooks: bool
@@ -89,6 +96,8 @@ class Temper(msgspec.Struct):
     carrier: str = ""
     rescue_seconds: float = 1.5
     patience_seconds: float = 4.0
+    pauses: bool = False
+    breaks_baseline: bool = False
 
     def has(self, trouble: str) -> bool:
         """Whether the world keeps `trouble`."""
@@ -105,7 +114,18 @@ def temper_of(loop: VirtualLoop) -> Temper:
         temper.misreads = chance.choice(("", "", *KINDS))
         temper.shoppers += chance.randrange(2, 8)
     _make_strange(loop, temper)
+    _try_rollout(temper)
     return temper
+
+
+def _try_rollout(temper: Temper) -> None:
+    """What happens to a rollout, drawn from the temper itself: no other world changes by it."""
+    if not temper.candidate:
+        return
+    chance = random.Random(msgspec.json.encode(temper))
+    temper.pauses = chance.random() < OFTEN_PAUSED
+    sound = not temper.misreads and not BLINDING & set(temper.strange)
+    temper.breaks_baseline = sound and chance.random() < OFTEN_BROKEN
 
 
 def _weather_of(loop: VirtualLoop) -> Temper:
@@ -157,8 +177,13 @@ def settings_of(temper: Temper) -> Settings:
     accounts = {}
     if temper.has("reverse"):
         accounts[ACCOUNT] = AccountSettings(late_charges="reverse")
+    providers = dict(SETTINGS.providers)
+    if temper.breaks_baseline:
+        asking = msgspec.structs.replace(providers["stripe"], failover="ask")
+        providers["stripe"] = asking
     return msgspec.structs.replace(
         SETTINGS,
+        providers=providers,
         weights=_weights(temper),
         accounts=accounts,
         rescue_seconds=temper.rescue_seconds,

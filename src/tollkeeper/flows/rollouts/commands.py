@@ -1,4 +1,4 @@
-"""What operators do with rollouts: start, approve, abort, promote, roll back, stop, explain.
+"""What operators do with rollouts that there are: pause, step, approve, abort, promote, stop.
 
 Law: an `owner` is the account that an act may reach; it reaches the rollouts that name this account
 and no others. `None` is the platform, which reaches them all.
@@ -12,123 +12,23 @@ from msgspec.structs import replace
 
 from tollkeeper.flows import routes
 from tollkeeper.flows.ports import Rerouting
-from tollkeeper.flows.rollouts.controller import VALID_MS, gate_of
-from tollkeeper.flows.rollouts.telling import event_of
+from tollkeeper.flows.rollouts.telling import event_of, record_of
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import (
     Conflict,
     Fault,
-    Forbidden,
-    GateClosed,
     Invalid,
     NotFound,
     TollkeeperError,
     Unavailable,
 )
-from tollkeeper.rollouts import deciding
-from tollkeeper.rollouts.evidence import whole_wealth
+from tollkeeper.rollouts import commanding, deciding
 from tollkeeper.rollouts.rerouting import overlap, promoted_rules, restored_rules
-from tollkeeper.rollouts.rollout import ACTIVE, Plan, Record, Rollout, start
-from tollkeeper.rollouts.starting import condition_faults, plan_faults
-from tollkeeper.routing.routes import Condition, RoutingContext, Rule
+from tollkeeper.rollouts.rollout import ACTIVE, Rollout
+from tollkeeper.routing.routes import Rule
 
 TRIES: Final = 8
 PAGE: Final = 500
-
-
-async def begin_rollout(
-    runtime: Runtime,
-    candidate: str,
-    plan: Plan,
-    *,
-    condition: Condition = Condition(),  # noqa: B008 - frozen
-    override: str = "",
-    owner: str | None = None,
-    actor: str,
-) -> Rollout:
-    """Starts a rollout, first in the shadow. Raises `Forbidden` where the condition reaches further
-    than `owner`, `Invalid`, `Conflict`, or `GateClosed` where no passing check of the candidate
-    stands and no reason overrides that."""
-    if owner is not None and condition.account != owner:
-        raise Forbidden(
-            f"this key acts on account {owner} alone: name it in `account`; a rollout for others "
-            "or for every account needs the role platform",
-            faults=(Fault("/account", "the account of the key"),),
-        )
-    override = override.strip()
-    if faults := (*plan_faults(plan), *condition_faults(condition)):
-        raise Invalid(_said(faults[0]), faults=faults)
-    await routes.refresh(runtime)
-    baseline = _baseline(runtime, candidate, condition)
-    await _gate(runtime, candidate, override)
-    now_ms = runtime.store.now_ms()
-    rollout = start(
-        Rollout(
-            id=runtime.new_id("ro"),
-            provider=candidate.partition("@")[0],
-            candidate=candidate,
-            baseline=baseline,
-            salt=runtime.new_id("salt"),
-            condition=condition,
-            plan=plan,
-            status="shadow",
-            actor=actor,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            valid_until_ms=now_ms + VALID_MS,
-            override=override,
-            seq=1,
-            waiting="the controller has not looked yet",
-        )
-    )
-    detail = f"{candidate} against {baseline}" + (
-        f"; gate overridden: {override}" if override else ""
-    )
-    record = _record(rollout, actor, "started: " + detail)
-    event = event_of(runtime, rollout, "rollout.started", detail)
-    if not await runtime.store.insert_rollout(rollout, record, event):
-        raise Conflict(f"another rollout of {rollout.provider} is running; end it first")
-    await routes.refresh(runtime)
-    return rollout
-
-
-def _said(fault: Fault) -> str:
-    return f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail
-
-
-def _baseline(runtime: Runtime, candidate: str, condition: Condition) -> str:
-    """The heaviest version of the provider where the condition holds; it must not be the candidate
-    itself, nor may that carry traffic already."""
-    if candidate not in runtime.installed:
-        known = ", ".join(sorted(runtime.installed))
-        detail = f"{candidate} is not installed; installed: {known}"
-        raise Invalid(detail, faults=(Fault("/candidate", detail),))
-    facts = RoutingContext(
-        unit="", payment_id="", currency=condition.currency or "",
-        account=condition.account or "", country=condition.country,
-    )  # fmt: skip
-    provider = candidate.partition("@")[0]
-    mine = {
-        name: weight
-        for name, weight in runtime.live.routes.weights_for(facts).items()
-        if name.partition("@")[0] == provider and weight > 0
-    }
-    if candidate in mine:
-        raise Conflict(f"{candidate} carries {mine[candidate]:g} % of the traffic already")
-    if not mine:
-        raise Conflict(f"no version of {provider} carries traffic, so there is no baseline")
-    baseline = max(mine, key=lambda name: mine[name])
-    if candidate not in runtime.integration(baseline).handles:
-        raise Conflict(
-            f"{baseline} cannot look up payments of {candidate}: nothing could be checked"
-        )
-    return baseline
-
-
-async def _gate(runtime: Runtime, candidate: str, override: str) -> None:
-    why = None if override else await gate_of(runtime, candidate)
-    if why is not None:
-        raise GateClosed(why)
 
 
 async def load_rollout(runtime: Runtime, rollout_id: str, owner: str | None = None) -> Rollout:
@@ -168,6 +68,63 @@ async def approve(
 
     detail = f"approved: {reason}" if reason else "approved"
     return await _command(runtime, rollout_id, change, actor, detail, owner=owner)
+
+
+async def pause(
+    runtime: Runtime, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+) -> Rollout:
+    """Lets a rollout go no step further and keep its share; what rolls it back still does, and so
+    does the end of its time."""
+    _must_have_reason(reason, "a pause is kept with its reason")
+
+    def change(rollout: Rollout) -> Rollout:
+        _must_be_active(rollout)
+        return commanding.paused(rollout, reason.strip())
+
+    return await _command(
+        runtime, rollout_id, change, actor, f"paused: {reason}", event="rollout.paused", owner=owner
+    )
+
+
+async def resume(
+    runtime: Runtime, rollout_id: str, *, reason: str = "", owner: str | None = None, actor: str
+) -> Rollout:
+    """Lets a rollout that was paused go on. Raises `Conflict` where it was not."""
+
+    def change(rollout: Rollout) -> Rollout:
+        _must_be_active(rollout)
+        if not rollout.paused:
+            raise Conflict("the rollout is not paused")
+        return commanding.resumed(rollout)
+
+    detail = f"resumed: {reason}" if reason else "resumed"
+    return await _command(
+        runtime, rollout_id, change, actor, detail, event="rollout.resumed", owner=owner
+    )
+
+
+async def step(
+    runtime: Runtime, rollout_id: str, *, reason: str, owner: str | None = None, actor: str
+) -> Rollout:
+    """Takes exactly one step on an operator's word, who must say why; a suspicion keeps the share
+    at its floor there too. Raises `Conflict` where the next step is promotion, or there is none."""
+    _must_have_reason(reason, "a step past the evidence is kept with its reason")
+
+    def change(rollout: Rollout) -> Rollout:
+        _must_be_active(rollout)
+        if why := commanding.no_step(rollout):
+            raise Conflict(why)
+        return commanding.stepped_by_hand(rollout, reason.strip(), runtime.store.now_ms())
+
+    return await _command(
+        runtime, rollout_id, change, actor, f"one step: {reason}",
+        event="rollout.advanced", owner=owner,
+    )  # fmt: skip
+
+
+def _must_have_reason(reason: str, why: str) -> None:
+    if not reason.strip():
+        raise Invalid("a reason is needed", faults=(Fault("/reason", f"say why: {why}"),))
 
 
 async def abort(
@@ -333,11 +290,11 @@ async def _command(
         after = change(before)
         now_ms = runtime.store.now_ms()
         after = replace(after, revision=before.revision + 1, seq=before.seq + 1, updated_ms=now_ms)
-        events = (event_of(runtime, after, event, after.reason),) if event else ()
         said = (
             f"{detail}: {after.reason}" if after.reason and after.reason not in detail else detail
         )
-        record = _record(after, actor, said)
+        events = (event_of(runtime, after, event, after.reason or said),) if event else ()
+        record = record_of(after, actor, said)
         saved = await runtime.store.save_rollout(
             None, after, record=record, events=events, rules=rerouting
         )
@@ -345,18 +302,3 @@ async def _command(
             await routes.refresh(runtime)
             return after
     raise Unavailable(f"rollout {rollout_id} is being changed by too many at once")
-
-
-def _record(rollout: Rollout, actor: str, detail: str) -> Record:
-    return Record(
-        seq=rollout.seq,
-        at_ms=rollout.updated_ms,
-        actor=actor,
-        cause="command",
-        status=rollout.status,
-        step=rollout.step,
-        share_ppm=rollout.share_ppm,
-        crossings=rollout.crossings,
-        wealth=whole_wealth(rollout.evidence),
-        detail=detail,
-    )

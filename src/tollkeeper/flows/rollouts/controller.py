@@ -19,8 +19,9 @@ from tollkeeper.kernel.errors import Misconfigured
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts import deciding
-from tollkeeper.rollouts.deciding import Counted
-from tollkeeper.rollouts.evidence import GUARDRAILS, whole_wealth
+from tollkeeper.rollouts.counting import Counted, tallies_of
+from tollkeeper.rollouts.evidence import GUARDRAILS, part_of_wealth, whole_wealth
+from tollkeeper.rollouts.failing import is_failing
 from tollkeeper.rollouts.rerouting import promoted_rules
 from tollkeeper.rollouts.rollout import Decision, Record, Rollout, Shadows
 from tollkeeper.rollouts.starting import closed_gate
@@ -57,6 +58,7 @@ SWEEP_MARGIN_MS: Final = 5_000
 BATCH: Final = 2_000
 TOLD: Final = (
     "gate", "status", "step", "share_ppm", "cautious", "crossings", "shadows", "watch", "alarmed",
+    "baseline_fails",
 )  # fmt: skip
 """What is written as soon as it changes."""
 
@@ -171,6 +173,7 @@ async def look(runtime: Runtime, job: Job) -> Rollout | None:
         units=tuple(seen_of(place) for place in places),
         crossings=crossings,
         shadows=await _shadows(runtime, before),
+        baseline_fails=await _baseline_fails(runtime, before),
     )
     after, decision = deciding.advance(before, counted, now_ms)
     gate = await _gate_now(runtime, before, decision)
@@ -210,6 +213,13 @@ async def _shadows(runtime: Runtime, rollout: Rollout) -> Shadows:
     return await runtime.store.shadows(rollout.id)
 
 
+async def _baseline_fails(runtime: Runtime, rollout: Rollout) -> bool:
+    """Whether the baseline fails more than its history, by the watch of failover."""
+    if not rollout.is_running:
+        return False
+    return is_failing(await runtime.store.load_watch(rollout.provider), rollout.baseline)
+
+
 async def _write(
     runtime: Runtime,
     job: Job,
@@ -220,7 +230,12 @@ async def _write(
 ) -> Rollout:
     now_ms = runtime.store.now_ms()
     came = bool(looked.places or looked.follows)
-    records = came or not decision.is_hold or after.crossings != before.crossings
+    records = (
+        came
+        or not decision.is_hold
+        or after.crossings != before.crossings
+        or after.baseline_fails != before.baseline_fails
+    )
     row = await runtime.store.routing() if decision.is_promotion else None
     rules_now = (row.rules or configured_rules(runtime.settings)) if row is not None else None
     after = msgspec.structs.replace(
@@ -294,10 +309,12 @@ def _record(before: Rollout, after: Rollout, decision: Decision, counted: Counte
         status=after.status,
         step=after.step,
         share_ppm=after.share_ppm,
-        tallies=deciding.tallies_of(before, counted),
+        tallies=tallies_of(before, counted),
         crossings=after.crossings,
         wealth=whole_wealth(after.evidence),
-        parts={rail.name: rail.part * after.evidence[rail.name].wealth for rail in GUARDRAILS},
+        parts={rail.name: part_of_wealth(rail, after.evidence[rail.name]) for rail in GUARDRAILS},
+        capped=True,
+        baseline_fails=after.baseline_fails,
         decision=decision,
     )
 

@@ -1,5 +1,8 @@
 """Cross-reading one canary payment: looked up through the baseline, compared, and corrected where
 the canary has misread it. A disagreement is for the controller, which rolls back at its next look.
+
+Law: a baseline that fails itself is asked nothing while its rollout goes on. Another proved version
+reads instead; where there is none, the question waits.
 """
 
 from typing import Final
@@ -13,6 +16,7 @@ from tollkeeper.payments.correction import corrected, reassign
 from tollkeeper.payments.outcome import Charge
 from tollkeeper.payments.payment import Books
 from tollkeeper.rollouts.crossing import disagreement, is_agreement, is_disagreement
+from tollkeeper.rollouts.failing import distrusted
 from tollkeeper.rollouts.rollout import Rollout
 
 MAX_TRIES: Final = 200
@@ -32,9 +36,10 @@ async def cross_read(runtime: Runtime, job: Job) -> None:
     if rollout is None or stands != "asked":
         await runtime.store.finish_job(job)
         return
-    verdict = await _compare(runtime, rollout, payment_id)
-    if verdict is None and job.tries >= MAX_TRIES:
-        verdict = "unanswered"
+    reader = await _reader(runtime, rollout)
+    verdict = await _compare(runtime, rollout, payment_id, reader)
+    if verdict is None and reader is not None and job.tries >= MAX_TRIES:
+        verdict = "unanswered"  # without a reader it waits, at most until the rollout's time is up
     now = await runtime.store.load_rollout(rollout_id)  # it may have ended meanwhile
     over = now is not None and _is_over(now)
     if over and is_agreement(verdict) and not await _is_moved(runtime, rollout, payment_id):
@@ -48,7 +53,24 @@ async def cross_read(runtime: Runtime, job: Job) -> None:
     await runtime.store.finish_job(job)
 
 
-async def _compare(runtime: Runtime, rollout: Rollout, payment_id: str) -> str | None:
+async def _reader(runtime: Runtime, rollout: Rollout) -> str | None:
+    """The version that the payment is looked up through; `None` while there is none to trust."""
+    failing = distrusted(await runtime.store.load_watch(rollout.provider))
+    reader = _successor(runtime, rollout, failing)
+    if reader in failing and not _is_over(rollout):
+        return None
+    if reader == rollout.candidate:
+        return None
+    return reader if _is_proved(runtime, rollout, reader) else None
+
+
+def _is_proved(runtime: Runtime, rollout: Rollout, name: str) -> bool:
+    return runtime.live.routes.is_proved(name, rollout.condition.account)
+
+
+async def _compare(
+    runtime: Runtime, rollout: Rollout, payment_id: str, reader: str | None
+) -> str | None:
     """`agreed`, `disagreed`, `nothing` where there is nothing to compare with, or `None` where it
     must be asked again."""
     try:
@@ -65,7 +87,9 @@ async def _compare(runtime: Runtime, rollout: Rollout, payment_id: str) -> str |
         return None
     if payment.provider_id is None:
         return "nothing"  # known, and nothing at the provider to compare with
-    return await _look(runtime, rollout, books)
+    if reader is None:
+        return None
+    return await _look(runtime, books, reader)
 
 
 async def _is_moved(runtime: Runtime, rollout: Rollout, payment_id: str) -> bool:
@@ -79,15 +103,11 @@ async def _is_moved(runtime: Runtime, rollout: Rollout, payment_id: str) -> bool
     return after.payment.integration != rollout.candidate
 
 
-async def _look(runtime: Runtime, rollout: Rollout, books: Books) -> str | None:
-    """Looks a decided payment up through the baseline, twice where it disagrees: a single reading
-    may not be of this charge."""
+async def _look(runtime: Runtime, books: Books, reader: str) -> str | None:
+    """Looks a decided payment up through `reader`, twice where it disagrees: a single reading may
+    not be of this charge."""
     payment = books.payment
     asked_ms = runtime.store.now_ms()
-    reader = _successor(runtime, rollout)
-    proved = runtime.live.routes.is_proved(reader, rollout.condition.account)
-    if not proved or reader == rollout.candidate:
-        return None  # nobody whose reading may be believed is in service
     baseline = runtime.integration(reader)
     order = order_for(runtime, payment, books.attempts[0])
     said = await ask(runtime, baseline, "lookup", order)
@@ -102,7 +122,7 @@ async def _look(runtime: Runtime, rollout: Rollout, books: Books) -> str | None:
     again = await ask(runtime, baseline, "lookup", order)
     # otherwise one of the two readings was not of this charge
     same = again.charge is not None and disagreement(payment, again.charge) == why
-    done = same and await _correct(runtime, rollout, books, said.charge, why, asked_ms)
+    done = same and await _correct(runtime, reader, books, said.charge, why, asked_ms)
     return "disagreed" if done else None
 
 
@@ -113,34 +133,40 @@ def _is_over(rollout: Rollout) -> bool:
 async def _hand_over(runtime: Runtime, rollout: Rollout, books: Books) -> Books:
     """A candidate that was taken out takes no follow-up any more: its payments go back to the
     version that carried them before, as an audited move."""
+    failing = distrusted(await runtime.store.load_watch(rollout.provider))
 
     def decide(current: Books) -> Books:
         sending = any(attempt.outcome is None for attempt in current.attempts)
         if current.payment.integration != rollout.candidate or sending:
             return current
-        return reassign(current, _successor(runtime, rollout), runtime.store.now_ms())
+        return reassign(current, _successor(runtime, rollout, failing), runtime.store.now_ms())
 
     return await record(runtime, books, decide, cause="payment.handed_over", actor=ACTOR)
 
 
-def _successor(runtime: Runtime, rollout: Rollout) -> str:
-    """The baseline, unless that was taken out itself meanwhile: then whatever carries most and can
-    handle the candidate's payments."""
+def _successor(runtime: Runtime, rollout: Rollout, failing: frozenset[str]) -> str:
+    """The baseline, unless that fails or was taken out itself meanwhile: then whatever carries most
+    and can handle the candidate's payments. Where everything fails, the baseline all the same."""
     baseline, account = rollout.baseline, rollout.condition.account
-    if baseline in runtime.installed and runtime.live.routes.is_proved(baseline, account):
+    sound = baseline in runtime.installed and _is_proved(runtime, rollout, baseline)
+    if sound and baseline not in failing:
         return baseline
     others = runtime.router.other_versions(rollout.candidate, account)
     able = [v.name for v in others if rollout.candidate in v.handles]
     weights = runtime.live.routes.rules[-1].weights
-    return max(able, key=lambda name: weights.get(name, 0.0), default=baseline)
+
+    def rank(name: str) -> tuple[bool, float]:
+        return name not in failing, weights.get(name, 0.0)
+
+    best = max(able, key=rank, default=baseline)
+    return baseline if sound and best in failing else best
 
 
 async def _correct(
-    runtime: Runtime, rollout: Rollout, books: Books, charge: Charge, why: str, asked_ms: int
+    runtime: Runtime, reader: str, books: Books, charge: Charge, why: str, asked_ms: int
 ) -> bool:
     """Whether the books were corrected: a change in between, as a follow-up that was begun, leaves
     them as they are, and the reading must be made again."""
-    reader = _successor(runtime, rollout)
 
     def decide(current: Books) -> Books:
         if current.payment.seq != books.payment.seq:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tollkeeper.flows.rollouts.commands import load_rollout
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.rollouts import deciding
+from tollkeeper.rollouts import counting
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import Record, Rollout, start
 
@@ -34,10 +34,11 @@ async def explain(runtime: Runtime, rollout_id: str) -> Explained:
     worth: list[bool] = []
     for record in records:
         if record.tallies and not record.is_promoted:
-            again = deciding.count(again, record.tallies)
-            worth.append(whole_wealth(again.evidence) == record.wealth)
+            again = counting.count(again, record.tallies)
+            wealth = whole_wealth(again.evidence, capped=record.capped)
+            worth.append(wealth == record.wealth)
         elif record.tallies and record.decision is not None and record.decision.is_promotion:
-            again = deciding.count(again, record.tallies)
+            again = counting.count(again, record.tallies)
     return Explained(
         rollout=rollout,
         records=records,

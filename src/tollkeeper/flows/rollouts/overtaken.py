@@ -5,11 +5,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from tollkeeper.flows import routes
-from tollkeeper.flows.rollouts.telling import event_of
+from tollkeeper.flows.rollouts.telling import event_of, record_of
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.rollouts import deciding
-from tollkeeper.rollouts.evidence import whole_wealth
-from tollkeeper.rollouts.rollout import Record, Rollout
+from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing.rules import carrying
 
 ACTOR: Final = "controller"
@@ -37,18 +36,7 @@ async def end_where_traffic_left(runtime: Runtime, rollout: Rollout) -> Rollout:
         seq=rollout.seq + 1,
         updated_ms=now_ms,
     )
-    record = Record(
-        seq=after.seq,
-        at_ms=now_ms,
-        actor=ACTOR,
-        cause="command",
-        status=after.status,
-        step=after.step,
-        share_ppm=after.share_ppm,
-        crossings=after.crossings,
-        wealth=whole_wealth(after.evidence),
-        detail=why,
-    )
+    record = record_of(after, ACTOR, why)
     kind = "rollout.rolled_back" if rollout.is_promoted else "rollout.ended"
     event = event_of(runtime, after, kind, why)
     if not await runtime.store.save_rollout(None, after, record=record, events=(event,)):

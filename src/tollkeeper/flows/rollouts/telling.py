@@ -1,11 +1,30 @@
-"""What operators are told of rollouts, as events."""
+"""What is written beside a rollout that changes: the record of a command, and the event."""
 
 import msgspec
 
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.payments.change import OutEvent
-from tollkeeper.rollouts.rollout import Rollout
+from tollkeeper.rollouts.evidence import whole_wealth
+from tollkeeper.rollouts.rollout import Record, Rollout
 from tollkeeper.routing.routes import PPM
+
+
+def record_of(rollout: Rollout, actor: str, detail: str) -> Record:
+    """The record of an operator's command."""
+    return Record(
+        seq=rollout.seq,
+        at_ms=rollout.updated_ms,
+        actor=actor,
+        cause="command",
+        status=rollout.status,
+        step=rollout.step,
+        share_ppm=rollout.share_ppm,
+        crossings=rollout.crossings,
+        wealth=whole_wealth(rollout.evidence),
+        detail=detail,
+        capped=True,
+        baseline_fails=rollout.baseline_fails,
+    )
 
 
 def event_of(runtime: Runtime, rollout: Rollout, kind: str, reason: str) -> OutEvent:
@@ -19,6 +38,7 @@ def event_of(runtime: Runtime, rollout: Rollout, kind: str, reason: str) -> OutE
         "status": rollout.status,
         "step_percent": rollout.step_percent,
         "share_percent": rollout.share_ppm / PPM * 100,
+        "remembered": rollout.remembered,
         "reason": reason,
     }
     return OutEvent(
