@@ -17,6 +17,7 @@ from tollkeeper.flows.rollouts import commands as rollouts
 from tollkeeper.flows.rollouts import controller, starting
 from tollkeeper.rollouts.rollout import Plan
 from tollkeeper.routing.routes import Condition
+from tollkeeper.testing.misread import misreading
 
 PLAN = Plan(steps_percent=(20, 100), dwell_seconds=3600, shadow_payments=1, floor_percent=20)
 
@@ -220,3 +221,58 @@ async def test_a_stop_takes_the_candidate_out_until_it_is_cleared(tmp_path: Path
         assert cleared.taken_out == ()
         told = await s.store.list_events(s.settings.watch_account, "evt_~", 200)
         assert {"failover.stopped", "failover.cleared"} <= {event.type for event in told}
+
+
+# The cross-check
+
+
+async def rest(s: Stage, seconds: int) -> None:
+    for _ in range(seconds):
+        await work(s)
+        await s.clock.advance(1)
+
+
+async def test_the_first_payments_of_the_new_version_are_looked_up(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        s.fault(**broken(OLD))
+        await shop(s, 100)
+        await rest(s, 60)
+        watch = await watched(s)
+        checks = watch.checks[watch.carrying]
+        assert (checks.agreed, checks.disagreed, checks.goes_on) == (checks.asked, 0, False)
+        assert 50 <= checks.asked < 60
+        sent = len(s.wire.sent)
+        await shop(s, 5)
+        await rest(s, 30)
+        assert len(s.wire.sent) == sent + 5, "after that no more are"
+
+
+@pytest.mark.parametrize(("kind", "method"), [("declined", "automatic"), ("captured", "manual")])
+async def test_a_version_that_misreads_is_taken_out_and_its_payments_are_corrected(
+    tmp_path: Path, kind: str, method: str
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        alter(s.runtime, installed=misreading(s.runtime.installed, NEW, kind))
+        s.fault(**broken(OLD))
+        await shop(s, 80, capture_method=method)
+        await rest(s, 120)
+        watch = await watched(s)
+        assert {OLD, NEW} <= set(watch.taken_out)
+        assert watch.carrying == MIDDLE
+        told = await s.store.list_events(s.settings.watch_account, "evt_~", 500)
+        assert "failover.misread" in {event.type for event in told}
+        await s.agreed()
+
+
+async def test_where_nothing_else_works_the_payments_go_back_to_the_version_that_fails(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        both = {name: s.runtime.installed[name] for name in (OLD, NEW)}
+        alter(s.runtime, installed=misreading(both, NEW, "declined"))
+        s.fault("sunset", when="before", status=410, operation="*.create", api_version=OLD[7:])
+        await shop(s, 60)
+        await rest(s, 120)
+        watch = await watched(s)
+        assert (watch.carrying, NEW in watch.taken_out) == (OLD, True)
+        assert s.runtime.live.routes.rules[-1].weights[NEW] == 0

@@ -167,6 +167,18 @@ async def test_a_trial_is_kept_once_and_makes_its_job_due(backend: Backend) -> N
         await claimed(store, EPOCH_MS + 20)
 
 
+async def test_a_payment_that_is_checked_has_a_job_of_its_own(backend: Backend) -> None:
+    async with backend.store() as store:
+        row = trial("att_1", is_checked=True)
+        await store.note_trial(row)
+        jobs = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        assert [(job.kind, job.subject) for job in jobs] == [
+            ("failover", "stripe"),
+            ("failover_check", f"{OLD}|pay_att_1"),
+        ]
+        assert await store.list_trials("stripe", 0, "", 10) == [row]
+
+
 async def test_a_trial_takes_the_job_from_no_controller_that_holds_it(backend: Backend) -> None:
     async with backend.store() as store:
         await store.note_trial(trial("att_1"))
@@ -210,12 +222,14 @@ async def test_counts_of_a_second_are_added_up(backend: Backend) -> None:
 async def test_trials_of_a_version_are_counted_by_time(backend: Backend) -> None:
     async with backend.store() as store:
         for id_, at in (("1", 0), ("2", 5), ("3", 9)):
-            await store.note_trial(trial(f"att_{id_}", EPOCH_MS + at))
+            well = Trial(first="ok" if id_ == "1" else "refused")
+            await store.note_trial(trial(f"att_{id_}", EPOCH_MS + at, trial=well))
         await store.note_trial(trial("att_4", version=NEW))
-        assert await store.count_trials(OLD, EPOCH_MS, EPOCH_MS + 10) == 3
-        assert await store.count_trials(OLD, EPOCH_MS, EPOCH_MS + 9) == 2
-        assert await store.count_trials(OLD, EPOCH_MS + 1, EPOCH_MS + 5) == 0
-        assert await store.count_trials(NEW, 0, EPOCH_MS + 10) == 1
+        await store.note_trial(trial("check_5", version=NEW, verdict="agreed"))
+        assert await store.count_trials(OLD, EPOCH_MS, EPOCH_MS + 10) == (3, 2)
+        assert await store.count_trials(OLD, EPOCH_MS, EPOCH_MS + 9) == (2, 1)
+        assert await store.count_trials(OLD, EPOCH_MS + 1, EPOCH_MS + 5) == (0, 0)
+        assert await store.count_trials(NEW, 0, EPOCH_MS + 10) == (1, 1)
 
 
 async def test_routes_set_by_hand_are_written_with_their_event_or_not_at_all(

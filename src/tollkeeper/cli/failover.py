@@ -56,6 +56,8 @@ def status(*, json: AsJson = False, config: Config = None) -> int:
     for view in views:
         out = ", ".join(view.taken_out) or "no version"
         console.print(f"{view.provider}: policy {view.policy}; taken out: {out}")
+        for version, found in view.checks.items():
+            console.print(f"{version}: {found.in_words}")
     if not watches:
         console.print("no payment has failed yet: there is nothing to watch")
     return int(alarmed)

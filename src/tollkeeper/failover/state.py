@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.failover import rule
+from tollkeeper.failover.checks import Checks
 from tollkeeper.failover.rule import State
 from tollkeeper.failover.streams import NEXT_AT, Step, Stream, replayed
 from tollkeeper.routing import rules as routing_rules
@@ -31,7 +32,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     and slices of it. `taken_out`: versions that failed and were left; traffic moves to them again
     only after an operator has cleared them. `considered_ms` and `considered_id`: the last trial
     that was counted. `moved_ms`: when traffic moved last. `policy`: an
-    operator's word, before that of the settings."""
+    operator's word, before that of the settings. `checks`: of versions that traffic was given to.
+    `moved_from`: the version that was left last."""
 
     provider: str
     salt: str
@@ -43,6 +45,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     moved_ms: int = 0
     taken_out: tuple[str, ...] = ()
     policy: Policy | None = None
+    checks: dict[str, Checks] = {}
+    moved_from: str = ""
 
     @property
     def wholes(self) -> tuple[Stream, ...]:
@@ -135,13 +139,22 @@ def sentence(stream: Stream, kind: Kind, state: State) -> str:
         "none_works": f"no installed version works{of}{why}",
         "works_again": f"{v} works again{of}",
         "proposed": f"{w} would take over from {v}{of}: start a rollout, or move by hand",
-        "misread": f"{w} misreads payments{of}, another version sees them otherwise",
+        "misread": f"{w} misreads payments{of}",
         "next": f"{w} does not help either{of}: the next version is tried",
         "counted": f"{v} is watched{of}",
         "cleared": "a version may take traffic again",
         "policy": "another policy",
     }
     return f"{said[kind]} ({numbers})"
+
+
+def misread(stream: Stream, version: str, checks: Checks) -> str:
+    """What is said of a version that another one has refuted."""
+    meant = routing_rules.in_words(stream.condition)
+    of = f" for {meant}" if meant else ""
+    goes = f"; its payments{of} go to {stream.candidate}" if stream.carrying == version else ""
+    to = goes if stream.candidate else f"; no other version can take its payments{of}"
+    return f"{version} misreads: another version sees a payment otherwise ({checks.in_words}){to}"
 
 
 def in_words(stream: Stream) -> str:

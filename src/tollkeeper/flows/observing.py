@@ -159,10 +159,14 @@ async def note_first(
         for name, heard in zip(versions, sends, strict=True)
     ]
     failed = is_failing(made[0])
-    if not taken.is_moved:
-        runtime.live.noted_first(versions[0], runtime.clock.monotonic(), failed=failed)
     is_open = taken.share is not None and taken.share.is_open
-    if not failed and not is_open:
+    is_checked = taken.share is not None and taken.share.checked == books.payment.integration
+    is_told = failed or is_open or is_checked
+    if failed:
+        runtime.live.noted_failing(versions[0], runtime.clock.monotonic())
+    elif not is_told:
+        runtime.live.unfailed[versions[0]] += 1
+    if not is_told:
         return
     payment = books.payment
     other = taken.share.candidate if taken.share is not None else ""
@@ -190,6 +194,7 @@ async def note_first(
         currency=payment.currency,
         account=payment.account,
         country=payment.country,
+        is_checked=is_checked and versions[0] == payment.integration,
     )
     with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
         await runtime.store.note_trial(row)

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.failover.checks import Checks
 from tollkeeper.failover.rule import LIVE
 from tollkeeper.failover.state import Watch
 from tollkeeper.failover.streams import Stream
@@ -62,12 +63,12 @@ def shares_of(watches: Iterable[Watch]) -> dict[str, tuple[Share, ...]]:
     found: dict[str, tuple[Share, ...]] = {}
     for watch in watches:
         for stream in (*watch.slices, *watch.wholes):
-            mine = share_of(stream, watch.salt)
+            mine = share_of(stream, watch.salt, watch.checks)
             found[stream.carrying] = (*found.get(stream.carrying, ()), mine)
     return found
 
 
-def share_of(stream: Stream, salt: str) -> Share:
+def share_of(stream: Stream, salt: str, checks: Mapping[str, Checks]) -> Share:
     """What replicas need to know of one stream."""
     state = stream.state
     is_live = state.phase in LIVE and bool(stream.candidate)
@@ -77,6 +78,14 @@ def share_of(stream: Stream, salt: str) -> Share:
         salt=salt,
         is_open=state.is_open,
         condition=stream.condition,
+        checked=next(
+            (
+                name
+                for name in (stream.candidate, stream.carrying)
+                if (is_live or name == stream.carrying) and name in checks and checks[name].goes_on
+            ),
+            "",
+        ),
         is_alarmed=state.alarmed,
         none_works=state.none_works,
     )

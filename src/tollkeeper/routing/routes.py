@@ -96,7 +96,7 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 class Share(msgspec.Struct, frozen=True, kw_only=True):
     """What replicas do for payments of `condition` that a version carries, as failover says: the
     part of first attempts that goes to another version. `is_open`: whoever takes a payment must
-    tell how it ended; `is_checked`: also how those of the candidate did, for they are looked up;
+    tell how it ended; `checked`: the version whose payments are looked up as well;
     `is_alarmed`: the version fails more than its history; `none_works`: no installed one works."""
 
     candidate: str
@@ -104,7 +104,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     salt: str
     is_open: bool
     condition: Condition = Condition()
-    is_checked: bool = False
+    checked: str = ""
     is_alarmed: bool = False
     none_works: bool = False
 

@@ -9,7 +9,7 @@ from tollkeeper.flows.ports import Job, Rerouting, TrialRow
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.store import tables as t
 from tollkeeper.store.events import event_statements
-from tollkeeper.store.jobs import fresh_job
+from tollkeeper.store.jobs import UPSERT_JOB, fresh_job
 from tollkeeper.store.rollouts import COUNT_UP, HOLD_FENCE, TELL, reroute
 from tollkeeper.store.statements import Operation, Rollback, insert_into, sql
 from tollkeeper.store.topic import Topic, reads, writes
@@ -71,8 +71,8 @@ LIST_TRIALS: Final = sql(
 COUNT_TRIALS: Final = sql(
     "count_trials",
     """
-    SELECT count(*) FROM failover_trials
-    WHERE version = :version AND at_ms >= :from_ms AND at_ms < :to_ms
+    SELECT count(*), CAST(coalesce(sum(CASE WHEN failed THEN 1 ELSE 0 END), 0) AS bigint)
+    FROM failover_trials WHERE version = :version AND at_ms >= :from_ms AND at_ms < :to_ms
     """,
 )
 ADD_COUNT: Final = sql(
@@ -140,10 +140,21 @@ def save_watch(
 
 
 def note_trial(row: TrialRow) -> Operation[None]:
-    """Keeps a trial, and makes the provider's `failover` job due now."""
-    values = {"id": row.id, "provider": row.provider, "version": row.version, "at_ms": row.at_ms}
+    """Keeps a trial, and makes the provider's `failover` job due now; where the payment is checked,
+    also its `failover_check` job."""
+    values = {
+        "id": row.id,
+        "provider": row.provider,
+        # a verdict is no trial of the version's
+        "version": "" if row.verdict is not None else row.version,
+        "at_ms": row.at_ms,
+        "failed": row.trial.is_failure,
+    }
     yield INSERT_TRIAL, values | {"body": _encode(row)}
     yield HASTEN, {"provider": row.provider} | fresh_job(row.at_ms, row.at_ms)
+    if row.is_checked:
+        job = {"kind": "failover_check", "subject": f"{row.version}|{row.payment_id}"}
+        yield UPSERT_JOB, job | fresh_job(row.at_ms, row.at_ms)
 
 
 def list_trials(
@@ -167,10 +178,11 @@ def count_between(version: str, from_s: int, to_s: int) -> Operation[int]:
     return int(count)
 
 
-def count_trials(version: str, from_ms: int, to_ms: int) -> Operation[int]:
-    """Trials of first attempts through `version`."""
-    ((count,),) = yield COUNT_TRIALS, {"version": version, "from_ms": from_ms, "to_ms": to_ms}
-    return int(count)
+def count_trials(version: str, from_ms: int, to_ms: int) -> Operation[tuple[int, int]]:
+    """Trials of first attempts through `version`, and how many of them failed."""
+    values = {"version": version, "from_ms": from_ms, "to_ms": to_ms}
+    ((count, failed),) = yield COUNT_TRIALS, values
+    return int(count), int(failed)
 
 
 def list_failover_records(

@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    true,
 )
 from sqlalchemy.dialects import postgresql
 
@@ -424,6 +425,7 @@ failover_trials: Final = Table(
     Column("version", TEXT, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("failed", Boolean, nullable=False, server_default=true()),
 )
 Index("failover_trials_of_version", failover_trials.c.version, failover_trials.c.at_ms)
 Index(

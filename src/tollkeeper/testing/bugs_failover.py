@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.flows import observing
-from tollkeeper.flows.failover import controller
+from tollkeeper.flows.failover import controller, judged
 from tollkeeper.store.failovers import Failovers
 from tollkeeper.testing import planting
 from tollkeeper.testing.planting import Bug, Patch
@@ -16,7 +16,7 @@ _bug = planting.collector(_OWN)
 
 @_bug("Traffic moves in name only: the rules stay as they were.")
 def moved_in_name_only() -> list[Patch]:
-    return [(controller, "moved_rules", lambda rules, *_: rules)]
+    return [(judged, "moved_rules", lambda rules, *_: rules)]
 
 
 @_bug("What was taken out is forgotten, and may be moved to again.")
@@ -71,13 +71,13 @@ def trial_counted_again() -> list[Patch]:
 
 @_bug("A record shows other numbers than those that were counted.")
 def record_of_other_numbers() -> list[Patch]:
-    real: Any = vars(controller)["Record"]
+    real: Any = vars(judged)["Record"]
 
     def recorded(**fields: Any) -> Any:
         counted = msgspec.structs.replace(fields["counted"], share=0.123)
         return real(**(fields | {"counted": counted}))
 
-    return [(controller, "Record", recorded)]
+    return [(judged, "Record", recorded)]
 
 
 @_bug("A look that decides leaves no record.")

@@ -83,7 +83,8 @@ async def clear(runtime: Runtime, provider: str, version: str, *, reason: str, a
             out = ", ".join(watch.taken_out) or "no version"
             raise Conflict(f"{version} was not taken out; taken out: {out}")
         left = tuple(name for name in watch.taken_out if name != version)
-        return replace(watch, taken_out=left)
+        checks = {name: found for name, found in watch.checks.items() if name != version}
+        return replace(watch, taken_out=left, checks=checks)
 
     return await _changed(runtime, provider, change, "cleared", reason, actor)
 

@@ -5,19 +5,17 @@ controller that was overtaken decides nothing. A trial makes the job; one that f
 ends. A move is one commit, and calls nobody.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
+from tollkeeper.failover.checks import begun
+from tollkeeper.failover.checks import counted as counted_checks
 from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import (
-    Kind,
-    Record,
     Watch,
     decided,
     is_told,
-    moved_rules,
     sentence,
     takes_out,
 )
@@ -32,9 +30,11 @@ from tollkeeper.failover.streams import (
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import watching
 from tollkeeper.flows.failover.evidence import Evidence, read
+from tollkeeper.flows.failover.judged import Judged
+from tollkeeper.flows.failover.refuting import take_out_refuted
 from tollkeeper.flows.failover.telling import event_of
-from tollkeeper.flows.ports import Job, Rerouting, RoutingRow, TrialRow
-from tollkeeper.flows.runtime import Runtime, configured_rules
+from tollkeeper.flows.ports import Job, TrialRow
+from tollkeeper.flows.runtime import Runtime
 
 PAGE: Final = 200
 LOOK_MS: Final = 1_000
@@ -59,26 +59,6 @@ async def _page(runtime: Runtime, watch: Watch, limit: int) -> list[TrialRow]:
     return await runtime.store.list_trials(watch.provider, seen_ms, seen_id, limit)
 
 
-class Judged:
-    """What one look decides, put together stream by stream."""
-
-    def __init__(self, watch: Watch, row: RoutingRow, runtime: Runtime) -> None:
-        self.watch = watch
-        self.row = row
-        self.rules = row.rules or configured_rules(runtime.settings)
-        self.records: list[Record] = []
-        self.streams: list[Stream] = []
-        self.gone: set[str] = set()
-        self.taken_out = watch.taken_out
-        self.told: list[tuple[Kind, Stream, State, str]] = []
-        self.moved = False
-
-    @property
-    def rerouting(self) -> Rerouting | None:
-        """The change of the routes, where traffic moves."""
-        return Rerouting(before=self.row.rules, after=self.rules) if self.moved else None
-
-
 async def look(runtime: Runtime, job: Job) -> bool:
     """Counts what is new, and acts on it; whether there was anything."""
     stored = await runtime.store.load_watch(job.subject)
@@ -89,16 +69,21 @@ async def look(runtime: Runtime, job: Job) -> bool:
     rows = await _page(runtime, before, PAGE)
     evidence = await read(runtime, before, rows)
     before = replace(before, streams=before.streams + _new_slices(before, evidence))
+    checks = counted_checks(before.checks, [(r.version, r.is_checked, r.verdict) for r in rows])
+    before = replace(before, checks=checks)
     judged = Judged(before, row, runtime)
     counted = _counted(before, evidence)
     for stream, state, steps in counted:
         await _judge(runtime, judged, counted, stream, state, steps)
+    await take_out_refuted(runtime, judged)
     streams = tuple(s for s in judged.streams if s.is_whole or not s.is_at_rest)
     last = rows[-1] if rows else None
     after = replace(
         before,
         streams=streams,
-        taken_out=judged.taken_out,
+        taken_out=tuple(dict.fromkeys(judged.taken_out)),
+        checks=judged.checks,
+        moved_from=judged.moved_from,
         moved_ms=runtime.store.now_ms() if judged.moved else before.moved_ms,
         considered_ms=last.at_ms if last is not None else before.considered_ms,
         considered_id=last.id if last is not None else before.considered_id,
@@ -151,25 +136,14 @@ async def _judge(
     )
     reason = sentence(stream, kind, state if kind != "proposed" else after.state)
     if steps and (stream.is_whole or kind != "counted"):
-        judged.records.append(
-            Record(
-                seq=watch.seq + len(judged.records) + 1,
-                at_ms=runtime.store.now_ms(),
-                kind=kind,
-                carrying=stream.carrying,
-                candidate=stream.candidate,
-                condition=stream.condition,
-                before=stream.state,
-                steps=steps,
-                counted=state,
-                after=after.state,
-                reason=reason,
-            )
-        )
+        judged.record(stream, kind, after.state, reason, steps=steps, counted=state)
     if is_told(kind):
-        judged.told.append((kind, stream, after.state, reason))
+        judged.tell(stream, kind, after.state, reason)
+    if after.state.share > 0:
+        judged.checks = begun(judged.checks, stream.candidate)
     if kind == "moved":
-        _move(judged, stream)
+        judged.checks = begun(judged.checks, stream.candidate)
+        judged.move(stream)
     elif stream.carrying in judged.gone:
         pass  # its payments are others by now
     elif takes_out(kind):
@@ -194,17 +168,6 @@ def _may_start(counted: Counted, stream: Stream, state: State) -> bool:
     )
 
 
-def _move(judged: Judged, stream: Stream) -> None:
-    """Gives what the stream's version carried to its candidate. The streams of what moved end, and
-    those of the version begin anew with the next look: they were of other payments."""
-    judged.rules = moved_rules(judged.rules, stream.carrying, stream.candidate, stream.condition)
-    judged.moved = True
-    judged.gone.add(stream.carrying)
-    judged.streams = [s for s in judged.streams if s.carrying not in judged.gone]
-    if stream.is_whole:
-        judged.taken_out = (*judged.taken_out, stream.carrying)
-
-
 async def _write(
     runtime: Runtime, job: Job, stored: Watch | None, after: Watch, judged: Judged
 ) -> None:
@@ -225,7 +188,7 @@ async def _write(
             for kind, stream, state, reason in judged.told
         ),
         rules=judged.rerouting,
-        rerouted=stored is None or _acts_otherwise(stored.streams, after.streams),
+        rerouted=stored is None or _acts_otherwise(stored, after),
     )
     if not saved:
         return  # an operator or another controller was faster; the next look sees it
@@ -238,6 +201,6 @@ async def _write(
         )  # fmt: skip
 
 
-def _acts_otherwise(before: Sequence[Stream], after: Sequence[Stream]) -> bool:
+def _acts_otherwise(before: Watch, after: Watch) -> bool:
     """Whether replicas must read the routes anew."""
-    return [routes.share_of(s, "") for s in before] != [routes.share_of(s, "") for s in after]
+    return routes.shares_of([before]) != routes.shares_of([after])

@@ -61,6 +61,8 @@ class Evidence(msgspec.Struct, frozen=True):
     def _mine(self, stream: Stream) -> Iterator[tuple[TrialRow, int]]:
         counts = self.healthy.get(stream.carrying, [0] * len(self.rows))
         for row, healthy in zip(self.rows, counts, strict=True):
+            if row.verdict is not None:
+                continue
             expected = stream.candidate if row.trial.through_w else stream.carrying
             if row.version == expected and stream.condition.holds(facts_of(row)):
                 yield row, healthy

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from tollkeeper.failover.checks import Checks
 from tollkeeper.failover.state import Watch, in_words
 from tollkeeper.failover.streams import Stream
 from tollkeeper.kernel.errors import NotFound
@@ -37,13 +38,15 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
 
 class FailoverView(msgspec.Struct, frozen=True, kw_only=True):
     """What is watched of one provider. `taken_out`: versions that traffic moves to only after
-    they are cleared. `policy` is the one in force."""
+    they are cleared. `policy` is the one in force. `checks`: lookups of the first payments of
+    versions that traffic was given to."""
 
     provider: str
     policy: Policy
     none_works: NoneWorks
     streams: list[StreamView]
     taken_out: list[str]
+    checks: dict[str, Checks]
 
 
 class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,7 @@ def watch_view(watch: Watch, settings: Settings) -> FailoverView:
         none_works=said.none_works,
         streams=[_stream_view(stream) for stream in watch.streams],
         taken_out=list(watch.taken_out),
+        checks=watch.checks,
     )
 
 

@@ -99,8 +99,8 @@ async def _fresh(runtime: Runtime, watch: Watch, version: str) -> State:
     now_s = runtime.store.now_ms() // 1000
     from_s, to_s = now_s - HISTORY_S, now_s - FRESH_S
     unfailed = await runtime.store.count_between(version, from_s, to_s)
-    failing = await runtime.store.count_trials(version, from_s * 1000, to_s * 1000)
-    total = unfailed + failing
+    trials, failing = await runtime.store.count_trials(version, from_s * 1000, to_s * 1000)
+    total = unfailed + trials
     recent = await runtime.store.count_between(version, to_s, to_s + FRESH_S)
     state = rule.begin(failing / total if total else 0.0, per_second=recent / FRESH_S)
     others = [v.name for v in runtime.router.other_versions(version, None)]

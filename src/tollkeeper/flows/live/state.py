@@ -29,9 +29,9 @@ MAX_DRIFTS: Final = 500
 @dataclass(kw_only=True)
 class Live:
     """`routes`: those in force. `drifts`: departures from what versions read, counted by version,
-    operation, kind and pointer. `unfailed`: first attempts that did not fail and are not in the
-    store yet, by version. `decisions` of failovers that this process made, by provider and kind.
-    `wake_requested`: the routes should be looked at soon."""
+    operation, kind and pointer. `unfailed`: first attempts that did not fail, are
+    not told one by one, and are not in the store yet, by version. `decisions` of failovers that
+    this process made, by provider and kind. `wake_requested`: look at the routes soon."""
 
     routes: Routes
     places: Places
@@ -99,13 +99,10 @@ class Live:
         if key in self.drifts or len(self.drifts) < MAX_DRIFTS:
             self.drifts[key] = self.drifts.get(key, 0) + 1
 
-    def noted_first(self, version: str, now: float, *, failed: bool) -> None:
-        """A first attempt through `version` is over. `now`: seconds on the monotonic clock."""
-        if failed:
-            recent = [at for at in self._failing.get(version, []) if at > now - COIN_SECONDS]
-            self._failing[version] = [*recent, now][-COIN_AFTER:]
-        else:
-            self.unfailed[version] += 1
+    def noted_failing(self, version: str, now: float) -> None:
+        """A first attempt through `version` has failed. `now`: seconds on the monotonic clock."""
+        recent = [at for at in self._failing.get(version, []) if at > now - COIN_SECONDS]
+        self._failing[version] = [*recent, now][-COIN_AFTER:]
 
     def is_coin_due(self, version: str, now: float) -> bool:
         """Whether a second attempt should be tossed for: payments before this one failed as well,

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from tollkeeper.failover.checks import Verdict
 from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.state import Record, Watch
 from tollkeeper.flows.ports.jobs import Job
@@ -16,7 +17,8 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     attempt, and the trial speaks of `candidate`, which `is_proved` if it may read for others.
     `read_by`: the version that read a reply which the first one could not; a lookup has yet to
     agree. `helped_by`: the version that ended the payment where the first one could not. `cause`:
-    what was wrong with the first attempt, in a few words."""
+    what was wrong with the first attempt, in a few words. `is_checked`: the payment is looked up
+    through another version, and `verdict` what came of that, which is a row of its own."""
 
     id: str
     provider: str
@@ -32,6 +34,8 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = ""
     account: str = ""
     country: str | None = None
+    is_checked: bool = False
+    verdict: Verdict | None = None
 
 
 class FailoverStore(Protocol):
@@ -56,7 +60,8 @@ class FailoverStore(Protocol):
         ...
 
     async def note_trial(self, row: TrialRow) -> None:
-        """Keeps a trial, and makes the provider's `failover` job due now."""
+        """Keeps a trial, and makes the provider's `failover` job due now; where the payment is
+        checked, also its `failover_check` job."""
         ...
 
     async def list_trials(
@@ -71,8 +76,8 @@ class FailoverStore(Protocol):
         """First attempts that did not fail, from second `from_s` until before `to_s`."""
         ...
 
-    async def count_trials(self, version: str, from_ms: int, to_ms: int) -> int:
-        """Trials of first attempts through `version`."""
+    async def count_trials(self, version: str, from_ms: int, to_ms: int) -> tuple[int, int]:
+        """Trials of first attempts through `version`, and how many of them failed."""
         ...
 
     async def list_failover_records(

@@ -7,15 +7,14 @@ reads instead; where there is none, the question waits.
 
 from typing import Final
 
+from tollkeeper.flows.comparing import compared
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load, record
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import ask, order_for
 from tollkeeper.kernel.errors import NotFound
-from tollkeeper.payments.correction import corrected, reassign
-from tollkeeper.payments.outcome import Charge
+from tollkeeper.payments.correction import reassign
 from tollkeeper.payments.payment import Books
-from tollkeeper.rollouts.crossing import disagreement, is_agreement, is_disagreement
+from tollkeeper.rollouts.crossing import is_agreement, is_disagreement
 from tollkeeper.rollouts.failing import distrusted
 from tollkeeper.rollouts.rollout import Rollout
 
@@ -89,7 +88,7 @@ async def _compare(
         return "nothing"  # known, and nothing at the provider to compare with
     if reader is None:
         return None
-    return await _look(runtime, books, reader)
+    return await compared(runtime, books, reader, ACTOR)
 
 
 async def _is_moved(runtime: Runtime, rollout: Rollout, payment_id: str) -> bool:
@@ -101,29 +100,6 @@ async def _is_moved(runtime: Runtime, rollout: Rollout, payment_id: str) -> bool
         return True
     after = await _hand_over(runtime, rollout, books)
     return after.payment.integration != rollout.candidate
-
-
-async def _look(runtime: Runtime, books: Books, reader: str) -> str | None:
-    """Looks a decided payment up through `reader`, twice where it disagrees: a single reading may
-    not be of this charge."""
-    payment = books.payment
-    asked_ms = runtime.store.now_ms()
-    baseline = runtime.integration(reader)
-    order = order_for(runtime, payment, books.attempts[0])
-    said = await ask(runtime, baseline, "lookup", order)
-    if said.charge is None or not said.is_known:
-        return None
-    now = await load(runtime, payment.id)
-    if now.payment.seq != payment.seq or now.open_attempts():
-        return None
-    why = disagreement(payment, said.charge)
-    if why is None:
-        return "agreed"
-    again = await ask(runtime, baseline, "lookup", order)
-    # otherwise one of the two readings was not of this charge
-    same = again.charge is not None and disagreement(payment, again.charge) == why
-    done = same and await _correct(runtime, reader, books, said.charge, why, asked_ms)
-    return "disagreed" if done else None
 
 
 def _is_over(rollout: Rollout) -> bool:
@@ -160,19 +136,3 @@ def _successor(runtime: Runtime, rollout: Rollout, failing: frozenset[str]) -> s
 
     best = max(able, key=rank, default=baseline)
     return baseline if sound and best in failing else best
-
-
-async def _correct(
-    runtime: Runtime, reader: str, books: Books, charge: Charge, why: str, asked_ms: int
-) -> bool:
-    """Whether the books were corrected: a change in between, as a follow-up that was begun, leaves
-    them as they are, and the reading must be made again."""
-
-    def decide(current: Books) -> Books:
-        if current.payment.seq != books.payment.seq:
-            return current  # it has moved on: the comparison was of what is no more
-        now_ms = runtime.store.now_ms()
-        return corrected(current, charge, reader, why, now_ms, asked_ms=asked_ms)
-
-    after = await record(runtime, books, decide, cause="payment.cross_read", actor=ACTOR)
-    return after.payment.seq == books.payment.seq + 1 and after.payment.moved_from is not None

@@ -48,7 +48,7 @@ async def _payments(store: Store, rollout: Rollout, from_ms: int, to_ms: int) ->
     found = 0
     for version in (rollout.baseline, rollout.candidate):
         found += await store.count_between(version, from_ms // 1000, to_ms // 1000)
-        found += await store.count_trials(version, from_ms, to_ms)
+        found += (await store.count_trials(version, from_ms, to_ms))[0]
     return found
 
 

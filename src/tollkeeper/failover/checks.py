@@ -1,0 +1,70 @@
+"""The cross-check: what a version reads in its first payments, another version looks up in full.
+
+Law: one disagreement takes the version out. A version that is told by nobody that it misreads
+would carry wrong amounts without a failure.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+type Verdict = Literal["agreed", "disagreed", "unanswered"]
+
+ENOUGH: Final = 50
+"""Payments that must agree before no more are looked up."""
+
+MOST: Final = 500
+"""Payments that are looked up at most, where nobody can answer."""
+
+
+class Checks(msgspec.Struct, frozen=True, kw_only=True):
+    """How the lookups of one version's payments stand."""
+
+    asked: int = 0
+    agreed: int = 0
+    disagreed: int = 0
+    unanswered: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the version's next payment is looked up as well."""
+        return self.agreed < ENOUGH and self.asked < MOST
+
+    @property
+    def in_words(self) -> str:
+        """How they stand, for people."""
+        said = f"{self.agreed} of {self.asked} payments looked up agree"
+        return said + (f", {self.unanswered} could not be answered" if self.unanswered else "")
+
+
+def begun(checks: Mapping[str, Checks], version: str) -> dict[str, Checks]:
+    """The checks with those of a version that is given traffic for the first time."""
+    return {version: Checks(), **checks}
+
+
+def noted(checks: Mapping[str, Checks], version: str, verdict: Verdict | None) -> dict[str, Checks]:
+    """The checks after one more payment was to be looked up (`None`), or was."""
+    before = checks.get(version, Checks())
+    if verdict is None:
+        after = replace(before, asked=before.asked + 1)
+    else:
+        after = replace(before, **{verdict: getattr(before, verdict) + 1})
+    return {**checks, version: after}
+
+
+def counted(
+    checks: Mapping[str, Checks], rows: Iterable[tuple[str, bool, Verdict | None]]
+) -> dict[str, Checks]:
+    """The checks after trials, each with its version, whether it is looked up, and the verdict."""
+    found = dict(checks)
+    for version, asked, verdict in rows:
+        if asked or verdict is not None:
+            found = noted(found, version, verdict)
+    return found
+
+
+def refuted(checks: Mapping[str, Checks]) -> list[str]:
+    """Versions that misread a payment."""
+    return [version for version, found in checks.items() if found.disagreed]
