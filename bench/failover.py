@@ -46,9 +46,9 @@ RATES: Final = (0.05, 0.5, 2.0, 20.0)
 TEN_MINUTES: Final = 600.0
 
 
-def cells(days: int, budget: int) -> Iterator[Cell]:
+def cells(days: int, budget: int, rates: list[float]) -> Iterator[Cell]:
     """Rows of `days`, at most so many payments each: fewer days where traffic is heavy."""
-    for rate in RATES if budget >= 1_000_000 else RATES[:2]:
+    for rate in rates:
         for noise in (0.001, 0.005, 0.02):
             yield Cell(f"noise {noise:.1%}", Fault("", noise=noise), rate, days, 0, noise)
         rhythm = Cell("noise 0.5 %, a day's rhythm", Fault(""), rate, days, 0, rhythm=True)
@@ -75,7 +75,7 @@ def _fitted(cell: Cell, budget: int) -> Cell:
 
 
 def day_rows(given: argparse.Namespace) -> Iterator[Work]:
-    for cell in cells(given.days, given.budget):
+    for cell in cells(given.days, given.budget, given.rates):
         for label, manner in MANNERS:
             yield partial(false_starts, cell, manner, label)
 
@@ -160,9 +160,12 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="a minute, coarser")
     options.add_argument("--days", type=int, default=10_000, help="a cell of `days`")
     options.add_argument(
-        "--budget", type=int, default=1_500_000, help="payments a cell of `days`, which has fewer"
+        "--budget", type=int, default=800_000, help="payments a cell of `days`, which has fewer"
         " days where they do not suffice; long healthy stretches cost none",
     )  # fmt: skip
+    options.add_argument(
+        "--rates", type=float, nargs="+", default=list(RATES), help="payments a second of `days`"
+    )
     options.add_argument("--streams", type=int, default=40, help="a cell of `speed`; `none` half")
     options.add_argument("--minutes", type=float, default=30, help="a stream of `hurt`")
     options.add_argument("--ramps", type=int, default=1_500, help="streams of `ramp`")
@@ -174,6 +177,7 @@ def main() -> None:
         return
     if given.quick:
         given.days, given.budget, given.streams = 20, 10_000, 4
+        given.rates = list(RATES[:2])
         given.minutes, given.ramps = 2.0, 40
     found = measured(given)
     if given.json:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from lab.failing import Fault, lucky, shop
@@ -13,6 +14,9 @@ from tollkeeper.failover.rule import A_FULL, ALARM, begin
 DAY_S: Final = 86_400
 MOST_AFTER: Final = 20_000
 """Payments that are followed after a fault, until the episode is over."""
+
+CALMING: Final = 600
+"""About so many of them are there."""
 
 LEVEL: Final = 0.95
 
@@ -58,14 +62,15 @@ class Cell(NamedTuple):
 
     @property
     def payments(self) -> float:
-        """Payments of a day that are looked at: those of its faults, or all."""
-        seconds = self.times * self.fault.lasts if self.times else DAY_S
-        return self.rate * seconds
+        """Payments of a day that are looked at: those of its faults and after them, or all."""
+        if not self.times:
+            return self.rate * DAY_S
+        return self.times * (self.rate * self.fault.lasts + CALMING)
 
 
 def faulty_days(cell: Cell, manner: Manner) -> Iterator[Day]:
     """Days whose faults hit every version. The hours between them are the healthy rows'."""
-    chance = random.Random(round(cell.rate * 100) + len(cell.name))
+    chance = random.Random(_seed(cell))
     for _ in range(cell.days):
         day = Day()
         for _ in range(cell.times):
@@ -88,16 +93,26 @@ def _episode(cell: Cell, manner: Manner, chance: random.Random) -> Ruled:
 
 def healthy_days(cell: Cell, manner: Manner) -> Iterator[Day]:
     """Days with nothing but noise."""
-    seed = round(cell.rate * 100) + len(cell.name)
-    chance = random.Random(seed)
-    days = Days(
-        cell.fault.noise, cell.rate, cell.days, seed, history=cell.history, rhythm=cell.rhythm
-    )
-    for stretches in days.stretches():
+    chance = random.Random(_seed(cell))
+    for stretches in _stretches(cell):
         day = Day()
         for stretch in stretches:
             day |= day_of(_played(cell, manner, stretch, chance))
         yield day
+
+
+@lru_cache(maxsize=1)
+def _stretches(cell: Cell) -> list[list[Stretch]]:
+    """Drawn once for a cell, and played in each manner."""
+    days = Days(
+        cell.fault.noise, cell.rate, cell.days, _seed(cell), history=cell.history,
+        rhythm=cell.rhythm,
+    )  # fmt: skip
+    return list(days.stretches())
+
+
+def _seed(cell: Cell) -> int:
+    return round(cell.rate * 100) + len(cell.name)
 
 
 def _played(cell: Cell, manner: Manner, stretch: Stretch, chance: random.Random) -> Ruled:

@@ -57,6 +57,7 @@ class Run(NamedTuple):
     proposed: float | None
     shared: float | None
     moved: float | None
+    stopped: float | None
 
 
 MANNERS: Final = {"product": PRODUCT, "apart": APART, "study": STUDY}
@@ -92,7 +93,10 @@ def _moved(fault: Fault, rate: float, seed: int, how: str) -> Run:
         at += 1 / rate
         shop(fault, ruled, lucky(chance, at))
     began = [at for at in (ruled.started_at, ruled.explored_at) if at is not None]
-    return Run(min(began, default=None), ruled.proposed_at, ruled.shared_at, ruled.moved_at)
+    stopped = at if ruled.ended == "stopped" else None
+    return Run(
+        min(began, default=None), ruled.proposed_at, ruled.shared_at, ruled.moved_at, stopped
+    )
 
 
 def policies() -> list[Callable[[], Policy]]:
