@@ -21,6 +21,18 @@ def lower_bound(hits: int, runs: int) -> float:
     return low
 
 
+def upper_bound(hits: int, runs: int, confidence: float = CONFIDENCE) -> float:
+    """Clopper and Pearson's one-sided upper bound of a rate: where as few hits are as rare."""
+    low, high = hits / runs, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if 1 - _at_least(hits + 1, runs, middle) > 1 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
 def _at_least(hits: int, runs: int, rate: float) -> float:
     if rate <= 0:
         return 0.0

@@ -1,0 +1,226 @@
+"""A fault begins: payments until traffic moves, and shoppers who were told "failed" or "wait"."""
+
+import random
+from collections.abc import Callable, Iterator
+from statistics import mean
+from typing import Any, Final, NamedTuple
+
+from lab.failing import Fault, Policy, Shopper, V, W, counts, lucky, played, shop, stream
+from lab.movers import Oracle, Rescue, Window
+from lab.ruled import APART, LOOK_S, PRODUCT, STUDY, Manner, Ruled
+
+BOTH: Final = V + W
+BEFORE_S: Final = 60.0
+"""Seconds before the fault, which a window of the last 200 is filled in at 5 a second."""
+
+PARTS: Final = (1.0, 0.75, 0.25, 0.05)
+
+
+def own_faults() -> Iterator[Fault]:
+    """Faults of V alone. A part of payments is a currency, an account or what else they have."""
+    yield from (Fault(f"unreadable {part:g}", "unreadable", part=part) for part in PARTS)
+    yield from (Fault(f"refused {part:g}", "refused", part=part) for part in PARTS)
+    for part in PARTS[1:]:
+        yield Fault(f"refused by nodes {part:g}", "refused", part=part, by_node=True)
+    yield from (Fault(f"5xx {part:g}", "dead", part=part) for part in (1.0, 0.25))
+
+
+def shared_faults() -> Iterator[Fault]:
+    """Faults that a move does not help against."""
+    yield Fault("unreadable for both", "unreadable", BOTH, readers="")
+    yield Fault("refused for both", "refused", BOTH)
+    yield Fault("provider down, 5xx", "dead", BOTH)
+    yield Fault("brown-out 50 %", "refused", BOTH, 0.5, by_node=True)
+    yield Fault("brown-out 90 %", "refused", BOTH, 0.9, by_node=True)
+    yield Fault("issuer outage 90 %", "declined", BOTH, 0.9)
+    yield Fault("429 for everybody", "later", BOTH)
+    yield Fault("own network down", "unsent", BOTH)
+
+
+def weak_faults() -> Iterator[Fault]:
+    """V fails, and W has failures of its own; a fault that comes and goes."""
+    for kind, said in (("refused", "refused"), ("unreadable", "unreadable"), ("dead", "5xx")):
+        for part in (1.0, 0.25):
+            for bad in (0.05, 0.5):
+                name = f"{said} {part:g}, W fails {bad:.0%}"
+                yield Fault(name, kind, part=part, w_fails=bad)  # type: ignore[arg-type]
+    yield Fault("flapping 60 s, refused", "refused", flap=60)
+    yield Fault("flapping 60 s, unreadable", "unreadable", flap=60)
+    yield Fault("flapping 60 s, 5xx for both", "dead", BOTH, flap=60)
+    yield Fault("healthy 2 %", noise=0.02)
+
+
+class Run(NamedTuple):
+    """Seconds from the onset, `None` where it never came."""
+
+    began: float | None
+    proposed: float | None
+    shared: float | None
+    moved: float | None
+    stopped: float | None
+
+
+MANNERS: Final = {"product": PRODUCT, "apart": APART, "study": STUDY}
+
+
+def speed(fault: Fault, rate: float, streams: int, how: str) -> dict[str, Any]:
+    """Payments to a start and to completion. `study`: the rule alone, looking after each payment,
+    and shoppers wait for what W reads over; else the product's looks, policy and answers."""
+    runs = [_moved(fault, rate, seed, how) for seed in range(streams)]
+    row: dict[str, Any] = {"fault": fault.name, "a second": rate, "streams": streams}
+    row["rule"] = how
+    for name in Run._fields:
+        found = sorted(at for run in runs if (at := getattr(run, name)) is not None)
+        row[name] = len(found)
+        row[f"payments {name}"] = round(mean(found) * rate, 1) if found else None
+    found = sorted(run.moved for run in runs if run.moved is not None)
+    if found:
+        row["p95"] = round(found[int(0.95 * len(found))] * rate)
+        row["seconds moved"] = round(mean(found), 1)
+    return row
+
+
+def _moved(fault: Fault, rate: float, seed: int, how: str) -> Run:
+    alone = how == "study"
+    ruled = Ruled(
+        per_second=rate, automatic=not alone, reads=not alone, look_s=0.0 if alone else LOOK_S,
+        manner=MANNERS[how],
+    )  # fmt: skip
+    chance = random.Random(seed)
+    most = (12_000 if fault.part < 0.2 else 4_000) / rate
+    at = 0.0
+    while at < most and ruled.ended not in {"moved", "stopped"}:
+        at += 1 / rate
+        shop(fault, ruled, lucky(chance, at))
+    began = [at for at in (ruled.started_at, ruled.explored_at) if at is not None]
+    stopped = at if ruled.ended == "stopped" else None
+    return Run(
+        min(began, default=None), ruled.proposed_at, ruled.shared_at, ruled.moved_at, stopped
+    )
+
+
+def policies() -> list[Callable[[], Policy]]:
+    """All that are compared, each made anew for a stream."""
+    return [
+        Policy,
+        lambda: Rescue(reads=False),
+        Rescue,
+        lambda: Window(20, least=0.05),
+        lambda: Window(20, least=0.2),
+        lambda: Window(200, least=0.05),
+        lambda: Window(200, least=0.2),
+        lambda: Window(20, most=5),
+        lambda: Window(20, most=5, reads=True),
+        Ruled,
+        Oracle,
+    ]
+
+
+def hurt(fault: Fault, streams: int, seconds: float, rate: float = 5.0) -> list[dict[str, Any]]:
+    """Told "failed" + told "wait" for each policy on the same streams, and attempts beyond one."""
+    cells: dict[str, Any] = {"fault": fault.name}
+    more: dict[str, Any] = {"fault": fault.name}
+    drawn = [stream(rate, seconds, seed, before=BEFORE_S) for seed in range(streams)]
+    for make in policies():
+        told = [_told(fault, make(), shoppers) for shoppers in drawn]
+        failed, wait = (mean(one[name] for one in told) for name in ("failed", "wait"))
+        moved = mean(one["moved"] for one in told)
+        name = make().name
+        cells[name] = f"{failed:.0f}+{wait:.0f}" + (f" ({moved:.1f})" if moved else "")
+        more[name] = round(mean(one["more"] for one in told))
+    cells["payments"] = round(mean(one["payments"] for one in told))
+    return [cells, more]
+
+
+def _told(fault: Fault, policy: Policy, shoppers: list[Shopper]) -> dict[str, Any]:
+    return {**counts(played(fault, policy, shoppers)), "moved": policy.moved_at is not None}
+
+
+def none_works(fault: Fault, streams: int, rate: float, manner: Manner, label: str) -> Any:
+    """Seconds until the rule says that no installed version works."""
+    said: list[float] = []
+    explored = 0
+    for seed in range(streams):
+        ruled = Ruled(per_second=rate, manner=manner)
+        for shopper in stream(rate, 300, seed, before=BEFORE_S):
+            shop(fault, ruled, shopper)
+            if ruled.none_at is not None:
+                said.append(ruled.none_at)
+                break
+        explored += ruled.explored_at is not None
+    return {
+        "fault": fault.name, "manner": label, "a second": rate, "streams": streams,
+        "explored": explored, "declared": len(said),
+        "seconds": round(mean(said), 1) if said else None,
+        "payments": round(mean(said) * rate) if said else None,
+    }  # fmt: skip
+
+
+def outage(fault: Fault, rate: float, streams: int, look_s: float) -> dict[str, Any]:
+    """A fault of both versions: how often all traffic moved to W, which does not help. `look_s`:
+    how far apart the controller's looks are; at 0 a share counts from the next payment on."""
+    found: list[float] = []
+    shares = 0
+    for seed in range(streams):
+        ruled = Ruled(per_second=rate, look_s=look_s)
+        seconds = max(OUTAGE_PAYMENTS / rate, fault.hangs + OUTAGE_S)
+        shoppers = stream(rate, seconds, seed, before=BEFORE_S)
+        played(fault, ruled, shoppers)
+        found += [ruled.moved_at] if ruled.moved_at is not None else []
+        shares += ruled.shared_at is not None
+    return {
+        "fault": fault.name, "a second": rate, "look s": look_s, "streams": streams,
+        "share of a ramp": shares, "moved": len(found),
+        "after s": round(mean(found), 1) if found else None,
+    }  # fmt: skip
+
+
+OUTAGE_PAYMENTS: Final = 1_000
+OUTAGE_S: Final = 20.0
+
+
+def outages() -> Iterator[Fault]:
+    """Outages of everything, whose results come at once or after the client's patience."""
+    yield Fault("refused for both", "refused", BOTH)
+    yield Fault("5xx for both", "dead", BOTH)
+    yield Fault("both hang for 10 s", "dead", BOTH, hangs=10.0)
+    yield Fault("both hang for 30 s", "dead", BOTH, hangs=30.0)
+
+
+def misread(
+    rate: float, lag_s: float, part: float, share: float, streams: int, checked: int = 50
+) -> dict[str, Any]:
+    """Wrong answers of a W that misreads `part` of its replies: its first `checked` results are
+    looked up through another version, `lag_s` at most after them, and one disagreement ends its
+    share a poll of the routes later. Later results are not looked up."""
+    wrong: list[int] = []
+    ended = 0
+    for seed in range(streams):
+        told, stopped = _misread(random.Random(seed), rate, lag_s, part, share, checked)
+        wrong.append(told)
+        ended += stopped
+    wrong.sort()
+    return {
+        "a second": rate, "lag s": lag_s, "misread": part, "share": share, "streams": streams,
+        "wrong": mean(wrong), "p95": wrong[int(0.95 * len(wrong))], "most": wrong[-1],
+        "stopped": f"{ended / streams:.1%}",
+    }  # fmt: skip
+
+
+POLL_S: Final = 0.25
+MISREAD_PAYMENTS: Final = 5_000
+
+
+def _misread(
+    chance: random.Random, rate: float, lag_s: float, part: float, share: float, checked: int
+) -> tuple[int, bool]:
+    at, wrong, ends = 0.0, 0, float("inf")
+    for number in range(MISREAD_PAYMENTS):
+        at += chance.expovariate(rate * share)
+        if at >= ends:
+            return wrong, True
+        if chance.random() < part:
+            wrong += 1
+            if number < checked:
+                ends = min(ends, at + chance.random() * lag_s + POLL_S)
+    return wrong, ends < at
