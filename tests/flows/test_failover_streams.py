@@ -261,6 +261,9 @@ async def test_a_version_that_misreads_is_taken_out_and_its_payments_are_correct
         assert watch.carrying == MIDDLE
         told = await s.store.list_events(s.settings.watch_account, "evt_~", 500)
         assert "failover.misread" in {event.type for event in told}
+        (checks,) = [found for name, found in watch.checks.items() if name == NEW]
+        assert checks.disagreed >= 1
+        assert watch.checks[MIDDLE].disagreed == 0
         await s.agreed()
 
 
@@ -269,10 +272,14 @@ async def test_where_nothing_else_works_the_payments_go_back_to_the_version_that
 ) -> None:
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
         both = {name: s.runtime.installed[name] for name in (OLD, NEW)}
-        alter(s.runtime, installed=misreading(both, NEW, "declined"))
+        alter(s.runtime, installed=both)
         s.fault("sunset", when="before", status=410, operation="*.create", api_version=OLD[7:])
-        await shop(s, 60)
-        await rest(s, 120)
+        await shop(s, 45)
+        assert s.runtime.live.routes.rules[-1].weights == {OLD: 0.0, NEW: 100.0}
+        alter(s.runtime, installed=misreading(both, NEW, "declined"))
+        await shop(s, 5)
+        await rest(s, 60)
         watch = await watched(s)
         assert (watch.carrying, NEW in watch.taken_out) == (OLD, True)
-        assert s.runtime.live.routes.rules[-1].weights[NEW] == 0
+        assert s.runtime.live.routes.rules[-1].weights == {OLD: 100.0, NEW: 0.0}
+        assert not s.runtime.live.routes.is_proved(NEW, None)

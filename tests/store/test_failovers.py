@@ -169,9 +169,9 @@ async def test_a_trial_is_kept_once_and_makes_its_job_due(backend: Backend) -> N
 
 async def test_a_payment_that_is_checked_has_a_job_of_its_own(backend: Backend) -> None:
     async with backend.store() as store:
-        row = trial("att_1", is_checked=True)
+        row = trial("att_1", checked=OLD)
         await store.note_trial(row)
-        jobs = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        jobs = await store.claim_jobs(EPOCH_MS + 1_000, 1_000, 10)
         assert [(job.kind, job.subject) for job in jobs] == [
             ("failover", "stripe"),
             ("failover_check", f"{OLD}|pay_att_1"),

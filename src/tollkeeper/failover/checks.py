@@ -55,12 +55,13 @@ def noted(checks: Mapping[str, Checks], version: str, verdict: Verdict | None) -
 
 
 def counted(
-    checks: Mapping[str, Checks], rows: Iterable[tuple[str, bool, Verdict | None]]
+    checks: Mapping[str, Checks], rows: Iterable[tuple[str, Verdict | None]]
 ) -> dict[str, Checks]:
-    """The checks after trials, each with its version, whether it is looked up, and the verdict."""
+    """The checks after trials, each with the version whose payment is looked up, if it is, and the
+    verdict, once there is one."""
     found = dict(checks)
-    for version, asked, verdict in rows:
-        if asked or verdict is not None:
+    for version, verdict in rows:
+        if version:
             found = noted(found, version, verdict)
     return found
 
@@ -68,3 +69,13 @@ def counted(
 def refuted(checks: Mapping[str, Checks]) -> list[str]:
     """Versions that misread a payment."""
     return [version for version, found in checks.items() if found.disagreed]
+
+
+def enough(checks: Mapping[str, Checks]) -> list[str]:
+    """Versions whose payments need not be looked up any more."""
+    return [version for version, found in checks.items() if not found.goes_on]
+
+
+def judgements(checks: Mapping[str, Checks]) -> tuple[list[str], list[str]]:
+    """What replicas act on: versions that are refuted, and those that were looked at enough."""
+    return sorted(refuted(checks)), sorted(enough(checks))

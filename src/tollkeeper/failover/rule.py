@@ -106,15 +106,17 @@ N_LEAST: Final = 1e-3
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """One payment that is over, as the rule sees it.
 
-    `through_w`: its first attempt went through W by the share in force. `first` is what that came
-    to, and `told_bad` whether the shopper was told "failed" or "wait" in the end. `second` is where
-    the fair coin sent the second attempt after a refusal of V, and `second_ok` whether that ended
-    the payment. `third_ok`: W's attempt after V had failed twice. `read_over`: `True` where W read
-    a reply that V could not, and a look-up through a version other than W agreed; `False` where W
-    could not read what V read.
+    `share`: the chance, from 0 to 1, that its first attempt went through W, and `through_w` whether
+    it did; 0 where nothing was drawn, `None` where the share in force is meant. `first` is what
+    that came to, and `told_bad` whether the shopper was told "failed" or "wait" in the end.
+    `second` is where the fair coin sent the second attempt after a refusal of V, and `second_ok`
+    whether that ended the payment. `third_ok`: W's attempt after V had failed twice, or the second
+    one where no coin was tossed. `read_over`: whether W read a reply that V could not, and a
+    look-up through a version other than W agreed.
     """
 
     first: First
+    share: float | None = None
     through_w: bool = False
     told_bad: bool = False
     second: Literal["", "again", "other"] = ""
@@ -208,8 +210,9 @@ def counted(state: State, trial: Trial) -> State:
         return state
     state = _second_attempt(state, trial)
     state = _read(state, trial)
-    if state.share > 0:
-        state = _ramp(state, trial)
+    share = state.share if trial.share is None else trial.share
+    if state.share > 0 and share > 0:
+        state = _ramp(state, trial, share)
     if trial.through_w or state.phase in {"moved", "stopped"}:
         return state
     return _decided(_ended(_first_attempt(state, trial)))
@@ -270,8 +273,10 @@ def _ended(state: State) -> State:
 
 
 def _second_attempt(state: State, trial: Trial) -> State:
-    if trial.through_w or not trial.second or state.phase != "watch":
+    if trial.through_w or state.phase != "watch":
         return state
+    if not trial.second:  # where no coin was tossed it says something about W alone
+        return state if trial.third_ok is None else _joint(state, w_ok=trial.third_ok)
     again = trial.second == "again"
     state = _staked(state, again=again, ok=trial.second_ok)
     w_ok = trial.third_ok if again else trial.second_ok
@@ -285,17 +290,16 @@ def _second_attempt(state: State, trial: Trial) -> State:
 
 
 def _read(state: State, trial: Trial) -> State:
-    """A sign test on replies that only one of the two can read: the bytes stand still, so that no
-    coin is needed."""
+    """A sign test on replies that V cannot read. Null: W reads at most half of them. The bytes
+    stand still, so that no coin is needed. Whether W reads V's good replies says nothing: they are
+    in V's form, and W's own payments are not."""
     if trial.read_over is None or trial.through_w or state.phase != "watch":
         return state
-    if trial.is_failure:
-        state = _joint(state, w_ok=trial.read_over)
-        if not trial.read_over:
-            return state  # neither reads it
-        state = _staked(state, again=True, ok=False)
-        return replace(state, read_over=state.read_over + 1)
-    return state if trial.read_over else _staked(state, again=False, ok=False)
+    state = _joint(state, w_ok=trial.read_over)
+    if not trial.read_over:
+        return state  # neither reads it
+    state = _staked(state, again=True, ok=False)
+    return replace(state, read_over=state.read_over + 1)
 
 
 def _staked(state: State, *, again: bool, ok: bool) -> State:
@@ -323,12 +327,14 @@ def _joint(state: State, *, w_ok: bool) -> State:
 # T and U: is W better or worse for everybody?
 
 
-def _ramp(state: State, trial: Trial) -> State:
+def _ramp(state: State, trial: Trial, share: float) -> State:
+    """Counts a first attempt that was drawn, with the chance that it had. One that was on its way
+    before the share was given was not drawn: it went through V whatever it was."""
     up_bad = trial.told_bad if state.by_told else trial.is_failure
     state = replace(
         state,
-        t=_arms(state.t, UPWARD, state.share, through_w=trial.through_w, bad=up_bad),
-        u=_arms(state.u, DOWNWARD, state.share, through_w=trial.through_w, bad=trial.told_bad),
+        t=_arms(state.t, UPWARD, share, through_w=trial.through_w, bad=up_bad),
+        u=_arms(state.u, DOWNWARD, share, through_w=trial.through_w, bad=trial.told_bad),
     )
     if trial.through_w:
         failed = trial.is_failure

@@ -203,7 +203,8 @@ def decided(
             return replace(stream, state=held), _less(kind, before, held)
         if state.phase == "explore" and policy == "ask":
             return replace(stream, state=held), _less(kind, before, held)
-        rescued_only = state.read_over < rule.READ_OVER and state.by_told
+        useful = not state.fails_mostly if stream.proposed else state.by_told
+        rescued_only = state.read_over < rule.READ_OVER and useful
         only_proposed = policy == "ask" or rescued_only or (has_moved and not state.fails_mostly)
         if state.phase == "ramp" and only_proposed:
             told: Kind = "counted" if stream.proposed else "proposed"

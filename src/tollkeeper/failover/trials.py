@@ -58,6 +58,11 @@ def has_ended(sent: Sent) -> bool:
     return first_of(sent) in {"ok", "declined"}
 
 
+def is_evidence(sent: Sent) -> bool:
+    """Whether a send says anything about its version: "not now" does not."""
+    return first_of(sent) != "later"
+
+
 def is_failing(sent: Sent) -> bool:
     """Whether the version gave no usable answer. "Not now" is no failure."""
     return first_of(sent) in {"refused", "unreadable", "dead"}
@@ -67,21 +72,23 @@ def trial_of(
     sends: Sequence[Sent],
     candidate: str,
     *,
+    share: float,
     through_w: bool,
+    tossed: bool,
     told_bad: bool,
-    read_over: bool | None = None,
 ) -> Trial:
     """The trial of a payment that is over. `candidate` is W: what went through a third version
-    before it proves nothing about W."""
-    trial = Trial(
-        first=first_of(sends[0]), through_w=through_w, told_bad=told_bad, read_over=read_over
-    )
+    before it proves nothing about W. `share`: the chance of `through_w`. `tossed`: whether a coin
+    sent the second attempt."""
+    trial = Trial(first=first_of(sends[0]), share=share, through_w=through_w, told_bad=told_bad)
     if len(sends) < 2 or trial.first != "refused" or through_w:
         return trial
     carrying, second = sends[0].version, sends[1]
+    if second.version == candidate and not tossed:
+        return msgspec.structs.replace(trial, third_ok=has_ended(second))
     if second.version == candidate:
         return msgspec.structs.replace(trial, second="other", second_ok=has_ended(second))
-    if second.version != carrying:
+    if second.version != carrying or not tossed:
         return trial
     ok = has_ended(second)
     third = sends[2] if len(sends) > 2 and sends[2].version == candidate else None

@@ -5,7 +5,7 @@ import contextlib
 
 import msgspec
 
-from tollkeeper.failover.trials import Sent, cause_of, has_ended, is_failing, trial_of
+from tollkeeper.failover.trials import Sent, cause_of, has_ended, is_evidence, is_failing, trial_of
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Prepared, SendResult, prepare, read_by
@@ -15,7 +15,7 @@ from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResu
 from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
-from tollkeeper.routing.routes import RouteChoice, RoutingContext, is_drawn, units_of
+from tollkeeper.routing.routes import PPM, RouteChoice, RoutingContext, is_drawn, units_of
 
 
 def assignment_of(taken: RouteChoice, payment_id: str, now_ms: int) -> Assignment | None:
@@ -147,6 +147,8 @@ async def note_first(
     taken: RouteChoice,
     versions: list[str],
     sends: list[SendResult],
+    *,
+    tossed: bool,
 ) -> None:
     """Tells the watch on the carrying version how a payment went: at once where it failed or a
     failover goes on, else as one of those that did not fail."""
@@ -158,10 +160,12 @@ async def note_first(
         Sent(name, heard.own or heard.outcome, heard.unreadable)
         for name, heard in zip(versions, sends, strict=True)
     ]
+    if not is_evidence(made[0]):
+        return
     failed = is_failing(made[0])
     is_open = taken.share is not None and taken.share.is_open
-    is_checked = taken.share is not None and taken.share.checked == books.payment.integration
-    is_told = failed or is_open or is_checked
+    checked = _checked(runtime, taken, books.payment, versions[0])
+    is_told = failed or is_open or bool(checked)
     if failed:
         runtime.live.noted_failing(versions[0], runtime.clock.monotonic())
     elif not is_told:
@@ -175,9 +179,10 @@ async def note_first(
     trial = trial_of(
         made,
         candidate,
+        share=taken.share.share_ppm / PPM if taken.share is not None else 0.0,
         through_w=taken.is_moved,
+        tossed=tossed,
         told_bad=payment.is_told_badly,
-        read_over=None if failed else _cannot_read(runtime, taken, sends[0]),
     )
     row = TrialRow(
         id=books.attempts[0].id,
@@ -194,18 +199,18 @@ async def note_first(
         currency=payment.currency,
         account=payment.account,
         country=payment.country,
-        is_checked=is_checked and versions[0] == payment.integration,
+        checked=checked,
     )
     with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
         await runtime.store.note_trial(row)
         runtime.live.wake_requested = True
 
 
-def _cannot_read(runtime: Runtime, taken: RouteChoice, sent: SendResult) -> bool | None:
-    """`False` where the candidate cannot read a reply that the carrying version read."""
-    if taken.share is None or taken.is_moved or sent.reply is None:
-        return None
-    candidate = runtime.installed.get(taken.share.candidate)
-    if candidate is None:
-        return None
-    return None if read_by(candidate, "authorize", sent.reply).is_known else False
+def _checked(runtime: Runtime, taken: RouteChoice, payment: Payment, first: str) -> str:
+    """The version that took the payment in the end, where it is one that traffic is given to, or
+    one that rescued it: until enough of its payments were looked up. Empty where none is."""
+    mine = payment.integration
+    if mine in runtime.live.routes.checked_enough:
+        return ""
+    is_new = taken.share is not None and taken.share.checked == mine
+    return mine if is_new or mine != first else ""

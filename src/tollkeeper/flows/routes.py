@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.failover.checks import Checks
+from tollkeeper.failover.checks import Checks, enough, refuted
 from tollkeeper.failover.rule import LIVE
 from tollkeeper.failover.state import Watch
 from tollkeeper.failover.streams import Stream
@@ -45,13 +45,15 @@ async def refresh(runtime: Runtime) -> None:
     canaries = tuple(canary_of(rollout) for rollout in on_its_way)
     shared = [rule.weights for rule in rules if rule.condition.account is None]
     named = {name for weights in shared for name, weight in weights.items() if weight > 0}
+    misreading = {name for watch in watches for name in refuted(watch.checks)}
     runtime.live.apply_routes(
         Routes(
             rules=rules,
             canaries=canaries,
-            unproved=row.unproved - named,
+            unproved=(row.unproved - named) | misreading,
             unproved_for={one: names - named for one, names in row.unproved_for.items()},
             shares=shares_of(watches),
+            checked_enough=frozenset(name for watch in watches for name in enough(watch.checks)),
             policies={watch.provider: watch.policy for watch in watches if watch.policy},
             revision=row.revision,
         )

@@ -111,10 +111,12 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides a new payment's version. The first rule that holds gives the
-    weights. `unproved`: candidates whose newest rollout was not promoted; they read nobody's
-    payments but their own. `unproved_for`: those of rollouts that are one account's, by account.
+    weights. `unproved`: candidates whose newest rollout was not promoted, and versions that
+    were seen to misread; they read nobody's payments but their own. `unproved_for`:
+    those of rollouts that are one account's, by account.
     `shares`: what is watched for failover, by the version that carries, slices before the whole.
-    `policies`: what operators have said of it, by provider. `revision` counts changes, over all
+    `policies`: what operators have said of it, by provider. `checked_enough`: versions whose
+    payments need not be looked up through others. `revision` counts changes, over all
     replicas."""
 
     rules: tuple[Rule, ...]
@@ -123,6 +125,7 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
     unproved_for: Mapping[str, frozenset[str]] = {}
     shares: Mapping[str, tuple[Share, ...]] = {}
     policies: Mapping[str, str] = {}
+    checked_enough: frozenset[str] = frozenset()
     revision: int = 0
 
     def is_proved(self, name: str, account: str | None) -> bool:

@@ -17,6 +17,9 @@ from tollkeeper.store.topic import Topic, reads, writes
 NEWEST: Final = 2**53
 """Above the number of every record."""
 
+CHECK_AFTER_MS: Final = 1_000
+"""How long after a payment it is looked up: a lookup may lag behind at first."""
+
 _encode: Final = msgspec.json.Encoder().encode
 _document: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _record: Final = msgspec.json.Decoder(Record).decode
@@ -152,9 +155,9 @@ def note_trial(row: TrialRow) -> Operation[None]:
     }
     yield INSERT_TRIAL, values | {"body": _encode(row)}
     yield HASTEN, {"provider": row.provider} | fresh_job(row.at_ms, row.at_ms)
-    if row.is_checked:
-        job = {"kind": "failover_check", "subject": f"{row.version}|{row.payment_id}"}
-        yield UPSERT_JOB, job | fresh_job(row.at_ms, row.at_ms)
+    if row.checked and row.verdict is None:
+        job = {"kind": "failover_check", "subject": f"{row.checked}|{row.payment_id}"}
+        yield UPSERT_JOB, job | fresh_job(row.at_ms + CHECK_AFTER_MS, row.at_ms)
 
 
 def list_trials(

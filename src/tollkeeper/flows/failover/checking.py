@@ -34,6 +34,7 @@ async def check(runtime: Runtime, job: Job) -> None:
         id=f"check_{payment_id}",
         provider=version.partition("@")[0],
         version=version,
+        checked=version,
         at_ms=runtime.store.now_ms(),
         payment_id=payment_id,
         trial=Trial(first="later"),

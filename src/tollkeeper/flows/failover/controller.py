@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tollkeeper.failover.checks import begun
+from tollkeeper.failover.checks import begun, judgements
 from tollkeeper.failover.checks import counted as counted_checks
 from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import (
@@ -69,7 +69,7 @@ async def look(runtime: Runtime, job: Job) -> bool:
     rows = await _page(runtime, before, PAGE)
     evidence = await read(runtime, before, rows)
     before = replace(before, streams=before.streams + _new_slices(before, evidence))
-    checks = counted_checks(before.checks, [(r.version, r.is_checked, r.verdict) for r in rows])
+    checks = counted_checks(before.checks, [(r.checked, r.verdict) for r in rows])
     before = replace(before, checks=checks)
     judged = Judged(before, row, runtime)
     counted = _counted(before, evidence)
@@ -203,4 +203,5 @@ async def _write(
 
 def _acts_otherwise(before: Watch, after: Watch) -> bool:
     """Whether replicas must read the routes anew."""
-    return routes.shares_of([before]) != routes.shares_of([after])
+    shares = routes.shares_of([before]) != routes.shares_of([after])
+    return shares or judgements(before.checks) != judgements(after.checks)

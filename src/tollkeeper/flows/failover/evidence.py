@@ -71,9 +71,7 @@ class Evidence(msgspec.Struct, frozen=True):
         """The trial as it speaks of the stream's candidate."""
         trial = row.trial
         if row.candidate and row.candidate != stream.candidate:
-            trial = replace(trial, second="", second_ok=False, third_ok=None)
-            if not trial.is_failure:
-                trial = replace(trial, read_over=None)
+            trial = replace(trial, share=0.0, second="", second_ok=False, third_ok=None)
         if trial.first != "unreadable" or trial.through_w:
             return trial
         if row.read_by:

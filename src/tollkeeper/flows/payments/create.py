@@ -217,7 +217,7 @@ async def _authorize(
         await runtime.clock.sleep(max(0, following.first_sent_ms - runtime.store.now_ms()) / 1000)
         attempt, prepared = following, next_prepared
     if not (taken.is_canary and taken.canary is not None and taken.canary.is_running):
-        await note_first(runtime, books, taken, versions, sends)
+        await note_first(runtime, books, taken, versions, sends, tossed=waited.tossed)
     return books, stored
 
 
@@ -245,10 +245,12 @@ async def _counted_send(
 
 @dataclass
 class Patience:
-    """What one payment has waited for a provider that says "not now"."""
+    """What one payment has waited for a provider that says "not now", and whether a coin was tossed
+    for its second attempt."""
 
     left_seconds: float
     pauses: int = 0
+    tossed: bool = False
 
 
 def _following(
@@ -273,6 +275,7 @@ def _following(
     is_tossed = len(tried) == 1 and runtime.live.is_coin_due(
         attempt.integration, runtime.clock.monotonic()
     )
+    patience.tossed = patience.tossed or is_tossed
     if is_tossed and runtime.chance.bits(1):
         return again_through(runtime, attempt, attempt.integration)
     name = runtime.router.next_version(

@@ -17,8 +17,9 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     attempt, and the trial speaks of `candidate`, which `is_proved` if it may read for others.
     `read_by`: the version that read a reply which the first one could not; a lookup has yet to
     agree. `helped_by`: the version that ended the payment where the first one could not. `cause`:
-    what was wrong with the first attempt, in a few words. `is_checked`: the payment is looked up
-    through another version, and `verdict` what came of that, which is a row of its own."""
+    what was wrong with the first attempt, in a few words. `checked`: the version whose payment
+    it is in the end, where it is looked up through another one; `verdict` is what came of that, in
+    a row of its own."""
 
     id: str
     provider: str
@@ -34,7 +35,7 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = ""
     account: str = ""
     country: str | None = None
-    is_checked: bool = False
+    checked: str = ""
     verdict: Verdict | None = None
 
 
