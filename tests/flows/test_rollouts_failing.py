@@ -120,3 +120,26 @@ async def test_a_baseline_that_is_well_is_asked_as_ever(tmp_path: Path) -> None:
         assert set(looks(at)) == {BROKEN}
         records = await explain.all_records(at.runtime, made.id)
         assert not any(record.baseline_fails for record in records)
+
+
+async def test_a_baseline_that_is_well_again_answers_what_waited(tmp_path: Path) -> None:
+    async with stage(tmp_path, providers=ASKED) as at:
+        two = {name: v for name, v in at.runtime.installed.items() if name != OLD}
+        alter(at.runtime, installed=two)
+        made = await running(at, replace(STAYS, dwell_seconds=0))
+        break_baseline(at)
+        await rounds(at, made, 8)
+        assert (await found(at, made)).baseline_fails
+        at.core.faults.clear()
+        await at.store.add_counts(at.store.now_ms() // 1000, {MIDDLE: 900})
+        at.clock.now += 2
+        at.fault("sunset", when="before", status=410, api_version=BROKEN, count=1)
+        for number in range(1, 8):  # the next trial counts all that was well before it
+            await shop(at, 10, first=number * 1_000)
+            at.clock.now += 5
+        now = await found(at, made)
+        assert not now.baseline_fails, now.waiting
+        assert now.crossings.agreed > 40
+        assert now.crossings.unanswered == 0
+        assert "fails itself" not in now.waiting
+        assert (await explain.explain(at.runtime, made.id)).same

@@ -122,6 +122,12 @@ def test_cross_reads_that_wait_for_a_failing_baseline_say_so() -> None:
     assert now.alone == ()
 
 
+def test_a_shadow_beside_a_failing_baseline_says_so_as_well() -> None:
+    shadowing = rollout(plan=HALF, status="shadow")
+    now, decision = deciding.advance(shadowing, Counted(baseline_fails=True), 61_000)
+    assert (now.status, decision.kind, now.baseline_fails) == ("running", "advance", True)
+
+
 def test_what_was_not_counted_computes_again_from_the_records() -> None:
     first = now = rollout(plan=replace(HALF, steps_percent=(50,)))
     told = []

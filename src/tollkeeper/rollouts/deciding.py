@@ -28,7 +28,7 @@ from tollkeeper.rollouts.evidence import (
     suspect_limit,
     whole_wealth,
 )
-from tollkeeper.rollouts.rollout import Decision, Rollout, Shadows, Status, ppm
+from tollkeeper.rollouts.rollout import ACTIVE, Decision, Rollout, Shadows, Status, ppm
 from tollkeeper.routing.routes import PPM
 
 HARMFUL: Final = ("failure", "contract", "decline", "follow_up")
@@ -46,7 +46,7 @@ ENOUGH_FOLLOW_UPS: Final = 2
 
 def advance(rollout: Rollout, counted: Counted, now_ms: int) -> tuple[Rollout, Decision]:
     """The rollout after one look at what was counted, and the decision that it came to."""
-    fails = counted.baseline_fails and rollout.status == "running"
+    fails = counted.baseline_fails and rollout.status in ACTIVE
     counted = replace(counted, baseline_fails=fails)
     before = replace(rollout, baseline_fails=fails, alone=rollout.alone if fails else ())
     after = count(before, tallies_of(before, counted))

@@ -215,7 +215,7 @@ async def _shadows(runtime: Runtime, rollout: Rollout) -> Shadows:
 
 async def _baseline_fails(runtime: Runtime, rollout: Rollout) -> bool:
     """Whether the baseline fails more than its history, by the watch of failover."""
-    if not rollout.is_running:
+    if rollout.is_promoted:
         return False
     return is_failing(await runtime.store.load_watch(rollout.provider), rollout.baseline)
 
