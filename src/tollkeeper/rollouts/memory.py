@@ -34,8 +34,9 @@ def _taken_out(candidate: str, records: Iterable[Record]) -> str:
     where = f"`tollkeeper failover explain {provider}`"
     for record in records:
         left = record.kind == "moved" and record.carrying == candidate
-        ended = record.kind in {"stopped", "command"} and record.candidate == candidate
-        if left or ended:
+        ended = record.kind == "stopped" and record.candidate == candidate
+        refuted = record.kind == "misread" and record.reason.startswith(f"{candidate} ")
+        if left or ended or refuted:
             at = rfc3339(record.at_ms)
             return f"failover took {candidate} out at {at}: {record.reason}; {where}"
     return f"failover took {candidate} out; {where}"

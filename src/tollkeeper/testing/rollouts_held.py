@@ -13,6 +13,7 @@ from tollkeeper.kernel.errors import TollkeeperError
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.rollouts.counting import DECLINE
 from tollkeeper.rollouts.rollout import Record, Rollout
+from tollkeeper.routing.rules import EVERYBODY
 from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.store import failovers as stored_failovers
 from tollkeeper.store import rollouts as stored
@@ -115,6 +116,8 @@ def _spells(simulation: Simulation, rollout: Rollout) -> Iterator[tuple[int, int
     told = stored_failovers.list_failover_records(rollout.provider, MOST)
     since: int | None = None
     for record in reversed(simulation.driver.now(told)):
+        if record.condition != EVERYBODY:
+            continue
         alarmed = record.carrying == rollout.baseline and record.after.alarmed
         if alarmed and since is None:
             since = record.at_ms

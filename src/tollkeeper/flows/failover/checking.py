@@ -14,10 +14,10 @@ from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound
 from tollkeeper.payments.payment import Payment
 
-MAX_TRIES: Final = 40
+MAX_TRIES: Final = 16
 FIRST_PAUSE_MS: Final = 500
 LONGEST_PAUSE_MS: Final = 30_000
-"""Together a quarter of an hour: then nobody could answer."""
+"""Together some five minutes: then nobody could answer."""
 
 ACTOR: Final = "failover"
 
