@@ -88,6 +88,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             "again. `pause`: they are refused with 503."
         ),
     ] = "send"
+    accept_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="How long a payment that was accepted while no version worked waits. Then "
+            "it fails, and nothing was sent."
+        ),
+    ] = 3600
     in_flight_window_seconds: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(

@@ -40,6 +40,7 @@ STATUSES: Final[dict[type[TollkeeperError], tuple[int, str]]] = {
     errors.Overloaded: (503, "Overloaded"),
     errors.Closed: (503, "Closed for payments"),
     errors.RefusedForNow: (503, "Refused by the provider for now"),
+    errors.NoVersionWorks: (503, "No installed version works"),
     errors.NotSent: (503, "Provider unreachable"),
     errors.Unavailable: (503, "Store unavailable"),
     errors.StoreDoubt: (503, "Store in doubt"),

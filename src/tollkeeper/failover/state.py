@@ -192,6 +192,8 @@ def decided(
     all rescued, while the version still works for more than half, is a proposal: nobody is hurt,
     and another version's own faults would hurt somebody."""
     before = stream.state
+    if not stream.candidate and state.alarmed and state.fails_mostly:
+        state = replace(state, none_works=True)  # there is no other one
     if state.none_works and not may_start:
         state = replace(state, none_works=False)  # elsewhere a version works
     kind = kind_of(before, state)

@@ -212,6 +212,16 @@ class RefusedForNow(TollkeeperError):
     advice = "Nothing was executed. Retry after Retry-After seconds with a new key."
 
 
+class NoVersionWorks(TollkeeperError):
+    """No installed version of the provider works, and the policy is to pause new payments."""
+
+    code = "no_version_works"
+    side = "provider"
+    retryable = True
+    retry_after_seconds = 10
+    advice = "Nothing was done. Retry with the same key after Retry-After seconds."
+
+
 class NotSent(TollkeeperError):
     """The provider could not be reached, so nothing can have happened."""
 

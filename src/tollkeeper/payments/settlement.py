@@ -181,7 +181,10 @@ def worked_on(books: Books) -> tuple[Attempt, ...]:
 
 
 def being_sent(attempt: Attempt, policy: Policy, now_ms: int, only_sender: str | None) -> bool:
-    """Whether some process may still be sending `attempt` and will record its outcome."""
+    """Whether some process may still be sending `attempt` and will record its outcome, or will send
+    it at a moment that has not come."""
+    if attempt.outcome is None and now_ms < attempt.sent_ms:
+        return True
     if attempt.outcome is not None or now_ms >= attempt.sent_ms + policy.send_ms:
         return False
     return only_sender is None or attempt.sender == only_sender

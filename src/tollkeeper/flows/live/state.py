@@ -42,6 +42,7 @@ class Live:
     unfailed: Counter[str] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     flushed_at: float = 0.0
+    _probed: dict[str, float] = field(default_factory=dict)
     _failing: dict[str, list[float]] = field(default_factory=dict)
     _outstanding: dict[str, int] = field(default_factory=dict)
     _tripwires: dict[str, Tripwire] = field(default_factory=dict)
@@ -109,6 +110,14 @@ class Live:
         so that a failover may come of it."""
         recent = [at for at in self._failing.get(version, []) if at > now - COIN_SECONDS]
         return len(recent) >= COIN_AFTER
+
+    def is_probe_due(self, provider: str, now: float, seconds: float) -> bool:
+        """Whether a payment should be sent to see whether a version works again, while others are
+        held back: where none was for so many seconds."""
+        if now < self._probed.get(provider, float("-inf")) + seconds:
+            return False
+        self._probed[provider] = now
+        return True
 
     def health(self, provider: str) -> Health:
         """What this process knows of a provider's health."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tollkeeper.flows.observing import (
     assignment_of,
@@ -20,13 +21,15 @@ from tollkeeper.flows.observing import (
 from tollkeeper.flows.payments.answers import Key, Result, payment_result, replay
 from tollkeeper.flows.payments.attempts import again_through, claim_of, closed, record_outcome
 from tollkeeper.flows.payments.look import settled_at_once
+from tollkeeper.flows.payments.treatment import HOLD_MS, LOOK_MS, treatment
 from tollkeeper.flows.recording import commit_surely
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import Prepared, SendResult, prepare, send, stored_request
 from tollkeeper.kernel.errors import (
-    Fault,
     Invalid,
+    NoVersionWorks,
     ReferenceInUse,
+    TollkeeperError,
 )
 from tollkeeper.payments.change import Answer, HeldReference, committed
 from tollkeeper.payments.commit import Committed, KeyTaken, ReferenceTaken
@@ -68,17 +71,39 @@ async def create(runtime: Runtime, key: Key, asked: NewPayment) -> Result:
     )
     fault = runtime.router.amount_fault(facts, asked.amount_minor)
     if fault is not None:
-        return await _refused(runtime, key, fault)
+        return await _refused(runtime, key, Invalid(fault.detail, faults=(fault,)))
     taken = runtime.router.choose(facts, before_ms, asked.amount_minor, runtime.live.withheld())
+    treated = treatment(runtime, taken)
+    if treated.refuses:
+        return await _refused(runtime, key, _none_works(taken))
+    if treated.holds:
+        return await _create(runtime, key, asked, id_, taken, before_ms, is_held=True)
     with runtime.live.places.at(taken.integration, key.account):
         return await _create(runtime, key, asked, id_, taken, before_ms)
 
 
+def _none_works(taken: RouteChoice) -> TollkeeperError:
+    provider = taken.integration.partition("@")[0]
+    return NoVersionWorks(f"no installed version of {provider} works at the moment")
+
+
 async def _create(
-    runtime: Runtime, key: Key, asked: NewPayment, id_: str, taken: RouteChoice, before_ms: int
+    runtime: Runtime,
+    key: Key,
+    asked: NewPayment,
+    id_: str,
+    taken: RouteChoice,
+    before_ms: int,
+    *,
+    is_held: bool = False,
 ) -> Result:
     payment = _payment(runtime, key, asked, id_, taken.integration, before_ms)
     attempt = _first_attempt(runtime, payment, before_ms)
+    if is_held:
+        provider = runtime.provider(taken.integration.partition("@")[0])
+        later_ms = int(provider.accept_seconds * 1000)
+        payment = replace(payment, deadline_ms=payment.deadline_ms + later_ms)
+        attempt = replace(attempt, sent_ms=before_ms + HOLD_MS)
     books = Books(payment=payment, attempts=(attempt,))
     prepared = prepare(runtime, books, attempt)
     claim = claim_of(runtime, key, payment.id)
@@ -94,7 +119,7 @@ async def _create(
         msgspec.structs.replace(
             change,
             exchanges=(stored_request(runtime, attempt, prepared),),
-            assignment=assignment_of(taken, id_, before_ms),
+            assignment=None if is_held else assignment_of(taken, id_, before_ms),
             held=held,
         ),
     )
@@ -107,7 +132,10 @@ async def _create(
         raise _reference_taken(asked.reference or "", result.payment_id)
     assert isinstance(result, Committed), result
     made = committed(books, change)
-    books, stored = await _authorize(runtime, key, made, attempt, prepared, taken)
+    if is_held:
+        await runtime.store.enqueue_job("send_held", id_, before_ms + LOOK_MS)
+        return payment_result(made, created=True)
+    books, stored = await authorize(runtime, key, made, attempt, prepared, taken)
     return payment_result(books, stored, created=True)
 
 
@@ -127,12 +155,12 @@ def _reference_taken(reference: str, payment_id: str) -> ReferenceInUse:
     return ReferenceInUse(f"payment {payment_id} is live and has the reference {reference!r}")
 
 
-async def _refused(runtime: Runtime, key: Key, fault: Fault) -> Result:
-    """Raises `Invalid`; the replay of a payment that was taken before keeps its answer."""
+async def _refused(runtime: Runtime, key: Key, error: TollkeeperError) -> Result:
+    """Raises `error`; the replay of a payment that was taken before keeps its answer."""
     known = await runtime.store.load_key(key.account, key.key)
     if known is not None:
         return await replay(runtime, key, known)
-    raise Invalid(fault.detail, faults=(fault,))
+    raise error
 
 
 def _payment(
@@ -174,7 +202,7 @@ def _first_attempt(runtime: Runtime, payment: Payment, now_ms: int) -> Attempt:
     )
 
 
-async def _authorize(
+async def authorize(
     runtime: Runtime,
     key: Key,
     books: Books,

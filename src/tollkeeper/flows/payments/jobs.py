@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tollkeeper.flows.payments.holding import send_held
 from tollkeeper.flows.payments.settle import settle
 from tollkeeper.flows.payments.webhook import trace
 from tollkeeper.flows.ports import JobKind
@@ -14,6 +15,14 @@ JOBS: Final[dict[str, JobKind]] = {
         account=0.5,
         peer=0.75,
         why="settles doubt at the provider",
+    ),
+    "send_held": JobKind(
+        run=send_held,
+        slots=8,
+        parties="payments",
+        account=0.5,
+        peer=1.0,
+        why="sends payments that were accepted while no version worked",
     ),
     "refresh": JobKind(
         run=settle,
