@@ -26,6 +26,11 @@ def broken(version: str) -> dict[str, Any]:
     return {"effect": "sunset", "when": "before", "status": 410, "api_version": version[7:]}
 
 
+def refusing(version: str) -> dict[str, Any]:
+    """It takes no payments, and looks them up."""
+    return broken(version) | {"operation": "*.create"}
+
+
 async def shop(s: Stage, count: int, **fields: Any) -> list[Any]:
     """Payments of as many customers, one each two seconds."""
     bought = []
@@ -253,7 +258,7 @@ async def test_a_version_that_misreads_is_taken_out_and_its_payments_are_correct
 ) -> None:
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
         alter(s.runtime, installed=misreading(s.runtime.installed, NEW, kind))
-        s.fault(**broken(OLD))
+        s.fault(**refusing(OLD))
         await shop(s, 80, capture_method=method)
         await rest(s, 120)
         watch = await watched(s)
@@ -267,13 +272,27 @@ async def test_a_version_that_misreads_is_taken_out_and_its_payments_are_correct
         await s.agreed()
 
 
+async def test_where_it_is_one_against_one_neither_is_believed(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        alter(s.runtime, installed=misreading(s.runtime.installed, NEW, "declined"))
+        s.fault(**broken(OLD))  # it cannot look anything up either
+        bought = await shop(s, 20)
+        await rest(s, 30)
+        watch = await watched(s)
+        assert (watch.carrying, set(watch.taken_out)) == (OLD, {NEW, MIDDLE})
+        books = [await s.books(p["id"]) for p in bought]
+        asked = [b.payment for b in books if b.payment.attention]
+        assert asked
+        assert "sees it otherwise" in (asked[0].attention or "")
+
+
 async def test_where_nothing_else_works_the_payments_go_back_to_the_version_that_fails(
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
         both = {name: s.runtime.installed[name] for name in (OLD, NEW)}
         alter(s.runtime, installed=both)
-        s.fault("sunset", when="before", status=410, operation="*.create", api_version=OLD[7:])
+        s.fault(**refusing(OLD))
         await shop(s, 45)
         assert s.runtime.live.routes.rules[-1].weights == {OLD: 0.0, NEW: 100.0}
         alter(s.runtime, installed=misreading(both, NEW, "declined"))

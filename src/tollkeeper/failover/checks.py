@@ -20,12 +20,13 @@ MOST: Final = 500
 
 
 class Checks(msgspec.Struct, frozen=True, kw_only=True):
-    """How the lookups of one version's payments stand."""
+    """How the lookups of one version's payments stand. `is_out`: it was taken out for them."""
 
     asked: int = 0
     agreed: int = 0
     disagreed: int = 0
     unanswered: int = 0
+    is_out: bool = False
 
     @property
     def goes_on(self) -> bool:

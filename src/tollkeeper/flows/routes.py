@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,7 +12,7 @@ from tollkeeper.failover.checks import Checks, enough, refuted
 from tollkeeper.failover.rule import LIVE
 from tollkeeper.failover.state import Watch
 from tollkeeper.failover.streams import Stream
-from tollkeeper.flows.ports import Rerouting
+from tollkeeper.flows.ports import Rerouting, RoutingRow
 from tollkeeper.flows.runtime import Runtime, configured_rules
 from tollkeeper.kernel.errors import Fault, Invalid, Misconfigured, StoreDoubt, Unavailable
 from tollkeeper.payments.cards import check_reason
@@ -38,25 +38,26 @@ TRIES: Final = 5
 async def refresh(runtime: Runtime) -> None:
     """Reads the routes anew."""
     row = await runtime.store.routing()
-    watches = await runtime.store.list_watches()
+    runtime.live.apply_routes(routes_of(runtime, row, await runtime.store.list_watches()))
+
+
+def routes_of(runtime: Runtime, row: RoutingRow, watches: Sequence[Watch]) -> Routes:
+    """What a replica acts on, by what the store says of routes, rollouts and failovers."""
     rules = row.rules or configured_rules(runtime.settings)
     # what is on its way goes before what was promoted and is watched
     on_its_way = sorted(row.rollouts, key=lambda rollout: rollout.is_promoted)
-    canaries = tuple(canary_of(rollout) for rollout in on_its_way)
     shared = [rule.weights for rule in rules if rule.condition.account is None]
     named = {name for weights in shared for name, weight in weights.items() if weight > 0}
     misreading = {name for watch in watches for name in refuted(watch.checks)}
-    runtime.live.apply_routes(
-        Routes(
-            rules=rules,
-            canaries=canaries,
-            unproved=(row.unproved - named) | misreading,
-            unproved_for={one: names - named for one, names in row.unproved_for.items()},
-            shares=shares_of(watches),
-            checked_enough=frozenset(name for watch in watches for name in enough(watch.checks)),
-            policies={watch.provider: watch.policy for watch in watches if watch.policy},
-            revision=row.revision,
-        )
+    return Routes(
+        rules=rules,
+        canaries=tuple(canary_of(rollout) for rollout in on_its_way),
+        unproved=(row.unproved - named) | misreading,
+        unproved_for={one: names - named for one, names in row.unproved_for.items()},
+        shares=shares_of(watches),
+        checked_enough=frozenset(name for watch in watches for name in enough(watch.checks)),
+        policies={watch.provider: watch.policy for watch in watches if watch.policy},
+        revision=row.revision,
     )
 
 

@@ -5,11 +5,11 @@ The checks read records, trials and payments. They share with the controller the
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.failover.state import Record
+from tollkeeper.failover.state import Kind, Record, Watch
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Attempt, Books
@@ -34,6 +34,19 @@ OFTEN_BROKEN: Final = 0.8
 REFUSED: Final = ("sunset", "require_parameter")
 """Faults by which a version is refused, with no effect."""
 
+OUTAGES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "refused": ({"effect": "require_parameter", "when": "before", "parameter": "x"},),
+    "hangs": ({"effect": "drop", "when": "before", "seconds": 60.0},),
+    "errors": ({"effect": "error", "when": "before", "status": 503},),
+    "brown_out": (
+        {"effect": "require_parameter", "when": "before", "parameter": "x", "probability": 0.5},
+    ),
+}
+"""How all versions fail alike: nothing may move."""
+
+ENOUGH_FAILED: Final = 30
+"""Refused payments after which it must have been said that no version works."""
+
 MOST: Final = 100_000
 _trial: Final = msgspec.json.Decoder(TrialRow).decode
 
@@ -46,8 +59,15 @@ def attach(simulation: Simulation) -> None:
         return
     for number in range(CROWD):
         simulation.loop.outside(Caller(simulation, CROWD_FROM + number).shop())
-    if simulation.loop.chance.random() < OFTEN_BROKEN:
-        rule = simulation.loop.chance.choice(strange.breaking(simulation.temper.carrier))
+    if simulation.temper.outage:
+        for fault in OUTAGES[simulation.temper.outage]:
+            simulation.core.faults.add(FaultRule(**fault, operation="payment_intents.create"))
+        return
+    if simulation.temper.liar or simulation.loop.chance.random() < OFTEN_BROKEN:
+        broken = strange.breaking(simulation.temper.carrier)
+        if simulation.temper.liar:  # the carrier still reads, so that it is two against one
+            broken = [rule for rule in broken if rule["effect"] == "require_parameter"]
+        rule = simulation.loop.chance.choice(broken)
         when: When = "before" if rule["effect"] in REFUSED else "after"
         simulation.core.faults.add(FaultRule(**rule, operation="*", when=when))
 
@@ -57,6 +77,9 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
     for watch in simulation.driver.now(stored.list_watches()):
         records = simulation.driver.now(stored.list_failover_records(watch.provider, MOST))
         moves = [record for record in records if record.kind == "moved"]
+        kinds = {record.kind for record in records}
+        yield from _check_outage(simulation, kinds, payments)
+        yield from _check_liar(simulation, watch, kinds)
         simulation.coverage.count("failover.watched")
         yield from _check_records(watch.provider, records)
         yield from _check_trials(simulation, records, payments)
@@ -67,9 +90,32 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
             yield Violation("I12", watch.provider, f"{sorted(forgotten)} may be moved to again")
         for move in moves:
             simulation.coverage.count("failover.moved")
-            if not simulation.temper.carrier:
+            if not simulation.temper.carrier or simulation.temper.outage:
                 yield Violation("I12", watch.provider, f"moved, and nothing broke: {move.reason}")
             yield from _check_moved(simulation, move, payments)
+
+
+def _check_outage(
+    simulation: Simulation, kinds: set[Kind], payments: Mapping[str, Books]
+) -> Iterator[Violation]:
+    """Where every version is refused, operators hear of it."""
+    if simulation.temper.outage:
+        simulation.coverage.count("failover.outage", simulation.temper.outage)
+    if simulation.temper.outage != "refused":
+        return
+    refused = sum(b.attempts[0].result_class == "B1" for b in payments.values())
+    if refused >= ENOUGH_FAILED and "none_works" not in kinds:
+        yield Violation("I12", "failover", f"{refused} refused, and no word that none works")
+
+
+def _check_liar(simulation: Simulation, watch: Watch, kinds: set[Kind]) -> Iterator[Violation]:
+    """A version that was seen to misread carries nothing that another one can take."""
+    liar = simulation.temper.liar
+    if not liar or not (liar in watch.checks and watch.checks[liar].disagreed):
+        return
+    simulation.coverage.count("failover.misread")
+    if liar not in watch.taken_out or "misread" not in kinds:
+        yield Violation("I12", liar, "misreads, which was seen, and traffic may go to it")
 
 
 def _check_records(provider: str, records: list[Record]) -> Iterator[Violation]:

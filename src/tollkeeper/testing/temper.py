@@ -7,7 +7,7 @@ import msgspec
 
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.version import Integration
-from tollkeeper.settings import AccountSettings, ProviderSettings, Settings, Timeouts
+from tollkeeper.settings import AccountSettings, NoneWorks, ProviderSettings, Settings, Timeouts
 from tollkeeper.testing.loop import VirtualLoop
 from tollkeeper.testing.misread import KINDS
 
@@ -64,6 +64,12 @@ OFTEN_BROKEN: Final = 0.6
 """How many rollouts are paused; and of those with a sound candidate, in how many the baseline
 breaks."""
 
+OUTAGES: Final = ("refused", "hangs", "errors", "brown_out")
+OFTEN_OUT: Final = 0.35
+OFTEN_LYING: Final = 0.3
+"""Where one version carries everything and nothing else is wrong: how often all versions fail
+alike, and how often, else, another version misreads money."""
+
 BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
 """Troubles that leave only absence to go by."""
 
@@ -80,7 +86,9 @@ class Temper(msgspec.Struct):
     """What kind of world a seed makes. `strange`: names of STRANGE; `clock_offset_s`: how far the
     provider's clock is off while it is; `carrier`: the version that carries everything, and
     `rescue_seconds` and `patience_seconds` as in the settings; `pauses`: an operator pauses the
-    rollout, and `breaks_baseline`: its baseline fails for a while, which moves no traffic."""
+    rollout, and `breaks_baseline`: its baseline fails for a while, which moves no traffic.
+    `outage`: how all versions fail where one carries everything, `none_works` what is done then,
+    and `liar` the version that takes approvals for declines."""
 
     replicas: int
     webhooks: bool
@@ -98,6 +106,9 @@ class Temper(msgspec.Struct):
     patience_seconds: float = 4.0
     pauses: bool = False
     breaks_baseline: bool = False
+    outage: str = ""
+    liar: str = ""
+    none_works: NoneWorks = "send"
 
     def has(self, trouble: str) -> bool:
         """Whether the world keeps `trouble`."""
@@ -115,7 +126,21 @@ def temper_of(loop: VirtualLoop) -> Temper:
         temper.shoppers += chance.randrange(2, 8)
     _make_strange(loop, temper)
     _try_rollout(temper)
+    _try_failover(temper)
     return temper
+
+
+def _try_failover(temper: Temper) -> None:
+    """What else happens where one version carries everything, drawn from the temper itself."""
+    if temper.strange != ("carrier",):
+        return
+    chance = random.Random(msgspec.json.encode(temper))
+    if chance.random() < OFTEN_OUT:
+        temper.outage, temper.strange = chance.choice(OUTAGES), ()
+        temper.none_works = chance.choice(("send", "accept", "pause"))
+    elif chance.random() < OFTEN_LYING:
+        others = [name for name in SETTINGS.weights if name != temper.carrier]
+        temper.liar, temper.strange = chance.choice(others), ()
 
 
 def _try_rollout(temper: Temper) -> None:
@@ -178,6 +203,10 @@ def settings_of(temper: Temper) -> Settings:
     if temper.has("reverse"):
         accounts[ACCOUNT] = AccountSettings(late_charges="reverse")
     providers = dict(SETTINGS.providers)
+    if temper.outage:
+        providers["stripe"] = msgspec.structs.replace(
+            providers["stripe"], none_works=temper.none_works, accept_seconds=60.0
+        )
     if temper.breaks_baseline:
         asking = msgspec.structs.replace(providers["stripe"], failover="ask")
         providers["stripe"] = asking

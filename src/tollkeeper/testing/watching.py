@@ -163,7 +163,8 @@ class Watch:
     def _is_misread(self, attempt: Attempt) -> bool:
         """Whether a candidate that misreads money was asked: a cross-read corrects it."""
         temper = self._simulation.temper
-        return bool(temper.misreads) and attempt.integration == temper.candidate
+        candidate = temper.candidate if temper.misreads else ""
+        return attempt.integration in {candidate, temper.liar}
 
     def _knows_account(self, books: Books) -> bool:
         """Whether an earlier charge tells our account from another that our key may open."""

@@ -31,6 +31,8 @@ from tollkeeper.simulator.core.messages import SimReply, SimRequest
 from tollkeeper.simulator.stripe.config import AccountConfig, KeyConfig, SimulatorConfig
 from tollkeeper.simulator.stripe.provider import SimulatorCore
 from tollkeeper.store import audits, keys, payments
+from tollkeeper.store import failovers as stored_failovers
+from tollkeeper.store import rollouts as stored_rollouts
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.door import API_KEY, Call, Door
 from tollkeeper.testing.loop import Process, VirtualLoop
@@ -93,6 +95,10 @@ class Replica:
             live=live_state(simulation.settings),
             installed=simulation.installed,
         )
+        if simulation.temper.carrier:  # a service opens its door when it knows its routes
+            row = simulation.driver.now(stored_rollouts.routing())
+            watches = simulation.driver.now(stored_failovers.list_watches())
+            self.runtime.live.apply_routes(routes.routes_of(self.runtime, row, watches))
         self.door.open(self.runtime)
         simulation.loop.start_in(self.process, self._main())
 
@@ -100,7 +106,7 @@ class Replica:
         runtime = self.runtime
         while not await self._started():
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
-        if self.simulation.temper.candidate:
+        if self.simulation.temper.candidate or self.simulation.temper.carrier:
             self.simulation.loop.start_in(self.process, routes.follow(runtime))
         if not self.simulation.temper.workers and not self.simulation.calm:
             return
@@ -179,6 +185,8 @@ class Simulation:
         self.installed = installed_of(retention=self.temper.idempotency)
         if self.temper.misreads:
             self.installed = misreading(self.installed, self.temper.candidate, self.temper.misreads)
+        if self.temper.liar:
+            self.installed = misreading(self.installed, self.temper.liar, "declined")
         self.replicas = [Replica(self, n) for n in range(self.temper.replicas)]
         self.open_doors = self.replicas
 
@@ -314,6 +322,7 @@ class Simulation:
         so at once; that it was one is known once it was cross-read, and holds at quiet."""
         first = books.attempts[0].integration
         lying = self.temper.misreads == "declined" and first == self.temper.candidate
+        lying = lying or any(a.integration == self.temper.liar for a in books.attempts)
         for found in invariants.check_effects(books, self.part(books.payment.id)):
             if not lying or found.invariant != "I4":
                 yield found

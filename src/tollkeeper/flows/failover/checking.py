@@ -1,18 +1,21 @@
 """Looking up what a version that traffic was given to made of its first payments, as a job.
 
-A disagreement corrects the payment's books, and the controller takes the version out.
+Where two other versions see a payment otherwise, its books are corrected, and the controller takes
+the version out. Where it is one against one, both are taken out, and the payment needs a person;
+what carries traffic stays.
 """
 
 from typing import Final
 
 from tollkeeper.failover.checks import Verdict
 from tollkeeper.failover.rule import Trial
-from tollkeeper.flows.comparing import compared
+from tollkeeper.flows.comparing import Sight, believe, call_for_a_person, looked_at
 from tollkeeper.flows.ports import Job, TrialRow
 from tollkeeper.flows.recording import load
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import NotFound
-from tollkeeper.payments.payment import Payment
+from tollkeeper.payments.payment import Books, Payment
+from tollkeeper.routing.rules import carrying
 
 MAX_TRIES: Final = 16
 FIRST_PAUSE_MS: Final = 500
@@ -25,45 +28,68 @@ ACTOR: Final = "failover"
 async def check(runtime: Runtime, job: Job) -> None:
     """Runs one `failover_check` job, whose subject is `VERSION|PAYMENT`."""
     version, _, payment_id = job.subject.partition("|")
-    verdict = await _verdict(runtime, version, payment_id)
-    if verdict is None and job.tries < MAX_TRIES:
+    verdicts = await _verdicts(runtime, version, payment_id)
+    if not verdicts and job.tries < MAX_TRIES:
         pause_ms = min(FIRST_PAUSE_MS << min(job.tries, 6), LONGEST_PAUSE_MS)
         await runtime.store.postpone_job(job, runtime.store.now_ms() + pause_ms)
         return
-    row = TrialRow(
-        id=f"check_{payment_id}",
-        provider=version.partition("@")[0],
-        version=version,
-        checked=version,
-        at_ms=runtime.store.now_ms(),
-        payment_id=payment_id,
-        trial=Trial(first="later"),
-        verdict=verdict or "unanswered",
-    )
-    await runtime.store.note_trial(row)
+    for name, verdict in (verdicts or {version: "unanswered"}).items():
+        row = TrialRow(
+            id=f"check_{name}_{payment_id}",
+            provider=version.partition("@")[0],
+            version=name,
+            checked=name,
+            at_ms=runtime.store.now_ms(),
+            payment_id=payment_id,
+            trial=Trial(first="later"),
+            verdict=verdict,
+        )
+        await runtime.store.note_trial(row)
     await runtime.store.finish_job(job)
 
 
-async def _verdict(runtime: Runtime, version: str, payment_id: str) -> Verdict | None:
-    """What another version sees; `None` where it must be asked again."""
+async def _verdicts(runtime: Runtime, version: str, payment_id: str) -> dict[str, Verdict]:
+    """What other versions see, and what that says of each; empty where it must be asked again."""
     try:
         books = await load(runtime, payment_id)
     except NotFound:
-        return "unanswered"
+        return {version: "unanswered"}
     payment = books.payment
     if payment.moved_from == version:
-        return "disagreed"  # corrected by this, and what came after was not written down
+        return {version: "disagreed"}  # corrected by this, and what came after was not written
     if payment.integration != version:
-        return "unanswered"  # taken over by another version: it says nothing about this one
+        return {version: "unanswered"}  # another one has it: it says nothing about this one
     if payment.is_undecided or not payment.outcome_known or books.open_attempts():
-        return None
+        return {}
     if payment.provider_id is None:
-        return "agreed"  # known, and nothing is at the provider that could be seen otherwise
-    for reader in await _readers(runtime, version, payment):
-        said = await compared(runtime, books, reader, ACTOR)
-        if said is not None:
-            return "agreed" if said == "agreed" else "disagreed"
-    return None
+        return {version: "agreed"}  # nothing is at the provider that could be seen otherwise
+    readers = await _readers(runtime, version, payment)
+    return await _compared(runtime, version, books, readers)
+
+
+async def _compared(
+    runtime: Runtime, version: str, books: Books, readers: list[str]
+) -> dict[str, Verdict]:
+    """Two against one: where one reader sees the payment otherwise, another one is asked as well.
+    Where it is one against one, neither is believed, and the payment needs a person."""
+    against: list[Sight] = []
+    for reader in readers:
+        seen = await looked_at(runtime, books, reader)
+        if seen is None:
+            continue
+        if not seen.why:
+            wrong: dict[str, Verdict] = {other.reader: "disagreed" for other in against}
+            return {version: "agreed", **wrong}
+        if any(other.why == seen.why for other in against):
+            is_done = await believe(runtime, books, seen, ACTOR)
+            return {version: "disagreed"} if is_done else {}
+        against.append(seen)
+    if not against:
+        return {}
+    await call_for_a_person(runtime, books, against[0], ACTOR)
+    carried = carrying(runtime.live.routes.rules, version.partition("@")[0])
+    idle = [other.reader for other in against if other.reader not in carried]
+    return dict.fromkeys([version, *idle], "disagreed")
 
 
 async def _readers(runtime: Runtime, version: str, payment: Payment) -> list[str]:

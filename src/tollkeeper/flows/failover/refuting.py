@@ -15,8 +15,9 @@ async def take_out_refuted(runtime: Runtime, judged: Judged) -> None:
     to another version; where there is none, back to the one that was left. That fails for all to
     see, and a misreading does not."""
     for version in refuted(judged.checks):
-        if version in judged.taken_out:
+        if judged.checks[version].is_out:
             continue
+        judged.checks = judged.checks | {version: replace(judged.checks[version], is_out=True)}
         judged.take_out(version)
         for stream in [s for s in judged.streams if version in {s.carrying, s.candidate}]:
             if stream.carrying == version:
