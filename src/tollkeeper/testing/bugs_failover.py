@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.flows import observing
+from tollkeeper.failover import rule
+from tollkeeper.flows import observing, routes
 from tollkeeper.flows.failover import controller, judged
 from tollkeeper.store.failovers import Failovers
 from tollkeeper.testing import planting
@@ -89,6 +90,37 @@ def decision_without_record() -> list[Patch]:
         return bool(await real.__get__(store, Failovers)(job, watch, **(named | {"records": kept})))
 
     return [(Failovers, "save_watch", save_watch)]
+
+
+@_bug("A version that was seen to misread may go on.")
+def misreading_is_kept() -> list[Patch]:
+    async def kept(*_: Any) -> None:
+        pass
+
+    return [(controller, "take_out_refuted", kept)]
+
+
+@_bug("A replica never hears of new routes.")
+def stale_replica() -> list[Patch]:
+    async def follow(*_: Any) -> None:
+        pass
+
+    return [(routes, "follow", follow)]
+
+
+@_bug("Nobody is told that no version works.")
+def none_works_unsaid() -> list[Patch]:
+    return [(rule, "A_NONE", float("inf"))]
+
+
+@_bug("Payments that were on their way before a share count as drawn by it.")
+def undrawn_counts() -> list[Patch]:
+    real: Any = vars(observing)["trial_of"]
+
+    def trial_of(*values: Any, **named: Any) -> Any:
+        return msgspec.structs.replace(real(*values, **named), share=None)
+
+    return [(observing, "trial_of", trial_of)]
 
 
 BUGS: Final = tuple(_OWN)
