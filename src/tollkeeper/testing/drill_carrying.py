@@ -11,6 +11,7 @@ import difflib
 import statistics
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from tollkeeper import app as root
 from tollkeeper.payments.invariants import PAYMENT_KEY, Ledger
 from tollkeeper.testing.drill_scene import Harm, Scene, Visit, harm_of, median_ms
 from tollkeeper.testing.postgres import postgres_database
@@ -80,6 +82,8 @@ PATIENCE_SECONDS: Final = 180.0
 
 MOST_LOOK_SECONDS: Final = 3.0
 
+MOST_RECORDS: Final = 10_000
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One row's figures. Shoppers are those who came while the provider was broken; `told_` counts
@@ -87,8 +91,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     Latencies are of the first answer, in milliseconds, beside those before the fault (`clean_`).
     `first_moved_seconds`: after how many seconds of the fault the first shopper was sent to another
     version at once, and `all_moved_seconds` when the last one was sent to the broken version;
-    `None` where that never came. `wrong` counts shoppers whose final first answer the ledger
-    contradicts. The last four are by the ledger, over all payments."""
+    `alarm_seconds` and `none_works_seconds`: when failover said so. `None` where that never came.
+    `wrong` counts shoppers whose final first answer the ledger contradicts. The last four are by
+    the ledger, over all payments."""
 
     row: str
     story: str
@@ -108,6 +113,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     clean_p95_ms: float | None
     attempts: float
     final_seconds: float | None
+    alarm_seconds: float | None = None
+    none_works_seconds: float | None = None
     first_moved_seconds: float | None
     all_moved_seconds: float | None
     wrong: int
@@ -193,8 +200,11 @@ class CarryingScene(Scene):
 
     most_look_seconds = MOST_LOOK_SECONDS
 
-    def __init__(self, folder: Path, database: str, name: str, seconds: float, seed: int) -> None:
-        super().__init__(folder, database, 1, dict(WEIGHTS), seed)
+    def __init__(
+        self, folder: Path, database: str, name: str, seconds: float, seed: int, replicas: int = 1
+    ) -> None:
+        super().__init__(folder, database, replicas, dict(WEIGHTS), seed)
+        self.struck_ms = 0
         self.final_seconds = seconds + PATIENCE_SECONDS
         self._name = name
 
@@ -213,6 +223,7 @@ async def run(scene: CarryingScene, name: str, rate: float, seconds: float) -> R
             scene.tell(f"{rate:g} shoppers a second, all is well")
             shoppers = asyncio.create_task(scene.shop(rate))
             await asyncio.sleep(seconds * CLEAN_SHARE)
+            scene.struck_ms = int(time.time() * 1000)
             await scene.strike(ROWS[name][1], f"the provider {ROWS[name][0]}")
             await asyncio.sleep(seconds)
             scene.paying = False
@@ -220,6 +231,7 @@ async def run(scene: CarryingScene, name: str, rate: float, seconds: float) -> R
             await shoppers
             scene.tell("every shopper has a final answer; the books and the ledger are compared")
             report = await scene.settle_and_examine()
+            said = await _decisions(scene)
             async with scene.session.get(f"{scene.provider}/_control/ledger") as reply:
                 ledger = msgspec.json.decode(await reply.read(), type=Ledger)
         finally:
@@ -227,10 +239,32 @@ async def run(scene: CarryingScene, name: str, rate: float, seconds: float) -> R
     for violation in report.violations[:10]:
         text = f"{violation.invariant} {violation.subject}: {violation.detail}"
         progress.print(text, soft_wrap=True)
-    return figures(name, scene.visits, harm_of(report), ledger)
+    found = figures(name, scene.visits, harm_of(report), ledger)
+    return msgspec.structs.replace(
+        found, alarm_seconds=said.get("alarm"), none_works_seconds=said.get("none_works")
+    )
 
 
-def play(name: str, rate: float, seconds: float, *, postgres: bool = False, seed: int = 7) -> Row:
+async def _decisions(scene: CarryingScene) -> dict[str, float]:
+    """After how many seconds of the fault each kind of decision was made first."""
+    store = await root.open_store(root.read_settings(scene.folder / "replica-0.toml"))
+    try:
+        records = await store.list_failover_records("stripe", MOST_RECORDS)
+    finally:
+        await store.close()
+    first = {r.kind: r.at_ms for r in records if r.at_ms >= scene.struck_ms}  # the newest first
+    return {kind: round((at_ms - scene.struck_ms) / 1000, 1) for kind, at_ms in first.items()}
+
+
+def play(
+    name: str,
+    rate: float,
+    seconds: float,
+    *,
+    postgres: bool = False,
+    replicas: int = 1,
+    seed: int = 7,
+) -> Row:
     """One row on a fresh database."""
     with tempfile.TemporaryDirectory(prefix="tollkeeper-drill-") as place:
         folder = Path(place)
@@ -238,12 +272,12 @@ def play(name: str, rate: float, seconds: float, *, postgres: bool = False, seed
             database = str(folder / "drill.sqlite3")
             if postgres:
                 database = stack.enter_context(postgres_database(folder / "pg"))
-            scene = CarryingScene(folder, database, name, seconds, seed)
+            scene = CarryingScene(folder, database, name, seconds, seed, replicas)
             return asyncio.run(run(scene, name, rate, seconds))
 
 
 progress: Final = Console(stderr=True, highlight=False)
-console: Final = Console(highlight=False, width=110)
+console: Final = Console(highlight=False, width=130)
 
 
 def carrying(
@@ -256,6 +290,9 @@ def carrying(
     postgres: Annotated[
         bool, cyclopts.Parameter(negative="", help="On PostgreSQL instead of SQLite.")
     ] = False,
+    replicas: Annotated[
+        int, cyclopts.Parameter(help="Processes of the service; more than one needs PostgreSQL.")
+    ] = 1,
     seed: Annotated[int, cyclopts.Parameter(help="Chooses moments and purchases.")] = 7,
     json: Annotated[bool, cyclopts.Parameter(name="--json", negative="")] = False,
 ) -> int:
@@ -273,7 +310,13 @@ def carrying(
     if rate <= 0 or seconds <= 0:
         progress.print("--rate and --seconds must be above 0")
         return 2
-    found = [play(name, rate, seconds, postgres=postgres, seed=seed) for name in row or ROWS]
+    if not 1 <= replicas <= 4 or (replicas > 1 and not postgres):
+        progress.print("--replicas is 1 to 4; more than one needs --postgres")
+        return 2
+    found = [
+        play(name, rate, seconds, postgres=postgres, replicas=replicas, seed=seed)
+        for name in row or ROWS
+    ]
     if json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
     else:
@@ -310,7 +353,8 @@ _TABLES: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             ("median", "median_ms"), ("clean", "clean_median_ms"), ("p95", "p95_ms"),
             ("clean", "clean_p95_ms"), ("attempts", "attempts"), ("final after s", "final_seconds"),
             ("paid", "ended_paid"), ("failed", "ended_failed"), ("no money", "ended_without_money"),
-            ("never final", "never_final"), ("first moved s", "first_moved_seconds"),
+            ("never final", "never_final"), ("alarm s", "alarm_seconds"),
+            ("none works s", "none_works_seconds"), ("first moved s", "first_moved_seconds"),
             ("all moved s", "all_moved_seconds"),
         ),
     ),
