@@ -12,6 +12,7 @@ from tests.flows.test_failover import BROKEN, watched
 
 from tollkeeper.app import handlers
 from tollkeeper.failover.streams import replayed
+from tollkeeper.flows import routes
 from tollkeeper.flows.failover import commands as failovers
 from tollkeeper.flows.rollouts import commands as rollouts
 from tollkeeper.flows.rollouts import controller, starting
@@ -168,6 +169,19 @@ async def test_a_fault_of_everything_moves_everything(tmp_path: Path) -> None:
         await currencies(s, 60)
         assert s.runtime.live.routes.rules[-1].weights[OLD] == 0
         assert len(s.runtime.live.routes.rules) == 1
+
+
+async def test_where_all_payments_are_of_one_account_it_is_no_slice(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        for _ in range(30):
+            await s.create()  # healthy ones before, in the same minute
+        s.clock.now += 1.0
+        s.runtime.live.flushed_at = 0.0
+        await routes.flush(s.runtime)
+        s.fault(**broken(OLD))
+        await shop(s, 50)
+        assert [rule.condition for rule in s.runtime.live.routes.rules] == [Condition()]
+        assert s.runtime.live.routes.rules[-1].weights[OLD] == 0
 
 
 async def test_after_a_move_a_partial_fault_is_proposed_and_a_whole_one_moves(

@@ -44,6 +44,8 @@ def status(*, json: AsJson = False, config: Config = None) -> int:
     table = table_of("provider", "carries", "for", "candidate", "share", "stands")
     for view in views:
         for stream in view.streams:
+            if stream.meant and not stream.share_percent and not stream.proposed:
+                continue
             table.add_row(
                 view.provider,
                 stream.carrying,
@@ -98,7 +100,8 @@ def explain(
         )
     console.print(table)
     for stream in found.watch.streams:
-        console.print(escape(in_words(stream)))
+        if stream.is_whole or stream.goes_on:
+            console.print(escape(in_words(stream)))
     said = "give the same numbers" if found.same else "give OTHER numbers"
     console.print(f"{len(found.records)} looks, computed again from what they counted, {said}")
     return int(not found.same)

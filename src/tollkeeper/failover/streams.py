@@ -43,7 +43,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     other version may take its payments; `tried` are candidates that did not help in this episode,
     and `helped_by` the version that ended the last payment which V could not, of which `cause` says
     what was wrong. `handled` and
-    `failed` count V's first attempts since the episode began."""
+    `failed` count V's first attempts that were told one by one since the episode began."""
 
     carrying: str
     candidate: str
@@ -61,6 +61,11 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     def is_whole(self) -> bool:
         """Whether it is everything that the version carries."""
         return self.condition == EVERYBODY
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether traffic has moved by it, or would."""
+        return self.state.share > 0 or self.proposed
 
     @property
     def is_at_rest(self) -> bool:
@@ -86,8 +91,7 @@ def tallied(
         return replace(stream, handled=0, failed=0, tried=(), helped_by="", cause="")
     handled, failed = stream.handled, stream.failed
     for step in steps:
-        handled += step.healthy
-        trial = step.trial
+        trial = step.trial  # those before it are not known by slice
         if trial is not None and not trial.through_w and trial.first != "later":
             handled, failed = handled + 1, failed + trial.is_failure
     return replace(
@@ -97,6 +101,13 @@ def tallied(
         helped_by=helped_by or stream.helped_by,
         cause=cause or stream.cause,
     )
+
+
+def kept(streams: Sequence[Stream]) -> tuple[Stream, ...]:
+    """The streams without slices of which nothing is to be known. While an episode of the whole is
+    open they stay: what they counted is compared with what the whole did."""
+    open_ = {stream.carrying for stream in streams if stream.is_whole and stream.state.is_open}
+    return tuple(s for s in streams if s.is_whole or not s.is_at_rest or s.carrying in open_)
 
 
 def slices_of(

@@ -23,6 +23,7 @@ from tollkeeper.failover.streams import (
     Step,
     Stream,
     confined,
+    kept,
     replayed,
     slices_of,
     tallied,
@@ -76,7 +77,7 @@ async def look(runtime: Runtime, job: Job) -> bool:
     for stream, state, steps in counted:
         await _judge(runtime, judged, counted, stream, state, steps)
     await take_out_refuted(runtime, judged)
-    streams = tuple(s for s in judged.streams if s.is_whole or not s.is_at_rest)
+    streams = kept(judged.streams)
     last = rows[-1] if rows else None
     after = replace(
         before,

@@ -82,7 +82,7 @@ async def _warnings(store: Store) -> list[str]:
         f"{watch.provider}: {in_words(stream)}"
         for watch in await store.list_watches()
         for stream in watch.streams
-        if stream.state.alarmed
+        if stream.state.alarmed and (stream.is_whole or stream.goes_on)
     ]
     rollouts = await store.list_rollouts(PAGE)
     return found + [
