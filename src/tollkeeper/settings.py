@@ -231,8 +231,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float,
         Meta(
             gt=0,
-            description="How long events, ended deliveries, and the ids of a provider's webhooks "
-            "are kept.",
+            description="How long events, ended deliveries, the ids of a provider's webhooks, and "
+            "what failover counted and decided are kept.",
         ),
     ] = 90.0
     max_body_bytes: Annotated[

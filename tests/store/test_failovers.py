@@ -219,6 +219,21 @@ async def test_counts_of_a_second_are_added_up(backend: Backend) -> None:
         assert await store.count_between("stripe@1999", 0, 99) == 0
 
 
+async def test_what_was_counted_and_decided_is_kept_for_its_time(backend: Backend) -> None:
+    async with backend.store() as store:
+        await store.save_watch(None, WATCH, records=(record(WATCH),))
+        second = later(WATCH)
+        await store.save_watch(None, second, records=(record(second),))
+        await store.note_trial(trial("att_1"))
+        await store.add_counts(EPOCH_MS // 1000, {OLD: 3})
+        await store.forget(exchanges_before_ms=0, events_before_ms=EPOCH_MS + 2)
+        assert await store.list_failover_records("stripe", 10) == [record(second)]
+        assert await store.list_trials("stripe", 0, "", 10) == []
+        assert await store.load_watch("stripe") == second
+        await store.forget(exchanges_before_ms=0, events_before_ms=EPOCH_MS + 2_000)
+        assert await store.count_between(OLD, 0, EPOCH_MS) == 0
+
+
 async def test_trials_of_a_version_are_counted_by_time(backend: Backend) -> None:
     async with backend.store() as store:
         for id_, at in (("1", 0), ("2", 5), ("3", 9)):

@@ -37,6 +37,9 @@ FORGET_INBOUND: Final = sql(
     "forget_inbound", "DELETE FROM inbound_events WHERE received_ms < :before_ms"
 )
 FORGET_TRIALS: Final = sql("forget_trials", "DELETE FROM failover_trials WHERE at_ms < :before_ms")
+FORGET_DECISIONS: Final = sql(
+    "forget_decisions", "DELETE FROM failover_records WHERE at_ms < :before_ms"
+)
 FORGET_COUNTS: Final = sql(
     "forget_counts", "DELETE FROM version_counts WHERE second < :before_second"
 )
@@ -79,6 +82,7 @@ def forget(*, exchanges_before_ms: int, events_before_ms: int) -> Operation[int]
         (FORGET_INBOUND, {"before_ms": events_before_ms}),
         (FORGET_HINTS, {"before_ms": events_before_ms}),
         (FORGET_TRIALS, {"before_ms": events_before_ms}),
+        (FORGET_DECISIONS, {"before_ms": events_before_ms}),
         (FORGET_COUNTS, {"before_second": events_before_ms // 1000}),
     ):
         ((removed,),) = yield statement, values
