@@ -82,6 +82,21 @@ async def held(s: Stage, count: int) -> list[Any]:
     return bought
 
 
+async def test_a_repetition_of_an_accepted_payment_gets_the_payment(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        policy(s, "accept")
+        await held(s, 1)
+        key = s.key("mine")
+        made = await s.create(key=key)
+        again = await s.create(key=key)
+        assert (again["id"], again["_replayed"], again["_doubtful"]) == (made["id"], True, True)
+        s.core.faults.clear()
+        await shop(s, 20)
+        await rest(s, 60)
+        later = await s.create(key=key)
+        assert (later["id"], later["status"]) == (made["id"], "succeeded")
+
+
 async def test_accepted_payments_are_sent_when_a_version_works_again(tmp_path: Path) -> None:
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
         policy(s, "accept")

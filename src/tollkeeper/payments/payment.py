@@ -192,6 +192,13 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
         """Attempts whose effect is not known: being sent, or unknown."""
         return tuple(a for a in self.attempts if is_open(a))
 
+    def held(self) -> Attempt | None:
+        """The attempt that waits for a version that works, where no other was made. While it waits,
+        its moment of sending has not come."""
+        first = self.attempts[0] if len(self.attempts) == 1 else None
+        waits = first is not None and first.outcome is None and first.operation == "authorize"
+        return first if waits else None
+
     def attempt(self, attempt_id: str) -> Attempt | None:
         return next((a for a in self.attempts if a.id == attempt_id), None)
 

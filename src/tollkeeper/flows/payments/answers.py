@@ -137,6 +137,9 @@ async def replay(runtime: Runtime, key: Key, taken: KeyTaken) -> Result:
     if stored is not None:
         return stored
     books = await load(runtime, taken.payment_id, key.account)
+    held = books.held()
+    if held is not None and held.sent_ms > runtime.store.now_ms():
+        return msgspec.structs.replace(payment_result(books), replayed=True)
     if any(a.outcome is None for a in books.open_attempts()):
         raise InFlight("the first request with this key has not been answered yet")
     # the answer may have been stored between the two reads

@@ -37,7 +37,7 @@ async def send_held(runtime: Runtime, job: Job) -> None:
     except NotFound:
         await runtime.store.finish_job(job)
         return
-    attempt = _held(books)
+    attempt = books.held()
     if attempt is None:
         await runtime.store.finish_job(job)
         return
@@ -57,15 +57,8 @@ async def send_held(runtime: Runtime, job: Job) -> None:
     await runtime.store.finish_job(job)
 
 
-def _held(books: Books) -> Attempt | None:
-    """The attempt that waits, if nobody has taken the payment further."""
-    first = books.attempts[0]
-    alone = len(books.attempts) == 1 and first.outcome is None and first.operation == "authorize"
-    return first if alone else None
-
-
 def _put_off(runtime: Runtime, books: Books) -> Books:
-    attempt = _held(books)
+    attempt = books.held()
     if attempt is None:
         return books
     return with_attempt(books, replace(attempt, sent_ms=runtime.store.now_ms() + HOLD_MS))
@@ -94,11 +87,11 @@ async def _send(runtime: Runtime, books: Books, attempt: Attempt, taken: RouteCh
         books = await record(
             runtime,
             books,
-            lambda b: with_attempt(b, replace(mine, sent_ms=now_ms)) if (mine := _held(b)) else b,
+            lambda b: with_attempt(b, replace(mine, sent_ms=now_ms)) if (mine := b.held()) else b,
             cause="sent",
             actor=ACTOR,
         )
-        following = _held(books)
+        following = books.held()
         prepared = prepare(runtime, books, attempt)
     if following is None:
         return  # others have taken it further meanwhile
