@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.flows import recording, runtime, sending
+from tollkeeper.flows import comparing, recording, runtime, sending
 from tollkeeper.flows import routes as live_routes
 from tollkeeper.flows.payments import acts, create, follow_up, settle
 from tollkeeper.flows.payments import webhook as webhook_flow
@@ -417,15 +417,15 @@ def every_retry_counts() -> list[Patch]:
 
 @_bug("A cross-read believes whatever the canary said.")
 def cross_read_believes() -> list[Patch]:
-    return [(cross_check, "disagreement", lambda *_: None)]
+    return [(comparing, "disagreement", lambda *_: None)]
 
 
 @_bug("A cross-read that disagrees leaves the books as the canary had misread them.")
 def misreading_not_corrected() -> list[Patch]:
-    async def correct(*_: Any) -> None:
-        return None
+    async def believe(*_: Any) -> bool:
+        return True
 
-    return [(cross_check, "_correct", correct)]
+    return [(comparing, "believe", believe)]
 
 
 @_bug("What a candidate takes is not written down, payment by payment.")
