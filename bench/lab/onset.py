@@ -128,9 +128,10 @@ def _told(fault: Fault, policy: Policy, shoppers: list[Shopper]) -> dict[str, An
 
 
 def none_works(fault: Fault, streams: int, rate: float) -> dict[str, Any]:
-    """Seconds until the rule says that no installed version works."""
+    """Seconds until the rule concludes that no installed version works, and how often that is a
+    decision of its own, of which people are told."""
     said: list[float] = []
-    explored = 0
+    explored = told_of = 0
     for seed in range(streams):
         ruled = Ruled(per_second=rate)
         for shopper in stream(rate, 300, seed, before=BEFORE_S):
@@ -139,9 +140,10 @@ def none_works(fault: Fault, streams: int, rate: float) -> dict[str, Any]:
                 said.append(ruled.none_at)
                 break
         explored += ruled.explored_at is not None
+        told_of += ruled.none_told_at is not None
     return {
         "fault": fault.name, "a second": rate, "streams": streams,
-        "explored": explored, "declared": len(said),
+        "explored": explored, "declared": len(said), "told": told_of,
         "seconds": round(mean(said), 1) if said else None,
         "payments": round(mean(said) * rate) if said else None,
     }  # fmt: skip
@@ -151,7 +153,7 @@ def outage(fault: Fault, rate: float, streams: int, look_s: float) -> dict[str, 
     """A fault of both versions: how often all traffic moved to W, which does not help. `look_s`:
     how far apart the controller's looks are; at 0 a share counts from the next payment on."""
     found: list[float] = []
-    shares = 0
+    shares = stopped = 0
     for seed in range(streams):
         ruled = Ruled(per_second=rate, look_s=look_s)
         seconds = max(OUTAGE_PAYMENTS / rate, fault.hangs + OUTAGE_S)
@@ -159,9 +161,10 @@ def outage(fault: Fault, rate: float, streams: int, look_s: float) -> dict[str, 
         played(fault, ruled, shoppers)
         found += [ruled.moved_at] if ruled.moved_at is not None else []
         shares += ruled.shared_at is not None
+        stopped += ruled.stopped_at is not None
     return {
         "fault": fault.name, "a second": rate, "look s": look_s, "streams": streams,
-        "share of a ramp": shares, "moved": len(found),
+        "share of a ramp": shares, "moved": len(found), "W stopped": stopped,
         "after s": round(mean(found), 1) if found else None,
     }  # fmt: skip
 
@@ -178,6 +181,8 @@ def outages() -> Iterator[Fault]:
     yield Fault("both hang for 30 s", "dead", BOTH, hangs=30.0)
     yield Fault("5xx for both, W's after 10 s", "dead", BOTH, hangs=10.0, hung=W)
     yield Fault("5xx for both, V's after 10 s", "dead", BOTH, hangs=10.0, hung=V)
+    half = Fault("half 5xx for both, W's after 10 s", "dead", BOTH, 0.5, by_node=True)
+    yield half._replace(hangs=10.0, hung=W)
 
 
 def misread(rate: float, lag_s: float, part: float, share: float, streams: int) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Ruled(Policy):
         self.shared_at: float | None = None
         self.explored_at: float | None = None
         self.none_at: float | None = None
+        self.none_told_at: float | None = None
         self.proposed_at: float | None = None
         self.stopped_at: float | None = None
         self.alarmed = False
@@ -144,8 +145,10 @@ class Ruled(Policy):
             self.explored_at = now
         if self.started_at is None and state.phase in {"ramp", "moved"} and has_proof(state):
             self.started_at = now
-        if self.none_at is None and kind_of(before, state) == "none_works":
+        if self.none_at is None and state.none_works and not before.none_works:
             self.none_at = now
+        if self.none_told_at is None and kind_of(before, state) == "none_works":
+            self.none_told_at = now
 
 
 def has_proof(state: State) -> bool:

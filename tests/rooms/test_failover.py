@@ -189,6 +189,17 @@ def test_a_worse_w_is_stopped_and_stays_so() -> None:
     assert counted(state, Trial(first="refused")) is state
 
 
+def test_a_w_of_which_nothing_is_heard_gets_no_more() -> None:
+    ramp = replace(alarmed(begin(0.005, per_second=5)), phase="explore", share=0.1, by_told=False)
+    state = ramp
+    for _ in range(500):
+        state = counted(state, Trial(first="dead", share=0.1, told_bad=True))
+    assert (state.wealth_t > rule.A_FULL, state.phase, state.share) == (True, "explore", 0.1)
+    for _ in range(500 // 9 // 2 + 1):
+        state = counted(state, Trial(first="ok", share=0.1, through_w=True))
+    assert state.phase == "moved"
+
+
 def test_slow_traffic_needs_less_and_what_is_unseen_never_starts() -> None:
     assert begin(0.0, per_second=0.5).a_start == 100
     assert begin(0.0, per_second=20).a_start == 10_000
