@@ -95,7 +95,8 @@ and payments that failed through V again."""
 EXPLORE_AFTER: Final = 4
 EXPLORE_FAILURES: Final = 8
 RECOVERED: Final = 3
-"""Dead replies before exploring, and failures of W that end it. After each try eight times as many
+"""Dead replies before exploring, and failures of W that end it; where they are most of what W was
+given, no version works. After each try eight times as many
 dead replies are needed. So many first attempts of V in a row that do not fail take the word back
 that no version works."""
 
@@ -386,7 +387,9 @@ def _moved_on(state: State) -> State:
         return replace(state, phase="ramp", share=max(state.share, HALF))
     explored = state.phase == "explore" and state.w_failed >= EXPLORE_FAILURES
     if explored or state.none >= A_NONE:
-        return replace(state, phase="watch", share=0.0, none_works=True)
+        mostly = state.w_failed * 2 > state.w_seen
+        none_works = mostly or state.none >= A_NONE
+        return replace(state, phase="watch", share=0.0, none_works=none_works)
     return state
 
 
