@@ -120,6 +120,7 @@ def test_every_feature_has_the_same_shape() -> None:
 
 LONG_FILES: Final = {
     "contracts/witness.py": "one recursion over a schema, which builds and executes a witness",
+    "failover/rule.py": "one rule: its numbers, its wealths and the decision by them",
     "payments/invariants.py": "one check for each invariant, read beside the list of invariants",
     "payments/settlement.py": "one decision, which must be read as a whole",
     "payments/reconcile.py": "the only place where a reading changes the books",
