@@ -200,6 +200,19 @@ def test_a_w_of_which_nothing_is_heard_gets_no_more() -> None:
     assert state.phase == "moved"
 
 
+def test_another_try_does_not_take_the_word_back_that_no_version_works() -> None:
+    state = replace(alarmed(begin(0.005, per_second=5)), dead=32, explore_at=32, none_works=True)
+    state = counted(state, Trial(first="dead", told_bad=True))
+    assert (state.phase, state.none_works) == ("explore", True)
+    well, helped = state, state
+    for _ in range(rule.RECOVERED):
+        well = counted(well, Trial(first="ok", share=0.1))
+    assert (well.phase, well.none_works) == ("explore", False)
+    while helped.phase == "explore":
+        helped = counted(helped, Trial(first="ok", share=0.1, through_w=True))
+    assert (helped.phase, helped.none_works) == ("ramp", False)
+
+
 @pytest.mark.parametrize(("good", "none_works"), [(0, True), (1, False)])
 def test_a_w_that_fails_now_and_then_is_not_said_to_fail(good: int, *, none_works: bool) -> None:
     explore = replace(alarmed(begin(0.001, per_second=5)), phase="explore", share=0.1)

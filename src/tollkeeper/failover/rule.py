@@ -382,9 +382,9 @@ def _moved_on(state: State) -> State:
     if not state.alarmed:
         return state
     if state.wealth_t >= A_FULL and state.is_w_seen:
-        return replace(state, phase="moved", share=1.0)
+        return replace(state, phase="moved", share=1.0, none_works=False)
     if state.wealth_t >= A_HALF and state.is_w_seen:
-        return replace(state, phase="ramp", share=max(state.share, HALF))
+        return replace(state, phase="ramp", share=max(state.share, HALF), none_works=False)
     explored = state.phase == "explore" and state.w_failed >= EXPLORE_FAILURES
     if explored or state.none >= A_NONE:
         mostly = state.w_failed * 2 > state.w_seen
@@ -422,5 +422,5 @@ def _given(state: State, phase: Phase, share: float, *, useless: bool) -> State:
         w_failed=0,
         w_seen=0,
         w_due=0.0,
-        none_works=False,
+        none_works=state.none_works and phase == "explore",
     )
