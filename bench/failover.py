@@ -3,8 +3,8 @@
 `./dev bench failover` measures `days` (false starts where V is not at fault), `speed` (payments
 until traffic moves), `hurt` (shoppers told "failed" or "wait", by policy, on the same streams),
 `none` (no version works), `outage` (moves though nothing helps), `ramp` (V and W fail alike),
-`misread` (wrong answers) and `cost`. Progress goes to standard error; the whole takes most of an
-hour on one core, `--quick` a minute.
+`misread` (wrong answers), `history` (V's is wrong) and `cost`. Progress goes to standard error; the
+whole takes most of an hour on one core, `--quick` a minute.
 Example: `./dev bench failover --only speed --streams 20`
 """
 
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from lab.days import Cell, false_starts
 from lab.failing import Fault
+from lab.histories import CASES, shares
 from lab.onset import (
     BOTH,
     hurt,
@@ -115,6 +116,11 @@ def misread_rows(given: argparse.Namespace) -> Iterator[Work]:
                     yield partial(misread, rate, lag_s, part, share, given.ramps // 10)
 
 
+def history_rows(given: argparse.Namespace) -> Iterator[Work]:
+    for noise, believed, rate, part, seed in CASES:
+        yield partial(shares, noise, believed, rate, part * given.budget * 5 // 4, seed)
+
+
 TABLES: Final[dict[str, Callable[[argparse.Namespace], Iterator[Work]]]] = {
     "speed": speed_rows,
     "hurt": hurt_rows,
@@ -123,6 +129,7 @@ TABLES: Final[dict[str, Callable[[argparse.Namespace], Iterator[Work]]]] = {
     "ramp": ramp_rows,
     "misread": misread_rows,
     "days": day_rows,
+    "history": history_rows,
     "cost": lambda given: iter([costs]),
 }
 SPLIT: Final = {"hurt": ("hurt", "attempts beyond one a payment")}
