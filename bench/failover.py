@@ -3,9 +3,8 @@
 `./dev bench failover` measures `days` (false starts where V is not at fault), `speed` (payments
 until traffic moves), `hurt` (shoppers told "failed" or "wait", by policy, on the same streams),
 `none` (no version works), `outage` (moves though nothing helps), `ramp` (V and W fail alike),
-`misread` (wrong answers) and `cost`. Rows of `product` make evidence as the flows do, rows of
-`study` as the rule's study assumed, rows of `apart` as the flows do where W cannot read replies to
-V. Progress goes to standard error; the whole takes most of an hour on one core, `--quick` a minute.
+`misread` (wrong answers), `history` (V's is wrong) and `cost`. Progress goes to standard error; the
+whole takes most of an hour on one core, `--quick` a minute.
 Example: `./dev bench failover --only speed --streams 20`
 """
 
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 from lab.days import Cell, false_starts
 from lab.failing import Fault
+from lab.histories import CASES, shares
 from lab.onset import (
     BOTH,
     hurt,
@@ -33,13 +33,11 @@ from lab.onset import (
 )
 from lab.proof import alike, costs
 from lab.quiet import worst_difference
-from lab.ruled import PRODUCT, STUDY
 from lab.tables import show
 
 type Row = dict[str, Any]
 type Work = Callable[[], Row | list[Row]]
 
-MANNERS: Final = (("product", PRODUCT), ("study", STUDY))
 RATES: Final = (0.05, 0.5, 2.0, 20.0)
 """Payments a second."""
 
@@ -76,17 +74,13 @@ def _fitted(cell: Cell, budget: int) -> Cell:
 
 def day_rows(given: argparse.Namespace) -> Iterator[Work]:
     for cell in cells(given.days, given.budget, given.rates):
-        for label, manner in MANNERS:
-            yield partial(false_starts, cell, manner, label)
+        yield partial(false_starts, cell)
 
 
 def speed_rows(given: argparse.Namespace) -> Iterator[Work]:
     for fault in own_faults():
-        for rate in (0.5, 5.0):
-            yield partial(speed, fault, rate, given.streams, "study")
-        yield partial(speed, fault, 0.5, given.streams, "apart")
         for rate in RATES:
-            yield partial(speed, fault, rate, given.streams, "product")
+            yield partial(speed, fault, rate, given.streams)
 
 
 def hurt_rows(given: argparse.Namespace) -> Iterator[Work]:
@@ -98,8 +92,7 @@ def hurt_rows(given: argparse.Namespace) -> Iterator[Work]:
 def none_rows(given: argparse.Namespace) -> Iterator[Work]:
     half = max(1, given.streams // 2)
     for fault in shared_faults():
-        for label, manner in MANNERS:
-            yield partial(none_works, fault, half, 5.0, manner, label)
+        yield partial(none_works, fault, half, 5.0)
 
 
 def outage_rows(given: argparse.Namespace) -> Iterator[Work]:
@@ -123,6 +116,11 @@ def misread_rows(given: argparse.Namespace) -> Iterator[Work]:
                     yield partial(misread, rate, lag_s, part, share, given.ramps // 10)
 
 
+def history_rows(given: argparse.Namespace) -> Iterator[Work]:
+    for noise, believed, rate, part, seed in CASES:
+        yield partial(shares, noise, believed, rate, part * given.budget * 5 // 4, seed)
+
+
 TABLES: Final[dict[str, Callable[[argparse.Namespace], Iterator[Work]]]] = {
     "speed": speed_rows,
     "hurt": hurt_rows,
@@ -131,6 +129,7 @@ TABLES: Final[dict[str, Callable[[argparse.Namespace], Iterator[Work]]]] = {
     "ramp": ramp_rows,
     "misread": misread_rows,
     "days": day_rows,
+    "history": history_rows,
     "cost": lambda given: iter([costs]),
 }
 SPLIT: Final = {"hurt": ("hurt", "attempts beyond one a payment")}

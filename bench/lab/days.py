@@ -2,12 +2,11 @@
 
 import random
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from lab.failing import Fault, lucky, shop
 from lab.quiet import Days, Stretch
-from lab.ruled import Manner, Ruled
+from lab.ruled import Ruled
 from lab.tables import lower_bound, upper_bound
 from tollkeeper.failover.rule import A_FULL, ALARM, begin
 
@@ -68,19 +67,19 @@ class Cell(NamedTuple):
         return self.times * (self.rate * self.fault.lasts + CALMING)
 
 
-def faulty_days(cell: Cell, manner: Manner) -> Iterator[Day]:
+def faulty_days(cell: Cell) -> Iterator[Day]:
     """Days whose faults hit every version. The hours between them are the healthy rows'."""
     chance = random.Random(_seed(cell))
     for _ in range(cell.days):
         day = Day()
         for _ in range(cell.times):
-            day |= day_of(_episode(cell, manner, chance))
+            day |= day_of(_episode(cell, chance))
         yield day
 
 
-def _episode(cell: Cell, manner: Manner, chance: random.Random) -> Ruled:
+def _episode(cell: Cell, chance: random.Random) -> Ruled:
     """One fault, and what follows until V is well."""
-    ruled = Ruled(cell.history, cell.rate, look_s=0.0, manner=manner)
+    ruled = Ruled(cell.history, cell.rate, look_s=0.0)
     at, after = 0.0, 0
     while (at < cell.fault.lasts or ruled.is_open) and after < MOST_AFTER:
         shop(cell.fault, ruled, lucky(chance, at))
@@ -91,33 +90,31 @@ def _episode(cell: Cell, manner: Manner, chance: random.Random) -> Ruled:
     return ruled
 
 
-def healthy_days(cell: Cell, manner: Manner) -> Iterator[Day]:
+def healthy_days(cell: Cell) -> Iterator[Day]:
     """Days with nothing but noise."""
     chance = random.Random(_seed(cell))
     for stretches in _stretches(cell):
         day = Day()
         for stretch in stretches:
-            day |= day_of(_played(cell, manner, stretch, chance))
+            day |= day_of(_played(cell, stretch, chance))
         yield day
 
 
-@lru_cache(maxsize=1)
-def _stretches(cell: Cell) -> list[list[Stretch]]:
-    """Drawn once for a cell, and played in each manner."""
+def _stretches(cell: Cell) -> Iterator[list[Stretch]]:
     days = Days(
         cell.fault.noise, cell.rate, cell.days, _seed(cell), history=cell.history,
         rhythm=cell.rhythm,
     )  # fmt: skip
-    return list(days.stretches())
+    return days.stretches()
 
 
 def _seed(cell: Cell) -> int:
     return round(cell.rate * 100) + len(cell.name)
 
 
-def _played(cell: Cell, manner: Manner, stretch: Stretch, chance: random.Random) -> Ruled:
+def _played(cell: Cell, stretch: Stretch, chance: random.Random) -> Ruled:
     """A stretch, payment by payment, until V is well after an alarm."""
-    ruled = Ruled(cell.history, cell.rate, look_s=0.0, manner=manner, state=stretch.state)
+    ruled = Ruled(cell.history, cell.rate, look_s=0.0, state=stretch.state)
     at, noise = 0.0, cell.fault.noise
     for gap in stretch.gaps:
         left = gap
@@ -135,17 +132,16 @@ def _played(cell: Cell, manner: Manner, stretch: Stretch, chance: random.Random)
     return ruled
 
 
-def false_starts(cell: Cell, manner: Manner, label: str) -> dict[str, Any]:
+def false_starts(cell: Cell) -> dict[str, Any]:
     """A row: how often each thing came, its upper bound, and what theory allows."""
     made = healthy_days if not cell.times else faulty_days
-    days = list(made(cell, manner))
+    days = list(made(cell))
     count = {name: sum(getattr(day, name) for day in days) for name in Day._fields}
     allowed = allowed_starts(cell)
     too_often = lower_bound(count["started"], len(days)) > allowed
     return {
         "days of": cell.name,
         "a second": cell.rate,
-        "manner": label,
         "days": len(days),
         "alarm": count["alarmed"],
         "false start": count["started"],

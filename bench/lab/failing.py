@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.trials import Sent, is_failing, trial_of
 from tollkeeper.payments.judging import not_sent
@@ -58,7 +60,8 @@ class Fault(NamedTuple):
     the versions of `hits`, by their slice or, where `by_node`, each attempt anew. `readers` read
     what is `unreadable`. `w_fails`: W's own failures, half of them refused and half a mess.
     `noise`: everybody's, half of them refused and half dead. `flap`: seconds of fault, then as many
-    without; `lasts`: when it ends. `hangs`: seconds until a dead attempt is given up."""
+    without; `lasts`: when it ends. `hangs`: seconds until a dead attempt through
+    the versions of `hung` is given up; the others hear of it at once."""
 
     name: str
     kind: Kind = "ok"
@@ -72,6 +75,7 @@ class Fault(NamedTuple):
     flap: float = 0.0
     lasts: float = float("inf")
     hangs: float = 0.0
+    hung: str = V + W
 
     def is_on(self, at: float) -> bool:
         """Whether the fault is there at second `at`."""
@@ -99,9 +103,10 @@ class Fault(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A payment that began at `at` and was over at `over_at`. `read_by`: the version that read a
-    reply which its own could not; `is_tossed`: the coin decided about its second attempt;
-    `w_cannot`: W could not read a reply that V read."""
+    """A payment that began at `at` and was over at `over_at`. `share`: the chance that its first
+    attempt had to go through W; `was_open`: whether an episode was open when it began; `read_by`:
+    the version that read a reply which its own could not; `is_tossed`: the coin decided about its
+    second attempt."""
 
     at: float
     over_at: float
@@ -110,7 +115,8 @@ class Done(NamedTuple):
     told: Told
     read_by: str
     is_tossed: bool
-    w_cannot: bool
+    share: float
+    was_open: bool
 
     @property
     def through_w(self) -> bool:
@@ -133,6 +139,11 @@ class Policy:
     share = 0.0
     moved_at: float | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an episode is open."""
+        return False
+
     def is_coin_due(self, version: str, now: float) -> bool:
         """Whether a coin decides about the second attempt."""
         return False
@@ -143,7 +154,8 @@ class Policy:
 
 def pay(fault: Fault, policy: Policy, shopper: Shopper) -> Done:
     """One payment, as `flows.payments.create` makes it."""
-    mine, other = (W, V) if shopper.share < policy.share else (V, W)
+    share, was_open = policy.share, policy.is_open
+    mine, other = (W, V) if shopper.share < share else (V, W)
     versions, kinds = [mine], [fault.result(mine, 0, shopper)]
     tossed = False
     if policy.rescues and kinds[0] in PROVEN:
@@ -159,13 +171,14 @@ def pay(fault: Fault, policy: Policy, shopper: Shopper) -> Done:
     is_read = bool(reader) and policy.reads
     return Done(
         at=shopper.at,
-        over_at=shopper.at + (fault.hangs if last == "dead" else 0.0),
+        over_at=shopper.at + (fault.hangs if last == "dead" and by in fault.hung else 0.0),
         versions=tuple(versions),
         kinds=tuple(kinds),
         told=told(last, is_read=is_read),
         read_by=reader if kinds[0] == "unreadable" else "",
         is_tossed=tossed,
-        w_cannot=kinds[0] in ANSWERS and mine == V and _is_mess(fault, shopper),
+        share=share,
+        was_open=was_open,
     )
 
 
@@ -216,12 +229,17 @@ def trial(
     kinds: tuple[Kind, ...],
     *,
     told_bad: bool,
-    read_over: bool | None,
+    share: float | None = 0.0,
+    tossed: bool = False,
+    read_over: bool | None = None,
 ) -> Trial:
-    """What the product tells the rule of such a payment."""
+    """What the product tells the rule of such a payment. `share`: the chance that its first attempt
+    had to go through W, `None` where the share in force is meant."""
     sends = [_sent(version, kind) for version, kind in zip(versions, kinds, strict=True)]
-    through_w = versions[0] == W
-    return trial_of(sends, W, through_w=through_w, told_bad=told_bad, read_over=read_over)
+    found = trial_of(
+        sends, W, share=share or 0.0, through_w=versions[0] == W, tossed=tossed, told_bad=told_bad
+    )
+    return replace(found, share=share, read_over=read_over)
 
 
 def _sent(version: str, kind: Kind) -> Sent:

@@ -1,5 +1,6 @@
 """A fault begins: payments until traffic moves, and shoppers who were told "failed" or "wait"."""
 
+import heapq
 import random
 from collections.abc import Callable, Iterator
 from statistics import mean
@@ -7,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from lab.failing import Fault, Policy, Shopper, V, W, counts, lucky, played, shop, stream
 from lab.movers import Oracle, Rescue, Window
-from lab.ruled import APART, LOOK_S, PRODUCT, STUDY, Manner, Ruled
+from lab.ruled import Ruled
+from tollkeeper.failover.checks import Checks, noted, refuted
 
 BOTH: Final = V + W
 BEFORE_S: Final = 60.0
@@ -60,15 +62,10 @@ class Run(NamedTuple):
     stopped: float | None
 
 
-MANNERS: Final = {"product": PRODUCT, "apart": APART, "study": STUDY}
-
-
-def speed(fault: Fault, rate: float, streams: int, how: str) -> dict[str, Any]:
-    """Payments to a start and to completion. `study`: the rule alone, looking after each payment,
-    and shoppers wait for what W reads over; else the product's looks, policy and answers."""
-    runs = [_moved(fault, rate, seed, how) for seed in range(streams)]
+def speed(fault: Fault, rate: float, streams: int) -> dict[str, Any]:
+    """Payments to a start and to completion."""
+    runs = [_moved(fault, rate, seed) for seed in range(streams)]
     row: dict[str, Any] = {"fault": fault.name, "a second": rate, "streams": streams}
-    row["rule"] = how
     for name in Run._fields:
         found = sorted(at for run in runs if (at := getattr(run, name)) is not None)
         row[name] = len(found)
@@ -80,12 +77,8 @@ def speed(fault: Fault, rate: float, streams: int, how: str) -> dict[str, Any]:
     return row
 
 
-def _moved(fault: Fault, rate: float, seed: int, how: str) -> Run:
-    alone = how == "study"
-    ruled = Ruled(
-        per_second=rate, automatic=not alone, reads=not alone, look_s=0.0 if alone else LOOK_S,
-        manner=MANNERS[how],
-    )  # fmt: skip
+def _moved(fault: Fault, rate: float, seed: int) -> Run:
+    ruled = Ruled(per_second=rate)
     chance = random.Random(seed)
     most = (12_000 if fault.part < 0.2 else 4_000) / rate
     at = 0.0
@@ -93,10 +86,8 @@ def _moved(fault: Fault, rate: float, seed: int, how: str) -> Run:
         at += 1 / rate
         shop(fault, ruled, lucky(chance, at))
     began = [at for at in (ruled.started_at, ruled.explored_at) if at is not None]
-    stopped = at if ruled.ended == "stopped" else None
-    return Run(
-        min(began, default=None), ruled.proposed_at, ruled.shared_at, ruled.moved_at, stopped
-    )
+    first = min(began, default=None)
+    return Run(first, ruled.proposed_at, ruled.shared_at, ruled.moved_at, ruled.stopped_at)
 
 
 def policies() -> list[Callable[[], Policy]]:
@@ -136,21 +127,23 @@ def _told(fault: Fault, policy: Policy, shoppers: list[Shopper]) -> dict[str, An
     return {**counts(played(fault, policy, shoppers)), "moved": policy.moved_at is not None}
 
 
-def none_works(fault: Fault, streams: int, rate: float, manner: Manner, label: str) -> Any:
-    """Seconds until the rule says that no installed version works."""
+def none_works(fault: Fault, streams: int, rate: float) -> dict[str, Any]:
+    """Seconds until the rule concludes that no installed version works, and how often that is a
+    decision of its own, of which people are told."""
     said: list[float] = []
-    explored = 0
+    explored = told_of = 0
     for seed in range(streams):
-        ruled = Ruled(per_second=rate, manner=manner)
+        ruled = Ruled(per_second=rate)
         for shopper in stream(rate, 300, seed, before=BEFORE_S):
             shop(fault, ruled, shopper)
             if ruled.none_at is not None:
                 said.append(ruled.none_at)
                 break
         explored += ruled.explored_at is not None
+        told_of += ruled.none_told_at is not None
     return {
-        "fault": fault.name, "manner": label, "a second": rate, "streams": streams,
-        "explored": explored, "declared": len(said),
+        "fault": fault.name, "a second": rate, "streams": streams,
+        "explored": explored, "declared": len(said), "told": told_of,
         "seconds": round(mean(said), 1) if said else None,
         "payments": round(mean(said) * rate) if said else None,
     }  # fmt: skip
@@ -160,7 +153,7 @@ def outage(fault: Fault, rate: float, streams: int, look_s: float) -> dict[str, 
     """A fault of both versions: how often all traffic moved to W, which does not help. `look_s`:
     how far apart the controller's looks are; at 0 a share counts from the next payment on."""
     found: list[float] = []
-    shares = 0
+    shares = stopped = 0
     for seed in range(streams):
         ruled = Ruled(per_second=rate, look_s=look_s)
         seconds = max(OUTAGE_PAYMENTS / rate, fault.hangs + OUTAGE_S)
@@ -168,9 +161,10 @@ def outage(fault: Fault, rate: float, streams: int, look_s: float) -> dict[str, 
         played(fault, ruled, shoppers)
         found += [ruled.moved_at] if ruled.moved_at is not None else []
         shares += ruled.shared_at is not None
+        stopped += ruled.stopped_at is not None
     return {
         "fault": fault.name, "a second": rate, "look s": look_s, "streams": streams,
-        "share of a ramp": shares, "moved": len(found),
+        "share of a ramp": shares, "moved": len(found), "W stopped": stopped,
         "after s": round(mean(found), 1) if found else None,
     }  # fmt: skip
 
@@ -185,18 +179,20 @@ def outages() -> Iterator[Fault]:
     yield Fault("5xx for both", "dead", BOTH)
     yield Fault("both hang for 10 s", "dead", BOTH, hangs=10.0)
     yield Fault("both hang for 30 s", "dead", BOTH, hangs=30.0)
+    yield Fault("5xx for both, W's after 10 s", "dead", BOTH, hangs=10.0, hung=W)
+    yield Fault("5xx for both, V's after 10 s", "dead", BOTH, hangs=10.0, hung=V)
+    half = Fault("half 5xx for both, W's after 10 s", "dead", BOTH, 0.5, by_node=True)
+    yield half._replace(hangs=10.0, hung=W)
 
 
-def misread(
-    rate: float, lag_s: float, part: float, share: float, streams: int, checked: int = 50
-) -> dict[str, Any]:
-    """Wrong answers of a W that misreads `part` of its replies: its first `checked` results are
-    looked up through another version, `lag_s` at most after them, and one disagreement ends its
+def misread(rate: float, lag_s: float, part: float, share: float, streams: int) -> dict[str, Any]:
+    """Wrong answers of a W that misreads `part` of its replies. Its payments are looked up until
+    enough agree: `CHECK_AFTER_S` after them, and up to `lag_s` later; one disagreement ends its
     share a poll of the routes later. Later results are not looked up."""
     wrong: list[int] = []
     ended = 0
     for seed in range(streams):
-        told, stopped = _misread(random.Random(seed), rate, lag_s, part, share, checked)
+        told, stopped = _misread(random.Random(seed), rate * share, lag_s, part)
         wrong.append(told)
         ended += stopped
     wrong.sort()
@@ -208,19 +204,30 @@ def misread(
 
 
 POLL_S: Final = 0.25
+CHECK_AFTER_S: Final = 1.0
+"""As `tollkeeper.store.failovers` has it; the laboratory does without a store."""
+
 MISREAD_PAYMENTS: Final = 5_000
 
 
-def _misread(
-    chance: random.Random, rate: float, lag_s: float, part: float, share: float, checked: int
-) -> tuple[int, bool]:
+def _misread(chance: random.Random, rate: float, lag_s: float, part: float) -> tuple[int, bool]:
+    """Wrong answers, and whether W was taken out, by the product's own counts of look-ups."""
     at, wrong, ends = 0.0, 0, float("inf")
-    for number in range(MISREAD_PAYMENTS):
-        at += chance.expovariate(rate * share)
+    checks: dict[str, Checks] = {W: Checks()}
+    asked: list[tuple[float, bool]] = []
+    for _ in range(MISREAD_PAYMENTS):
+        at += chance.expovariate(rate)
+        while asked and asked[0][0] <= at:
+            answered_at, is_wrong = heapq.heappop(asked)
+            checks = noted(checks, W, "disagreed" if is_wrong else "agreed")
+            if refuted(checks):
+                ends = min(ends, answered_at + POLL_S)
         if at >= ends:
             return wrong, True
-        if chance.random() < part:
-            wrong += 1
-            if number < checked:
-                ends = min(ends, at + chance.random() * lag_s + POLL_S)
+        is_wrong = chance.random() < part
+        wrong += is_wrong
+        if checks[W].goes_on:
+            checks = noted(checks, W, None)
+            answered_at = at + CHECK_AFTER_S + chance.random() * lag_s
+            heapq.heappush(asked, (answered_at, is_wrong))
     return wrong, ends < at

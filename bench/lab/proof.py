@@ -72,7 +72,7 @@ def _ramp(state: State, fails: float, payments: int, chance: random.Random) -> t
 
 def _first(version: str, *, bad: bool) -> Trial:
     kind = "dead" if bad else "ok"
-    return trial((version,), (kind,), told_bad=bad, read_over=None)
+    return trial((version,), (kind,), told_bad=bad, share=None)
 
 
 def costs() -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def costs() -> list[dict[str, Any]]:
     calm = healthy(begin(0.005, per_second=5), 5_000)
     failing = counted(calm, _first(V, bad=True))
     ramp = ramping(0.25)
-    refused = trial((V, V, W), ("refused", "refused", "ok"), told_bad=False, read_over=None)
+    refused = trial((V, V, W), ("refused", "refused", "ok"), tossed=True, told_bad=False)
     ok, bad = _first(V, bad=False), _first(W, bad=True)
     alarmed = replace(failing, r=(ALARM,) * 3)
     work: dict[str, Callable[[int], Any]] = {

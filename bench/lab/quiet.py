@@ -43,7 +43,7 @@ class Factors(NamedTuple):
 def factors(rate: float) -> Factors:
     """As the rule has them: one step from R = 0 gives the factor itself."""
     zero = begin(rate, per_second=1)
-    bad = counted(zero, trial((V,), ("refused",), told_bad=True, read_over=None))
+    bad = counted(zero, trial((V,), ("refused",), told_bad=True))
     good, failed = (np.array(state.r)[:, None] for state in (healthy(zero, 1), bad))
     return Factors(good, failed)
 
@@ -129,7 +129,7 @@ def worst_difference() -> float:
         r = np.array(state.r)[:, None]
         for gap in chance.geometric(max(rate, 0.02), 300) - 1:
             r = after_bad(after_good(r, two.good, gap), two.bad)
-            bad = trial((V,), ("refused",), told_bad=True, read_over=None)
+            bad = trial((V,), ("refused",), told_bad=True)
             state = counted(healthy(state, int(gap)), bad)
             found = np.array(state.r)[:, None]
             worst = max(worst, float(np.max(np.abs(r - found) / found)))

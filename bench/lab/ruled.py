@@ -4,13 +4,13 @@ make them, decided by `tollkeeper.failover` itself.
 `tests/flows/test_failover_lab.py` compares this file with the running flows.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-from msgspec.structs import replace
-
-from lab.failing import ANSWERS, Done, Policy, V, W, is_failure, trial
+from lab.failing import Done, Policy, V, W, is_failure, trial
 from tollkeeper.failover.rule import LIVE, READ_OVER, State, Trial, begin, healthy
-from tollkeeper.failover.state import Step, Watch, decided, replayed
+from tollkeeper.failover.state import decided, kind_of
+from tollkeeper.failover.streams import Step, Stream, replayed, tallied
+from tollkeeper.flows.failover.evidence import VERIFIED
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.state import Live
 from tollkeeper.routing.routes import Routes
@@ -22,69 +22,50 @@ RESTS: Final = 5_000
 """Payments without a failure after which R rests."""
 
 
-class Manner(NamedTuple):
-    """How evidence is made, where the product departs from its study.
-
-    `untossed`: a second attempt through W counts as the coin's where no coin was tossed, too.
-    `twice`: in an open episode V's good first attempts count among the healthy ones and as trials.
-    `later`: "not now" counts as healthy. `neither`: a reply that neither V nor W reads is told to
-    the rule. `apart`: W cannot read good replies to V, because their forms differ."""
-
-    untossed: bool = True
-    twice: bool = True
-    later: bool = True
-    neither: bool = False
-    apart: bool = False
-
-
-PRODUCT: Final = Manner()
-APART: Final = Manner(apart=True)
-STUDY: Final = Manner(untossed=False, twice=False, later=False, neither=True)
-
-
 class Ruled(Policy):
-    """One watch of V and W. `automatic` is the operator's policy; without it, what the rule says is
-    done. `reads`: what W reads over is told the shopper, as the product does. `look_s`: how far
-    apart looks are. `rate`: V's failure rate before."""
+    """One watch of V and W, with the policy `automatic`. `look_s`: how far apart looks are; `rate`:
+    V's failure rate before; `is_known`: whether there is a watch yet, which names the candidate.
+    All payments are one stream: slices are not watched here."""
 
     name = "rule"
     rescues = True
+    reads = True
 
     def __init__(
         self,
         rate: float = 0.005,
         per_second: float = 5.0,
         *,
-        automatic: bool = True,
-        reads: bool = True,
         look_s: float = LOOK_S,
-        manner: Manner = PRODUCT,
         state: State | None = None,
+        is_known: bool = True,
     ) -> None:
-        self.reads = reads
-        self.automatic, self.look_s, self.manner = automatic, look_s, manner
+        self.look_s, self.is_known = look_s, is_known
         fresh = state if state is not None else healthy(begin(rate, per_second=per_second), RESTS)
-        self.watch = Watch(provider="provider", carrying=V, candidate=W, state=fresh, salt="")
+        self.stream = Stream(carrying=V, candidate=W, state=fresh)
         self.live = Live(routes=Routes(rules=()), places=Places(1))
         self.steps: list[Step] = []
         self.waiting: list[Step] = []
+        self.read_over = 0
         self.next_look = float("-inf")
         self.started_at: float | None = None
         self.shared_at: float | None = None
         self.explored_at: float | None = None
         self.none_at: float | None = None
+        self.none_told_at: float | None = None
         self.proposed_at: float | None = None
+        self.stopped_at: float | None = None
         self.alarmed = False
 
     @property
     def state(self) -> State:
         """What the rule knows."""
-        return self.watch.state
+        return self.stream.state
 
     @property
     def is_open(self) -> bool:
         """Whether every payment is told to the rule, as the routes say it."""
-        return self.watch.state.is_open
+        return self.stream.state.is_open
 
     @property
     def ended(self) -> str:
@@ -100,62 +81,63 @@ class Ruled(Policy):
 
     def over(self, done: Done) -> None:
         """As `flows.observing.note_first`."""
-        failed, counted = is_failure(done.kinds[0]), self._is_counted(done)
-        if not done.through_w and (failed or counted):
-            self.live.noted_first(V, done.over_at, failed=failed)
-        if self.moved_at is None and (failed or self.is_open):
+        if done.kinds[0] == "later":
+            return
+        failed = is_failure(done.kinds[0])
+        if failed:
+            self.live.noted_failing(done.versions[0], done.over_at)
+        elif not done.was_open:
+            self.live.unfailed[done.versions[0]] += 1
+        if self.moved_at is None and (failed or done.was_open):
             self._note(self._trial(done))
         if self.waiting and done.over_at >= self.next_look:
             self.look(done.over_at)
 
-    def _is_counted(self, done: Done) -> bool:
-        if done.kinds[0] == "later":
-            return self.manner.later
-        return self.manner.twice or not self.is_open
-
     def _trial(self, done: Done) -> Trial:
-        found = trial(
-            done.versions, done.kinds, told_bad=done.is_bad, read_over=self._read_over(done)
+        return trial(
+            done.versions,
+            done.kinds,
+            share=done.share,
+            tossed=done.is_tossed,
+            told_bad=done.is_bad,
+            read_over=self._read_over(done),
         )
-        if found.second and not done.is_tossed and not self.manner.untossed:
-            return replace(found, second="", second_ok=False)
-        return found
 
     def _read_over(self, done: Done) -> bool | None:
-        """`True` as the controller finds it after a look-up, `False` where W cannot read."""
-        if done.read_by == W:
-            return True
-        if done.w_cannot or (self.manner.apart and self._is_good(done)):
-            return False
-        unread = done.kinds[0] in {"unreadable", "mess"} and not done.read_by and not done.through_w
-        return False if unread and self.manner.neither else None
-
-    @staticmethod
-    def _is_good(done: Done) -> bool:
-        return not done.through_w and done.kinds[0] in ANSWERS
+        """As `flows.failover.evidence`, where each look-up agrees: `True` for what W read and was
+        looked up, `False` where W, a proved version, cannot read it either."""
+        if done.through_w or done.kinds[0] not in {"unreadable", "mess"}:
+            return None
+        if done.read_by != W:
+            return False if self.is_known else None
+        self.read_over += 1
+        return True if self.read_over <= VERIFIED else None
 
     def _note(self, found: Trial) -> None:
         self.waiting.append(Step(self.live.unfailed.pop(V, 0), found))
 
     def look(self, now: float) -> None:
-        """As `flows.failover.controller.look`."""
-        before, steps = self.watch, tuple(self.waiting)
-        self.waiting, self.next_look = [], now + self.look_s
+        """As `flows.failover.controller.look`, which it calls in the same order."""
+        before, steps = self.stream, tuple(self.waiting)
+        self.waiting, self.read_over, self.next_look = [], 0, now + self.look_s
+        self.is_known = True
         self.steps.extend(steps)
         state = replayed(before.state, steps)
         self._mark(before.state, state, now)
-        if self.automatic:
-            self.watch, kind = decided(before, state, "automatic")
-            if kind == "proposed" and self.proposed_at is None:
-                self.proposed_at = now
-        else:
-            self.watch = replace(before, state=state)
-        after = self.watch.state
+        stream = tallied(before, state, steps, "", "")
+        self.stream, kind = decided(
+            stream, state, "automatic", may_start=True, has_moved=False, more=False
+        )
+        if kind == "proposed" and self.proposed_at is None:
+            self.proposed_at = now
+        after = self.stream.state
         self.share = after.share if after.phase in LIVE else 0.0
         if self.share and self.shared_at is None and after.phase == "ramp":
             self.shared_at = now
         if after.phase == "moved":
             self.share, self.moved_at = 1.0, now
+        if after.phase == "stopped" and self.stopped_at is None:
+            self.stopped_at = now
 
     def _mark(self, before: State, state: State, now: float) -> None:
         self.alarmed = self.alarmed or state.alarmed
@@ -165,6 +147,8 @@ class Ruled(Policy):
             self.started_at = now
         if self.none_at is None and state.none_works and not before.none_works:
             self.none_at = now
+        if self.none_told_at is None and kind_of(before, state) == "none_works":
+            self.none_told_at = now
 
 
 def has_proof(state: State) -> bool:

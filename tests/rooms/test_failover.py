@@ -189,6 +189,45 @@ def test_a_worse_w_is_stopped_and_stays_so() -> None:
     assert counted(state, Trial(first="refused")) is state
 
 
+def test_a_w_of_which_nothing_is_heard_gets_no_more() -> None:
+    ramp = replace(alarmed(begin(0.005, per_second=5)), phase="explore", share=0.1, by_told=False)
+    state = ramp
+    for _ in range(500):
+        state = counted(state, Trial(first="dead", share=0.1, told_bad=True))
+    assert (state.wealth_t > rule.A_FULL, state.phase, state.share) == (True, "explore", 0.1)
+    for _ in range(500 // 9 // 2 + 1):
+        state = counted(state, Trial(first="ok", share=0.1, through_w=True))
+    assert state.phase == "moved"
+
+
+def test_another_try_does_not_take_the_word_back_that_no_version_works() -> None:
+    state = replace(alarmed(begin(0.005, per_second=5)), dead=32, explore_at=32, none_works=True)
+    state = counted(state, Trial(first="dead", told_bad=True))
+    assert (state.phase, state.none_works) == ("explore", True)
+    well, helped = state, state
+    for _ in range(rule.RECOVERED):
+        well = counted(well, Trial(first="ok", share=0.1))
+    assert (well.phase, well.none_works) == ("explore", False)
+    while helped.phase == "explore":
+        helped = counted(helped, Trial(first="ok", share=0.1, through_w=True))
+    assert (helped.phase, helped.none_works) == ("ramp", False)
+
+
+@pytest.mark.parametrize(("good", "none_works"), [(0, True), (1, False)])
+def test_a_w_that_fails_now_and_then_is_not_said_to_fail(good: int, *, none_works: bool) -> None:
+    explore = replace(alarmed(begin(0.001, per_second=5)), phase="explore", share=0.1)
+    state = explore
+    while state.phase == "explore":
+        for _ in range(good):
+            state = counted(state, Trial(first="ok", share=0.1, through_w=True))
+        for number in range(10):
+            bad = not good or number % 2 == 0
+            trial = Trial(first="dead" if bad else "ok", share=0.1, told_bad=bad)
+            state = counted(state, trial)
+        state = counted(state, Trial(first="dead", share=0.1, through_w=True, told_bad=True))
+    assert (state.phase, state.none_works) == ("watch", none_works)
+
+
 def test_slow_traffic_needs_less_and_what_is_unseen_never_starts() -> None:
     assert begin(0.0, per_second=0.5).a_start == 100
     assert begin(0.0, per_second=20).a_start == 10_000

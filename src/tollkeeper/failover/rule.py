@@ -9,7 +9,8 @@ whose mean is 1 while its null hypothesis is true, so that by Ville's inequality
   A fair coin sends the second attempt through V again or through W. That the coin is fair is the
   only assumption; payments may depend on each other in any way.
 - T: W is better on everybody's first attempts. U: W is worse. First attempts are assigned at random
-  with the share in force. Null of both: V and W fail alike, whatever their common rate does.
+  with the share in force. Null of both: V and W fail alike, whatever their common rate does, and
+  as soon. Who fails sooner than the other is known sooner; T waits for W's first attempts.
 - N: W does not help either. This is a heuristic and no bound, because its floor begins it anew.
 
 A start needs R and S, a complete move needs T as well, which begins at 1 when the ramp begins: a
@@ -94,9 +95,14 @@ and payments that failed through V again."""
 EXPLORE_AFTER: Final = 4
 EXPLORE_FAILURES: Final = 8
 RECOVERED: Final = 3
-"""Dead replies before exploring, and failures of W that end it. After each try eight times as many
+"""Dead replies before exploring, and failures of W that end it; where they are most of what W was
+given, no version works. After each try eight times as many
 dead replies are needed. So many first attempts of V in a row that do not fail take the word back
 that no version works."""
+
+SEEN: Final = 0.5
+"""The part of W's first attempts, as many as their chances promise, that must be over before T
+counts. Where W hangs and V fails at once, V's failures are known first, and would speak for W."""
 
 N_WORSE: Final = 1.9
 N_BETTER: Final = 0.1
@@ -133,8 +139,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the rule knows of V and W. `rate` is V's failure rate before. Wealths: `r` by `EXCESS`,
     `s` by `PAIRS` with `cash` and the number `staked`, `t` by `UPWARD`, `u` by `DOWNWARD`, `none`
-    (N). `share` of first attempts goes to W, from 0 to 1. `a_start` is S for a start. `by_told`:
-    the ramp counts what shoppers are told, because V still works for more than half."""
+    (N). `share` of first attempts goes to W, from 0 to 1. `w_seen` of W's are over, and `w_due`
+    would be if they took as long as V's. `a_start` is S for a start. `by_told`: the ramp counts
+    what shoppers are told, because V still works for more than half."""
 
     rate: float
     a_start: float = A_START
@@ -153,6 +160,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
     explore_at: int = EXPLORE_AFTER
     w_failed: int = 0
+    w_seen: int = 0
+    w_due: float = 0.0
     recent: tuple[bool, ...] = ()
     alarmed: bool = False
     by_told: bool = True
@@ -177,6 +186,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     def wealth_u(self) -> float:
         """U."""
         return fsum(self.u)
+
+    @property
+    def is_w_seen(self) -> bool:
+        """Whether W's first attempts are over about as soon as V's."""
+        return self.w_seen >= SEEN * self.w_due
 
     @property
     def is_useless(self) -> bool:
@@ -339,6 +353,9 @@ def _ramp(state: State, trial: Trial, share: float) -> State:
     if trial.through_w:
         failed = trial.is_failure
         state = _joint(replace(state, w_failed=state.w_failed + failed), w_ok=not failed)
+        state = replace(state, w_seen=state.w_seen + 1)
+    else:
+        state = replace(state, w_due=state.w_due + share / max(1 - share, LEAST_RATE))
     return _moved_on(state)
 
 
@@ -364,13 +381,15 @@ def _moved_on(state: State) -> State:
         return replace(state, phase="stopped", share=0.0)
     if not state.alarmed:
         return state
-    if state.wealth_t >= A_FULL:
-        return replace(state, phase="moved", share=1.0)
-    if state.wealth_t >= A_HALF:
-        return replace(state, phase="ramp", share=max(state.share, HALF))
+    if state.wealth_t >= A_FULL and state.is_w_seen:
+        return replace(state, phase="moved", share=1.0, none_works=False)
+    if state.wealth_t >= A_HALF and state.is_w_seen:
+        return replace(state, phase="ramp", share=max(state.share, HALF), none_works=False)
     explored = state.phase == "explore" and state.w_failed >= EXPLORE_FAILURES
     if explored or state.none >= A_NONE:
-        return replace(state, phase="watch", share=0.0, none_works=True)
+        mostly = state.w_failed * 2 > state.w_seen
+        none_works = mostly or state.none >= A_NONE
+        return replace(state, phase="watch", share=0.0, none_works=none_works)
     return state
 
 
@@ -401,5 +420,7 @@ def _given(state: State, phase: Phase, share: float, *, useless: bool) -> State:
         t=fresh.t,
         u=fresh.u,
         w_failed=0,
-        none_works=False,
+        w_seen=0,
+        w_due=0.0,
+        none_works=state.none_works and phase == "explore",
     )
