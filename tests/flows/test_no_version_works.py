@@ -1,5 +1,6 @@
 """While no installed version works, new payments are sent, held or refused, as the policy says."""
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.flows.test_failover import watched
 from tests.flows.test_failover_streams import rest, shop
 
 from tollkeeper.flows import routes
+from tollkeeper.flows.payments import holding
 from tollkeeper.kernel.errors import NoVersionWorks
 
 
@@ -141,7 +143,7 @@ async def test_an_accepted_payment_fails_when_its_time_is_over_and_nothing_was_s
         await rest(s, 120)
         books = [await s.books(p["id"]) for p in bought]
         assert {b.payment.status for b in books} == {"failed"}
-        assert Counter(b.payment.failure_code for b in books)["not_sent"] >= 2
+        assert Counter(b.payment.failure_code for b in books)["not_sent"] == 3
         assert len(s.core.ledger().intents) == intents
         await s.agreed()
 
@@ -156,5 +158,41 @@ async def test_a_held_payment_whose_process_died_is_settled(tmp_path: Path) -> N
         s.core.faults.clear()
         await rest(s, 120)
         books = await s.books(bought["id"])
-        assert books.payment.outcome_known
+        assert books.payment.status == "succeeded"
+        await s.agreed()
+
+
+async def test_a_held_payment_that_was_sent_is_settled_and_never_sent_through_another(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        policy(s, "accept")
+        (bought,) = await held(s, 1)
+        s.core.faults.clear()
+        dead = s.replica("second", alone=False)
+        alter(dead, settings=s.runtime.settings)
+        await routes.refresh(dead)
+
+        class DiedError(Exception):
+            pass
+
+        async def die(*_: Any) -> None:
+            raise DiedError
+
+        s.wire.before = die
+        for _ in range(60):
+            jobs = await s.store.claim_jobs(s.clock.now_ms(), 1, 100)
+            mine = [job for job in jobs if job.kind == "send_held"]
+            if mine:
+                s.clock.now += 40  # so that it is a probe
+                with contextlib.suppress(DiedError):
+                    await holding.send_held(dead, mine[0])
+            if (await s.books(bought["id"])).held() is None:
+                break
+            s.clock.now += 5
+        s.wire.before = None
+        assert (await s.books(bought["id"])).held() is None, "it was sent, and its sender died"
+        await routes.set_weights(s.runtime, {NEW: 100.0}, reason="a repair", actor="test")
+        await rest(s, 200)
+        assert (await s.books(bought["id"])).payment.outcome_known
         await s.agreed()

@@ -83,6 +83,10 @@ def set_(
         return 0
     said = ", ".join(f"{name} {weight:g} %" for name, weight in moved.items())
     console.print(f"new payments go to {said}")
+    for rule in with_store(config, read.stored_rules) or ():
+        if rule.condition != Condition():
+            kept = ", ".join(f"{name} {weight:g} %" for name, weight in rule.weights.items())
+            console.print(f"a rule of its own stays for {in_words(rule.condition)}: {kept}")
     return 0
 
 

@@ -41,8 +41,10 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def begun(checks: Mapping[str, Checks], version: str) -> dict[str, Checks]:
-    """The checks with those of a version that is given traffic for the first time."""
-    return {version: Checks(), **checks}
+    """The checks with those of a version that is given traffic anew: what was looked up long ago
+    says nothing about now. What was refuted stays so."""
+    before = checks.get(version)
+    return {**checks, version: before if before is not None and before.disagreed else Checks()}
 
 
 def noted(checks: Mapping[str, Checks], version: str, verdict: Verdict | None) -> dict[str, Checks]:

@@ -83,6 +83,7 @@ RECENT: Final = 8
 """First attempts of V by which it counts as of no use: more than half of them failed."""
 
 KEPT: Final = 16
+SELDOM: Final = 12
 MOSTLY: Final = 14
 """First attempts of V that are kept, and how many of them fail where it is of no use for sure."""
 
@@ -95,6 +96,7 @@ and payments that failed through V again."""
 EXPLORE_AFTER: Final = 4
 EXPLORE_FAILURES: Final = 8
 RECOVERED: Final = 3
+MOST_DEAD: Final = 512
 """Dead replies before exploring, and failures of W that end it; where they are most of what W was
 given, no version works. After each try eight times as many
 dead replies are needed. So many first attempts of V in a row that do not fail take the word back
@@ -197,6 +199,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         """Whether V failed more than half of its last first attempts."""
         last = self.recent[-RECENT:]
         return len(last) == RECENT and sum(last) * 2 > RECENT
+
+    @property
+    def works_seldom(self) -> bool:
+        """Whether V failed three of four of its last first attempts."""
+        return sum(self.recent) >= SELDOM
 
     @property
     def fails_mostly(self) -> bool:
@@ -405,7 +412,7 @@ def _decided(state: State) -> State:
     if state.wealth_s >= state.a_start and (state.read_over >= READ_OVER or tried):
         return _given(state, "ramp", HALF if useless else SMALL, useless=useless)
     if state.dead >= state.explore_at:
-        later = replace(state, explore_at=max(state.explore_at, 1) * 8)
+        later = replace(state, explore_at=min(max(state.explore_at, 1) * 8, state.dead + MOST_DEAD))
         return _given(later, "explore", EXPLORING, useless=useless)
     return state
 

@@ -110,10 +110,10 @@ def kind_of(before: State, after: State) -> Kind:
     """What a look decided, in one word."""
     if after.phase != before.phase and after.phase in {"moved", "stopped"}:
         return "moved" if after.phase == "moved" else "stopped"
-    if after.share != before.share:
-        return "share"
     if after.none_works != before.none_works:
         return "none_works" if after.none_works else "works_again"
+    if after.share != before.share:
+        return "share"
     if after.alarmed != before.alarmed:
         return "alarm" if after.alarmed else "quiet"
     return "counted"
@@ -205,8 +205,7 @@ def decided(
             return replace(stream, state=held), _less(kind, before, held)
         if state.phase == "explore" and policy == "ask":
             return replace(stream, state=held), _less(kind, before, held)
-        useful = not state.fails_mostly if stream.proposed else state.by_told
-        rescued_only = state.read_over < rule.READ_OVER and useful
+        rescued_only = state.read_over < rule.READ_OVER and not state.works_seldom
         only_proposed = policy == "ask" or rescued_only or (has_moved and not state.fails_mostly)
         if state.phase == "ramp" and only_proposed:
             told: Kind = "counted" if stream.proposed else "proposed"

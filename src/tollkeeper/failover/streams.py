@@ -43,7 +43,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     other version may take its payments; `tried` are candidates that did not help in this episode,
     and `helped_by` the version that ended the last payment which V could not, of which `cause` says
     what was wrong. `handled` and
-    `failed` count V's first attempts that were told one by one since the episode began."""
+    `failed` count V's first attempts that were told one by one since the episode began;
+    `healthy_until_s`: the second up to which those that were not told are counted."""
 
     carrying: str
     candidate: str
@@ -55,6 +56,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     handled: int = 0
     failed: int = 0
     since_ms: int = 0
+    healthy_until_s: int = 0
     proposed: bool = False
 
     @property

@@ -172,10 +172,26 @@ async def note_first(
         runtime.live.unfailed[versions[0]] += 1
     if not is_told:
         return
+    row = _trial_row(runtime, books, taken, made, sends[0], tossed=tossed, checked=checked)
+    with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
+        await runtime.store.note_trial(row)
+        runtime.live.wake_requested = True
+
+
+def _trial_row(
+    runtime: Runtime,
+    books: Books,
+    taken: RouteChoice,
+    made: list[Sent],
+    first: SendResult,
+    *,
+    tossed: bool,
+    checked: str,
+) -> TrialRow:
     payment = books.payment
     other = taken.share.candidate if taken.share is not None else ""
-    candidate = other or next((name for name in versions if name != versions[0]), "")
-    helped = has_ended(made[-1]) and made[-1].version != versions[0]
+    candidate = other or next((s.version for s in made if s.version != made[0].version), "")
+    helped = has_ended(made[-1]) and made[-1].version != made[0].version
     trial = trial_of(
         made,
         candidate,
@@ -184,32 +200,31 @@ async def note_first(
         tossed=tossed,
         told_bad=payment.is_told_badly,
     )
-    row = TrialRow(
+    return TrialRow(
         id=books.attempts[0].id,
-        provider=provider,
-        version=versions[0],
+        provider=made[0].version.partition("@")[0],
+        version=made[0].version,
         at_ms=runtime.store.now_ms(),
         payment_id=payment.id,
         trial=trial,
-        read_by=sends[0].read_by,
+        read_by=first.read_by,
         candidate=candidate,
         is_proved=runtime.live.routes.is_proved(candidate, payment.account),
         helped_by=made[-1].version if helped else "",
-        cause=cause_of(made[0]) if failed else "",
+        cause=cause_of(made[0]) if is_failing(made[0]) else "",
         currency=payment.currency,
         account=payment.account,
         country=payment.country,
         checked=checked,
     )
-    with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
-        await runtime.store.note_trial(row)
-        runtime.live.wake_requested = True
 
 
 def _checked(runtime: Runtime, taken: RouteChoice, payment: Payment, first: str) -> str:
     """The version that took the payment in the end, where it is one that traffic is given to, or
     one that rescued it: until enough of its payments were looked up. Empty where none is."""
     mine = payment.integration
+    if payment.provider_id is None:
+        return ""  # nothing is there that could be looked up
     if mine in runtime.live.routes.checked_enough:
         return ""
     is_new = taken.share is not None and taken.share.checked == mine

@@ -54,11 +54,17 @@ def routes_of(runtime: Runtime, row: RoutingRow, watches: Sequence[Watch]) -> Ro
         canaries=tuple(canary_of(rollout) for rollout in on_its_way),
         unproved=(row.unproved - named) | misreading,
         unproved_for={one: names - named for one, names in row.unproved_for.items()},
-        shares=shares_of(watches),
+        shares=shares_of(watch for watch in watches if _is_watched(runtime, watch)),
         checked_enough=frozenset(name for watch in watches for name in enough(watch.checks)),
         policies={watch.provider: watch.policy for watch in watches if watch.policy},
         revision=row.revision,
     )
+
+
+def _is_watched(runtime: Runtime, watch: Watch) -> bool:
+    mine = runtime.settings.providers.get(watch.provider)
+    policy = watch.policy or (mine.failover if mine is not None else "automatic")
+    return policy != "off"
 
 
 def shares_of(watches: Iterable[Watch]) -> dict[str, tuple[Share, ...]]:

@@ -198,7 +198,11 @@ def reread(
     runtime: Runtime, books: Books, attempt: Attempt, reply: WireReply
 ) -> tuple[str, Outcome] | None:
     """What another installed version proves from the same bytes, and its name; or `None`."""
-    for version in runtime.router.other_versions(attempt.integration, books.payment.account):
+    others = runtime.router.other_versions(attempt.integration, books.payment.account)
+    # the candidate of a failover first: what another one reads says nothing about it
+    shares = runtime.live.routes.shares.get(attempt.integration, ())
+    candidates = {share.candidate for share in shares}
+    for version in sorted(others, key=lambda other: other.name not in candidates):
         said = agreeing(books.payment, attempt, read_by(version, attempt.operation, reply))
         if said is not None:
             return version.name, said

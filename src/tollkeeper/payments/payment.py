@@ -108,7 +108,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     seconds where it named a pause. `failure_code` is the stable word of a refusal. `in_use`: the
     provider last said that a request with this key is still running; `closed_key`: it answers this
     key with what it stored, so that sending again tells nothing new. `concluded_ms` is when absence
-    was taken for proof, `corrected_ms` when a later fact showed the effect after all.
+    was taken for proof, `corrected_ms` when a later fact showed the effect after all. `waits`: it
+    was never sent, and is held until a version works.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     closed_key: bool = False
     concluded_ms: int | None = None
     corrected_ms: int | None = None
+    waits: bool = False
 
     @property
     def had_no_effect(self) -> bool:
@@ -193,11 +195,8 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(a for a in self.attempts if is_open(a))
 
     def held(self) -> Attempt | None:
-        """The attempt that waits for a version that works, where no other was made. While it waits,
-        its moment of sending has not come."""
-        first = self.attempts[0] if len(self.attempts) == 1 else None
-        waits = first is not None and first.outcome is None and first.operation == "authorize"
-        return first if waits else None
+        """The attempt that waits for a version that works: it was never sent."""
+        return next((a for a in self.attempts if a.waits and a.outcome is None), None)
 
     def attempt(self, attempt_id: str) -> Attempt | None:
         return next((a for a in self.attempts if a.id == attempt_id), None)

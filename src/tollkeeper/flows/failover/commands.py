@@ -15,7 +15,7 @@ from tollkeeper.flows.ports import Store
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Conflict, Fault, Invalid, NotFound, Unavailable
 from tollkeeper.payments.cards import check_reason
-from tollkeeper.settings import POLICIES
+from tollkeeper.settings import POLICIES, Policy
 
 MOST_RECORDS: Final = 1_000
 TRIES: Final = 5
@@ -100,11 +100,23 @@ async def set_policy(
     return await _changed(
         runtime,
         provider,
-        lambda watch: replace(watch, policy=chosen),
+        lambda watch: _with_policy(watch, chosen),
         "policy",
         f"{policy}: {reason}" if reason.strip() else "",
         actor,
     )
+
+
+def _with_policy(watch: Watch, chosen: Policy) -> Watch:
+    """The watch under a policy. What moved by itself under another one begins anew: no share stays
+    that nobody watches, and no payment is held back for ever."""
+    streams = watch.streams
+    if chosen != "automatic":
+        streams = tuple(
+            _begun_again(s) if s.state.share > 0 or (chosen == "off" and s.state.is_open) else s
+            for s in streams
+        )
+    return replace(watch, policy=chosen, streams=streams)
 
 
 async def _changed(

@@ -41,12 +41,18 @@ PAGE: Final = 200
 LOOK_MS: Final = 1_000
 """How soon it is looked again after something was counted."""
 
+RIPE_MS: Final = 250
+"""How old a trial is when it is counted: until then one of before may still be written."""
+
 
 async def failover(runtime: Runtime, job: Job) -> None:
     """Runs one `failover` job: its subject is the provider."""
     if await look(runtime, job):
         # whatever came while this was counted is looked at a moment later
-        await runtime.store.postpone_job(job, runtime.store.now_ms() + LOOK_MS)
+        watch = await runtime.store.load_watch(job.subject)
+        soon = watch is None or bool(await _page(runtime, watch, 1))
+        pause_ms = RIPE_MS if soon else LOOK_MS
+        await runtime.store.postpone_job(job, runtime.store.now_ms() + pause_ms)
     else:
         await runtime.store.finish_job(job)
         # a trial that came between the look and the end of the job has found the job still there
@@ -56,8 +62,15 @@ async def failover(runtime: Runtime, job: Job) -> None:
 
 
 async def _page(runtime: Runtime, watch: Watch, limit: int) -> list[TrialRow]:
+    """Trials after the last one that was counted."""
     seen_ms, seen_id = watch.considered_ms, watch.considered_id
     return await runtime.store.list_trials(watch.provider, seen_ms, seen_id, limit)
+
+
+def _ripe(runtime: Runtime, rows: list[TrialRow]) -> list[TrialRow]:
+    """Those before which none can come any more: another process may still be writing one."""
+    before_ms = runtime.store.now_ms() - RIPE_MS
+    return [row for row in rows if row.at_ms <= before_ms]
 
 
 async def look(runtime: Runtime, job: Job) -> bool:
@@ -67,7 +80,8 @@ async def look(runtime: Runtime, job: Job) -> bool:
     before = await watching.current(runtime, job.subject, stored, row)
     if before is None:
         return False
-    rows = await _page(runtime, before, PAGE)
+    found = await _page(runtime, before, PAGE)
+    rows = _ripe(runtime, found)
     evidence = await read(runtime, before, rows)
     before = replace(before, streams=before.streams + _new_slices(before, evidence))
     checks = counted_checks(before.checks, [(r.checked, r.verdict) for r in rows])
@@ -90,9 +104,9 @@ async def look(runtime: Runtime, job: Job) -> bool:
         considered_id=last.id if last is not None else before.considered_id,
     )
     if stored is not None and after == stored and not rows:
-        return False
+        return bool(found)
     await _write(runtime, job, stored, after, judged)
-    return bool(rows)
+    return bool(found)
 
 
 def _new_slices(watch: Watch, evidence: Evidence) -> tuple[Stream, ...]:
@@ -112,7 +126,9 @@ def _counted(watch: Watch, evidence: Evidence) -> Counted:
         steps = evidence.steps_of(stream)
         state = replayed(stream.state, steps)
         helped_by, cause = evidence.helped_by(stream), evidence.cause(stream)
-        found.append((tallied(stream, state, steps, helped_by, cause), state, steps))
+        tally = tallied(stream, state, steps, helped_by, cause)
+        until_s = evidence.until_s.get(stream.carrying, 0)
+        found.append((replace(tally, healthy_until_s=until_s), state, steps))
     return found
 
 
@@ -140,10 +156,9 @@ async def _judge(
         judged.record(stream, kind, after.state, reason, steps=steps, counted=state)
     if is_told(kind):
         judged.tell(stream, kind, after.state, reason)
-    if after.state.share > 0:
+    if after.state.share > 0 and stream.state.share == 0:
         judged.checks = begun(judged.checks, stream.candidate)
     if kind == "moved":
-        judged.checks = begun(judged.checks, stream.candidate)
         judged.move(stream)
     elif stream.carrying in judged.gone:
         pass  # its payments are others by now

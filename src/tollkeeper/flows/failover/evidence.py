@@ -1,6 +1,6 @@
 """From the trials in the store to the steps that the rule counts, for each stream."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -11,21 +11,26 @@ from tollkeeper.failover.state import Watch
 from tollkeeper.failover.streams import Step, Stream
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import ask, order_for
+from tollkeeper.flows.sending import ask_once, order_for
 from tollkeeper.payments.judging import charge_mismatch
 from tollkeeper.routing.routes import RoutingContext
 
-VERIFIED: Final = 20
-"""Replies read over that one look verifies at most: the others prove nothing."""
+VERIFIED: Final = 5
+VERIFYING_SECONDS: Final = 8.0
+LOOKUP_SECONDS: Final = 3.0
+"""Replies read over that one look verifies at most, and how long, well within the lease of its job:
+the others prove nothing."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
     """What one look found. `healthy`: for each version that carries traffic, its first attempts
-    that did not fail before each of `rows`, since the last one of its own. `agreed`: the trials
+    that did not fail before each of `rows`, since the last one of its own, and `until_s` the second
+    up to which they are counted. `agreed`: the trials
     whose reading by another version a lookup has confirmed."""
 
     rows: list[TrialRow]
     healthy: dict[str, list[int]]
+    until_s: dict[str, int]
     agreed: frozenset[str]
 
     def failing(self, version: str) -> list[RoutingContext]:
@@ -96,29 +101,39 @@ async def read(runtime: Runtime, watch: Watch, rows: list[TrialRow]) -> Evidence
     """The trials, with the healthy first attempts before each, and lookups of what was read
     over."""
     agreed, asked = set(), 0
+    began = runtime.clock.monotonic()
     for row in rows:
-        if row.read_by and asked < VERIFIED:
+        in_time = runtime.clock.monotonic() < began + VERIFYING_SECONDS
+        if row.read_by and asked < VERIFIED and in_time:
             asked += 1
             if await _agrees(runtime, row):
                 agreed.add(row.id)
-    healthy = {
-        stream.carrying: [n async for n in _healthy_before(runtime, watch, stream.carrying, rows)]
-        for stream in watch.wholes
-    }
-    return Evidence(rows, healthy, frozenset(agreed))
+    healthy: dict[str, list[int]] = {}
+    until_s: dict[str, int] = {}
+    for stream in watch.wholes:
+        counts, end_s = await _healthy_before(runtime, watch, stream, rows)
+        healthy[stream.carrying], until_s[stream.carrying] = counts, end_s
+    return Evidence(rows, healthy, until_s, frozenset(agreed))
 
 
 async def _healthy_before(
-    runtime: Runtime, watch: Watch, version: str, rows: list[TrialRow]
-) -> AsyncIterator[int]:
-    from_s = watch.considered_ms // 1000
+    runtime: Runtime, watch: Watch, stream: Stream, rows: list[TrialRow]
+) -> tuple[list[int], int]:
+    """The healthy first attempts before each row that the stream counts, and up to when they are
+    counted now: what others count takes nothing from them."""
+    version = stream.carrying
+    from_s = stream.healthy_until_s or watch.considered_ms // 1000
+    counts = []
     for row in rows:
         to_s = max(from_s, row.at_ms // 1000)
-        if row.version != version and not row.trial.through_w:
-            yield 0
+        expected = stream.candidate if row.trial.through_w else version
+        if row.version != expected or row.verdict is not None:
+            counts.append(0)
             continue
-        yield await runtime.store.count_between(version, from_s, to_s) if to_s > from_s else 0
+        count = await runtime.store.count_between(version, from_s, to_s) if to_s > from_s else 0
+        counts.append(count)
         from_s = to_s
+    return counts, from_s
 
 
 async def _agrees(runtime: Runtime, row: TrialRow) -> bool:
@@ -129,7 +144,7 @@ async def _agrees(runtime: Runtime, row: TrialRow) -> bool:
     payment = books.payment
     order = order_for(runtime, payment, books.attempts[-1])
     for version in runtime.router.other_versions(row.read_by, payment.account):
-        said = await ask(runtime, version, "lookup", order)
+        said = await ask_once(runtime, version, "lookup", order, LOOKUP_SECONDS)
         if said.charge is not None and said.is_answer:
             same = said.charge.provider_id == payment.provider_id
             return same and charge_mismatch(payment, said.charge) is None

@@ -32,9 +32,7 @@ async def current(
     streams = await streams_of(runtime, watch, rules)
     if not streams:
         return None
-    # a version that carries traffic by hand is not out
-    out = tuple(name for name in watch.taken_out if name not in {s.carrying for s in streams})
-    return replace(watch, streams=streams, taken_out=out)
+    return replace(watch, streams=streams)
 
 
 async def streams_of(runtime: Runtime, watch: Watch, rules: tuple[Rule, ...]) -> tuple[Stream, ...]:

@@ -91,8 +91,8 @@ async def record_outcome(  # noqa: PLR0913 - what one commit holds
 
     def decide(current: Books) -> Books:
         mine = current.attempt(attempt.id)
-        if mine is None or not is_open(mine):
-            return current  # settled by somebody else while we were waiting
+        if mine is None or not is_open(mine) or (mine.waits != attempt.waits):
+            return current  # settled, or sent, by somebody else while we were waiting
         # somebody may have ended or moved the payment meanwhile: then nothing is tried again
         was, now = books.payment, current.payment
         same = (was.status, was.integration) == (now.status, now.integration)

@@ -103,7 +103,7 @@ async def _create(
         provider = runtime.provider(taken.integration.partition("@")[0])
         later_ms = int(provider.accept_seconds * 1000)
         payment = replace(payment, deadline_ms=payment.deadline_ms + later_ms)
-        attempt = replace(attempt, sent_ms=before_ms + HOLD_MS)
+        attempt = replace(attempt, sent_ms=before_ms + HOLD_MS, waits=True)
     books = Books(payment=payment, attempts=(attempt,))
     prepared = prepare(runtime, books, attempt)
     claim = claim_of(runtime, key, payment.id)

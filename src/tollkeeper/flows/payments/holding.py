@@ -1,8 +1,8 @@
 """New payments while no installed version works: refused, or accepted and sent later.
 
-A held payment has its first attempt committed with a moment of sending that has not come. Whoever
-holds its job moves that moment on while nothing works. If no process is left to do so, settling
-takes the attempt over as one whose sender has died, and loses nothing.
+A held payment has its first attempt committed as one that waits: it was never sent. Whoever sends
+it commits first that it waits no more; from then on it is an attempt like any other. Where its job
+was lost, settling makes a new one.
 """
 
 from typing import Final
@@ -45,15 +45,15 @@ async def send_held(runtime: Runtime, job: Job) -> None:
     taken = _choose(runtime, books)
     provider = taken.integration.partition("@")[0]
     ends_ms = payment.created_ms + int(runtime.provider(provider).accept_seconds * 1000)
-    if not treatment(runtime, taken, HELD_PROBE_SECONDS).holds:
-        await _send(runtime, books, attempt, taken)
-    elif now_ms < ends_ms:
+    if now_ms >= ends_ms:
+        said = not_sent("no_version_works", "no installed version worked in time")
+        await record_outcome(runtime, _key(books), books, attempt, SendResult(said, None), None)
+    elif treatment(runtime, taken, HELD_PROBE_SECONDS).holds:
         await record(runtime, books, lambda b: _put_off(runtime, b), cause="held", actor=ACTOR)
         await runtime.store.postpone_job(job, now_ms + LOOK_MS)
         return
     else:
-        said = not_sent("no_version_works", "no installed version worked in time")
-        await record_outcome(runtime, _key(books), books, attempt, SendResult(said, None), None)
+        await _send(runtime, books, attempt, taken)
     await runtime.store.finish_job(job)
 
 
@@ -74,28 +74,44 @@ def _choose(runtime: Runtime, books: Books) -> RouteChoice:
 
 
 async def _send(runtime: Runtime, books: Books, attempt: Attempt, taken: RouteChoice) -> None:
+    """Sends it through the version that carries traffic by now. Whoever commits that it waits no
+    more sends it, and no other process."""
     if taken.integration != attempt.integration:
-        made = again_through(runtime, attempt, taken.integration)
-        prepared = prepare(runtime, books, made)
-        heard = SendResult(not_sent("held", "another version works by now"), None)
-        books, _ = await record_outcome(
-            runtime, _key(books), books, attempt, heard, None, following=made, prepared=prepared
-        )
-        following = books.attempt(made.id)
-    else:
+        await _send_elsewhere(runtime, books, attempt, taken)
+        return
+    is_mine = False
+
+    def begin(current: Books) -> Books:
+        nonlocal is_mine
+        waiting = current.held()
+        is_mine = waiting is not None
+        if waiting is None:
+            return current
         now_ms = runtime.store.now_ms()
-        books = await record(
-            runtime,
-            books,
-            lambda b: with_attempt(b, replace(mine, sent_ms=now_ms)) if (mine := b.held()) else b,
-            cause="sent",
-            actor=ACTOR,
+        return with_attempt(
+            current, replace(waiting, waits=False, sent_ms=now_ms, sender=runtime.sender)
         )
-        following = books.held()
-        prepared = prepare(runtime, books, attempt)
-    if following is None:
-        return  # others have taken it further meanwhile
-    await authorize(runtime, _key(books), books, following, prepared, taken)
+
+    books = await record(runtime, books, begin, cause="sent", actor=ACTOR)
+    following = books.attempt(attempt.id)
+    if is_mine and following is not None:
+        prepared = prepare(runtime, books, following)
+        await authorize(runtime, _key(books), books, following, prepared, taken)
+
+
+async def _send_elsewhere(
+    runtime: Runtime, books: Books, attempt: Attempt, taken: RouteChoice
+) -> None:
+    """Concludes the attempt that was never sent, and sends another through the other version."""
+    made = again_through(runtime, replace(attempt, waits=False), taken.integration)
+    prepared = prepare(runtime, books, made)
+    heard = SendResult(not_sent("held", "another version works by now"), None)
+    books, _ = await record_outcome(
+        runtime, _key(books), books, attempt, heard, None, following=made, prepared=prepared
+    )
+    following = books.attempt(made.id)
+    if following is not None:  # else others have taken it further meanwhile
+        await authorize(runtime, _key(books), books, following, prepared, taken)
 
 
 def _key(books: Books) -> Key:

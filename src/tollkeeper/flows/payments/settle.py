@@ -23,6 +23,7 @@ from tollkeeper.flows.payments.questions import (
     search,
 )
 from tollkeeper.flows.payments.settlement_run import SettlementRun
+from tollkeeper.flows.payments.treatment import HOLD_MS
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import load
 from tollkeeper.flows.runtime import Runtime
@@ -50,6 +51,11 @@ async def settle(runtime: Runtime, job: Job) -> None:
         books = await load(runtime, job.subject)
     except NotFound:
         await runtime.store.finish_job(job)
+        return
+    if books.held() is not None:  # it was never sent, and whoever was to send it may be gone
+        now_ms = runtime.store.now_ms()
+        await runtime.store.enqueue_job("send_held", job.subject, now_ms)
+        await runtime.store.postpone_job(job, now_ms + HOLD_MS)
         return
     current = SettlementRun(runtime, books, refresh=job.kind == "refresh")
     await _take_hint(current)
