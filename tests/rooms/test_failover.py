@@ -71,6 +71,21 @@ def play(payment: Callable[[random.Random, State], Trial], most: int, seed: int 
     return state
 
 
+def test_a_version_that_proves_of_no_use_after_the_start_is_left_though_all_is_rescued() -> None:
+    """Healthy payments of before the fault may be counted late, so that V looked useful."""
+    state = alarmed(begin(0.01, per_second=5))
+    state = replace(state, phase="ramp", share=rule.SMALL, by_told=True, recent=(False,) * 16)
+    chance = random.Random(3)  # noqa: S311 - seeded on purpose
+    for _ in range(200):
+        through_w = chance.random() < state.share
+        first = "ok" if through_w else "unreadable"
+        told = Trial(first=first, share=state.share, through_w=through_w)  # type: ignore[arg-type]
+        state = counted(state, told)
+        if state.phase == "moved":
+            break
+    assert (state.phase, state.by_told) == ("moved", False)
+
+
 def refused(v_fails: float, w_fails: float) -> Callable[[random.Random, State], Trial]:
     def payment(chance: random.Random, state: State) -> Trial:
         through_w = chance.random() < state.share

@@ -257,7 +257,15 @@ def _first_attempt(state: State, trial: Trial) -> State:
     state = _stepped(state, failed=trial.is_failure)
     dead = state.dead + (trial.first == "dead")
     alarmed = state.alarmed or state.wealth_r >= ALARM
-    return _recovered(replace(state, dead=dead, alarmed=alarmed))
+    return _of_use(_recovered(replace(state, dead=dead, alarmed=alarmed)))
+
+
+def _of_use(state: State) -> State:
+    """The ramp with what the following payments are counted by, where V has proved of no use only
+    since it began. T and U stay fair: what is counted is chosen before each payment is drawn."""
+    if state.phase != "ramp" or not state.by_told or not state.works_seldom:
+        return state
+    return replace(state, by_told=False, share=max(state.share, HALF))
 
 
 def _recovered(state: State) -> State:
