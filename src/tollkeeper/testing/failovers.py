@@ -24,8 +24,8 @@ from tollkeeper.testing.world import Simulation
 NOTICE_MS: Final = 3_000
 """By when every replica must act on a move."""
 
-CROWD: Final = 45
-"""Shoppers more than usual: a move takes some 25 failing payments."""
+CROWD: Final = 80
+"""Shoppers more than usual: a move takes some 30 failing payments, and they come apart."""
 
 CROWD_FROM: Final = 500
 """Numbers of shoppers of the crowd begin here."""

@@ -65,7 +65,7 @@ OFTEN_BROKEN: Final = 0.6
 breaks."""
 
 OUTAGES: Final = ("refused", "hangs", "errors", "brown_out")
-OFTEN_OUT: Final = 0.35
+OFTEN_OUT: Final = 0.25
 OFTEN_LYING: Final = 0.3
 """Where one version carries everything and nothing else is wrong: how often all versions fail
 alike, and how often, else, another version misreads money."""
