@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from tollkeeper.failover import rule
 from tollkeeper.failover.rule import State, Trial, begin, counted, healthy
-from tollkeeper.failover.state import Kind, is_told
+from tollkeeper.failover.state import Kind, decided, is_told
+from tollkeeper.failover.streams import Stream
 from tollkeeper.payments.change import EVENT_TYPES
+from tollkeeper.settings import Policy
 
 RATES = st.floats(0.001, 0.2)
 WEALTHS = st.floats(1e-3, 1e4)
@@ -280,3 +282,16 @@ def test_a_history_of_nothing_or_of_failures_alone_is_bounded(rate: float) -> No
 def test_whatever_is_told_has_an_event_type() -> None:
     told = {f"failover.{kind}" for kind in get_args(Kind.__value__) if is_told(kind)}
     assert told == {name for name in EVENT_TYPES if name.startswith("failover.")}
+
+
+@pytest.mark.parametrize(
+    ("policy", "may_start", "kind"), [("ask", True, "proposed"), ("automatic", False, "counted")]
+)
+def test_what_moved_within_one_look_is_held_as_what_only_started(
+    policy: Policy, may_start: bool, kind: Kind
+) -> None:
+    before = alarmed(begin(0.01, per_second=5))
+    moved = replace(before, phase="moved", share=1.0, read_over=9, recent=(True,) * 16)
+    stream = Stream(carrying="v", candidate="w", state=before)
+    after, found = decided(stream, moved, policy, may_start=may_start, has_moved=False, more=False)
+    assert (after.state.phase, after.state.share, found) == ("watch", 0.0, kind)

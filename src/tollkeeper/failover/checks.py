@@ -1,7 +1,7 @@
 """The cross-check: what a version reads in its first payments, another version looks up in full.
 
-Law: one disagreement takes the version out. A version that is told by nobody that it misreads
-would carry wrong amounts without a failure.
+Law: one payment that it misread takes a version out. A misreading fails for no one to see, and
+would be carried on without an end.
 """
 
 from collections.abc import Iterable, Mapping

@@ -189,8 +189,8 @@ def decided(
     """The stream with `state`, as far as the policy allows it, and what that is. `may_start`:
     whether it is this stream that the failures are confined to; `has_moved`: whether traffic
     moved a short time ago; `more`: whether another candidate is left. A start by refusals that are
-    all rescued, while the version still works for more than half, is a proposal: nobody is hurt,
-    and another version's own faults would hurt somebody."""
+    all rescued, while the version takes more than a quarter of its payments, is a proposal: no
+    shopper is hurt, and another version's own faults would hurt some."""
     before = stream.state
     if not stream.candidate and state.alarmed and state.fails_mostly:
         state = replace(state, none_works=True)  # there is no other one
@@ -201,24 +201,20 @@ def decided(
         kind = "counted"  # it is told of the whole
     held = replace(state, phase="watch", share=0.0)
     if before.share == 0 and state.share > 0:
-        if not stream.candidate or not may_start:
-            return replace(stream, state=held), _less(kind, before, held)
-        if state.phase == "explore" and policy == "ask":
-            return replace(stream, state=held), _less(kind, before, held)
+        exploring_unasked = state.phase == "explore" and policy == "ask"
+        if not stream.candidate or not may_start or exploring_unasked:
+            left = kind_of(before, held)
+            quiet = not stream.is_whole and left in EARLY
+            return replace(stream, state=held), "counted" if quiet else left
         rescued_only = state.read_over < rule.READ_OVER and not state.works_seldom
         only_proposed = policy == "ask" or rescued_only or (has_moved and not state.fails_mostly)
-        if state.phase == "ramp" and only_proposed:
+        if state.phase != "explore" and only_proposed:
             told: Kind = "counted" if stream.proposed else "proposed"
             return replace(stream, state=held, proposed=True), told
     if more and state.phase == "watch" and (state.none >= NEXT_AT or state.none_works):
         tried = (*stream.tried, stream.candidate)
         return replace(stream, state=replace(state, none_works=False), tried=tried), "next"
     return replace(stream, state=state, proposed=stream.proposed and state.is_open), kind
-
-
-def _less(kind: Kind, before: State, held: State) -> Kind:
-    """What is left of a decision whose share was not given."""
-    return kind_of(before, held) if kind == "share" else kind
 
 
 def is_told(kind: Kind) -> bool:

@@ -96,7 +96,7 @@ async def look(runtime: Runtime, job: Job) -> bool:
     after = replace(
         before,
         streams=streams,
-        taken_out=tuple(dict.fromkeys(judged.taken_out)),
+        taken_out=judged.taken_out,
         checks=judged.checks,
         moved_from=judged.moved_from,
         moved_ms=runtime.store.now_ms() if judged.moved else before.moved_ms,
@@ -163,7 +163,7 @@ async def _judge(
     elif stream.carrying in judged.gone:
         pass  # its payments are others by now
     elif takes_out(kind):
-        judged.taken_out = (*judged.taken_out, stream.candidate)
+        judged.take_out(stream.candidate)
         judged.streams.append(await watching.begun_again(runtime, judged.watch, after))
     else:
         judged.streams.append(after)
