@@ -28,6 +28,7 @@ from tollkeeper.api.metrics import OPERATIONS, Metrics
 from tollkeeper.api.route import Route
 from tollkeeper.flows.operations.keys import API_VERSIONS, allows
 from tollkeeper.flows.ports import ApiKey
+from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import (
     Closed,
     Fault,
@@ -38,6 +39,7 @@ from tollkeeper.kernel.errors import (
     TollkeeperError,
     Unauthenticated,
 )
+from tollkeeper.signals.cells import api_cell
 
 VERSION_HEADER: Final = b"tollkeeper-version"
 
@@ -52,6 +54,7 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     began = clock.monotonic()
     request_id = desk.runtime.new_id("req")
     version = API_VERSIONS[-1]
+    code = ""
     try:
         desk.refuse_if_full(route.pot)
         version = _wanted_version(scope) or version
@@ -61,14 +64,27 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
         answer = await _inside(route, desk, call)
         _count(metrics, route, answer)
     except TollkeeperError as error:
+        code = error.code
         answer = _refused(error, request_id, metrics)
     except Disconnected:
         answer = Answer(499)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug must not reach the caller raw
+        code = TollkeeperError.code
         answer = unexpected(error, request_id, route.path)
     stamp(answer, request_id, version)
-    metrics.answered(route.method, route.path, answer.status, clock.monotonic() - began)
+    taken = clock.monotonic() - began
+    metrics.answered(route.method, route.path, answer.status, taken)
+    _count_for_detectors(route, desk.runtime, answer.status, code, taken)
     return answer
+
+
+def _count_for_detectors(
+    route: Route, runtime: Runtime, status: int, code: str, taken: float
+) -> None:
+    counting = runtime.live.counting
+    operation = OPERATIONS.get(route.path) if route.money else None
+    cell = api_cell(operation or route.path, status, code, host=counting.host)
+    counting.add(cell, runtime.store.now_ms(), taken * 1000)
 
 
 async def _inside(route: Route, desk: Admission, call: Call) -> Answer:

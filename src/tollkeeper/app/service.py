@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from tollkeeper.app.logging import log, log_job_error, tell
+from tollkeeper.app.machine import Machine, trusted
 from tollkeeper.app.open_store import open_store
 from tollkeeper.app.programs import sources_of
 from tollkeeper.app.system import ServerClock, SystemChance, SystemClock, vault_of
@@ -22,10 +24,14 @@ from tollkeeper.flows.payments import jobs as payments_jobs
 from tollkeeper.flows.ports import Job, JobKind, Store
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
 from tollkeeper.flows.runtime import Runtime, live_state
+from tollkeeper.flows.signals import following
+from tollkeeper.flows.signals import jobs as signals_jobs
 from tollkeeper.flows.webhooks import jobs as webhooks_jobs
 from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
+from tollkeeper.kernel.errors import TollkeeperError
 from tollkeeper.settings import Settings
+from tollkeeper.signals.cells import job_cell
 from tollkeeper.store import migrate
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.store import SqlStore
@@ -41,13 +47,32 @@ JOBS: Final[dict[str, JobKind]] = {
     **contracts_jobs.JOBS,
     **rollouts_jobs.JOBS,
     **failover_jobs.JOBS,
+    **signals_jobs.JOBS,
 }
 """Every kind of job, as its feature declares it."""
 
 
 def handlers(runtime: Runtime) -> dict[str, Callable[[Job], Awaitable[None]]]:
     """What runs each kind of job."""
-    return {name: partial(kind.run, runtime) for name, kind in JOBS.items()}
+    return {name: partial(_counted, runtime, name, kind.run) for name, kind in JOBS.items()}
+
+
+async def _counted(
+    runtime: Runtime, name: str, run: Callable[[Runtime, Job], Awaitable[None]], job: Job
+) -> None:
+    """Runs a job, and counts how that went."""
+    began = runtime.clock.monotonic()
+    code = ""
+    try:
+        await run(runtime, job)
+    except Exception as error:
+        code = error.code if isinstance(error, TollkeeperError) else "internal_error"
+        raise
+    finally:
+        counting = runtime.live.counting
+        taken_ms = (runtime.clock.monotonic() - began) * 1000
+        cell = job_cell(name, code, host=counting.host)
+        counting.add(cell, runtime.store.now_ms(), taken_ms)
 
 
 class Service:
@@ -99,16 +124,21 @@ class Service:
             alone=alone,
             tell=tell,
             sources_of=sources_of,
+            machine=Machine(settings).measured,
+            trust=trusted(),
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
+        self.runtime.live.counting.host = socket.gethostname()
         await routes.refresh(self.runtime)
         routes.check(self.runtime)
         if self._work:
-            follower = asyncio.create_task(routes.follow(self.runtime))
-            self._stack.push_async_callback(_cancelled, follower)
+            for follower in (routes.follow, following.follow):
+                task = asyncio.create_task(follower(self.runtime))
+                self._stack.push_async_callback(_cancelled, task)
             if alone:
                 await self.store.wake_orphans(self.store.now_ms())
             await retention.plan(self.runtime)
+            await following.plan(self.runtime)
             await self._start_worker()
 
     async def _open_store(self) -> SqlStore:

@@ -1,8 +1,12 @@
 """The runtime that every flow is given: ports, settings, installed versions, and the live state."""
 
+import hashlib
+import hmac
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.state import Live
@@ -17,6 +21,7 @@ from tollkeeper.payments.settlement import Policy
 from tollkeeper.routing.router import Router
 from tollkeeper.routing.routes import Condition, Routes, Rule
 from tollkeeper.settings import ProviderSettings, Settings
+from tollkeeper.signals.counts import Gauges
 
 SEND_MARGIN_MS: Final = 2_000
 """Added to a send's total timeout before another process may think that its sender has died."""
@@ -35,7 +40,9 @@ def configured_rules(settings: Settings) -> tuple[Rule, ...]:
 class Runtime:
     """`sender` names this process; `alone` says that no other one sends on the same store, so that
     whatever another name was sending is known to have been abandoned. `installed` can be given
-    other versions by tests. What follows from these values is computed once and kept in `_kept`.
+    other versions by tests. `machine` measures the process and its machine; `trust` is a digest of
+    the certificate authorities that it trusts. What follows from these values is computed once and
+    kept in `_kept`.
     """
 
     store: Store
@@ -52,6 +59,8 @@ class Runtime:
     sources: Sources | None = None
     tell: Tell = _silent
     sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
+    machine: Callable[[], Gauges] = Gauges
+    trust: str = ""
     _kept: dict[tuple[str, str], object] = field(default_factory=dict)
 
     @property
@@ -98,6 +107,16 @@ class Runtime:
             base_url=(mine.base_url or integration.base_url).rstrip("/"),
             headers=integration.credentials(mine.all_secrets()),
         )
+
+    def fingerprint(self, provider: str) -> str:
+        """Eight hexadecimal digits of all that is set for a provider: address, keys, timeouts and
+        trusted authorities. Another value means that something was changed."""
+        return self._keep("fingerprint", provider, lambda: self._fingerprint(provider))
+
+    def _fingerprint(self, provider: str) -> str:
+        given = (self.provider(provider), self.settings.timeouts, self.trust)
+        key = self.settings.vault_key.encode()  # so that no one can guess a secret from it
+        return hmac.new(key, msgspec.json.encode(given), hashlib.sha256).hexdigest()[:8]
 
     def policy(self, name: str) -> Policy:
         """What the version called `name` and the settings allow in settling."""

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.live.counting import Shopper
 from tollkeeper.flows.ports import Target, Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.masking import mask_reply, mask_request
@@ -15,6 +16,7 @@ from tollkeeper.payments.judging import judge, not_sent, silence
 from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.rereading import agreeing
+from tollkeeper.signals.cells import cell_of
 from tollkeeper.signals.observation import Observation, Trip, observe
 
 ASK_SECONDS: Final = 8.0
@@ -99,7 +101,17 @@ async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepa
         return _observed(
             runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began)
         )
-    result = await runtime.wire.send(prepared.request, runtime.target(prepared.integration))
+    counting = runtime.live.counting
+    number = counting.begin(
+        runtime.store.now_ms(),
+        prepared.integration.provider,
+        attempt.integration,
+        attempt.operation,
+    )
+    try:
+        result = await runtime.wire.send(prepared.request, runtime.target(prepared.integration))
+    finally:
+        counting.end(number)
     return interpret(runtime, books, attempt, prepared.integration, result, began)
 
 
@@ -155,7 +167,34 @@ def _observed(
         currency=payment.currency,
     )
     runtime.live.observe(seen)
+    _count(runtime, seen, books, attempt)
     return msgspec.structs.replace(heard, own=said, observation=seen)
+
+
+def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) -> None:
+    """Counts one attempt for the detectors."""
+    payment = books.payment
+    before = sum(
+        one.operation == attempt.operation and one.refund_id == attempt.refund_id
+        for one in books.attempts
+    )
+    cell = cell_of(
+        seen,
+        host=runtime.live.counting.host,
+        settings=runtime.fingerprint(seen.provider),
+        repeat=max(0, before - 1),
+        country=payment.country or "",
+    )
+    shopper = Shopper(
+        customer=payment.customer or payment.id,
+        method=payment.payment_method or "",
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        account=payment.account,
+    )
+    runtime.live.counting.add(
+        cell, runtime.store.now_ms(), seen.total_ms, phases_ms=seen.phases_ms, shopper=shopper
+    )
 
 
 def _trip(runtime: Runtime, began: float, result: WireResult | None = None) -> Trip:
@@ -322,7 +361,14 @@ async def _asked(
         result = WireResult(failure=late)
     said = _answer(runtime, integration, operation, result, seconds)
     trip = _trip(runtime, began, result)
-    runtime.live.observe(observe(integration.name, operation, said, trip))
+    seen = observe(integration.name, operation, said, trip)
+    runtime.live.observe(seen)
+    cell = cell_of(
+        seen,
+        host=runtime.live.counting.host,
+        settings=runtime.fingerprint(seen.provider),
+    )
+    runtime.live.counting.add(cell, runtime.store.now_ms(), seen.total_ms, phases_ms=seen.phases_ms)
     return said
 
 

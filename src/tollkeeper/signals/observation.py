@@ -14,6 +14,9 @@ from tollkeeper.payments.judging import classify
 from tollkeeper.payments.outcome import QUESTIONS, Operation, Outcome, OutcomeKind
 from tollkeeper.payments.payment import ResultClass
 
+MAX_PARAMETER = 80
+"""Characters of a parameter's name that are kept."""
+
 type Stage = Literal["build", "dns", "connect", "tls", "send", "wait", "read", ""]
 
 
@@ -36,6 +39,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     `result_class` is that of an operation that moves money, `None` for a question. `status` is the
     HTTP status, 0 without a reply. `phases_ms` has the milliseconds of each stage, `total_ms` all
     of them and the reading. `shows_id`: the reply shows the object's id at the provider.
+    `parameter`: the one of our request that the provider refused.
     """
 
     at_ms: int
@@ -52,6 +56,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     shows_id: bool = False
     unreadable: bool = False
     drift: Drift | None = None
+    parameter: str = ""
     account: str = ""
     currency: str = ""
 
@@ -81,6 +86,7 @@ def observe(integration: str, operation: Operation, outcome: Outcome, trip: Trip
         shows_id=outcome.charge is not None or outcome.refund is not None,
         unreadable=outcome.is_unreadable,
         drift=_drift(outcome),
+        parameter=_parameter(outcome),
     )
 
 
@@ -88,6 +94,11 @@ def _drift(outcome: Outcome) -> Drift | None:
     """Where the reply departed from what the version reads, without what stood there."""
     drift = drift_of(outcome)
     return msgspec.structs.replace(drift, seen="") if drift is not None else None
+
+
+def _parameter(outcome: Outcome) -> str:
+    error = outcome.refusal.error if outcome.refusal is not None else None
+    return error.parameter[:MAX_PARAMETER] if error is not None else ""
 
 
 def _word(outcome: Outcome) -> str:

@@ -10,6 +10,7 @@ from tollkeeper.store.keys import ApiKeys
 from tollkeeper.store.payments import Payments
 from tollkeeper.store.retention import Retention
 from tollkeeper.store.rollouts import Rollouts
+from tollkeeper.store.signals import Signals
 from tollkeeper.store.webhooks import Webhooks
 
 
@@ -25,6 +26,7 @@ class SqlStore(
     Audits,
     Retention,
     Failovers,
+    Signals,
 ):
     """Satisfies the flows' ports by shape."""
 

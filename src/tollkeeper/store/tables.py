@@ -443,3 +443,56 @@ version_counts: Final = Table(
     Column("unfailed", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+signal_batches: Final = Table(
+    "signal_batches",
+    metadata,
+    Column("second", BigInteger, primary_key=True),
+    Column("replica", TEXT, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+signal_minutes: Final = Table(
+    "signal_minutes",
+    metadata,
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("alarmed", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+signal_usual: Final = Table(
+    "signal_usual",
+    metadata,
+    Column("at_s", BigInteger, primary_key=True, autoincrement=False),
+    Column("seconds", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+alerts: Final = Table(
+    "alerts",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("fingerprint", TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+_open_alert: Final = alerts.c.status == "open"
+Index(
+    "alerts_open",
+    alerts.c.fingerprint,
+    unique=True,
+    sqlite_where=_open_alert,
+    postgresql_where=_open_alert,
+)
+
+changes: Final = Table(
+    "changes",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("changes_in_order", changes.c.at_ms)

@@ -9,6 +9,7 @@ from typing import Final
 
 from tollkeeper.contracts.drift import Drift
 from tollkeeper.flows.live.breakers import Breakers
+from tollkeeper.flows.live.counting import Counting
 from tollkeeper.flows.live.health import Health
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.tally import Tally
@@ -29,7 +30,8 @@ MAX_DRIFTS: Final = 500
 @dataclass(kw_only=True)
 class Live:
     """`routes`: those in force. `drifts`: departures from what versions read, counted by version,
-    operation, kind and pointer. `unfailed`: first attempts that did not fail, are
+    operation, kind and pointer. `counting`: what will be written as the batch of this second.
+    `unfailed`: first attempts that did not fail, are
     not told one by one, and are not in the store yet, by version. `decisions` of failovers that
     this process made, by provider and kind. `wake_requested`: look at the routes soon."""
 
@@ -39,6 +41,7 @@ class Live:
     drifts: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
     wake_requested: bool = False
     tally: Tally = field(default_factory=Tally)
+    counting: Counting = field(default_factory=Counting)
     unfailed: Counter[str] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     flushed_at: float = 0.0

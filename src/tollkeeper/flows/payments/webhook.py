@@ -33,6 +33,7 @@ from tollkeeper.payments.commit import Committed, Duplicate, Stale
 from tollkeeper.payments.outcome import Event
 from tollkeeper.payments.payment import Books, Payment
 from tollkeeper.payments.reconcile import reconcile_dispute
+from tollkeeper.signals.cells import webhook_in_cell
 
 MAX_TRIES = 5
 
@@ -54,6 +55,25 @@ async def webhook(
     integration = at_address(runtime.installed, f"{provider}@{version}")
     if integration is None:
         raise NotFound(f"no integration version {provider}@{version}")
+    fate: str = "unstored"
+    began = runtime.clock.monotonic()
+    try:
+        found = await _taken(runtime, integration, body, headers)
+        fate = found
+    except BadSignature:
+        fate = "refused"
+        raise
+    finally:
+        counting = runtime.live.counting
+        cell = webhook_in_cell(provider, integration.name, fate, host=counting.host)
+        taken_ms = (runtime.clock.monotonic() - began) * 1000
+        counting.add(cell, runtime.store.now_ms(), taken_ms)
+    return found
+
+
+async def _taken(
+    runtime: Runtime, integration: Integration, body: bytes, headers: Mapping[str, str]
+) -> Fate:
     events = _read(runtime, integration, body, headers)
     if not events:
         return await _keep_unread(runtime, integration, body)

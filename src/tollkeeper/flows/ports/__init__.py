@@ -26,6 +26,7 @@ from tollkeeper.flows.ports.machine import (
 from tollkeeper.flows.ports.operations import ApiKey, OperationStore
 from tollkeeper.flows.ports.payments import PaymentStore
 from tollkeeper.flows.ports.rollouts import Follow, Place, Rerouting, RolloutStore, RoutingRow
+from tollkeeper.flows.ports.signals import SignalStore
 from tollkeeper.flows.ports.webhooks import Delivery, Endpoint, WebhookStore
 
 
@@ -37,6 +38,7 @@ class Store(
     OperationStore,
     JobStore,
     FailoverStore,
+    SignalStore,
     Protocol,
 ):
     """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
@@ -72,6 +74,7 @@ __all__ = [
     "RolloutStore",
     "RoutingRow",
     "SeenDescription",
+    "SignalStore",
     "Sources",
     "Stage",
     "Store",

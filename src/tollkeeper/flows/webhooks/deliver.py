@@ -16,6 +16,7 @@ from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.payments.view import EventView, encode
+from tollkeeper.signals.cells import webhook_out_cell
 
 RETRY_SECONDS: Final = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 43_200, 86_400)
 """Pauses between tries, with jitter: about two days in all, as Standard Webhooks suggests."""
@@ -44,7 +45,12 @@ async def deliver(runtime: Runtime, job: Job) -> None:
     if headers is None:
         result = HookResult(status=0, error="no secret of the endpoint opens with this vault key")
     else:
+        began = runtime.clock.monotonic()
         result = await runtime.hook.post(endpoint.url, headers, body)
+        taken_ms = (runtime.clock.monotonic() - began) * 1000
+        counting = runtime.live.counting
+        cell = webhook_out_cell(result.status, result.error, host=counting.host)
+        counting.add(cell, store.now_ms(), taken_ms)
         delivered = 200 <= result.status < 300
         runtime.live.breakers.heard(endpoint.id, store.now_ms(), delivered=delivered)
     if 200 <= result.status < 300:

@@ -1,0 +1,93 @@
+"""Collecting: once a second this process writes what it counted, as one batch.
+
+A batch that cannot be written waits for the store, a bounded time. What a process has not written
+when it is killed is lost: a second's counts at most.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec.structs import replace
+
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.signals.counts import Batch, Gauges
+
+NAP_SECONDS: Final = 0.25
+"""How often the delay of the event loop is measured: a stall that is shorter can be missed."""
+
+MAX_PENDING: Final = 300
+"""Batches that wait for the store: those of five minutes, which is what a look reads."""
+
+HEARTBEAT_S: Final = 10
+"""A process that counts nothing writes a batch this often, so that it is known to live."""
+
+NOTABLE_LAG_MS: Final = 100.0
+
+
+@dataclass(kw_only=True)
+class Collector:
+    """What one process keeps between its batches. `pending`: batches that wait for the store.
+    `unwritten_ms`: since when it does not answer, `None` while it does."""
+
+    runtime: Runtime
+    pending: deque[Batch] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
+    second: int = 0
+    written_s: int = 0
+    lag_ms: float = 0.0
+    store_ms: float | None = None
+    unwritten_ms: int | None = None
+
+    async def nap(self) -> None:
+        """Sleeps a little, and measures how much longer that took than it should."""
+        clock = self.runtime.clock
+        began = clock.monotonic()
+        await clock.sleep(NAP_SECONDS)
+        late_ms = (clock.monotonic() - began - NAP_SECONDS) * 1000
+        self.lag_ms = max(self.lag_ms, late_ms)
+
+    async def tick(self) -> bool:
+        """Takes and writes the batch of the second that is over; whether there was one."""
+        now_s = self.runtime.store.now_ms() // 1000
+        if now_s <= self.second:
+            return False
+        batch = self.take(now_s)
+        if self._is_worth(batch):
+            self.pending.append(batch)
+        await self.write()
+        return True
+
+    def take(self, now_s: int) -> Batch:
+        """The batch that ends now; it bears the number of the second before `now_s`."""
+        self.second = now_s
+        gauges: Gauges = replace(
+            self.runtime.machine(), lag_ms=round(self.lag_ms, 1), store_ms=self.store_ms
+        )
+        self.lag_ms = 0.0
+        return self.runtime.live.counting.take(now_s - 1, self.runtime.sender, gauges)
+
+    def _is_worth(self, batch: Batch) -> bool:
+        return bool(
+            batch.counted
+            or batch.waiting
+            or batch.probes
+            or (batch.gauges.lag_ms or 0.0) >= NOTABLE_LAG_MS
+            or batch.second >= self.written_s + HEARTBEAT_S
+        )
+
+    async def write(self) -> None:
+        """Writes what waits, oldest first, until the store does not answer."""
+        clock = self.runtime.clock
+        while self.pending:
+            began = clock.monotonic()
+            try:
+                await self.runtime.store.save_batch(self.pending[0])
+            except (StoreDoubt, Unavailable):
+                if self.unwritten_ms is None:
+                    self.unwritten_ms = self.runtime.clock.now_ms()
+                self.store_ms = (clock.monotonic() - began) * 1000
+                return
+            self.unwritten_ms = None
+            self.store_ms = (clock.monotonic() - began) * 1000
+            self.written_s = self.pending.popleft().second

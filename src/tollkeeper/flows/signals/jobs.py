@@ -1,0 +1,10 @@
+"""The jobs of this feature: what runs each kind, and its part of the slots."""
+
+from typing import Final
+
+from tollkeeper.flows.ports import JobKind
+from tollkeeper.flows.signals.summing import sum_up
+
+JOBS: Final[dict[str, JobKind]] = {
+    "sum_up_signals": JobKind(run=sum_up, slots=1, why="sums up counts by minute"),
+}
