@@ -183,6 +183,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Text that makes the assignment of customers to versions unique to you."),
     ] = "tollkeeper"
     timeouts: Annotated[Timeouts, Meta(description="See the table below.")] = Timeouts()
+    anchors: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses that have nothing to do with a provider, `https://` each. They "
+            "are asked from time to time, so that a fault of your own network is told from a "
+            "provider's. Any reply counts as an answer. By default none is asked."
+        ),
+    ] = ()
     shopper_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long the service may repeat a payment in doubt under its own key."),

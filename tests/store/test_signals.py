@@ -1,9 +1,12 @@
 """Signals in the store: a batch counts once, sums leave out what was wrong, an alert is one."""
 
 from msgspec.structs import replace
+from tests.store import stage
 from tests.store.backends import EPOCH_MS, Backend
 
-from tollkeeper.signals.alerts import Alert, Said
+from tollkeeper.payments.change import OutEvent
+from tollkeeper.signals.alerts import Alert
+from tollkeeper.signals.changes import change_of
 from tollkeeper.signals.counts import Batch, Cell, Change, Counted, Tally
 
 SECOND = EPOCH_MS // 1000
@@ -15,9 +18,16 @@ def batch(second: int, replica: str = "a", n: int = 1) -> Batch:
     return Batch(second=second, replica=replica, counted=[line])
 
 
+def event(at_ms: int, kind: str) -> OutEvent:
+    return OutEvent(
+        id=stage.identifier("evt"), account="default", payment_id="", type=kind, created_ms=at_ms,
+        data=b'{"text": "one", "provider": "stripe"}',
+    )  # fmt: skip
+
+
 def alert(**fields: object) -> Alert:
     made = Alert(
-        id="alr_1", fingerprint="provider_down|stripe", provider="stripe", status="open",
+        id="alr_1", fingerprint="stripe", status="open",
         opened_ms=EPOCH_MS, seen_ms=EPOCH_MS,
     )  # fmt: skip
     return replace(made, **fields)
@@ -67,8 +77,7 @@ async def test_an_alert_is_open_once_and_changed_upon_its_revision(backend: Back
     async with backend.store() as store:
         assert await store.save_alert(alert())
         assert not await store.save_alert(alert(id="alr_2"))
-        said = Said(at_ms=EPOCH_MS, verdict={"domain": "provider_down"})
-        more = alert(revision=2, said=(said,))
+        more = alert(revision=2, judged="right: seen")
         assert await store.save_alert(more)
         assert not await store.save_alert(more)
         assert await store.list_open_alerts() == [more]
@@ -83,15 +92,18 @@ async def test_an_alert_is_open_once_and_changed_upon_its_revision(backend: Back
 
 async def test_changes_are_listed_newest_first_and_old_things_go(backend: Backend) -> None:
     async with backend.store() as store:
-        first = Change(at_ms=EPOCH_MS, kind="deploy", text="one", provider="stripe")
-        second = Change(at_ms=EPOCH_MS + 10, kind="settings", text="two")
-        await store.save_change("chg_1", first)
-        await store.save_change("chg_2", second)
-        assert await store.list_changes(EPOCH_MS, EPOCH_MS + 10, 10) == [second, first]
-        assert await store.list_changes(EPOCH_MS, EPOCH_MS + 10, 1) == [second]
+        await store.save_change(event(EPOCH_MS, "change.deploy"))
+        await store.save_change(event(EPOCH_MS + 10, "change.settings"))
+        found = await store.list_changes(EPOCH_MS, EPOCH_MS + 10, 10)
+        assert [(one.at_ms, one.type) for one in found] == [
+            (EPOCH_MS + 10, "change.settings"), (EPOCH_MS, "change.deploy"),
+        ]  # fmt: skip
+        first = change_of(found[1])
+        assert first == Change(at_ms=EPOCH_MS, kind="deploy", text="one", provider="stripe")
+        assert await store.list_changes(EPOCH_MS, EPOCH_MS + 10, 1) == found[:1]
         await store.save_batch(batch(SECOND))
         await store.save_alert(alert())
         await store.forget_signals(SECOND + 1, EPOCH_MS + 5)
-        assert await store.list_changes(0, EPOCH_MS + 10, 10) == [second]
+        assert await store.list_changes(0, EPOCH_MS + 10, 10) == found[:1]
         assert await store.list_batches(SECOND, SECOND) == []
         assert await store.list_open_alerts() == [alert()]

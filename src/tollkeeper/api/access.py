@@ -20,7 +20,11 @@ REACHES: Final[dict[Reach, str]] = {
 }
 """Every reach, and what it means."""
 
-Resource = Literal["payment", "event", "webhook endpoint", "rollout", "failover", "routes"]
+Resource = Literal[
+    "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change"
+]  # fmt: skip
+    "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change"
+]
 
 
 def owner_of(key: ApiKey) -> str | None:

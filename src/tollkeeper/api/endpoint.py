@@ -26,6 +26,7 @@ from tollkeeper.api.incoming import (
 )
 from tollkeeper.api.metrics import OPERATIONS, Metrics
 from tollkeeper.api.route import Route
+from tollkeeper.flows.observing import count_answer
 from tollkeeper.flows.operations.keys import API_VERSIONS, allows
 from tollkeeper.flows.ports import ApiKey
 from tollkeeper.flows.runtime import Runtime
@@ -39,7 +40,6 @@ from tollkeeper.kernel.errors import (
     TollkeeperError,
     Unauthenticated,
 )
-from tollkeeper.signals.cells import api_cell
 
 VERSION_HEADER: Final = b"tollkeeper-version"
 
@@ -81,10 +81,8 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
 def _count_for_detectors(
     route: Route, runtime: Runtime, status: int, code: str, taken: float
 ) -> None:
-    counting = runtime.live.counting
     operation = OPERATIONS.get(route.path) if route.money else None
-    cell = api_cell(operation or route.path, status, code, host=counting.host)
-    counting.add(cell, runtime.store.now_ms(), taken * 1000)
+    count_answer(runtime, operation or route.path, status, code, taken)
 
 
 async def _inside(route: Route, desk: Admission, call: Call) -> Answer:

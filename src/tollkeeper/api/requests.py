@@ -155,6 +155,20 @@ class ChoosePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reason: Annotated[str, Meta(min_length=1, max_length=490)]
 
 
+class SilenceAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how long nobody is told of an alert, and why."""
+
+    seconds: Annotated[float, Meta(gt=0, le=86_400)]
+    reason: Annotated[str, Meta(min_length=1, max_length=490)]
+
+
+class JudgeAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the verdict of an alert is right, and why."""
+
+    judgment: Literal["right", "wrong"]
+    reason: Annotated[str, Meta(min_length=1, max_length=490)]
+
+
 class SetRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Percent of new payments by version, which add up to 100, and why."""
 

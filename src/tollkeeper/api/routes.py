@@ -7,6 +7,7 @@ from tollkeeper.api import events, hooks, payments, requests, shopper, views
 from tollkeeper.api.failover_routes import FAILOVERS
 from tollkeeper.api.rollout_routes import ROLLOUTS
 from tollkeeper.api.route import Route
+from tollkeeper.api.signal_routes import SIGNALS
 from tollkeeper.payments.view import DisputeView, EventView, PaymentView, RefundView
 
 PAYMENT: Final = "/v1/payments/{payment_id}"
@@ -227,6 +228,7 @@ ROUTES: Final = (
     ),
     *ROLLOUTS,
     *FAILOVERS,
+    *SIGNALS,
     Route(
         method="POST",
         path="/v1/inbound/{provider}/{version}",

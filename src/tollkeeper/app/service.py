@@ -24,7 +24,7 @@ from tollkeeper.flows.payments import jobs as payments_jobs
 from tollkeeper.flows.ports import Job, JobKind, Store
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
 from tollkeeper.flows.runtime import Runtime, live_state
-from tollkeeper.flows.signals import following
+from tollkeeper.flows.signals import following, probing
 from tollkeeper.flows.signals import jobs as signals_jobs
 from tollkeeper.flows.webhooks import jobs as webhooks_jobs
 from tollkeeper.jobs.lanes import lanes_for
@@ -132,7 +132,7 @@ class Service:
         await routes.refresh(self.runtime)
         routes.check(self.runtime)
         if self._work:
-            for follower in (routes.follow, following.follow):
+            for follower in (routes.follow, following.follow, probing.follow):
                 task = asyncio.create_task(follower(self.runtime))
                 self._stack.push_async_callback(_cancelled, task)
             if alone:

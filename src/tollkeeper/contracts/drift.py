@@ -5,8 +5,9 @@ word that no table knows is seen at the paths whose words are listed. Members th
 may come and go; that is no drift of ours.
 """
 
+import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -61,7 +62,8 @@ def drift_of(said: Outcome) -> Drift | None:
     doubt = said.doubt
     if doubt is None or doubt.kind not in {"decode", "contract"}:
         return None
-    return Drift("shape" if doubt.kind == "decode" else "contract", doubt.pointer, doubt.seen)
+    kind: Literal["shape", "contract"] = "shape" if doubt.kind == "decode" else "contract"
+    return Drift(kind, doubt.pointer + _missing(doubt.detail), doubt.seen)
 
 
 def _getter(path: str) -> Getter:
@@ -78,6 +80,16 @@ def _getter(path: str) -> Getter:
 
 
 def _pointer(message: str) -> str:
-    """The JSON pointer that msgspec's message names: `at `$.a[...].b`` gives /a/-/b."""
+    """The JSON pointer that msgspec's message names: `at `$.a[...].b`` gives /a/-/b. A field that
+    is missing is part of it."""
     path = message.rpartition("`$")[2].rstrip("`") if "`$" in message else ""
-    return path.replace("[...]", "/-").replace(".", "/")
+    return path.replace("[...]", "/-").replace(".", "/") + _missing(message)
+
+
+_MISSING: Final = re.compile(r"missing required field `([^`]{1,80})`")
+
+
+def _missing(message: str) -> str:
+    """The field that msgspec's message says is missing, as the end of a pointer."""
+    found = _MISSING.search(message)
+    return f"/{found[1]}" if found is not None else ""

@@ -1,5 +1,5 @@
 """What a payment says to the rollout that it fell into: where it stands, what it came to, and what
-a candidate in the shadow would have made of it."""
+a candidate in the shadow would have made of it. And what the door counts of its own answers."""
 
 import contextlib
 
@@ -16,6 +16,7 @@ from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.routing.routes import PPM, RouteChoice, RoutingContext, is_drawn, units_of
+from tollkeeper.signals.cells import api_cell
 
 
 def assignment_of(taken: RouteChoice, payment_id: str, now_ms: int) -> Assignment | None:
@@ -229,3 +230,11 @@ def _checked(runtime: Runtime, taken: RouteChoice, payment: Payment, first: str)
         return ""
     is_new = taken.share is not None and taken.share.checked == mine
     return mine if is_new or mine != first else ""
+
+
+def count_answer(runtime: Runtime, operation: str, status: int, code: str, seconds: float) -> None:
+    """Counts one answer of our own API: its operation or route, its status, and the code of the
+    error that it told, empty for none."""
+    counting = runtime.live.counting
+    cell = api_cell(operation, status, code, host=counting.host)
+    counting.add(cell, runtime.store.now_ms(), seconds * 1000)

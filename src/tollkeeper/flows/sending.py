@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.live.counting import Shopper
-from tollkeeper.flows.ports import Target, Vault, WireFailure, WireResult
+from tollkeeper.flows.ports import Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
@@ -186,7 +186,8 @@ def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) 
         country=payment.country or "",
     )
     shopper = Shopper(
-        customer=payment.customer or payment.id,
+        customer=payment.customer or "",
+        payment_id=payment.id,
         method=payment.payment_method or "",
         amount_minor=payment.amount_minor,
         currency=payment.currency,
@@ -333,11 +334,10 @@ async def ask_once(
     counts as silent, and so does one that cannot be asked this."""
     if operation not in integration.capabilities.asks:
         return silence("wait", f"{integration.name} does not answer {operation}")
-    request, target = integration.request(operation, order), runtime.target(integration)
     health = runtime.live.health(integration.provider)
     try:
         async with health.turn():
-            said = await _asked(runtime, integration, operation, request, target, seconds)
+            said = await _asked(runtime, integration, operation, order, seconds)
     except TimeoutError:
         return silence("wait", "too many questions to this provider are open")
     _note_health(runtime, integration, operation, said)
@@ -348,10 +348,10 @@ async def _asked(
     runtime: Runtime,
     integration: Integration,
     operation: Operation,
-    request: WireRequest,
-    target: Target,
+    order: OperationInput,
     seconds: float,
 ) -> Outcome:
+    request, target = integration.request(operation, order), runtime.target(integration)
     began = runtime.clock.monotonic()
     try:
         async with asyncio.timeout(seconds):
@@ -360,16 +360,23 @@ async def _asked(
         late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
         result = WireResult(failure=late)
     said = _answer(runtime, integration, operation, result, seconds)
-    trip = _trip(runtime, began, result)
-    seen = observe(integration.name, operation, said, trip)
+    seen = observe(integration.name, operation, said, _trip(runtime, began, result))
     runtime.live.observe(seen)
-    cell = cell_of(
-        seen,
-        host=runtime.live.counting.host,
-        settings=runtime.fingerprint(seen.provider),
-    )
-    runtime.live.counting.add(cell, runtime.store.now_ms(), seen.total_ms, phases_ms=seen.phases_ms)
+    _count_question(runtime, seen, order)
     return said
+
+
+def _count_question(runtime: Runtime, seen: Observation, order: OperationInput) -> None:
+    """Counts one question for the detectors."""
+    counting = runtime.live.counting
+    cell = cell_of(seen, host=counting.host, settings=runtime.fingerprint(seen.provider))
+    counting.add(
+        cell,
+        runtime.store.now_ms(),
+        seen.total_ms,
+        phases_ms=seen.phases_ms,
+        shopper=Shopper(payment_id=order.payment_id),
+    )
 
 
 def _answer(

@@ -1,44 +1,79 @@
-"""Alerts: what a look found, kept while it lasts and after; one for each fingerprint at a time.
+"""Alerts: what a look found, kept while it lasts and after; one for each provider at a time.
 
 Law: an alert is changed only upon its revision before, so that replicas that look at the same
 counts write it once. What was said stays: a later verdict is one more, never a correction in place.
 """
 
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
+
+from tollkeeper.signals.detectors import Alarm
+from tollkeeper.signals.saying import sentence_of
+from tollkeeper.signals.verdict import Look, Verdict
 
 QUIET_MS: Final = 60_000
 """How long nothing must have been found before an alert resolves itself."""
 
+SEEN_EVERY_MS: Final = 10_000
+"""How often an alert that goes on without news is written."""
+
+MANY_SAID: Final = 40
+"""Verdicts that one alert keeps: the first one and the newest."""
+
+SERVICE: Final = "service"
+"""Stands for the provider of an alert that is about several, or about none."""
+
 type Status = Literal["open", "resolved"]
+
+type News = Literal["opened", "verdict", "resolved", ""]
+"""What is told about an alert; empty for what is only written."""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """One verdict of an alert and when it was given. `verdict` is that of `signals.verdict`."""
+    """What was said of an alert from `at_ms` on: a verdict, and a second one where there are two
+    faults at once; the alarms behind them; all of it in a sentence."""
 
     at_ms: int
-    verdict: dict[str, Any]
+    verdict: Verdict
+    second: Verdict | None = None
+    alarms: tuple[Alarm, ...] = ()
+    text: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that goes wrong. `fingerprint` is the same for the same thing, `seen_ms` when it
-    was last found. `said`: its verdicts, oldest first. `silenced_until_ms`: nobody is told until
-    then. `judged`: what a person said of the verdict, `right` or `wrong: REASON`."""
+    """Something that goes wrong. `fingerprint`: the provider, or `service`. `seen_ms`: when it was
+    last found. `said`: its verdicts, oldest first; `now`: the last of them with its newest counts.
+    `silenced_until_ms`: nobody is told until then. `judged`: what a person said of the verdict,
+    `right` or `wrong: REASON`, by `judge`."""
 
     id: str
     fingerprint: str
-    provider: str
     status: Status
     opened_ms: int
     seen_ms: int
     revision: int = 1
     resolved_ms: int | None = None
-    bank: str = ""
-    text: str = ""
     said: tuple[Said, ...] = ()
+    now: Said | None = None
     silenced_until_ms: int = 0
+    silence_reason: str = ""
     judged: str = ""
+    judge: str = ""
+
+    @property
+    def last(self) -> Said | None:
+        """What was said last, with its newest counts."""
+        return self.now or (self.said[-1] if self.said else None)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """An alert as it must be written now, and what is told of it."""
+
+    alert: Alert
+    news: News
 
 
 def stood_in(alert: Alert, minute: int) -> bool:
@@ -46,3 +81,96 @@ def stood_in(alert: Alert, minute: int) -> bool:
     opened it are older than the alert."""
     ended = alert.resolved_ms
     return alert.opened_ms // 60_000 - 1 <= minute and (ended is None or minute <= ended // 60_000)
+
+
+def about(look: Look) -> str:
+    """Whom the alarms of a look are about: one provider, or `service`."""
+    named = {alarm.slice.get("provider", "") for alarm in look.alarms}
+    named |= {verdict.provider for verdict in look.verdicts[:1]}
+    named.discard("")
+    return named.pop() if len(named) == 1 else SERVICE
+
+
+def steps_of(open_alerts: Sequence[Alert], look: Look, new_id: str) -> list[Step]:
+    """What must be written after a look: an alert that is new, goes on or is over. `new_id` is for
+    one that is new."""
+    steps = []
+    going = _continued(open_alerts, look) if look.alarms else None
+    if look.alarms and going is None:
+        steps.append(Step(_opened(look, new_id), "opened"))
+    for alert in open_alerts:
+        step = _went_on(alert, look) if alert is going else _over(alert, look.at_ms)
+        if step is not None:
+            steps.append(step)
+    return steps
+
+
+def _continued(open_alerts: Iterable[Alert], look: Look) -> Alert | None:
+    """The open alert that a look continues: of the same provider, else one about the service, or
+    any where the look is about the service: what is found first is seldom the whole."""
+    subject = about(look)
+    alerts = sorted(open_alerts, key=lambda alert: (alert.fingerprint != subject, alert.opened_ms))
+    for alert in alerts:
+        if alert.fingerprint == subject or SERVICE in {alert.fingerprint, subject}:
+            return alert
+    return None
+
+
+def _opened(look: Look, new_id: str) -> Alert:
+    return Alert(
+        id=new_id,
+        fingerprint=about(look),
+        status="open",
+        opened_ms=look.at_ms,
+        seen_ms=look.at_ms,
+        said=(_said(look),),
+        now=_said(look),
+    )
+
+
+def _said(look: Look) -> Said:
+    first, *rest = look.verdicts
+    return Said(
+        at_ms=look.at_ms,
+        verdict=first,
+        second=rest[0] if rest else None,
+        alarms=look.alarms[:10],
+        text=sentence_of(first),
+    )
+
+
+def _went_on(alert: Alert, look: Look) -> Step | None:
+    said = _said(look)
+    last = alert.last
+    is_news = last is None or _is_news(last, said)
+    if not is_news and look.at_ms < alert.seen_ms + SEEN_EVERY_MS:
+        return None
+    more = replace(alert, seen_ms=look.at_ms, revision=alert.revision + 1)
+    if not is_news:
+        is_same = last is not None and said.verdict.fingerprint == last.verdict.fingerprint
+        return Step(replace(more, now=said) if is_same else more, "")
+    kept = (*alert.said, said)
+    kept = kept if len(kept) <= MANY_SAID else (kept[0], *kept[-(MANY_SAID - 1) :])
+    return Step(replace(more, said=kept, now=said), "verdict")
+
+
+def _is_news(last: Said, said: Said) -> bool:
+    """Whether another thing is said than before. What was clear stays said while it is in doubt
+    again, and a slice that only got finer is news once it stands."""
+    if said.verdict.domain == "undetermined":
+        return False
+    second = said.second.fingerprint if said.second is not None else ""
+    before = last.second.fingerprint if last.second is not None else ""
+    return said.verdict.fingerprint != last.verdict.fingerprint or second not in {before, ""}
+
+
+def _over(alert: Alert, now_ms: int) -> Step | None:
+    if now_ms < alert.seen_ms + QUIET_MS:
+        return None
+    done = replace(alert, status="resolved", resolved_ms=now_ms, revision=alert.revision + 1)
+    return Step(done, "resolved")
+
+
+def is_told(step: Step) -> bool:
+    """Whether people are told of a step: not of one that is silenced."""
+    return bool(step.news) and step.alert.silenced_until_ms <= step.alert.seen_ms

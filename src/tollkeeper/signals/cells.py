@@ -108,7 +108,7 @@ def webhook_in_cell(provider: str, integration: str, fate: str, *, host: str) ->
 
 
 WEBHOOK_ERRORS: Final[dict[str, str]] = {
-    "refused": "sig_invalid",
+    "refused": "bad_signature",
     "unread": "decode_error",
     "unstored": "store_unavailable",
 }

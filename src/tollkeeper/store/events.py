@@ -11,6 +11,7 @@ from tollkeeper.store.statements import Item, Operation, Row, insert_into, sql
 from tollkeeper.store.topic import Topic, reads
 
 INSERT_EVENT: Final = insert_into(t.events, "insert_event")
+INSERT_CHANGE: Final = insert_into(t.changes, "insert_change", conflict="nothing")
 FAN_OUT_DELIVERIES: Final = sql(
     "fan_out_deliveries",
     """
@@ -46,6 +47,11 @@ def event_statements(event: OutEvent) -> Iterator[Item]:
     told = {"event_id": event.id, "account": event.account, "now_ms": event.created_ms}
     yield FAN_OUT_DELIVERIES, told
     yield FAN_OUT_JOBS, told
+    if not event.payment_id:  # operators are told: it may be a change that explains a failure
+        body = msgspec.json.encode(
+            {"at_ms": event.created_ms, "type": event.type, "data": msgspec.Raw(event.data)}
+        )
+        yield INSERT_CHANGE, {"id": event.id, "at_ms": event.created_ms, "body": body}
 
 
 def load_event(event_id: str) -> Operation[OutEvent | None]:

@@ -6,7 +6,8 @@ import msgspec
 
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
-from tollkeeper.signals.counts import Batch, Change, Counted, decode, encode
+from tollkeeper.signals.changes import Told
+from tollkeeper.signals.counts import Batch, Counted, decode, encode
 from tollkeeper.store import tables as t
 from tollkeeper.store.events import event_statements
 from tollkeeper.store.statements import Operation, Rollback, insert_into, sql
@@ -16,7 +17,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _counted: Final = msgspec.msgpack.Decoder(list[Counted]).decode
 _json: Final = msgspec.json.Encoder().encode
 _alert: Final = msgspec.json.Decoder(Alert).decode
-_change: Final = msgspec.json.Decoder(Change).decode
+_told: Final = msgspec.json.Decoder(Told).decode
 
 INSERT_BATCH: Final = insert_into(t.signal_batches, "insert_batch", conflict="nothing")
 LIST_BATCHES: Final = sql(
@@ -87,7 +88,6 @@ LIST_ALERTS: Final = sql(
 FORGET_ALERTS: Final = sql(
     "forget_alerts", "DELETE FROM alerts WHERE status <> 'open' AND seen_ms < :before_ms"
 )
-INSERT_CHANGE: Final = insert_into(t.changes, "insert_change", conflict="nothing")
 LIST_CHANGES: Final = sql(
     "list_changes",
     """
@@ -188,16 +188,16 @@ def list_alerts(before: str, limit: int) -> Operation[list[Alert]]:
     return [_alert(body) for (body,) in rows]
 
 
-def save_change(change_id: str, change: Change) -> Operation[None]:
-    """Writes a change."""
-    yield INSERT_CHANGE, {"id": change_id, "at_ms": change.at_ms, "body": _json(change)}
+def save_change(event: OutEvent) -> Operation[None]:
+    """Writes the event of a change that was announced."""
+    yield from event_statements(event)
 
 
-def list_changes(from_ms: int, to_ms: int, limit: int) -> Operation[list[Change]]:
-    """At most `limit` changes from `from_ms` to `to_ms`, the newest first."""
+def list_changes(from_ms: int, to_ms: int, limit: int) -> Operation[list[Told]]:
+    """At most `limit` events that operators were told from `from_ms` to `to_ms`, newest first."""
     values = {"from_ms": from_ms, "to_ms": to_ms, "limit": limit}
     rows = yield LIST_CHANGES, values
-    return [_change(body) for (body,) in rows]
+    return [_told(body) for (body,) in rows]
 
 
 def forget_signals(batches_before_s: int, rest_before_ms: int) -> Operation[None]:

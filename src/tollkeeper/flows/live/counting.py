@@ -39,6 +39,18 @@ SMALL_PART: Final = 20
 LONG_WAIT_S: Final = 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shopper:
+    """Who paid with what, and how much: for counts alone. A question knows its payment alone."""
+
+    customer: str = ""
+    payment_id: str = ""
+    method: str = ""
+    amount_minor: int = 0
+    currency: str = ""
+    account: str = ""
+
+
 @dataclass
 class Customers:
     """Who failed in this minute, and how many payment methods a customer used in ten minutes."""
@@ -48,17 +60,18 @@ class Customers:
     span: int = -1
     methods: dict[int, frozenset[int]] = field(default_factory=dict)
 
-    def is_witness(self, customer: str, at_ms: int) -> bool:
-        """Whether this failure is the first of its customer in its minute."""
+    def is_witness(self, shopper: Shopper, integration: str, at_ms: int) -> bool:
+        """Whether this failure is the first of its customer, and of its payment, in its minute
+        through one version: what is asked again and again for one payment is one failure."""
         if at_ms // WITNESS_MS != self.minute:
             self.minute = at_ms // WITNESS_MS
             self.failed.clear()
-        known = hash(customer)
-        if known in self.failed:
-            return False
+        names = {name for name in (shopper.customer, shopper.payment_id) if name}
+        known = {hash((name, integration)) for name in names}
+        is_first = not known or not known & self.failed
         if len(self.failed) < MAX_CUSTOMERS:
-            self.failed.add(known)
-        return True
+            self.failed |= known
+        return is_first
 
     def is_crowded(self, customer: str, method: str, at_ms: int) -> bool:
         """Whether the customer has used more than two payment methods within ten minutes."""
@@ -72,17 +85,6 @@ class Customers:
         ):
             used = self.methods[known] = used | {hash(method)}
         return len(used) > MANY_METHODS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shopper:
-    """Who paid with what, and how much: for counts alone."""
-
-    customer: str
-    method: str = ""
-    amount_minor: int = 0
-    currency: str = ""
-    account: str = ""
 
 
 @dataclass(kw_only=True)
@@ -113,8 +115,8 @@ class Counting:
         bucket = bisect_left(EDGES_MS, total_ms)
         tally.took[bucket] = tally.took.get(bucket, 0) + 1
         if cell.result != "ok":
-            known = shopper is None or self.customers.is_witness(shopper.customer, at_ms)
-            tally.witnesses += known
+            is_witness = self.customers.is_witness
+            tally.witnesses += shopper is None or is_witness(shopper, cell.integration, at_ms)
         if shopper is not None and shopper.method:
             tally.crowded += self.customers.is_crowded(shopper.customer, shopper.method, at_ms)
             tally.small += self._is_small(shopper)

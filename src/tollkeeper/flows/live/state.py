@@ -16,7 +16,9 @@ from tollkeeper.flows.live.tally import Tally
 from tollkeeper.rollouts import tripwire
 from tollkeeper.rollouts.tripwire import Tripwire
 from tollkeeper.routing.routes import Routes
+from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.observation import Observation
+from tollkeeper.signals.verdict import Look
 
 COIN_AFTER: Final = 2
 COIN_SECONDS: Final = 60.0
@@ -31,7 +33,9 @@ MAX_DRIFTS: Final = 500
 class Live:
     """`routes`: those in force. `drifts`: departures from what versions read, counted by version,
     operation, kind and pointer. `counting`: what will be written as the batch of this second.
-    `unfailed`: first attempts that did not fail, are
+    `look` is the newest look at the counts of all replicas, `open_alerts` those that it found
+    open, `wanted_probes` what its verdict wants to know, by provider; `alert_news` counts what was
+    told of alerts. `unfailed`: first attempts that did not fail, are
     not told one by one, and are not in the store yet, by version. `decisions` of failovers that
     this process made, by provider and kind. `wake_requested`: look at the routes soon."""
 
@@ -42,6 +46,12 @@ class Live:
     wake_requested: bool = False
     tally: Tally = field(default_factory=Tally)
     counting: Counting = field(default_factory=Counting)
+    look: Look | None = None
+    open_alerts: tuple[Alert, ...] = ()
+    wanted_probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    alert_news: Counter[tuple[str, str]] = field(default_factory=Counter)
+    said_unwritten: str = ""
+    failed_looks: int = 0
     unfailed: Counter[str] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     flushed_at: float = 0.0

@@ -4,7 +4,8 @@ from typing import Protocol
 
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
-from tollkeeper.signals.counts import Batch, Change, Counted
+from tollkeeper.signals.changes import Told
+from tollkeeper.signals.counts import Batch, Counted
 
 
 class SignalStore(Protocol):
@@ -47,10 +48,10 @@ class SignalStore(Protocol):
         """At most `limit` alerts whose id is less than `before`, the newest first."""
         ...
 
-    async def save_change(self, change_id: str, change: Change) -> None: ...
+    async def save_change(self, event: OutEvent) -> None: ...
 
-    async def list_changes(self, from_ms: int, to_ms: int, limit: int) -> list[Change]:
-        """At most `limit` changes of a span, the newest first."""
+    async def list_changes(self, from_ms: int, to_ms: int, limit: int) -> list[Told]:
+        """At most `limit` events that operators were told in a span, the newest first."""
         ...
 
     async def forget_signals(self, batches_before_s: int, rest_before_ms: int) -> None: ...

@@ -4,10 +4,13 @@ from typing import Final
 
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.signals.collecting import Collector
+from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.summing import EVERY_MS
-from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 
 SUBJECT: Final = "all"
+
+REPORTED: Final = frozenset({1, 10, 100, 1_000, 10_000})
+"""Of looks that failed by a bug of ours, those that the log is told of."""
 
 
 async def plan(runtime: Runtime) -> None:
@@ -19,10 +22,17 @@ async def plan(runtime: Runtime) -> None:
 
 async def follow(runtime: Runtime) -> None:
     """Counts, writes and looks until its task ends. What goes wrong here stops no payment."""
-    collector = Collector(runtime=runtime)
+    collector, watcher = Collector(runtime=runtime), Watcher(runtime=runtime)
     while True:
         await collector.nap()
-        try:
-            await collector.tick()
-        except (StoreDoubt, Unavailable):
-            continue
+        if await collector.tick():
+            await _look(runtime, watcher, collector)
+
+
+async def _look(runtime: Runtime, watcher: Watcher, collector: Collector) -> None:
+    try:
+        await watcher.look(collector.pending)
+    except Exception as error:  # noqa: BLE001 - a bug in a look must not end the counting
+        runtime.live.failed_looks += 1
+        if runtime.live.failed_looks in REPORTED:
+            runtime.tell("look_failed", error=repr(error), times=runtime.live.failed_looks)

@@ -1,0 +1,79 @@
+"""Alerts, verdicts and changes over HTTP: for those who run the installation for all accounts."""
+
+import msgspec
+
+from tollkeeper.api.answers import Answer, json_answer
+from tollkeeper.api.calls import Call, bad_parameter
+from tollkeeper.api.requests import JudgeAlert, SilenceAlert
+from tollkeeper.flows.signals import commands
+from tollkeeper.flows.signals.commands import Announcement
+from tollkeeper.flows.signals.views import AlertView, ChangeView, alert_view, change_view
+from tollkeeper.kernel.ids import is_id
+
+
+class AlertList(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts, newest first; `has_more`: ask again with the last one's id as `cursor`."""
+
+    data: list[AlertView]
+    has_more: bool
+
+
+class ChangeList(msgspec.Struct, frozen=True, kw_only=True):
+    """The changes of the last day, newest first."""
+
+    data: list[ChangeView]
+
+
+async def listed(call: Call) -> Answer:
+    call.only(("cursor", "limit"))
+    limit = call.limit()
+    cursor = call.query.get("cursor", "")
+    if cursor and not is_id(cursor, "alr"):
+        raise bad_parameter("cursor", "the id of the last alert seen")
+    found = await commands.page(call.runtime.store, cursor, limit + 1)
+    data = [alert_view(alert) for alert in found[:limit]]
+    return json_answer(AlertList(data=data, has_more=len(found) > limit))
+
+
+async def read(call: Call) -> Answer:
+    return json_answer(alert_view(await commands.one(call.runtime.store, call.path["alert_id"])))
+
+
+async def silence(call: Call) -> Answer:
+    asked, _ = call.asked(SilenceAlert)
+    alert = await commands.silence(
+        call.runtime,
+        call.path["alert_id"],
+        asked.seconds,
+        reason=asked.reason,
+        actor=_actor(call),
+    )
+    return json_answer(alert_view(alert))
+
+
+async def judge(call: Call) -> Answer:
+    asked, _ = call.asked(JudgeAlert)
+    alert = await commands.judge(
+        call.runtime,
+        call.path["alert_id"],
+        asked.judgment,
+        reason=asked.reason,
+        actor=_actor(call),
+    )
+    return json_answer(alert_view(alert))
+
+
+async def list_changes(call: Call) -> Answer:
+    found = await commands.changes(call.runtime.store, 24.0)
+    return json_answer(ChangeList(data=[change_view(change) for change in found]))
+
+
+async def announce(call: Call) -> Answer:
+    asked, _ = call.asked(Announcement)
+    change = await commands.announce(call.runtime, asked, actor=_actor(call))
+    return json_answer(change_view(change), 201)
+
+
+def _actor(call: Call) -> str:
+    assert call.key is not None, "alerts ask for a key"
+    return call.key.id

@@ -1,0 +1,124 @@
+"""Looking: once a second every process reads what all have counted, and says what it makes of it.
+
+Every replica looks by itself, at the same counts: there is none to wait for when one is killed. An
+alert is written once, by whichever comes first. While the store does not answer, a process looks at
+its own counts, and what it says is in its log and metrics alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows.ports import Store
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.flows.signals.telling import event_of, tell_step
+from tollkeeper.flows.signals.windows import Recent, carrying, changes_until
+from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.signals.alerts import Step, is_told, steps_of
+from tollkeeper.signals.counts import Batch, Change, Window
+from tollkeeper.signals.history import Usual, usual_of
+from tollkeeper.signals.verdict import Look, attribute
+
+USUAL_SECONDS: Final = 60.0
+"""How often what is usual is read anew."""
+
+CHANGES_SECONDS: Final = 3.0
+"""How often changes are read anew while something is wrong."""
+
+
+@dataclass(kw_only=True)
+class Watcher:
+    """What one process keeps between its looks. Seconds are of the monotonic clock."""
+
+    runtime: Runtime
+    recent: Recent = field(default_factory=Recent)
+    usual: Usual | None = None
+    usual_at: float = float("-inf")
+    changes: tuple[Change, ...] = ()
+    changes_at: float = float("-inf")
+
+    async def look(self, pending: Iterable[Batch]) -> Look:
+        """Looks once; `pending` are batches of this process that the store does not have yet."""
+        runtime = self.runtime
+        at_ms = runtime.store.now_ms()
+        try:
+            batches = await self.recent.read(runtime.store, pending, at_ms // 1000)
+            usual = await self._usual(at_ms)
+        except (StoreDoubt, Unavailable):
+            batches = self.recent.known(pending, at_ms // 1000)
+            usual = self.usual or usual_of((), 0)
+        window = Window(
+            at_ms=at_ms,
+            batches=batches,
+            changes=self.changes,
+            carrying=carrying(runtime.live.routes),
+        )
+        found = attribute(window, usual)
+        if found.alarms and await self._read_changes(at_ms):
+            found = attribute(msgspec.structs.replace(window, changes=self.changes), usual)
+        self._keep(found)
+        await follow_up(runtime, found)
+        return found
+
+    async def _usual(self, at_ms: int) -> Usual:
+        now = self.runtime.clock.monotonic()
+        if self.usual is None or now >= self.usual_at + USUAL_SECONDS:
+            seconds, lines = await self.runtime.store.load_usual(at_ms // 1000)
+            self.usual, self.usual_at = usual_of(tuple(lines), seconds), now
+        return self.usual
+
+    async def _read_changes(self, at_ms: int) -> bool:
+        """Reads changes anew, if it is time; whether they are others than before."""
+        now = self.runtime.clock.monotonic()
+        if now < self.changes_at + CHANGES_SECONDS:
+            return False
+        self.changes_at, before = now, self.changes
+        try:
+            self.changes = await changes_until(self.runtime.store, at_ms)
+        except (StoreDoubt, Unavailable):
+            return False
+        return self.changes != before
+
+    def _keep(self, found: Look) -> None:
+        live = self.runtime.live
+        live.look = found
+        live.wanted_probes = {verdict.provider: verdict.wants for verdict in found.verdicts[:1]}
+
+
+async def follow_up(runtime: Runtime, found: Look) -> None:
+    """Writes and tells what a look is news about."""
+    live = runtime.live
+    if not found.alarms and not live.open_alerts:
+        return
+    try:
+        await _write(runtime, found)
+    except (StoreDoubt, Unavailable):
+        tell_without_store(runtime, found)
+
+
+async def _write(runtime: Runtime, found: Look) -> None:
+    live = runtime.live
+    alerts = await runtime.store.list_open_alerts()
+    for step in steps_of(alerts, found, runtime.new_id("alr")):
+        if await _saved(runtime.store, runtime, step):
+            live.alert_news[step.alert.fingerprint, step.news or "seen"] += 1
+            if is_told(step):
+                tell_step(runtime, step)
+    live.open_alerts = tuple(await runtime.store.list_open_alerts())
+
+
+async def _saved(store: Store, runtime: Runtime, step: Step) -> bool:
+    events = (event_of(runtime, step),) if is_told(step) else ()
+    return await store.save_alert(step.alert, events)
+
+
+def tell_without_store(runtime: Runtime, found: Look) -> None:
+    """Tells the log of a look that cannot be written, once for each thing that it says."""
+    if not found.verdicts:
+        return
+    said = found.verdicts[0].fingerprint
+    if said != runtime.live.said_unwritten:
+        runtime.live.said_unwritten = said
+        runtime.tell("verdict_unwritten", fingerprint=said)

@@ -1,0 +1,35 @@
+"""What operators are told of alerts: an event of their account, and a line in the log."""
+
+import msgspec
+
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.flows.signals.views import alert_view
+from tollkeeper.payments.change import OutEvent
+from tollkeeper.signals.alerts import Step
+
+
+def event_of(runtime: Runtime, step: Step) -> OutEvent:
+    """An outgoing event about an alert: `alert.opened`, `alert.verdict` or `alert.resolved`."""
+    return OutEvent(
+        id=runtime.new_id("evt"),
+        account=runtime.settings.watch_account,
+        payment_id="",
+        type=f"alert.{step.news}",
+        created_ms=runtime.store.now_ms(),
+        data=msgspec.json.encode(alert_view(step.alert)),
+    )
+
+
+def tell_step(runtime: Runtime, step: Step) -> None:
+    """A line in the log."""
+    view = alert_view(step.alert)
+    runtime.tell(
+        f"alert_{step.news}",
+        alert=view.id,
+        about=view.about,
+        domain=view.domain,
+        confidence=view.confidence,
+        pointer=view.pointer,
+        says=view.says,
+        next=view.next,
+    )

@@ -1,0 +1,77 @@
+"""Windows: what a look reads, now or at a moment of the past, from what is stored."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from tollkeeper.flows.ports import Store
+from tollkeeper.routing.routes import Routes
+from tollkeeper.signals.changes import change_of
+from tollkeeper.signals.counts import Batch, Change, Window
+
+WINDOW_S: Final = 360
+"""Seconds of batches in a window: the five minutes in which an onset is sought, and the longest
+time from an attempt's start to its end."""
+
+CHANGES_MS: Final = 1_800_000
+"""How far back changes are read: a change of half an hour ago explains nothing that begins now."""
+
+MANY_CHANGES: Final = 200
+
+
+async def changes_until(store: Store, at_ms: int) -> tuple[Change, ...]:
+    """The changes of the half hour before `at_ms`, oldest first."""
+    told = await store.list_changes(at_ms - CHANGES_MS, at_ms, MANY_CHANGES)
+    found = [change for one in told if (change := change_of(one)) is not None]
+    return tuple(sorted(found, key=lambda change: change.at_ms))
+
+
+async def window_at(store: Store, routes: Routes, at_ms: int) -> Window:
+    """The window of a moment, wholly from the store."""
+    second = at_ms // 1000
+    seconds, usual = await store.load_usual(second)
+    return Window(
+        at_ms=at_ms,
+        batches=tuple(await store.list_batches(second - WINDOW_S, second)),
+        usual=tuple(usual),
+        usual_seconds=seconds,
+        changes=await changes_until(store, at_ms),
+        carrying=carrying(routes),
+    )
+
+
+def carrying(routes: Routes) -> Mapping[str, tuple[str, ...]]:
+    """By provider its versions in the rule for everybody, the one with most weight first."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for name, weight in routes.rules[-1].weights.items():
+        found.setdefault(name.partition("@")[0], []).append((-weight, name))
+    return {provider: tuple(name for _, name in sorted(names)) for provider, names in found.items()}
+
+
+class Recent:
+    """The batches of the last minutes, read from the store as they come."""
+
+    def __init__(self) -> None:
+        self._batches: dict[tuple[int, str], Batch] = {}
+        self._until = 0
+
+    async def read(self, store: Store, own: Iterable[Batch], now_s: int) -> tuple[Batch, ...]:
+        """The batches until `now_s`, oldest first; `own`: those that could not be written yet."""
+        first = now_s - WINDOW_S
+        from_s = max(first, self._until - LATE_S) if self._until else first
+        for batch in await store.list_batches(from_s, now_s):
+            self._batches.setdefault((batch.second, batch.replica), batch)
+        self._until = now_s
+        return self.known(own, now_s)
+
+    def known(self, own: Iterable[Batch], now_s: int) -> tuple[Batch, ...]:
+        """What is known without the store."""
+        first = now_s - WINDOW_S
+        self._batches = {key: b for key, b in self._batches.items() if key[0] >= first}
+        mine = {(batch.second, batch.replica): batch for batch in own}
+        both = mine | self._batches
+        return tuple(both[key] for key in sorted(both))
+
+
+LATE_S: Final = 5
+"""How long after its second a batch of another replica may be written and still be read at once;
+one that waited longer for the store is found by the next whole reading."""
