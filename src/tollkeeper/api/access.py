@@ -23,8 +23,6 @@ REACHES: Final[dict[Reach, str]] = {
 Resource = Literal[
     "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change"
 ]  # fmt: skip
-    "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change"
-]
 
 
 def owner_of(key: ApiKey) -> str | None:

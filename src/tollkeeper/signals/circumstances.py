@@ -1,0 +1,311 @@
+"""Circumstances: what else happened around the onset, by changes, probes and gauges.
+
+Law: a change counts only where it can be felt. Failure outside its radius acquits it.
+"""
+
+from collections.abc import Callable, Iterator
+from math import exp
+from typing import Final
+
+from tollkeeper.signals.counts import Change, ChangeKind, Gauges, Probe
+from tollkeeper.signals.evidence import Evidence, Place, row
+from tollkeeper.signals.history import Slice
+from tollkeeper.signals.placing import sides_of
+from tollkeeper.signals.scene import Pile, Scene
+
+DECAY_S: Final = 180.0
+"""A change loses two thirds of its weight in three minutes (ATTRIBUTION.md, section 3)."""
+
+OVERLAP: Final = 0.45
+NO_OVERLAP: Final = 0.15
+"""Weights from which on a change overlaps the disturbance, and below which it does not."""
+
+OLDEST_S: Final = 600
+LATEST_S: Final = 8
+"""A change may be so much older than the onset, and so much later (the onset is an estimate)."""
+
+OURS: Final[dict[str, tuple[frozenset[ChangeKind], str]]] = {
+    "our_deploy": (frozenset({"deploy", "rollout"}), "deploy or rollout"),
+    "our_migration": (frozenset({"migration"}), "migration"),
+    "our_infrastructure_change": (frozenset({"infrastructure"}), "change of our infrastructure"),
+}
+SETTINGS: Final[frozenset[ChangeKind]] = frozenset({"settings", "routes"})
+THEIRS: Final[frozenset[ChangeKind]] = frozenset({"status_feed", "announced", "certificate"})
+NOTICE_S: Final = 1_800
+"""How old a provider's notice may be."""
+
+
+def circumstances(scene: Scene, place: Place) -> Iterator[Evidence]:
+    """The rows of changes, probes and gauges."""
+    yield from _changes(scene, place)
+    yield from _probes(scene)
+    yield from _gauges(scene)
+
+
+# changes
+
+
+def _changes(scene: Scene, place: Place) -> Iterator[Evidence]:
+    for name, (kinds, called) in OURS.items():
+        weight, change = _strongest(scene, kinds)
+        yield row(
+            name, weight >= OVERLAP, weight < NO_OVERLAP, _said(scene, called, change), weight, 1
+        )
+    yield _settings(scene, place)
+    yield from _theirs(scene, place)
+
+
+def _said(scene: Scene, called: str, change: Change | None) -> str:
+    if change is None:
+        return f"No {called} of ours overlaps in time and place."
+    before = scene.onset.second - change.at_ms / 1000
+    return f"A {called} came {before:.0f} s before the onset: {change.text[:80] or 'no text'}."
+
+
+def _strongest(scene: Scene, kinds: frozenset[ChangeKind]) -> tuple[float, Change | None]:
+    best: tuple[float, Change | None] = (0.0, None)
+    for change in scene.window.changes:
+        if change.kind in kinds and (weight := overlap(scene, change)) > best[0]:
+            best = (weight, change)
+    return best
+
+
+def overlap(scene: Scene, change: Change) -> float:
+    """How well a change explains the disturbance: closeness in time, times the part of the excess
+    inside its radius, times how much better it is outside."""
+    before = scene.onset.second - change.at_ms / 1000
+    if change.at_ms > scene.window.at_ms or before > OLDEST_S or before < -LATEST_S:
+        return 0.0
+    inside = [pile for pile in scene.piles if _is_inside(pile, change)]
+    bad = sum(pile.bad for pile in inside)
+    if scene.bad <= 0 or bad <= 0:
+        return 0.0
+    close = exp(-max(0.0, before) / DECAY_S)
+    if (sent := _sent_repeats(scene, change)) is not None:
+        return close * sent
+    return close * bad / scene.bad * _acquitted(scene, change, inside, bad)
+
+
+def _acquitted(scene: Scene, change: Change, inside: list[Pile], bad: float) -> float:
+    """1 where nothing fails outside, 0 where as much does."""
+    n = sum(pile.n for pile in inside)
+    out_n, out_bad = scene.of - n, scene.bad - bad
+    if out_n > 0 and n > 0:
+        return max(0.0, 1 - (out_bad / out_n) / (bad / n))
+    providers = [side for side in sides_of(scene.piles, "provider").values() if side.n >= 3]
+    everywhere = not (change.provider or change.integration or change.host or change.account)
+    if everywhere and len(providers) > 1 and min(side.raised for side in providers) <= 1:
+        return 0.5  # a change that all feel, and one provider of several does not
+    return 1.0
+
+
+def _is_inside(pile: Pile, change: Change) -> bool:
+    cell = pile.cell
+    return all(
+        not wanted or wanted == value
+        for wanted, value in (
+            (change.provider, cell.provider),
+            (change.integration, cell.integration),
+            (change.host, cell.host),
+            (change.account, cell.account),
+        )
+    )
+
+
+def _sent_repeats(scene: Scene, change: Change) -> float | None:
+    """The part of all repeated attempts that the change's version sent: a storm of repeats is found
+    by who sends them, because everyone is refused."""
+    if not change.integration:
+        return None
+    whole = mine = limited = 0.0
+    for pile in scene.piles:
+        if pile.trouble == "limited":
+            limited += pile.bad
+        if pile.cell.repeat >= 2:
+            whole += pile.n
+            mine += pile.n if pile.cell.integration == change.integration else 0
+    if whole < 3 or whole < 0.1 * scene.of or limited < 0.5 * scene.bad:
+        return None
+    return mine / whole
+
+
+def _settings(scene: Scene, place: Place) -> Evidence:
+    """Settings changed at the onset, by their fingerprint where it is known, else by what was
+    recorded. Without a fingerprint, the absence of a record proves nothing."""
+    weight, change = _strongest(scene, SETTINGS)
+    seen = _fingerprint(scene)
+    if seen is None:
+        said = _said(scene, "change of settings", change)
+        return row("our_settings", weight >= OVERLAP, no=False, sentence=said, seen=weight, of=1)
+    weight, sentence = seen
+    return row("our_settings", weight >= OVERLAP, weight < NO_OVERLAP, sentence, weight, 1)
+
+
+def _fingerprint(scene: Scene) -> tuple[float, str] | None:
+    """How well a new fingerprint of settings explains the disturbance; `None` where none is known.
+    No event is needed: the new value itself shows the change."""
+    sides = sides_of(scene.piles, "settings")
+    known = sum(side.bad for side in sides.values())
+    if known < 0.5 * scene.bad or known <= 0:
+        return None
+    top = max(sides.values(), key=lambda side: (side.bad, side.value))
+    first, begin = _settings_seen(scene, top.value)
+    if top.value in scene.usual.settings or first is None or first == begin:
+        return 0.0, f"The settings {top.value[:12]} in force are not new."
+    before = scene.onset.second - scene.series.first - first
+    if before < -LATEST_S:
+        return 0.0, f"The settings {top.value[:12]} came {-before} s after the onset."
+    others_n = sum(side.n for side in sides.values()) - top.n
+    others_bad = known - top.bad
+    acquitted = 1.0
+    if others_n > 0 and top.n > 0:
+        acquitted = max(0.0, 1 - (others_bad / others_n) / max(top.rate, 1e-9))
+    weight = exp(-max(0, before) / DECAY_S) * top.bad / known * acquitted
+    return weight, f"New settings {top.value[:12]} came {before} s before the onset."
+
+
+def _settings_seen(scene: Scene, settings: str) -> tuple[int | None, int | None]:
+    """The first second in which a fingerprint of settings was seen, and the first of the series
+    that has anything, both counted from the series' first."""
+    return _first(scene, (("settings", settings),)), _first(scene, ())
+
+
+def _first(scene: Scene, slice_: Slice) -> int | None:
+    good = scene.series.good.get(("attempts", slice_), [])
+    seconds = [second for second, count in enumerate(good) if count][:1]
+    seconds.extend(scene.series.bad.get(("failing", slice_), {}))
+    return min(seconds, default=None)
+
+
+def _theirs(scene: Scene, place: Place) -> Iterator[Evidence]:
+    at_ms = scene.window.at_ms
+    mine = [
+        change
+        for change in scene.window.changes
+        if change.at_ms <= at_ms and change.provider in {"", place.provider}
+    ]
+    notices = [c for c in mine if c.kind in THEIRS and at_ms - c.at_ms <= NOTICE_S * 1000]
+    yield row(
+        "their_notice", bool(notices), no=False, seen=len(notices),
+        sentence=f"{len(notices)} notices of the provider fall into this half hour.",
+    )  # fmt: skip
+    texts = [change for change in mine if change.kind == "description"]
+    yield row(
+        "their_description", bool(texts), no=False, seen=len(texts),
+        sentence=f"{len(texts)} new descriptions of the provider's API were seen lately.",
+    )  # fmt: skip
+
+
+# probes
+
+
+def _probes(scene: Scene) -> Iterator[Evidence]:
+    since, until = (scene.onset.second - 2) * 1000, scene.window.at_ms
+    probes = [
+        probe
+        for batch in scene.batches
+        for probe in batch.probes
+        if since <= probe.at_ms <= until and probe.tried > 0
+    ]
+    by_name: dict[tuple[str, bool], list[Probe]] = {}
+    for probe in probes:
+        by_name.setdefault((probe.name, probe.asked), []).append(probe)
+    yield from _anchors(by_name)
+    tried, failed = _sum(by_name.get(("second", True), []) + by_name.get(("second", False), []))
+    yield row(
+        "second", failed >= 2 or (failed == 1 and tried <= 2), tried >= 2 and failed == 0,
+        f"{failed} of {tried} questions to another provider failed.", failed, tried,
+    )  # fmt: skip
+    yield from _golden(by_name)
+    tried, failed = _sum(by_name.get(("store", True), []) + by_name.get(("store", False), []))
+    yield row(
+        "store_probe", failed >= 1 and failed > 0.25 * tried, tried >= 1 and failed == 0,
+        f"{failed} of {tried} small writes to our store failed.", failed, tried,
+    )  # fmt: skip
+
+
+type Asked = dict[tuple[str, bool], list[Probe]]
+
+
+def _sum(probes: list[Probe]) -> tuple[int, int]:
+    return sum(probe.tried for probe in probes), sum(probe.failed for probe in probes)
+
+
+def _anchors(by_name: Asked) -> Iterator[Evidence]:
+    tried, failed = _sum(by_name.get(("anchor", False), []))
+    yield row(
+        "anchor", failed >= 2 or (failed == 1 and tried <= 4), tried >= 2 and failed == 0,
+        f"{failed} of {tried} routine questions to neutral addresses failed.", failed, tried,
+    )  # fmt: skip
+    hosts: dict[str, list[Probe]] = {}
+    for probe in by_name.get(("anchor", True), []):
+        hosts.setdefault(probe.host, []).append(probe)
+    sums = [_sum(probes) for probes in hosts.values()]
+    worst = max((failed for _, failed in sums), default=0)
+    tried = sum(tried for tried, _ in sums)
+    yield row(
+        "anchor_asked", worst >= 2, tried > 0 and worst == 0,
+        f"On the worst host {worst} questions to neutral addresses failed, of {tried} on all.",
+        worst, tried,
+    )  # fmt: skip
+
+
+def _golden(by_name: Asked) -> Iterator[Evidence]:
+    tried, failed = _sum(by_name.get(("golden", True), []))
+    before_tried, before_failed = _sum(by_name.get(("golden_previous", True), []))
+    said = (
+        f"{failed} of {tried} reading questions failed through the carrying version, and "
+        f"{before_failed} of {before_tried} through the one before."
+    )
+    both = tried > 0 and before_tried > 0
+    yield row(
+        "golden_split", both and failed >= 2 and before_failed == 0,
+        both and failed >= 1 and before_failed >= 1, said, failed, tried,
+    )  # fmt: skip
+    yield row(
+        "golden_fine", tried > 0 and failed + before_failed == 0, tried > 0 and failed >= 1,
+        said, failed, tried,
+    )  # fmt: skip
+
+
+# gauges
+
+
+def _gauges(scene: Scene) -> Iterator[Evidence]:
+    lag = _by_host(scene, lambda gauges: gauges.lag_ms)
+    yield _gauge("event_loop_lag", lag, (60, 30), "The event loop lags {:.0f} ms")
+    wait = _by_host(scene, lambda gauges: gauges.store_ms)
+    yield _gauge("store_wait", wait, (120, 40), "The store lets {:.0f} ms pass")
+    disk = _by_host(scene, lambda gauges: gauges.disk)
+    yield _gauge("disk_full", disk, (0.97, 0.95), "The database's disk is {:.0%} full")
+    open_ = _by_host(scene, lambda gauges: gauges.descriptors)
+    yield _gauge("descriptors_out", open_, (0.9, 0.8), "{:.0%} of descriptors are in use")
+    clock = _by_host(
+        scene, lambda gauges: None if gauges.clock_ms is None else abs(gauges.clock_ms)
+    )
+    yield _gauge("clock_off", clock, (30_000, 5_000), "Our clock is {:.0f} ms off")
+
+
+def _clock(gauges: Gauges) -> float | None:
+    return None if gauges.clock_ms is None else abs(gauges.clock_ms)
+
+
+def _by_host(scene: Scene, read: Callable[[Gauges], float | None]) -> float | None:
+    """The worst host's mean since the onset; `None` where nothing was measured."""
+    hosts: dict[str, list[float]] = {}
+    for batch in scene.batches:
+        if batch.second >= scene.onset.second - 2:
+            value = read(batch.gauges)
+            if value is not None and value >= 0:
+                hosts.setdefault(batch.host or batch.replica, []).append(value)
+    return max((sum(values) / len(values) for values in hosts.values()), default=None)
+
+
+def _gauge(name: str, value: float | None, limits: tuple[float, float], said: str) -> Evidence:
+    """Yes from the first limit on, no below the second: lag and waits by ATTRIBUTION.md's program,
+    the others by what still leaves room to work."""
+    if value is None:
+        return row(name, yes=False, no=False, sentence="It was not measured.")
+    high, low = limits
+    sentence = f"{said.format(value)} on the worst host."
+    return row(name, value >= high, value < low, sentence, value)

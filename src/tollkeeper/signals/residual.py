@@ -1,0 +1,74 @@
+"""What a verdict explains, taken out of a window, so that a second disturbance can be seen."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from tollkeeper.signals.counts import Batch, Cell, Counted, Window
+from tollkeeper.signals.evidence import Place
+from tollkeeper.signals.history import late_count
+from tollkeeper.signals.scene import Scene
+from tollkeeper.signals.words import Trouble, trouble_of
+
+type Explains = Callable[[Counted], bool]
+
+
+def without(scene: Scene, place: Place, slice_: dict[str, str]) -> Window:
+    """The scene's window without the bad lines that the slice and the leading kind of trouble
+    explain."""
+    explains = _explains(scene, slice_)
+    silent = _leading(scene) == "silent" or scene.subject == "durations"
+    return replace(
+        scene.window,
+        batches=tuple(_left(batch, explains, slice_, silent=silent) for batch in scene.batches),
+    )
+
+
+def _left(batch: Batch, explains: Explains, slice_: dict[str, str], *, silent: bool) -> Batch:
+    counted = [line for line in batch.counted if not explains(line)]
+    waiting = [
+        one
+        for one in batch.waiting
+        if not (silent and slice_.get("provider", one.provider) == one.provider)
+    ]
+    if len(counted) == len(batch.counted) and len(waiting) == len(batch.waiting):
+        return batch
+    return replace(batch, counted=counted, waiting=waiting)
+
+
+def _leading(scene: Scene) -> Trouble | None:
+    counts: dict[Trouble, float] = {}
+    for pile in scene.piles:
+        if pile.trouble is not None:
+            counts[pile.trouble] = counts.get(pile.trouble, 0.0) + pile.bad
+    return max(counts, key=lambda trouble: (counts[trouble], trouble), default=None)
+
+
+def _explains(scene: Scene, slice_: dict[str, str]) -> Explains:
+    leading = _leading(scene)
+
+    def is_inside(cell: Cell) -> bool:
+        return all(getattr(cell, name) == value for name, value in slice_.items())
+
+    def failure(line: Counted) -> bool:
+        cell = line.cell
+        return cell.result == "failed" and is_inside(cell) and trouble_of(cell) == leading
+
+    def decline(line: Counted) -> bool:
+        return line.cell.result == "declined" and is_inside(line.cell)
+
+    def slow(line: Counted) -> bool:
+        cell = line.cell
+        if cell.kind != "attempt" or not is_inside(cell):
+            return False
+        parts = scene.usual.late_parts(cell.provider, cell.operation)
+        return late_count(line.tally.took, parts) > 0.5 * line.tally.n
+
+    def repeat(line: Counted) -> bool:
+        return line.cell.repeat >= 2 and is_inside(line.cell)
+
+    if scene.subject == "repeats":
+        return repeat
+    if scene.family == "failures":
+        return failure
+    return decline if scene.family == "declines" else slow
