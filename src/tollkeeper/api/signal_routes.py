@@ -34,7 +34,7 @@ SIGNALS: Final = (
         method="POST",
         path=f"{ALERT}/silence",
         handler=signals.silence,
-        summary="Tell nobody of an alert for a while",
+        summary="Send no more messages about an alert for a while",
         body=SilenceAlert,
         gives=AlertView,
     ),

@@ -198,7 +198,7 @@ def silence(
     reason: Reason,
     config: Config = None,
 ) -> int:
-    """Tell nobody of an alert for a while. It stays open, and is watched on.
+    """Send no more messages about an alert for a while. It stays open and watched.
 
     Example: `tollkeeper alerts silence alr_01k... --minutes 30 --reason "known maintenance"`
     """

@@ -14,8 +14,11 @@ from tollkeeper.signals.detectors import Alarm
 from tollkeeper.signals.saying import sentence_of
 from tollkeeper.signals.verdict import Look, Verdict
 
-QUIET_MS: Final = 60_000
-"""How long nothing must have been found before an alert resolves itself."""
+QUIET_S: Final = 120
+"""An alert resolves itself once the counts of so many seconds alone would raise no alarm."""
+
+FINER_MS: Final = 10_000
+"""How long a verdict stands before it is said again because its slice became another one."""
 
 SEEN_EVERY_MS: Final = 10_000
 """How often an alert that goes on without news is written."""
@@ -91,12 +94,15 @@ def about(look: Look) -> str:
     return named.pop() if len(named) == 1 else SERVICE
 
 
-def steps_of(open_alerts: Sequence[Alert], look: Look, new_id: str) -> list[Step]:
+def steps_of(
+    open_alerts: Sequence[Alert], look: Look, new_id: str, *, is_quiet: bool
+) -> list[Step]:
     """What must be written after a look: an alert that is new, goes on or is over. `new_id` is for
-    one that is new."""
+    one that is new. `is_quiet`: the newest counts alone raise no alarm, so that what is open is
+    over."""
     steps = []
-    going = _continued(open_alerts, look) if look.alarms else None
-    if look.alarms and going is None:
+    going = _continued(open_alerts, look) if look.alarms and not is_quiet else None
+    if look.alarms and not open_alerts:
         steps.append(Step(_opened(look, new_id), "opened"))
     for alert in open_alerts:
         step = _went_on(alert, look) if alert is going else _over(alert, look.at_ms)
@@ -141,7 +147,7 @@ def _said(look: Look) -> Said:
 
 def _went_on(alert: Alert, look: Look) -> Step | None:
     said = _said(look)
-    last = alert.last
+    last = alert.said[-1] if alert.said else None
     is_news = last is None or _is_news(last, said)
     if not is_news and look.at_ms < alert.seen_ms + SEEN_EVERY_MS:
         return None
@@ -156,16 +162,21 @@ def _went_on(alert: Alert, look: Look) -> Step | None:
 
 def _is_news(last: Said, said: Said) -> bool:
     """Whether another thing is said than before. What was clear stays said while it is in doubt
-    again, and a slice that only got finer is news once it stands."""
-    if said.verdict.domain == "undetermined":
+    again. Another slice of the same cause is news only once the verdict has stood for a while."""
+    new, old = said.verdict, last.verdict
+    if new.domain == "undetermined":
         return False
-    second = said.second.fingerprint if said.second is not None else ""
-    before = last.second.fingerprint if last.second is not None else ""
-    return said.verdict.fingerprint != last.verdict.fingerprint or second not in {before, ""}
+    if (new.domain, new.provider, new.pointer) != (old.domain, old.provider, old.pointer):
+        return True
+    second = said.second.domain if said.second is not None else ""
+    before = last.second.domain if last.second is not None else ""
+    if second not in {before, ""}:
+        return True
+    return new.slice != old.slice and said.at_ms >= last.at_ms + FINER_MS
 
 
 def _over(alert: Alert, now_ms: int) -> Step | None:
-    if now_ms < alert.seen_ms + QUIET_MS:
+    if now_ms < alert.seen_ms + SEEN_EVERY_MS:
         return None
     done = replace(alert, status="resolved", resolved_ms=now_ms, revision=alert.revision + 1)
     return Step(done, "resolved")

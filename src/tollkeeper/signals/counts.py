@@ -220,3 +220,21 @@ def fold(lines: Iterable[Counted], started_s: int) -> list[Counted]:
             found = sums[line.cell] = Tally(took={})
         found.add(line.tally)
     return [Counted(started_s, cell, tally) for cell, tally in sums.items()]
+
+
+def since(batches: Iterable[Batch], from_s: int) -> tuple[Batch, ...]:
+    """Of batches what started in second `from_s` or later."""
+    return tuple(
+        Batch(
+            second=batch.second,
+            replica=batch.replica,
+            host=batch.host,
+            counted=[line for line in batch.counted if line.started_s >= from_s],
+            waiting=[one for one in batch.waiting if one.started_s >= from_s],
+            probes=[probe for probe in batch.probes if probe.at_ms >= from_s * 1000],
+            gauges=batch.gauges,
+            dropped=batch.dropped,
+        )
+        for batch in batches
+        if batch.second >= from_s
+    )

@@ -75,6 +75,4 @@ def next_of(verdict: Verdict) -> str:
 
 def _where(verdict: Verdict) -> str:
     named = {name: value for name, value in verdict.slice.items() if name != "provider"}
-    if verdict.integration and "integration" not in named:
-        named["integration"] = verdict.integration
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in named.items())

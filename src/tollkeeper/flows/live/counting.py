@@ -62,15 +62,20 @@ class Customers:
 
     def is_witness(self, shopper: Shopper, integration: str, at_ms: int) -> bool:
         """Whether this failure is the first of its customer, and of its payment, in its minute
-        through one version: what is asked again and again for one payment is one failure."""
+        through one version. What is asked about a payment that failed is a consequence, and one
+        that is asked again and again is one failure."""
         if at_ms // WITNESS_MS != self.minute:
             self.minute = at_ms // WITNESS_MS
             self.failed.clear()
-        names = {name for name in (shopper.customer, shopper.payment_id) if name}
-        known = {hash((name, integration)) for name in names}
-        is_first = not known or not known & self.failed
+        payment = hash(shopper.payment_id)
+        if shopper.customer or shopper.method:
+            names = {name for name in (shopper.customer, shopper.payment_id) if name}
+            known = {hash((name, integration)) for name in names}
+        else:
+            known = {payment}
+        is_first = not known & self.failed
         if len(self.failed) < MAX_CUSTOMERS:
-            self.failed |= known
+            self.failed |= known | {payment}
         return is_first
 
     def is_crowded(self, customer: str, method: str, at_ms: int) -> bool:

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from tollkeeper.flows.ports import Store
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.signals.telling import event_of, tell_step
-from tollkeeper.flows.signals.windows import Recent, carrying, changes_until
+from tollkeeper.flows.signals.windows import Recent, begins_s, carrying, changes_until
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
-from tollkeeper.signals.alerts import Step, is_told, steps_of
-from tollkeeper.signals.counts import Batch, Change, Window
+from tollkeeper.signals.alerts import QUIET_S, Step, is_told, steps_of
+from tollkeeper.signals.counts import Batch, Change, Window, since
 from tollkeeper.signals.history import Usual, usual_of
 from tollkeeper.signals.verdict import Look, attribute
 
@@ -30,7 +30,8 @@ CHANGES_SECONDS: Final = 3.0
 
 @dataclass(kw_only=True)
 class Watcher:
-    """What one process keeps between its looks. Seconds are of the monotonic clock."""
+    """What one process keeps between its looks. `_at` are seconds of the monotonic clock;
+    `begins_s` is the first second of a window: what was before is over and told."""
 
     runtime: Runtime
     recent: Recent = field(default_factory=Recent)
@@ -38,6 +39,7 @@ class Watcher:
     usual_at: float = float("-inf")
     changes: tuple[Change, ...] = ()
     changes_at: float = float("-inf")
+    begins_s: int = 0
 
     async def look(self, pending: Iterable[Batch]) -> Look:
         """Looks once; `pending` are batches of this process that the store does not have yet."""
@@ -51,16 +53,30 @@ class Watcher:
             usual = self.usual or usual_of((), 0)
         window = Window(
             at_ms=at_ms,
-            batches=batches,
+            batches=since(batches, self.begins_s),
             changes=self.changes,
             carrying=carrying(runtime.live.routes),
         )
         found = attribute(window, usual)
         if found.alarms and await self._read_changes(at_ms):
-            found = attribute(msgspec.structs.replace(window, changes=self.changes), usual)
+            found = attribute(replace(window, changes=self.changes), usual)
         self._keep(found)
-        await follow_up(runtime, found)
+        if found.alarms or runtime.live.open_alerts:
+            await self._follow_up(window, usual, found)
         return found
+
+    async def _follow_up(self, window: Window, usual: Usual, found: Look) -> None:
+        """Writes and tells what a look is news about."""
+        newest = since(window.batches, window.at_ms // 1000 - QUIET_S)
+        recent = attribute(replace(window, batches=newest), usual)
+        try:
+            begins = await begins_s(self.runtime.store, window.at_ms)
+            if begins > self.begins_s:  # another replica has said that an alert is over
+                self.begins_s = begins
+                found = attribute(replace(window, batches=since(window.batches, begins)), usual)
+            await _write(self.runtime, found, is_quiet=not recent.alarms)
+        except (StoreDoubt, Unavailable):
+            tell_without_store(self.runtime, found)
 
     async def _usual(self, at_ms: int) -> Usual:
         now = self.runtime.clock.monotonic()
@@ -87,21 +103,10 @@ class Watcher:
         live.wanted_probes = {verdict.provider: verdict.wants for verdict in found.verdicts[:1]}
 
 
-async def follow_up(runtime: Runtime, found: Look) -> None:
-    """Writes and tells what a look is news about."""
-    live = runtime.live
-    if not found.alarms and not live.open_alerts:
-        return
-    try:
-        await _write(runtime, found)
-    except (StoreDoubt, Unavailable):
-        tell_without_store(runtime, found)
-
-
-async def _write(runtime: Runtime, found: Look) -> None:
+async def _write(runtime: Runtime, found: Look, *, is_quiet: bool) -> None:
     live = runtime.live
     alerts = await runtime.store.list_open_alerts()
-    for step in steps_of(alerts, found, runtime.new_id("alr")):
+    for step in steps_of(alerts, found, runtime.new_id("alr"), is_quiet=is_quiet):
         if await _saved(runtime.store, runtime, step):
             live.alert_news[step.alert.fingerprint, step.news or "seen"] += 1
             if is_told(step):

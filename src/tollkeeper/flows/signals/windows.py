@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tollkeeper.flows.ports import Store
+from tollkeeper.kernel.ids import first_id
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.changes import change_of
-from tollkeeper.signals.counts import Batch, Change, Window
+from tollkeeper.signals.counts import Batch, Change, Window, since
 
 WINDOW_S: Final = 360
 """Seconds of batches in a window: the five minutes in which an onset is sought, and the longest
@@ -17,6 +18,9 @@ CHANGES_MS: Final = 1_800_000
 
 MANY_CHANGES: Final = 200
 
+MANY_ALERTS: Final = 20
+"""Of the newest alerts so many are asked when the last one was over."""
+
 
 async def changes_until(store: Store, at_ms: int) -> tuple[Change, ...]:
     """The changes of the half hour before `at_ms`, oldest first."""
@@ -25,13 +29,21 @@ async def changes_until(store: Store, at_ms: int) -> tuple[Change, ...]:
     return tuple(sorted(found, key=lambda change: change.at_ms))
 
 
+async def begins_s(store: Store, at_ms: int) -> int:
+    """The first second of the window of a moment: an alert that was over before it is history."""
+    last = await store.list_alerts(first_id("alr", at_ms + 1), MANY_ALERTS)
+    over = [a.resolved_ms // 1000 for a in last if a.resolved_ms and a.resolved_ms <= at_ms]
+    return max(over, default=0) + 1
+
+
 async def window_at(store: Store, routes: Routes, at_ms: int) -> Window:
     """The window of a moment, wholly from the store."""
     second = at_ms // 1000
     seconds, usual = await store.load_usual(second)
+    batches = await store.list_batches(second - WINDOW_S, second)
     return Window(
         at_ms=at_ms,
-        batches=tuple(await store.list_batches(second - WINDOW_S, second)),
+        batches=since(batches, await begins_s(store, at_ms)),
         usual=tuple(usual),
         usual_seconds=seconds,
         changes=await changes_until(store, at_ms),
