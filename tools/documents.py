@@ -14,6 +14,7 @@ import api_page
 import cli_page
 import contracts_page
 import jobs_page
+import metrics_page
 import rooms_picture
 import settings_page
 import simulation_page
@@ -135,6 +136,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/jobs.md": jobs_page.page,
     "docs/reference/planted-bugs.md": simulation_page.page,
+    "docs/reference/metrics.md": metrics_page.page,
     "docs/reference/settings.md": settings_page.page,
     "docs/reference/simulator.md": simulator_page.page,
     "docs/reference/statuses.md": moves_page,

@@ -4,11 +4,12 @@ Law: no label holds an id, an account or anything else that a caller can invent.
 """
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from itertools import accumulate
 from typing import Final
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -18,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from tollkeeper.api.admission import Pot
+from tollkeeper.api.metrics_signals import Signals
 from tollkeeper.flows.live.state import Live
 from tollkeeper.flows.live.tally import EDGES_SECONDS
 from tollkeeper.payments.view import PaymentView, RefundView
@@ -164,6 +166,11 @@ class Metrics:
         self.registry.register(self._provider)
         self._failovers = Failovers()
         self.registry.register(self._failovers)
+        self._signals = Signals()
+        self.registry.register(self._signals)
+        Info("tollkeeper_build", "The release that runs.", registry=self.registry).info(
+            {"version": version("tollkeeper")}
+        )
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._outcome_children: dict[tuple[str, str, str], Counter] = {}
 
@@ -196,6 +203,7 @@ class Metrics:
         """All of it as text. `in_flight` counts by pot."""
         self._provider.live = live
         self._failovers.live = live
+        self._signals.live = live
         for pot, inside in in_flight.items():
             self._in_flight.labels(pot).set(inside)
         for labels, count in live.drifts.items():

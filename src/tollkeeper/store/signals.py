@@ -19,6 +19,9 @@ _json: Final = msgspec.json.Encoder().encode
 _alert: Final = msgspec.json.Decoder(Alert).decode
 _told: Final = msgspec.json.Decoder(Told).decode
 
+COUNT_ATTENTION: Final = sql(
+    "count_attention", "SELECT count(*) FROM payments WHERE attention IS NOT NULL"
+)
 INSERT_BATCH: Final = insert_into(t.signal_batches, "insert_batch", conflict="nothing")
 LIST_BATCHES: Final = sql(
     "list_batches",
@@ -96,6 +99,12 @@ LIST_CHANGES: Final = sql(
     """,
 )
 FORGET_CHANGES: Final = sql("forget_changes", "DELETE FROM changes WHERE at_ms < :before_ms")
+
+
+def count_attention() -> Operation[int]:
+    """How many payments need a person."""
+    ((count,),) = yield COUNT_ATTENTION, {}
+    return int(count)
 
 
 def save_batch(batch: Batch) -> Operation[None]:
@@ -212,6 +221,7 @@ def forget_signals(batches_before_s: int, rest_before_ms: int) -> Operation[None
 class Signals(Topic):
     """Signals."""
 
+    count_attention = reads(count_attention)
     save_batch = writes(save_batch)
     list_batches = reads(list_batches)
     list_batch_names = reads(list_batch_names)

@@ -94,13 +94,18 @@ class Customers:
 
 @dataclass(kw_only=True)
 class Counting:
-    """Counts of the second that goes on. `host`: the name of this machine, on every line."""
+    """Counts of the second that goes on. `host`: the name of this machine, on every line.
+    `totals` count since the process started, by kind, provider, operation and result; `gauges` are
+    those of the last batch."""
 
     host: str = ""
     lines: dict[tuple[int, Cell], Tally] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
     dropped: int = 0
+    dropped_ever: int = 0
+    totals: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     customers: Customers = field(default_factory=Customers)
+    gauges: Gauges = field(default_factory=Gauges)
     _usual: dict[tuple[str, str], float] = field(default_factory=dict)
     _under_way: dict[int, tuple[int, str, str, str]] = field(default_factory=dict)
     _number: int = 0
@@ -115,6 +120,7 @@ class Counting:
         shopper: Shopper | None = None,
     ) -> None:
         """Counts one thing that ended at `at_ms` by the store's clock, after `total_ms`."""
+        self.totals[cell.kind, cell.provider, cell.operation, cell.result] += 1
         tally = self._line(int(at_ms - total_ms) // 1000, cell)
         tally.n += 1
         bucket = bisect_left(EDGES_MS, total_ms)
@@ -172,7 +178,9 @@ class Counting:
             gauges=gauges,
             dropped=self.dropped,
         )
+        self.dropped_ever += self.dropped
         self.lines, self.probes, self.dropped = {}, [], 0
+        self.gauges = gauges
         return batch
 
     def _waiting(self, second: int) -> list[Waiting]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from tollkeeper.contracts.drift import Drift
 from tollkeeper.flows.live.breakers import Breakers
+from tollkeeper.flows.live.census import Census
 from tollkeeper.flows.live.counting import Counting
 from tollkeeper.flows.live.health import Health
 from tollkeeper.flows.live.places import Places
@@ -35,9 +36,10 @@ class Live:
     operation, kind and pointer. `counting`: what will be written as the batch of this second.
     `look` is the newest look at the counts of all replicas, `open_alerts` those that it found
     open, `wanted_probes` what its verdict wants to know, by provider; `alert_news` counts what was
-    told of alerts. `unfailed`: first attempts that did not fail, are
-    not told one by one, and are not in the store yet, by version. `decisions` of failovers that
-    this process made, by provider and kind. `wake_requested`: look at the routes soon."""
+    told of alerts; `census` is what waits in the store. `unfailed`: first attempts that did not
+    fail, are not told one by one, and are not in the store yet, by version. `decisions` of
+    failovers that this process made, by provider and kind. `wake_requested`: look at the routes
+    soon."""
 
     routes: Routes
     places: Places
@@ -52,6 +54,8 @@ class Live:
     alert_news: Counter[tuple[str, str]] = field(default_factory=Counter)
     said_unwritten: str = ""
     failed_looks: int = 0
+    pending_batches: int = 0
+    census: Census | None = None
     unfailed: Counter[str] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     flushed_at: float = 0.0

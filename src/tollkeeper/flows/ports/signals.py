@@ -11,6 +11,10 @@ from tollkeeper.signals.counts import Batch, Counted
 class SignalStore(Protocol):
     """Batches of counts, their sums, alerts and changes."""
 
+    async def count_attention(self) -> int:
+        """How many payments need a person."""
+        ...
+
     async def save_batch(self, batch: Batch) -> None: ...
 
     async def list_batches(self, from_s: int, to_s: int) -> list[Batch]:

@@ -1,11 +1,14 @@
 """Following: the task of each process that counts, writes and looks, once a second."""
 
+import contextlib
 from typing import Final
 
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.flows.signals import census
 from tollkeeper.flows.signals.collecting import Collector
 from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.summing import EVERY_MS
+from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 
 SUBJECT: Final = "all"
 
@@ -23,10 +26,16 @@ async def plan(runtime: Runtime) -> None:
 async def follow(runtime: Runtime) -> None:
     """Counts, writes and looks until its task ends. What goes wrong here stops no payment."""
     collector, watcher = Collector(runtime=runtime), Watcher(runtime=runtime)
+    counted_at = float("-inf")
     while True:
         await collector.nap()
         if await collector.tick():
             await _look(runtime, watcher, collector)
+            runtime.live.pending_batches = len(collector.pending)
+        if runtime.clock.monotonic() >= counted_at + census.SECONDS:
+            counted_at = runtime.clock.monotonic()
+            with contextlib.suppress(StoreDoubt, Unavailable):
+                runtime.live.census = await census.taken(runtime.store)
 
 
 async def _look(runtime: Runtime, watcher: Watcher, collector: Collector) -> None:
