@@ -12,9 +12,10 @@ from tests.doors.stage import VAULT_KEY
 from tollkeeper.app import open_store, read_settings
 from tollkeeper.cli.main import MISUSE, main
 from tollkeeper.failover import rule
+from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.rule import State, Trial
 from tollkeeper.failover.state import Record, Watch, kind_of, sentence
-from tollkeeper.failover.streams import Step, Stream, replayed
+from tollkeeper.failover.streams import Stream, replayed
 
 OLD, MIDDLE, NEW = "stripe@2022-08-01", "stripe@2022-11-15", "stripe@2026-03-25.dahlia"
 AT_MS = 1_700_000_000_000

@@ -135,7 +135,7 @@ def decision_view(record: Record) -> DecisionView:
         kind=record.kind,
         carrying=record.carrying,
         candidate=record.candidate,
-        payments=sum(step.healthy + (step.trial is not None) for step in record.steps),
+        payments=sum(step.payments for step in record.steps),
         share_percent=after.share * 100,
         r=after.wealth_r,
         s=after.wealth_s,

@@ -94,7 +94,7 @@ def explain(
             str(record.seq),
             rfc3339(record.at_ms)[:19],
             record.actor,
-            str(sum(step.healthy + (step.trial is not None) for step in record.steps)),
+            str(sum(step.payments for step in record.steps)),
             f"{record.after.share:.0%}",
             escape(record.reason),
         )

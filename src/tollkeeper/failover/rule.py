@@ -239,6 +239,14 @@ def counted(state: State, trial: Trial) -> State:
     return _decided(_ended(_first_attempt(state, trial)))
 
 
+def drawn(state: State, trial: Trial, *, bad: bool) -> State:
+    """The state after one payment that was drawn, in T, U and N alone, in the order in which those
+    payments began. `bad`: what T counts of it, as was chosen before it was drawn."""
+    if state.phase in {"moved", "stopped"} or state.share <= 0 or not trial.share:
+        return state
+    return _arms_counted(state, trial, trial.share, bad=bad)
+
+
 def healthy(state: State, count: int) -> State:
     """The state after `count` first attempts of V in a row that did not fail, and were not told one
     by one."""
@@ -359,10 +367,14 @@ def _joint(state: State, *, w_ok: bool) -> State:
 def _ramp(state: State, trial: Trial, share: float) -> State:
     """Counts a first attempt that was drawn, with the chance that it had. One that was on its way
     before the share was given was not drawn: it went through V whatever it was."""
-    up_bad = trial.told_bad if state.by_told else trial.is_failure
+    bad = trial.told_bad if state.by_told else trial.is_failure
+    return _arms_counted(state, trial, share, bad=bad)
+
+
+def _arms_counted(state: State, trial: Trial, share: float, *, bad: bool) -> State:
     state = replace(
         state,
-        t=_arms(state.t, UPWARD, share, through_w=trial.through_w, bad=up_bad),
+        t=_arms(state.t, UPWARD, share, through_w=trial.through_w, bad=bad),
         u=_arms(state.u, DOWNWARD, share, through_w=trial.through_w, bad=trial.told_bad),
     )
     if trial.through_w:

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from tollkeeper.failover import rule
 from tollkeeper.failover.checks import Checks
+from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.rule import State
-from tollkeeper.failover.streams import NEXT_AT, Step, Stream, replayed
+from tollkeeper.failover.streams import NEXT_AT, Stream, replayed
 from tollkeeper.routing import rules as routing_rules
 from tollkeeper.routing.routes import Condition, Rule
 from tollkeeper.routing.rules import EVERYBODY
@@ -67,6 +68,11 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     def is_alarmed(self) -> bool:
         """Whether any version fails more than its history."""
         return any(stream.state.alarmed for stream in self.streams)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a payment that was drawn is not over: it counts as bad when it is late."""
+        return any(stream.pending for stream in self.streams)
 
     def is_failing(self, version: str) -> bool:
         """Whether a version fails more than its history."""

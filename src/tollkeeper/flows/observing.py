@@ -4,7 +4,9 @@ a candidate in the shadow would have made of it."""
 import contextlib
 
 import msgspec
+from msgspec.structs import replace
 
+from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.trials import Sent, cause_of, has_ended, is_evidence, is_failing, trial_of
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
@@ -141,6 +143,27 @@ def _said(outcome: Outcome) -> str:
     return " ".join(words)
 
 
+async def note_begun(runtime: Runtime, books: Books, taken: RouteChoice, first: str) -> None:
+    """Tells the watch of a payment that a share has drawn for one of two versions, before anything
+    is sent: such payments are counted in the order in which they begin. What is not told here is
+    not counted as drawn."""
+    share = taken.share
+    if share is None or not share.share_ppm or not _is_watched(runtime, first):
+        return
+    trial = Trial(first="later", share=share.share_ppm / PPM, through_w=taken.is_moved)
+    mine = books.attempts[0].id
+    id_ = f"0_{mine}"  # it is read before the end, which may come in the same millisecond
+    row = _row(runtime, books.payment, id_, first, trial, candidate=share.candidate)
+    with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment goes on
+        await runtime.store.note_trial(replace(row, begins=mine))
+
+
+def _is_watched(runtime: Runtime, version: str) -> bool:
+    provider = version.partition("@")[0]
+    policy = runtime.live.routes.policies.get(provider) or runtime.provider(provider).failover
+    return policy != "off"
+
+
 async def note_first(
     runtime: Runtime,
     books: Books,
@@ -152,15 +175,14 @@ async def note_first(
 ) -> None:
     """Tells the watch on the carrying version how a payment went: at once where it failed or a
     failover goes on, else as one of those that did not fail."""
-    provider = versions[0].partition("@")[0]
-    policy = runtime.live.routes.policies.get(provider) or runtime.provider(provider).failover
-    if policy == "off":
+    if not _is_watched(runtime, versions[0]):
         return
     made = [
         Sent(name, heard.own or heard.outcome, heard.unreadable)
         for name, heard in zip(versions, sends, strict=True)
     ]
-    if not is_evidence(made[0]):
+    is_drawn = taken.share is not None and taken.share.share_ppm > 0
+    if not is_evidence(made[0]) and not is_drawn:
         return
     failed = is_failing(made[0])
     is_open = taken.share is not None and taken.share.is_open
@@ -200,22 +222,31 @@ def _trial_row(
         tossed=tossed,
         told_bad=payment.is_told_badly,
     )
-    return TrialRow(
-        id=books.attempts[0].id,
-        provider=made[0].version.partition("@")[0],
-        version=made[0].version,
-        at_ms=runtime.store.now_ms(),
-        payment_id=payment.id,
-        trial=trial,
+    row = _row(runtime, payment, books.attempts[0].id, made[0].version, trial, candidate=candidate)
+    return replace(
+        row,
         read_by=first.read_by,
-        candidate=candidate,
         is_proved=runtime.live.routes.is_proved(candidate, payment.account),
         helped_by=made[-1].version if helped else "",
         cause=cause_of(made[0]) if is_failing(made[0]) else "",
+        checked=checked,
+    )
+
+
+def _row(
+    runtime: Runtime, payment: Payment, id_: str, version: str, trial: Trial, *, candidate: str
+) -> TrialRow:
+    return TrialRow(
+        id=id_,
+        provider=version.partition("@")[0],
+        version=version,
+        at_ms=runtime.store.now_ms(),
+        payment_id=payment.id,
+        trial=trial,
+        candidate=candidate,
         currency=payment.currency,
         account=payment.account,
         country=payment.country,
-        checked=checked,
     )
 
 

@@ -132,7 +132,8 @@ def _check_trials(
 ) -> Iterator[Violation]:
     """What was counted is what came of first attempts, each once."""
     rows = simulation.connection.execute("SELECT body FROM failover_trials ORDER BY at_ms, id")
-    trials = [_trial(body) for (body,) in rows.fetchall()]
+    every = [_trial(body) for (body,) in rows.fetchall()]
+    trials = [row for row in every if row.is_trial]
     for stream, counted in _counted(records).items():
         if counted > len(trials):
             yield Violation("I12", stream, f"{counted} trials counted, {len(trials)} were made")
@@ -149,7 +150,7 @@ def _counted(records: list[Record]) -> Counter[str]:
     found: Counter[str] = Counter()
     for record in records:
         stream = f"{record.carrying} {in_words(record.condition)}".strip()
-        found[stream] += sum(step.trial is not None for step in record.steps)
+        found[stream] += sum(s.trial is not None and s.bad is None for s in record.steps)
     return found
 
 

@@ -72,7 +72,10 @@ async def stop(runtime: Runtime, provider: str, *, reason: str, actor: str) -> W
 
 def _begun_again(stream: Stream) -> Stream:
     state = State(rate=stream.state.rate, a_start=stream.state.a_start)
-    return replace(stream, state=state, candidate="", proposed=False, tried=(), helped_by="")
+    return replace(
+        stream, state=state, candidate="", proposed=False, tried=(), helped_by="",
+        pending=(),
+    )  # fmt: skip
 
 
 async def clear(runtime: Runtime, provider: str, version: str, *, reason: str, actor: str) -> Watch:

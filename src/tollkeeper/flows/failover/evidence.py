@@ -6,9 +6,10 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.failover.drawn import Begun, Happened, Over
 from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.state import Watch
-from tollkeeper.failover.streams import Step, Stream
+from tollkeeper.failover.streams import Stream
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask_once, order_for
@@ -41,12 +42,14 @@ class Evidence(msgspec.Struct, frozen=True):
             if row.version == version and not row.trial.through_w and row.trial.is_failure
         ]
 
-    def steps_of(self, stream: Stream) -> tuple[Step, ...]:
+    def happened(self, stream: Stream) -> Iterator[Happened]:
         """What `stream` counts. Payments of a slice are all told one by one."""
-        return tuple(
-            Step(healthy if stream.is_whole else 0, self._trial(row, stream))
-            for row, healthy in self._mine(stream)
-        )
+        for row, healthy in self._mine(stream, every=True):
+            trial = self._trial(row, stream)
+            if not row.begins:
+                yield Over(row.id, row.at_ms, healthy if stream.is_whole else 0, trial)
+            elif trial.share:
+                yield Begun(row.begins, row.at_ms, trial.share, trial.through_w)
 
     def helped_by(self, stream: Stream) -> str:
         """The version that ended the last payment which the stream's own could not."""
@@ -63,10 +66,11 @@ class Evidence(msgspec.Struct, frozen=True):
         causes = [row.cause for row, _ in self._mine(stream) if not row.trial.through_w]
         return next((cause for cause in reversed(causes) if cause), "")
 
-    def _mine(self, stream: Stream) -> Iterator[tuple[TrialRow, int]]:
+    def _mine(self, stream: Stream, *, every: bool = False) -> Iterator[tuple[TrialRow, int]]:
+        """Rows of the stream's payments, `every` one or those that are over."""
         counts = self.healthy.get(stream.carrying, [0] * len(self.rows))
         for row, healthy in zip(self.rows, counts, strict=True):
-            if row.verdict is not None:
+            if not row.is_trial and not (every and row.begins):
                 continue
             expected = stream.candidate if row.trial.through_w else stream.carrying
             if row.version == expected and stream.condition.holds(facts_of(row)):
@@ -127,7 +131,7 @@ async def _healthy_before(
     for row in rows:
         to_s = max(from_s, row.at_ms // 1000)
         expected = stream.candidate if row.trial.through_w else version
-        if row.version != expected or row.verdict is not None:
+        if row.version != expected or not row.is_trial:
             counts.append(0)
             continue
         count = await runtime.store.count_between(version, from_s, to_s) if to_s > from_s else 0

@@ -47,7 +47,10 @@ async def streams_of(runtime: Runtime, watch: Watch, rules: tuple[Rule, ...]) ->
 async def begun_again(runtime: Runtime, watch: Watch, stream: Stream) -> Stream:
     """The stream with nothing known of it."""
     state = await _fresh(runtime, watch, stream.carrying)
-    return replace(stream, state=state, candidate="", tried=(), helped_by="", handled=0, failed=0)
+    return replace(
+        stream, state=state, candidate="", tried=(), helped_by="", handled=0, failed=0,
+        pending=(),
+    )  # fmt: skip
 
 
 async def _begun(runtime: Runtime, watch: Watch, version: str) -> Stream:

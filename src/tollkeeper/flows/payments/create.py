@@ -14,6 +14,7 @@ from tollkeeper.flows.observing import (
     assignment_of,
     context_of,
     is_failure,
+    note_begun,
     note_first,
     observed_of,
     shadowed_of,
@@ -217,6 +218,7 @@ async def authorize(
     stored: Answer | None = None
     sends: list[SendResult] = []
     versions: list[str] = []
+    await note_begun(runtime, books, taken, attempt.integration)
     for number in range(MAX_SENDS):
         first = await _counted_send(runtime, books, attempt, prepared, taken, number)
         heard = await settled_at_once(runtime, books, attempt, first)

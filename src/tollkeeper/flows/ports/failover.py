@@ -19,7 +19,8 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     agree. `helped_by`: the version that ended the payment where the first one could not. `cause`:
     what was wrong with the first attempt, in a few words. `checked`: the version whose payment
     it is in the end, where it is looked up through another one; `verdict` is what came of that, in
-    a row of its own."""
+    a row of its own. `begins`: the trial of a payment that was drawn and begins now, in a row of
+    its own as well."""
 
     id: str
     provider: str
@@ -37,6 +38,12 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     country: str | None = None
     checked: str = ""
     verdict: Verdict | None = None
+    begins: str = ""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it says how a payment went."""
+        return self.verdict is None and not self.begins
 
 
 class FailoverStore(Protocol):
