@@ -4,13 +4,19 @@ import msgspec
 
 from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.calls import Call, bad_parameter
-from tollkeeper.api.requests import ChoosePolicy, ClearVersion, MustReason, SetRoutes
+from tollkeeper.api.requests import (
+    ChoosePolicy,
+    ClearVersion,
+    MustReason,
+    RouteFollowUps,
+    SetRoutes,
+)
 from tollkeeper.failover.state import Record, Watch
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import commands
 from tollkeeper.flows.failover.views import FailoverView, watch_view
 from tollkeeper.kernel.clock import rfc3339
-from tollkeeper.kernel.errors import NotFound
+from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.payments.cards import find_card_numbers
 from tollkeeper.routing.routes import Condition
 
@@ -110,6 +116,19 @@ async def choose_policy(call: Call) -> Answer:
     watch = await commands.set_policy(
         call.runtime, _provider(call), asked.policy, reason=asked.reason, actor=_actor(call)
     )
+    return _seen(call, watch)
+
+
+async def route_follow_ups(call: Call) -> Answer:
+    asked, _ = call.asked(RouteFollowUps)
+    provider = _provider(call)
+    if asked.version.partition("@")[0] != provider:
+        fault = Fault("/version", f"a version of {provider}")
+        raise Invalid(f"the version is not of {provider}", faults=(fault,))
+    watch = await commands.route_follow_ups(
+        call.runtime, asked.version, asked.operation, asked.through,
+        reason=asked.reason, actor=_actor(call),
+    )  # fmt: skip
     return _seen(call, watch)
 
 

@@ -14,7 +14,7 @@ from tollkeeper.failover import rule
 from tollkeeper.failover.drawn import Drawn, Step, stepped
 from tollkeeper.failover.rule import State
 from tollkeeper.routing.routes import Condition, RoutingContext
-from tollkeeper.routing.rules import EVERYBODY
+from tollkeeper.routing.rules import EVERYBODY, in_words
 
 MOST_SLICES: Final = 20
 """Slices of one provider that are watched at a time."""
@@ -39,7 +39,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     what was wrong. `handled` and
     `failed` count V's first attempts that were told one by one since the episode began;
     `healthy_until_s`: the second up to which those that were not told are counted. `pending`:
-    drawn payments that T and U have not counted."""
+    drawn payments that T and U have not counted. `operation`: the follow-ups of payments of the
+    version `owner` that are meant, instead of authorizations."""
 
     carrying: str
     candidate: str
@@ -54,11 +55,19 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     healthy_until_s: int = 0
     proposed: bool = False
     pending: tuple[Drawn, ...] = ()
+    operation: str = ""
+    owner: str = ""
 
     @property
     def is_whole(self) -> bool:
         """Whether it is everything that the version carries."""
-        return self.condition == EVERYBODY
+        return self.condition == EVERYBODY and not self.operation
+
+    @property
+    def meant(self) -> str:
+        """Which payments or follow-ups it is about, for people; empty for all of the version."""
+        said = f"{self.operation}s of payments of {self.owner}" if self.operation else ""
+        return said or in_words(self.condition)
 
     @property
     def goes_on(self) -> bool:

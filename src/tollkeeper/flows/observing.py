@@ -6,6 +6,7 @@ import contextlib
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.failover.checks import is_looked_up_later
 from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.trials import Sent, cause_of, has_ended, is_evidence, is_failing, trial_of
 from tollkeeper.flows.ports import TrialRow
@@ -17,7 +18,14 @@ from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResu
 from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
-from tollkeeper.routing.routes import PPM, RouteChoice, RoutingContext, is_drawn, units_of
+from tollkeeper.routing.routes import (
+    PPM,
+    RouteChoice,
+    RoutingContext,
+    follow_up_key,
+    is_drawn,
+    units_of,
+)
 
 
 def assignment_of(taken: RouteChoice, payment_id: str, now_ms: int) -> Assignment | None:
@@ -177,10 +185,7 @@ async def note_first(
     failover goes on, else as one of those that did not fail."""
     if not _is_watched(runtime, versions[0]):
         return
-    made = [
-        Sent(name, heard.own or heard.outcome, heard.unreadable)
-        for name, heard in zip(versions, sends, strict=True)
-    ]
+    made = _sent(versions, sends)
     is_drawn = taken.share is not None and taken.share.share_ppm > 0
     if not is_evidence(made[0]) and not is_drawn:
         return
@@ -198,6 +203,81 @@ async def note_first(
     with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
         await runtime.store.note_trial(row)
         runtime.live.wake_requested = True
+
+
+def evidence_of(first: SendResult, heard: SendResult) -> SendResult:
+    """What a send says of its version: the result before a look. A refusal that no table knows may
+    be a decline, as the look then shows, and that is no failure."""
+    if not first.unreadable and judging.is_decline(heard.outcome):
+        return replace(heard, own=heard.outcome, unreadable=False)
+    return replace(first, read_by=heard.read_by)
+
+
+async def note_follow_up(
+    runtime: Runtime,
+    payment: Payment,
+    first: Attempt,
+    versions: list[str],
+    sends: list[SendResult],
+    *,
+    tossed: bool,
+) -> None:
+    """Tells the watch how a capture, void or refund went, whose `first` attempt it was: one by one
+    where it failed or an episode is open. It counts for no authorization."""
+    if not _is_watched(runtime, versions[0]):
+        return
+    made = _sent(versions, sends)
+    key = follow_up_key(versions[0], first.operation)
+    if is_failing(made[0]):
+        runtime.live.noted_failing(key, runtime.clock.monotonic())
+    elif is_evidence(made[0]) and not _is_follow_up_open(runtime, payment, first.operation):
+        runtime.live.unfailed[key] += 1
+        return
+    elif not is_evidence(made[0]):
+        return
+    row = _follow_up_row(runtime, payment, first, made, sends[0], tossed=tossed)
+    with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the follow-up stands
+        await runtime.store.note_trial(row)
+        runtime.live.wake_requested = True
+
+
+def _is_follow_up_open(runtime: Runtime, payment: Payment, operation: str) -> bool:
+    found = runtime.live.routes.follow_ups.get(follow_up_key(payment.integration, operation))
+    return found is not None and found.is_open
+
+
+def _follow_up_row(
+    runtime: Runtime,
+    payment: Payment,
+    first: Attempt,
+    made: list[Sent],
+    heard: SendResult,
+    *,
+    tossed: bool,
+) -> TrialRow:
+    mine = made[0].version
+    others = [payment.integration, *runtime.router.able_names(payment.integration, payment.account)]
+    candidate = next((name for name in others if name != mine), "")
+    trial = trial_of(
+        made, candidate, share=0.0, through_w=False, tossed=tossed, told_bad=not has_ended(made[-1])
+    )
+    row = _row(runtime, payment, first.id, mine, trial, candidate=candidate)
+    helped = has_ended(made[-1]) and made[-1].version != mine
+    return replace(
+        row,
+        read_by=heard.read_by,
+        operation=first.operation,
+        owner=payment.integration,
+        helped_by=made[-1].version if helped else "",
+        cause=cause_of(made[0]) if is_failing(made[0]) else "",
+    )
+
+
+def _sent(versions: list[str], sends: list[SendResult]) -> list[Sent]:
+    return [
+        Sent(name, heard.own or heard.outcome, heard.unreadable)
+        for name, heard in zip(versions, sends, strict=True)
+    ]
 
 
 def _trial_row(
@@ -252,11 +332,14 @@ def _row(
 
 def _checked(runtime: Runtime, taken: RouteChoice, payment: Payment, first: str) -> str:
     """The version that took the payment in the end, where it is one that traffic is given to, or
-    one that rescued it: until enough of its payments were looked up. Empty where none is."""
+    one that rescued it: until enough of its payments were looked up, and then one in a hundred of
+    those that it carries. Empty where none is."""
     mine = payment.integration
     if payment.provider_id is None:
         return ""  # nothing is there that could be looked up
     if mine in runtime.live.routes.checked_enough:
-        return ""
+        now_s = runtime.store.now_ms() / 1000
+        is_drawn = mine == first and is_looked_up_later(payment.id)
+        return mine if is_drawn and runtime.live.may_look_up_later(now_s) else ""
     is_new = taken.share is not None and taken.share.checked == mine
     return mine if is_new or mine != first else ""

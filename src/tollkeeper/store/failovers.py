@@ -148,8 +148,7 @@ def note_trial(row: TrialRow) -> Operation[None]:
     values = {
         "id": row.id,
         "provider": row.provider,
-        # a verdict and a beginning are no trials of the version's
-        "version": row.version if row.is_trial else "",
+        "version": row.counted_as,
         "at_ms": row.at_ms,
         "failed": row.trial.is_failure,
     }

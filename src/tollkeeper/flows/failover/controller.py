@@ -31,6 +31,7 @@ from tollkeeper.failover.streams import (
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import watching
 from tollkeeper.flows.failover.evidence import Evidence, read
+from tollkeeper.flows.failover.following import judge_follow_ups
 from tollkeeper.flows.failover.judged import Judged
 from tollkeeper.flows.failover.refuting import take_out_refuted
 from tollkeeper.flows.failover.telling import event_of
@@ -91,11 +92,13 @@ async def look(runtime: Runtime, job: Job) -> bool:
     for stream, state, steps in counted:
         await _judge(runtime, judged, counted, stream, state, steps)
     await take_out_refuted(runtime, judged)
+    follow_ups = await judge_follow_ups(runtime, judged, rows, evidence.agreed)
     streams = kept(judged.streams)
     last = rows[-1] if rows else None
     after = replace(
         before,
         streams=streams,
+        follow_ups=follow_ups,
         taken_out=judged.taken_out,
         checks=judged.checks,
         moved_from=judged.moved_from,
@@ -228,4 +231,5 @@ async def _write(
 def _acts_otherwise(before: Watch, after: Watch) -> bool:
     """Whether replicas must read the routes anew."""
     shares = routes.shares_of([before]) != routes.shares_of([after])
-    return shares or judgements(before.checks) != judgements(after.checks)
+    follow_ups = routes.follow_ups_of([before]) != routes.follow_ups_of([after])
+    return shares or follow_ups or judgements(before.checks) != judgements(after.checks)

@@ -50,6 +50,7 @@ class Judged:
                 carrying=stream.carrying,
                 candidate=stream.candidate,
                 condition=stream.condition,
+                operation=stream.operation,
                 before=stream.state,
                 steps=steps,
                 counted=counted if counted is not None else stream.state,
