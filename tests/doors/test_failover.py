@@ -131,6 +131,22 @@ def test_a_failover_is_read_and_explained(shop: Path, capsys: pytest.CaptureFixt
     assert found["records"][1]["steps"][0]["healthy"] == 30
 
 
+def test_follow_ups_are_sent_through_another_version(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("failover", "follow-ups", OLD, "capture", "--reason", "it refuses captures")
+    assert run(shop, *words, "--through", "stripe@1999-01-01") == MISUSE
+    assert "cannot take follow-ups" in capsys.readouterr().err
+    assert run(shop, *words, "--through", MIDDLE, "--json") == 0
+    assert told(capsys)["follow_up_routes"] == {f"{OLD}#capture": MIDDLE}
+    assert run(shop, "failover", "status") == 0
+    assert f"captures of payments of {OLD} go through {MIDDLE}" in capsys.readouterr().out
+    assert run(shop, *words) == 0
+    capsys.readouterr()
+    assert run(shop, "failover", "explain") == 0
+    assert f"captures of payments of {OLD} go through {OLD}" in capsys.readouterr().out
+
+
 def test_a_record_that_its_steps_do_not_give_is_found(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,7 +43,7 @@ def test_a_payment_that_is_late_is_bad_whatever_comes_of_it() -> None:
     assert len(made.pending) == 1
     late = counted(made.state, made.pending, [], SLOW_MS + 1)
     bad = Trial(first="dead", share=0.5, through_w=True, told_bad=True)
-    assert late.steps == (Step(0, bad, bad=True),)
+    assert late.steps == (Step(0, bad, bad=True, drawn="p0"),)
     came = counted(made.state, made.pending, [over(0, w=True, bad=False, at_ms=SLOW_MS + 1)], 0)
     assert came.steps[-1] == late.steps[0]
 

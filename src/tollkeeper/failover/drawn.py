@@ -28,11 +28,12 @@ MOST_PENDING: Final = 2_000
 
 class Step(msgspec.Struct, frozen=True):
     """`healthy` first attempts of V that did not fail, and the payment after them. `bad`: the
-    payment counts in T and U alone, and was bad (T's word) or not."""
+    payment, that of the trial `drawn`, counts in T and U alone, and was bad (T's word) or not."""
 
     healthy: int
     trial: Trial | None = None
     bad: bool | None = None
+    drawn: str = ""
 
     @property
     def payments(self) -> int:
@@ -143,6 +144,6 @@ def _released(
         if trial.first == "later":
             continue  # "not now" is no evidence
         bad = trial.told_bad if one.by_told else trial.is_failure
-        steps.append(Step(0, trial, bad))
+        steps.append(Step(0, trial, bad, one.id))
         state = stepped(state, steps[-1])
     return state, pending[known:] if state.share > 0 else []

@@ -219,6 +219,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         return len(last) == RECENT and sum(last) * 2 > RECENT
 
     @property
+    def has_failed_lately(self) -> bool:
+        """Whether V failed three of four of its last few first attempts."""
+        return sum(self.recent[-RECENT:]) * KEPT >= SELDOM * RECENT
+
+    @property
     def works_seldom(self) -> bool:
         """Whether V failed three of four of its last first attempts."""
         return sum(self.recent) >= SELDOM

@@ -280,7 +280,7 @@ def _helps_alone(stream: Stream, state: State) -> bool:
     if state.works_seldom or state.unhelped >= rule.READ_OVER:
         return False
     is_first = state.read_over >= rule.READ_OVER and not stream.proposed
-    return not (is_first and state.is_useless)
+    return not (is_first and state.has_failed_lately)
 
 
 def is_told(kind: Kind) -> bool:

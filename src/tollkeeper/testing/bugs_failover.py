@@ -129,6 +129,16 @@ def late_never_counts() -> list[Patch]:
     return [(drawn, "SLOW_MS", 10**15)]
 
 
+@_bug("Drawn payments count in the order in which they end.")
+def counted_as_they_end() -> list[Patch]:
+    real: Any = vars(drawn)["_released"]
+
+    def released(state: Any, pending: list[Any], *rest: Any) -> Any:
+        return real(state, sorted(pending, key=lambda one: one.trial is None), *rest)
+
+    return [(drawn, "_released", released)]
+
+
 @_bug("A follow-up that failed counts as a failing authorization.")
 def follow_up_is_authorization() -> list[Patch]:
     real: Any = vars(observing)["_follow_up_row"]
@@ -145,6 +155,11 @@ def follow_up_strays() -> list[Patch]:
         return next(iter(router.able_names(name, account)), name)
 
     return [(Router, "follow_up_version", version)]
+
+
+@_bug("It is said that no version works while half of the payments go well.")
+def none_works_said_early() -> list[Patch]:
+    return [(rule.State, "fails_mostly", True), (rule, "A_NONE", 10.0)]
 
 
 BUGS: Final = tuple(_OWN)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tollkeeper.failover import rule
 from tollkeeper.failover.state import Kind, Record, Watch
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.payments.invariants import Violation
@@ -125,6 +126,8 @@ def _check_liar(simulation: Simulation, watch: Watch, kinds: set[Kind]) -> Itera
 
 def _check_records(provider: str, records: list[Record]) -> Iterator[Violation]:
     for record in records:
+        if record.kind == "none_works" and sum(record.counted.recent) < rule.SELDOM:
+            yield Violation("I12", provider, f"record {record.seq}: payments went well before it")
         if not record.is_same:
             yield Violation("I12", provider, f"record {record.seq} computes to another state")
     numbers = [record.seq for record in reversed(records)]
@@ -141,6 +144,7 @@ def _check_trials(
     trials = [row for row in every if row.is_trial]
     for stream, counted in _counted(records).items():
         made = sum(row.is_trial or bool(row.operation) for row in every)
+        yield from _check_order(stream, records, every)
         if counted > made:
             yield Violation("I12", stream, f"{counted} trials counted, {made} were made")
     for row in trials:
@@ -163,11 +167,24 @@ def _check_routed(watches: list[Watch], payments: Mapping[str, Books]) -> Iterat
                 yield Violation("I12", books.payment.id, f"{attempt.id} strayed from its version")
 
 
+def _check_order(stream: str, records: list[Record], rows: list[TrialRow]) -> Iterator[Violation]:
+    """Drawn payments count in the order in which they began."""
+    began = {row.begins: (row.at_ms, row.id) for row in rows if row.begins}
+    mine = [record for record in reversed(records) if _name(record) == stream]
+    drawn = [step.drawn for record in mine for step in record.steps if step.drawn]
+    if drawn != sorted(drawn, key=lambda id_: began[id_]):
+        yield Violation("I12", stream, "drawn payments count in another order than they began")
+
+
+def _name(record: Record) -> str:
+    return f"{record.carrying} {in_words(record.condition)} {record.operation}".strip()
+
+
 def _counted(records: list[Record]) -> Counter[str]:
     """How many trials were counted, by stream."""
     found: Counter[str] = Counter()
     for record in records:
-        stream = f"{record.carrying} {in_words(record.condition)} {record.operation}".strip()
+        stream = _name(record)
         found[stream] += sum(s.trial is not None and s.bad is None for s in record.steps)
     return found
 
