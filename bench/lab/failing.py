@@ -148,6 +148,9 @@ class Policy:
         """Whether a coin decides about the second attempt."""
         return False
 
+    def begun(self, done: Done) -> None:
+        """Takes note of a payment that begins."""
+
     def over(self, done: Done) -> None:
         """Takes note of a payment that is over."""
 
@@ -184,7 +187,9 @@ def pay(fault: Fault, policy: Policy, shopper: Shopper) -> Done:
 
 def shop(fault: Fault, policy: Policy, shopper: Shopper) -> None:
     """A payment that is over before the next one begins."""
-    policy.over(pay(fault, policy, shopper))
+    done = pay(fault, policy, shopper)
+    policy.begun(done)
+    policy.over(done)
 
 
 def played(fault: Fault, policy: Policy, shoppers: Iterable[Shopper]) -> list[Done]:
@@ -195,6 +200,7 @@ def played(fault: Fault, policy: Policy, shoppers: Iterable[Shopper]) -> list[Do
         while waiting and waiting[0][0] <= shopper.at:
             policy.over(done[heapq.heappop(waiting)[1]])
         done.append(pay(fault, policy, shopper))
+        policy.begun(done[-1])
         heapq.heappush(waiting, (done[-1].over_at, number))
     return done
 

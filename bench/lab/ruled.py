@@ -6,10 +6,13 @@ make them, decided by `tollkeeper.failover` itself.
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from lab.failing import Done, Policy, V, W, is_failure, trial
+from tollkeeper.failover.drawn import Begun, Happened, Over, Step, counted
 from tollkeeper.failover.rule import LIVE, READ_OVER, State, Trial, begin, healthy
 from tollkeeper.failover.state import decided, kind_of
-from tollkeeper.failover.streams import Step, Stream, replayed, tallied
+from tollkeeper.failover.streams import Stream, tallied
 from tollkeeper.flows.failover.evidence import VERIFIED
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.state import Live
@@ -45,7 +48,7 @@ class Ruled(Policy):
         self.stream = Stream(carrying=V, candidate=W, state=fresh)
         self.live = Live(routes=Routes(rules=()), places=Places(1))
         self.steps: list[Step] = []
-        self.waiting: list[Step] = []
+        self.waiting: list[Happened] = []
         self.read_over = 0
         self.next_look = float("-inf")
         self.started_at: float | None = None
@@ -79,9 +82,14 @@ class Ruled(Policy):
         """So many healthy first attempts of V while no episode is open."""
         self.live.unfailed[V] += count
 
+    def begun(self, done: Done) -> None:
+        """As `flows.observing.note_begun`."""
+        if done.share and self.moved_at is None:
+            self.waiting.append(Begun(_name(done), _ms(done.at), done.share, done.through_w))
+
     def over(self, done: Done) -> None:
         """As `flows.observing.note_first`."""
-        if done.kinds[0] == "later":
+        if done.kinds[0] == "later" and not done.share:
             return
         failed = is_failure(done.kinds[0])
         if failed:
@@ -89,7 +97,9 @@ class Ruled(Policy):
         elif not done.was_open:
             self.live.unfailed[done.versions[0]] += 1
         if self.moved_at is None and (failed or done.was_open):
-            self._note(self._trial(done))
+            healthy = self.live.unfailed.pop(V, 0)
+            over = Over(_name(done), _ms(done.over_at), healthy, self._trial(done))
+            self.waiting.append(over)
         if self.waiting and done.over_at >= self.next_look:
             self.look(done.over_at)
 
@@ -113,18 +123,16 @@ class Ruled(Policy):
         self.read_over += 1
         return True if self.read_over <= VERIFIED else None
 
-    def _note(self, found: Trial) -> None:
-        self.waiting.append(Step(self.live.unfailed.pop(V, 0), found))
-
     def look(self, now: float) -> None:
         """As `flows.failover.controller.look`, which it calls in the same order."""
-        before, steps = self.stream, tuple(self.waiting)
+        before, happened = self.stream, self.waiting
         self.waiting, self.read_over, self.next_look = [], 0, now + self.look_s
         self.is_known = True
+        made = counted(before.state, before.pending, happened, _ms(now))
+        state, steps = made.state, made.steps
         self.steps.extend(steps)
-        state = replayed(before.state, steps)
         self._mark(before.state, state, now)
-        stream = tallied(before, state, steps, "", "")
+        stream = replace(tallied(before, state, steps, "", ""), pending=made.pending)
         self.stream, kind = decided(
             stream, state, "automatic", may_start=True, has_moved=False, more=False
         )
@@ -149,6 +157,14 @@ class Ruled(Policy):
             self.none_at = now
         if self.none_told_at is None and kind_of(before, state) == "none_works":
             self.none_told_at = now
+
+
+def _name(done: Done) -> str:
+    return str(done.at)
+
+
+def _ms(at: float) -> int:
+    return round(at * 1000)
 
 
 def has_proof(state: State) -> bool:

@@ -12,9 +12,10 @@ from tests.doors.stage import VAULT_KEY
 from tollkeeper.app import open_store, read_settings
 from tollkeeper.cli.main import MISUSE, main
 from tollkeeper.failover import rule
+from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.rule import State, Trial
 from tollkeeper.failover.state import Record, Watch, kind_of, sentence
-from tollkeeper.failover.streams import Step, Stream, replayed
+from tollkeeper.failover.streams import Stream, replayed
 
 OLD, MIDDLE, NEW = "stripe@2022-08-01", "stripe@2022-11-15", "stripe@2026-03-25.dahlia"
 AT_MS = 1_700_000_000_000
@@ -128,6 +129,22 @@ def test_a_failover_is_read_and_explained(shop: Path, capsys: pytest.CaptureFixt
     found = told(capsys)
     assert (found["same"], [record["seq"] for record in found["records"]]) == (True, [2, 1])
     assert found["records"][1]["steps"][0]["healthy"] == 30
+
+
+def test_follow_ups_are_sent_through_another_version(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("failover", "follow-ups", OLD, "capture", "--reason", "it refuses captures")
+    assert run(shop, *words, "--through", "stripe@1999-01-01") == MISUSE
+    assert "cannot take follow-ups" in capsys.readouterr().err
+    assert run(shop, *words, "--through", MIDDLE, "--json") == 0
+    assert told(capsys)["follow_up_routes"] == {f"{OLD}#capture": MIDDLE}
+    assert run(shop, "failover", "status") == 0
+    assert f"captures of payments of {OLD} go through {MIDDLE}" in capsys.readouterr().out
+    assert run(shop, *words) == 0
+    capsys.readouterr()
+    assert run(shop, "failover", "explain") == 0
+    assert f"captures of payments of {OLD} go through {OLD}" in capsys.readouterr().out
 
 
 def test_a_record_that_its_steps_do_not_give_is_found(

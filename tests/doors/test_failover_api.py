@@ -9,6 +9,10 @@ OLD, MIDDLE = "stripe@2022-08-01", "stripe@2022-11-15"
 FAILOVER = "/v1/failovers/stripe"
 
 
+def follow_ups(version: str, through: str, operation: str = "capture") -> dict[str, object]:
+    return {"version": version, "operation": operation, "through": through, "reason": "x"}
+
+
 async def chosen(it: Stage, policy: str) -> None:
     body = {"policy": policy, "reason": "a test"}
     reply = await it.post(f"{FAILOVER}/policy", body, role="platform", key=None)
@@ -39,6 +43,18 @@ async def test_the_policy_is_chosen_and_its_decision_is_listed(tmp_path: Path) -
         assert all(one["same"] for one in rest.body["data"])
 
 
+async def test_follow_ups_are_sent_through_another_version_and_back(tmp_path: Path) -> None:
+    async with stage(tmp_path) as it:
+        path = f"{FAILOVER}/follow-ups"
+        moved = await it.post(path, follow_ups(OLD, MIDDLE), role="platform", key=None)
+        assert (moved.status, moved.body["follow_up_routes"]) == (200, {f"{OLD}#capture": MIDDLE})
+        back = await it.post(path, follow_ups(OLD, ""), role="platform", key=None)
+        assert (back.status, back.body["follow_up_routes"]) == (200, {})
+        page = (await it.get(f"{FAILOVER}/decisions", role="platform")).body
+        assert [one["kind"] for one in page["data"]] == ["follow_ups", "follow_ups"]
+        assert f"captures of payments of {OLD} go through {MIDDLE}" in page["data"][1]["reason"]
+
+
 async def test_routes_are_read_and_moved_by_hand(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         before = (await it.get("/v1/routes", role="platform")).body
@@ -58,6 +74,9 @@ async def test_routes_are_read_and_moved_by_hand(tmp_path: Path) -> None:
         (f"{FAILOVER}/stop", {"reason": "x"}, 409, "nothing goes on"),
         (f"{FAILOVER}/stop", {}, 422, "reason"),
         (f"{FAILOVER}/clear", {"version": OLD, "reason": "x"}, 409, "was not taken out"),
+        (f"{FAILOVER}/follow-ups", follow_ups(OLD, "stripe@1"), 422, "cannot take"),
+        (f"{FAILOVER}/follow-ups", follow_ups("other@1", MIDDLE), 422, "not of stripe"),
+        (f"{FAILOVER}/follow-ups", follow_ups(OLD, MIDDLE, "authorize"), 422, "operation"),
         ("/v1/routes", {"weights": {OLD: 50.0}, "reason": "x"}, 422, "sum to 50"),
         ("/v1/routes", {"weights": {"stripe@1": 100.0}, "reason": "x"}, 422, "installed"),
         ("/v1/routes", {"weights": {OLD: 100.0}, "reason": " "}, 422, "reason"),

@@ -10,9 +10,9 @@ from lab import failing, onset, ruled
 from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, Stage, stage
 
+from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import Record
-from tollkeeper.failover.streams import Step
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import controller
 from tollkeeper.flows.ports import TrialRow
@@ -81,7 +81,9 @@ def played(fault: failing.Fault, ids: list[str], rows: dict[str, TrialRow], stat
             reread=0.9,
         )
         done = failing.pay(fault._replace(declined=0.0), policy, shopper)
-        policy.over(done._replace(over_at=2.0 * number))
+        done = done._replace(at=2.0 * number, over_at=2.0 * number)
+        policy.begun(done)
+        policy.over(done)
     return policy
 
 
@@ -111,7 +113,7 @@ async def test_the_laboratory_counts_what_the_flows_count(tmp_path: Path, name: 
     steps = [step for record in records for step in record.steps]
     assert len(steps) >= 14
     policy = played(
-        ours, ids, {row.payment_id: row for row in found if row.verdict is None}, records[0].before
+        ours, ids, {row.payment_id: row for row in found if row.is_trial}, records[0].before
     )
     assert [step.trial for step in policy.steps] == [step.trial for step in steps]
     assert evidence(policy.state) == evidence(records[-1].after)

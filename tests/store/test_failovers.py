@@ -5,9 +5,10 @@ from tests.store import stage
 from tests.store.backends import EPOCH_MS, Backend
 
 from tollkeeper.failover import rule
+from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.state import Record, Watch
-from tollkeeper.failover.streams import Step, Stream
+from tollkeeper.failover.streams import Stream
 from tollkeeper.flows.ports import Job, Rerouting, Store, TrialRow
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.routing.routes import Condition, Rule

@@ -2,98 +2,95 @@
 
 from typing import Final
 
+import msgspec
+
 from tollkeeper.api import failovers
-from tollkeeper.api.requests import ChoosePolicy, ClearVersion, MustReason, SetRoutes
-from tollkeeper.api.route import Route
+from tollkeeper.api.access import Resource
+from tollkeeper.api.failovers import DecisionList, FailoverList, RoutesView
+from tollkeeper.api.requests import (
+    ChoosePolicy,
+    ClearVersion,
+    MustReason,
+    RouteFollowUps,
+    SetRoutes,
+)
+from tollkeeper.api.route import Handler, Route
 from tollkeeper.flows.failover.views import FailoverView
 
 FAILOVER: Final = "/v1/failovers/{provider}"
+ROUTES: Final = "/v1/routes"
+
+
+def _read(
+    path: str,
+    handler: Handler,
+    summary: str,
+    gives: type[msgspec.Struct],
+    query: tuple[str, ...] = (),
+) -> Route:
+    return Route(
+        method="GET",
+        path=path,
+        handler=handler,
+        summary=summary,
+        resource=_resource(path),
+        role="platform",
+        reach="installation",
+        query=query,
+        gives=gives,
+    )
+
+
+def _act(
+    path: str,
+    handler: Handler,
+    summary: str,
+    body: type[msgspec.Struct],
+    gives: type[msgspec.Struct] = FailoverView,
+) -> Route:
+    """Something that is done to all traffic of a provider, with a reason."""
+    return Route(
+        method="POST",
+        path=path,
+        handler=handler,
+        summary=summary,
+        resource=_resource(path),
+        role="platform",
+        reach="installation",
+        body=body,
+        gives=gives,
+    )
+
+
+def _resource(path: str) -> Resource:
+    return "routes" if path == ROUTES else "failover"
+
 
 FAILOVERS: Final = (
-    Route(
-        method="GET",
-        path="/v1/failovers",
-        handler=failovers.listed,
-        summary="List what is watched for failover",
-        resource="failover",
-        role="platform",
-        reach="installation",
-        gives=failovers.FailoverList,
+    _read("/v1/failovers", failovers.listed, "List what is watched for failover", FailoverList),
+    _read(FAILOVER, failovers.read, "Read what is watched of a provider", FailoverView),
+    _read(
+        f"{FAILOVER}/decisions",
+        failovers.decisions,
+        "List the decisions of a failover with their numbers",
+        DecisionList,
+        ("limit", "cursor"),
     ),
-    Route(
-        method="GET",
-        path=FAILOVER,
-        handler=failovers.read,
-        summary="Read what is watched of a provider",
-        resource="failover",
-        role="platform",
-        reach="installation",
-        gives=FailoverView,
+    _act(f"{FAILOVER}/stop", failovers.stop, "Stop a failover that goes on", MustReason),
+    _act(f"{FAILOVER}/clear", failovers.clear, "Let a version take traffic again", ClearVersion),
+    _act(
+        f"{FAILOVER}/policy",
+        failovers.choose_policy,
+        "Choose what happens if a version fails",
+        ChoosePolicy,
     ),
-    Route(
-        method="GET",
-        path=f"{FAILOVER}/decisions",
-        handler=failovers.decisions,
-        summary="List the decisions of a failover with their numbers",
-        resource="failover",
-        role="platform",
-        reach="installation",
-        query=("limit", "cursor"),
-        gives=failovers.DecisionList,
+    _act(
+        f"{FAILOVER}/follow-ups",
+        failovers.route_follow_ups,
+        "Send follow-ups through another version",
+        RouteFollowUps,
     ),
-    Route(
-        method="POST",
-        path=f"{FAILOVER}/stop",
-        handler=failovers.stop,
-        summary="Stop a failover that goes on",
-        resource="failover",
-        role="platform",
-        reach="installation",
-        body=MustReason,
-        gives=FailoverView,
-    ),
-    Route(
-        method="POST",
-        path=f"{FAILOVER}/clear",
-        handler=failovers.clear,
-        summary="Let a version take traffic again",
-        resource="failover",
-        role="platform",
-        reach="installation",
-        body=ClearVersion,
-        gives=FailoverView,
-    ),
-    Route(
-        method="POST",
-        path=f"{FAILOVER}/policy",
-        handler=failovers.choose_policy,
-        summary="Choose what happens if a version fails",
-        resource="failover",
-        role="platform",
-        reach="installation",
-        body=ChoosePolicy,
-        gives=FailoverView,
-    ),
-    Route(
-        method="GET",
-        path="/v1/routes",
-        handler=failovers.read_routes,
-        summary="Read the routes in force",
-        resource="routes",
-        role="platform",
-        reach="installation",
-        gives=failovers.RoutesView,
-    ),
-    Route(
-        method="POST",
-        path="/v1/routes",
-        handler=failovers.set_routes,
-        summary="Move new payments by hand",
-        resource="routes",
-        role="platform",
-        reach="installation",
-        body=SetRoutes,
-        gives=failovers.RoutesView,
-    ),
+    _read(ROUTES, failovers.read_routes, "Read the routes in force", RoutesView),
+    _act(ROUTES, failovers.set_routes, "Move new payments by hand", SetRoutes, RoutesView),
 )
 """Every route of failovers and of routing."""

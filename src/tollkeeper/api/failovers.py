@@ -4,13 +4,19 @@ import msgspec
 
 from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.calls import Call, bad_parameter
-from tollkeeper.api.requests import ChoosePolicy, ClearVersion, MustReason, SetRoutes
+from tollkeeper.api.requests import (
+    ChoosePolicy,
+    ClearVersion,
+    MustReason,
+    RouteFollowUps,
+    SetRoutes,
+)
 from tollkeeper.failover.state import Record, Watch
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import commands
 from tollkeeper.flows.failover.views import FailoverView, watch_view
 from tollkeeper.kernel.clock import rfc3339
-from tollkeeper.kernel.errors import NotFound
+from tollkeeper.kernel.errors import Fault, Invalid, NotFound
 from tollkeeper.payments.cards import find_card_numbers
 from tollkeeper.routing.routes import Condition
 
@@ -113,6 +119,19 @@ async def choose_policy(call: Call) -> Answer:
     return _seen(call, watch)
 
 
+async def route_follow_ups(call: Call) -> Answer:
+    asked, _ = call.asked(RouteFollowUps)
+    provider = _provider(call)
+    if asked.version.partition("@")[0] != provider:
+        fault = Fault("/version", f"a version of {provider}")
+        raise Invalid(f"the version is not of {provider}", faults=(fault,))
+    watch = await commands.route_follow_ups(
+        call.runtime, asked.version, asked.operation, asked.through,
+        reason=asked.reason, actor=_actor(call),
+    )  # fmt: skip
+    return _seen(call, watch)
+
+
 async def read_routes(call: Call) -> Answer:
     rules, source = await routes.in_force(call.runtime)
     shown = [RuleView(condition=rule.condition, weights=rule.weights) for rule in rules]
@@ -135,7 +154,7 @@ def decision_view(record: Record) -> DecisionView:
         kind=record.kind,
         carrying=record.carrying,
         candidate=record.candidate,
-        payments=sum(step.healthy + (step.trial is not None) for step in record.steps),
+        payments=sum(step.payments for step in record.steps),
         share_percent=after.share * 100,
         r=after.wealth_r,
         s=after.wealth_s,

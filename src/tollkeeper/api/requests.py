@@ -169,6 +169,16 @@ class JudgeAlert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reason: Annotated[str, Meta(min_length=1, max_length=490)]
 
 
+class RouteFollowUps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The version whose payments are meant, the follow-up, the version that it goes through from
+    now on (their own where it is empty), and why."""
+
+    version: Annotated[str, Meta(min_length=1, max_length=100)]
+    operation: Literal["capture", "void", "refund"]
+    through: Annotated[str, Meta(max_length=100)] = ""
+    reason: Annotated[str, Meta(min_length=1, max_length=300)]
+
+
 class SetRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Percent of new payments by version, which add up to 100, and why."""
 

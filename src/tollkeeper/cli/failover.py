@@ -32,18 +32,19 @@ app = cyclopts.App(name="failover", help="Failover between the versions of one p
 def status(*, json: AsJson = False, config: Config = None) -> int:
     """Show what each version that carries traffic is watched for, and what goes on.
 
-    Exits with 1 while a version fails more than its history. Example: `tollkeeper failover status`
+    Exits with 1 while a version fails more than its history, or carries traffic that it was seen to
+    misread. Example: `tollkeeper failover status`
     """
     watches = with_store(config, commands.page)
     settings = root.read_settings(config)
     views = [watch_view(watch, settings) for watch in watches]
-    alarmed = any(watch.is_alarmed for watch in watches)
+    alarmed = any(watch.is_alarmed or watch.misreads for watch in watches)
     if json:
         print_json(views)
         return int(alarmed)
     table = table_of("provider", "carries", "for", "candidate", "share", "stands")
     for view in views:
-        for stream in view.streams:
+        for stream in (*view.streams, *view.follow_ups):
             if stream.meant and not stream.share_percent and not stream.proposed:
                 continue
             table.add_row(
@@ -58,6 +59,13 @@ def status(*, json: AsJson = False, config: Config = None) -> int:
     for view in views:
         out = ", ".join(view.taken_out) or "no version"
         console.print(f"{view.provider}: policy {view.policy}; taken out: {out}")
+        for version in view.misreads:
+            console.print(
+                f"{version} carries traffic and misreads payments: no other could take it"
+            )
+        for key, through in view.follow_up_routes.items():
+            owner, _, operation = key.partition("#")
+            console.print(f"{operation}s of payments of {owner} go through {through}")
         for version, found in view.checks.items():
             console.print(f"{version}: {found.in_words}")
     if not watches:
@@ -94,13 +102,13 @@ def explain(
             str(record.seq),
             rfc3339(record.at_ms)[:19],
             record.actor,
-            str(sum(step.healthy + (step.trial is not None) for step in record.steps)),
+            str(sum(step.payments for step in record.steps)),
             f"{record.after.share:.0%}",
             escape(record.reason),
         )
     console.print(table)
-    for stream in found.watch.streams:
-        if stream.is_whole or stream.goes_on:
+    for stream in (*found.watch.streams, *found.watch.follow_ups):
+        if stream.is_whole or stream.goes_on or stream.operation:
             console.print(escape(in_words(stream)))
     said = "give the same numbers" if found.same else "give OTHER numbers"
     console.print(f"{len(found.records)} looks, computed again from what they counted, {said}")
@@ -187,6 +195,35 @@ def policy(
     console.print(POLICIES[view.policy])
     console.print(NONE_WORKS[view.none_works])
     return 0
+
+
+@app.command(name="follow-ups")
+def follow_ups(
+    version: Annotated[str, cyclopts.Parameter(help="The version that made the payments.")],
+    operation: Annotated[str, cyclopts.Parameter(help="capture, void or refund.")],
+    /,
+    *,
+    through: Annotated[
+        str, cyclopts.Parameter(help="The version to send them through; without it, their own.")
+    ] = "",
+    reason: Reason,
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Send captures, voids or refunds of one version's payments through another version, at once.
+
+    Authorizations stay where they are. If the other version refuses one provably, the payment's own
+    version gets it.
+    Example: `tollkeeper failover follow-ups stripe@2022-08-01 capture --through stripe@2022-11-15
+    --reason "it refuses captures"`
+    """
+
+    async def work(runtime: Runtime) -> Watch:
+        return await commands.route_follow_ups(
+            runtime, version, operation, through, reason=reason, actor=person()
+        )
+
+    return _told(with_runtime(config, work), as_json=json)
 
 
 def _told(watch: Watch, *, as_json: bool) -> int:

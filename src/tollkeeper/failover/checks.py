@@ -10,10 +10,18 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.routing.routes import PPM, number_of
+
 type Verdict = Literal["agreed", "disagreed", "unanswered"]
 
 ENOUGH: Final = 50
 """Payments that must agree before no more are looked up."""
+
+LATER: Final = 100
+"""After those, one in so many payments is looked up, as long as the version carries."""
+
+MOST_LATER: Final = 6
+"""Such lookups that one process begins in a minute, at most: heavy traffic needs no more."""
 
 MOST: Final = 500
 """Payments that are looked up at most, where nobody can answer."""
@@ -67,6 +75,12 @@ def counted(
         if version:
             found = noted(found, version, verdict)
     return found
+
+
+def is_looked_up_later(payment_id: str) -> bool:
+    """Whether a payment is one of the few that are looked up once enough have agreed. By its number
+    alone, so that every replica draws the same."""
+    return number_of("looked up later", payment_id) * LATER < PPM
 
 
 def refuted(checks: Mapping[str, Checks]) -> list[str]:

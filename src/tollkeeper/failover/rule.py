@@ -11,7 +11,8 @@ whose mean is 1 while its null hypothesis is true, so that by Ville's inequality
 - T: W is better on everybody's first attempts. U: W is worse. First attempts are assigned at random
   with the share in force. Null of both: V and W fail alike, whatever their common rate does, and
   as soon. Who fails sooner than the other is known sooner; T waits for W's first attempts.
-- N: W does not help either. This is a heuristic and no bound, because its floor begins it anew.
+- N: W does not help either. This is a heuristic and no bound, because its floor begins it anew. It
+  is said only while V fails nearly always: half of the payments are worth taking.
 
 A start needs R and S, a complete move needs T as well, which begins at 1 when the ramp begins: a
 false complete move has a probability of at most `1/A_START * 1/A_FULL` in an episode. Declines and
@@ -96,15 +97,21 @@ and payments that failed through V again."""
 EXPLORE_AFTER: Final = 4
 EXPLORE_FAILURES: Final = 8
 RECOVERED: Final = 3
+NEARLY_ALL: Final = 0.9
 MOST_DEAD: Final = 512
-"""Dead replies before exploring, and failures of W that end it; where they are most of what W was
-given, no version works. After each try eight times as many
+"""Dead replies before exploring, and failures of W that end it; where they are nearly all of what W
+was given, and V fails nearly always as well, no version works. After each try eight times as many
 dead replies are needed. So many first attempts of V in a row that do not fail take the word back
 that no version works."""
 
 SEEN: Final = 0.5
 """The part of W's first attempts, as many as their chances promise, that must be over before T
 counts. Where W hangs and V fails at once, V's failures are known first, and would speak for W."""
+
+ALONE: Final = 1.9
+"""By how much a reply that W alone reads speaks for W: a sign test, whose null is that W reads at
+most half of what only one of them can. A wrong reading would speak for it too: enough to ask a
+person, and never for a move."""
 
 N_WORSE: Final = 1.9
 N_BETTER: Final = 0.1
@@ -120,7 +127,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     `second` is where the fair coin sent the second attempt after a refusal of V, and `second_ok`
     whether that ended the payment. `third_ok`: W's attempt after V had failed twice, or the second
     one where no coin was tossed. `read_over`: whether W read a reply that V could not, and a
-    look-up through a version other than W agreed.
+    look-up through a version other than W agreed. `read_alone`: W read it, and no version could
+    answer a look-up that would confirm it.
     """
 
     first: First
@@ -131,6 +139,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     second_ok: bool = False
     third_ok: bool | None = None
     read_over: bool | None = None
+    read_alone: bool = False
 
     @property
     def is_failure(self) -> bool:
@@ -143,7 +152,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     `s` by `PAIRS` with `cash` and the number `staked`, `t` by `UPWARD`, `u` by `DOWNWARD`, `none`
     (N). `share` of first attempts goes to W, from 0 to 1. `w_seen` of W's are over, and `w_due`
     would be if they took as long as V's. `a_start` is S for a start. `by_told`: the ramp counts
-    what shoppers are told, because V still works for more than half."""
+    what shoppers are told, because V still works for more than half. `unhelped` of the replies that
+    W read over did not help the shopper at once; `alone` is the wealth of the `read_alone`."""
 
     rate: float
     a_start: float = A_START
@@ -157,6 +167,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     u: tuple[float, ...] = (1 / len(DOWNWARD),) * len(DOWNWARD)
     none: float = 1.0
     read_over: int = 0
+    unhelped: int = 0
+    alone: float = 1.0
+    read_alone: int = 0
     rescued: int = 0
     again_bad: int = 0
     dead: int = 0
@@ -190,6 +203,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         return fsum(self.u)
 
     @property
+    def is_read_alone(self) -> bool:
+        """Whether W reads what V cannot, beyond chance, and no version could confirm any of it."""
+        return self.alarmed and self.phase == "watch" and self.alone >= self.a_start
+
+    @property
     def is_w_seen(self) -> bool:
         """Whether W's first attempts are over about as soon as V's."""
         return self.w_seen >= SEEN * self.w_due
@@ -199,6 +217,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         """Whether V failed more than half of its last first attempts."""
         last = self.recent[-RECENT:]
         return len(last) == RECENT and sum(last) * 2 > RECENT
+
+    @property
+    def has_failed_lately(self) -> bool:
+        """Whether V failed three of four of its last few first attempts."""
+        return sum(self.recent[-RECENT:]) * KEPT >= SELDOM * RECENT
 
     @property
     def works_seldom(self) -> bool:
@@ -237,6 +260,14 @@ def counted(state: State, trial: Trial) -> State:
     if trial.through_w or state.phase in {"moved", "stopped"}:
         return state
     return _decided(_ended(_first_attempt(state, trial)))
+
+
+def drawn(state: State, trial: Trial, *, bad: bool) -> State:
+    """The state after one payment that was drawn, in T, U and N alone, in the order in which those
+    payments began. `bad`: what T counts of it, as was chosen before it was drawn."""
+    if state.phase in {"moved", "stopped"} or state.share <= 0 or not trial.share:
+        return state
+    return _arms_counted(state, trial, trial.share, bad=bad)
 
 
 def healthy(state: State, count: int) -> State:
@@ -322,13 +353,19 @@ def _read(state: State, trial: Trial) -> State:
     """A sign test on replies that V cannot read. Null: W reads at most half of them. The bytes
     stand still, so that no coin is needed. Whether W reads V's good replies says nothing: they are
     in V's form, and W's own payments are not."""
-    if trial.read_over is None or trial.through_w or state.phase != "watch":
+    if trial.through_w or state.phase != "watch":
+        return state
+    if trial.read_alone:
+        alone = min(state.alone * ALONE, MOST_R)
+        return replace(state, alone=alone, read_alone=state.read_alone + 1)
+    if trial.read_over is None:
         return state
     state = _joint(state, w_ok=trial.read_over)
     if not trial.read_over:
-        return state  # neither reads it
+        return replace(state, alone=max(state.alone * N_BETTER, 1.0))  # neither reads it
     state = _staked(state, again=True, ok=False)
-    return replace(state, read_over=state.read_over + 1)
+    unhelped = state.unhelped + trial.told_bad
+    return replace(state, read_over=state.read_over + 1, unhelped=unhelped)
 
 
 def _staked(state: State, *, again: bool, ok: bool) -> State:
@@ -359,10 +396,14 @@ def _joint(state: State, *, w_ok: bool) -> State:
 def _ramp(state: State, trial: Trial, share: float) -> State:
     """Counts a first attempt that was drawn, with the chance that it had. One that was on its way
     before the share was given was not drawn: it went through V whatever it was."""
-    up_bad = trial.told_bad if state.by_told else trial.is_failure
+    bad = trial.told_bad if state.by_told else trial.is_failure
+    return _arms_counted(state, trial, share, bad=bad)
+
+
+def _arms_counted(state: State, trial: Trial, share: float, *, bad: bool) -> State:
     state = replace(
         state,
-        t=_arms(state.t, UPWARD, share, through_w=trial.through_w, bad=up_bad),
+        t=_arms(state.t, UPWARD, share, through_w=trial.through_w, bad=bad),
         u=_arms(state.u, DOWNWARD, share, through_w=trial.through_w, bad=trial.told_bad),
     )
     if trial.through_w:
@@ -402,8 +443,8 @@ def _moved_on(state: State) -> State:
         return replace(state, phase="ramp", share=max(state.share, HALF), none_works=False)
     explored = state.phase == "explore" and state.w_failed >= EXPLORE_FAILURES
     if explored or state.none >= A_NONE:
-        mostly = state.w_failed * 2 > state.w_seen
-        none_works = mostly or state.none >= A_NONE
+        mostly = state.w_failed >= NEARLY_ALL * state.w_seen
+        none_works = state.fails_mostly and (mostly or state.none >= A_NONE)
         return replace(state, phase="watch", share=0.0, none_works=none_works)
     return state
 
@@ -413,7 +454,7 @@ def _decided(state: State) -> State:
     works."""
     if state.phase != "watch" or state.wealth_r < ALARM:
         return state
-    if state.none >= A_NONE:
+    if state.none >= A_NONE and state.fails_mostly:
         state = replace(state, none_works=True)
     useless = state.is_useless
     tried = state.rescued >= RESCUED and state.again_bad >= AGAIN_BAD

@@ -5,10 +5,11 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from tollkeeper.failover import rule
+from tollkeeper.failover import checks, rule
 from tollkeeper.failover.checks import Checks
+from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.rule import State
-from tollkeeper.failover.streams import NEXT_AT, Step, Stream, replayed
+from tollkeeper.failover.streams import NEXT_AT, Stream, replayed
 from tollkeeper.routing import rules as routing_rules
 from tollkeeper.routing.routes import Condition, Rule
 from tollkeeper.routing.rules import EVERYBODY
@@ -16,7 +17,7 @@ from tollkeeper.settings import Policy
 
 type Kind = Literal[
     "alarm", "share", "moved", "stopped", "none_works", "works_again", "quiet", "proposed",
-    "misread", "next", "counted", "cleared", "policy",
+    "misread", "next", "counted", "cleared", "policy", "follow_ups",
 ]  # fmt: skip
 
 QUIETLY: Final[frozenset[Kind]] = frozenset({"counted", "next"})
@@ -33,7 +34,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     only after an operator has cleared them. `considered_ms` and `considered_id`: the last trial
     that was counted. `moved_ms`: when traffic moved last. `policy`: an
     operator's word, before that of the settings. `checks`: of versions that traffic was given to.
-    `moved_from`: the version that was left last."""
+    `moved_from`: the version that was left last. `follow_ups`: streams of captures, voids and
+    refunds that failed, which move nothing by themselves; `follow_up_routes`: the version that an
+    operator sends an operation through, by `follow_up_key`."""
 
     provider: str
     salt: str
@@ -47,6 +50,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy | None = None
     checks: dict[str, Checks] = {}
     moved_from: str = ""
+    follow_ups: tuple[Stream, ...] = ()
+    follow_up_routes: dict[str, str] = {}
 
     @property
     def wholes(self) -> tuple[Stream, ...]:
@@ -66,7 +71,18 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_alarmed(self) -> bool:
         """Whether any version fails more than its history."""
-        return any(stream.state.alarmed for stream in self.streams)
+        return any(stream.state.alarmed for stream in (*self.streams, *self.follow_ups))
+
+    @property
+    def misreads(self) -> tuple[str, ...]:
+        """Versions that carry traffic and were seen to misread: no other one could take it."""
+        carrying = dict.fromkeys(stream.carrying for stream in self.streams)
+        return tuple(name for name in carrying if name in checks.refuted(self.checks))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a payment that was drawn is not over: it counts as bad when it is late."""
+        return any(stream.pending for stream in self.streams)
 
     def is_failing(self, version: str) -> bool:
         """Whether a version fails more than its history."""
@@ -91,6 +107,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     actor: str = "failover"
     reason: str = ""
+    operation: str = ""
 
     @property
     def is_same(self) -> bool:
@@ -127,8 +144,7 @@ def sentence(stream: Stream, kind: Kind, state: State) -> str:
         f"T {state.wealth_t:.3g} of {rule.A_FULL:.0e}"
     )
     v, w = stream.carrying, stream.candidate
-    meant = routing_rules.in_words(stream.condition)
-    of = f" for {meant}" if meant else ""
+    of = f" for {stream.meant}" if stream.meant else ""
     why = f": {stream.cause}" if stream.cause else ""
     said: dict[Kind, str] = {
         "alarm": f"{v} fails more than its history{of}{why}",
@@ -138,23 +154,56 @@ def sentence(stream: Stream, kind: Kind, state: State) -> str:
         "stopped": f"{w} is worse than {v}{of}: its share ends until an operator clears it",
         "none_works": f"no installed version works{of}{why}",
         "works_again": f"{v} works again{of}",
-        "proposed": f"{w} would take over from {v}{of}: start a rollout, or move by hand",
+        "proposed": _proposed(stream, state),
         "misread": f"{w} misreads payments{of}",
         "next": f"{w} does not help either{of}: the next version is tried",
         "counted": f"{v} is watched{of}",
         "cleared": "a version may take traffic again",
         "policy": "another policy",
+        "follow_ups": "another route of follow-ups",
     }
     return f"{said[kind]} ({numbers})"
 
 
-def misread(stream: Stream, version: str, checks: Checks) -> str:
+def _proposed(stream: Stream, state: State) -> str:
+    """What is proposed, why no more than that, and the command that does it."""
+    v, w = stream.carrying, stream.candidate
+    of = f" for {stream.meant}" if stream.meant else ""
+    if not state.is_read_alone or state.wealth_s >= state.a_start:
+        return f"{w} would take over from {v}{of}: {_by_hand(stream)}"
+    return (
+        f"{w} reads {state.read_alone} replies that {v} cannot{of}, and no other version could "
+        f"confirm it by a lookup: check some of them at the provider, then {_by_hand(stream)}"
+    )
+
+
+def _by_hand(stream: Stream) -> str:
+    if not stream.operation:
+        return f"start a rollout, or `tollkeeper routes set {stream.candidate}=100`"
+    through = f" --through {stream.candidate}" if stream.candidate != stream.owner else ""
+    return f"`tollkeeper failover follow-ups {stream.owner} {stream.operation}{through}` moves them"
+
+
+def misread(stream: Stream, version: str, found: Checks) -> str:
     """What is said of a version that another one has refuted."""
-    meant = routing_rules.in_words(stream.condition)
-    of = f" for {meant}" if meant else ""
+    of = f" for {stream.meant}" if stream.meant else ""
     goes = f"; its payments{of} go to {stream.candidate}" if stream.carrying == version else ""
     to = goes if stream.candidate else f"; no other version can take its payments{of}"
-    return f"{version} misreads: another version sees a payment otherwise ({checks.in_words}){to}"
+    return f"{version} misreads: another version sees a payment otherwise ({found.in_words}){to}"
+
+
+def standing(watch: Watch) -> list[str]:
+    """What goes wrong at a provider now, a sentence each: until it is over, or a person acts."""
+    found = [
+        in_words(stream)
+        for stream in (*watch.streams, *watch.follow_ups)
+        if stream.state.alarmed and (stream.is_whole or stream.goes_on or stream.operation)
+    ]
+    return found + [
+        f"{version} carries traffic and misreads payments ({watch.checks[version].in_words}): no "
+        "other version could take it. Next: install one that reads them, or move by hand"
+        for version in watch.misreads
+    ]
 
 
 def in_words(stream: Stream) -> str:
@@ -164,6 +213,8 @@ def in_words(stream: Stream) -> str:
         return sentence(stream, "none_works", state)
     if state.phase in rule.LIVE:
         return sentence(stream, "share", state)
+    if stream.proposed:
+        return sentence(stream, "proposed", state)
     return sentence(stream, "alarm" if state.alarmed else "counted", state)
 
 
@@ -188,9 +239,10 @@ def decided(
 ) -> tuple[Stream, Kind]:
     """The stream with `state`, as far as the policy allows it, and what that is. `may_start`:
     whether it is this stream that the failures are confined to; `has_moved`: whether traffic
-    moved a short time ago; `more`: whether another candidate is left. A start by refusals that are
-    all rescued, while the version takes more than a quarter of its payments, is a proposal: no
-    shopper is hurt, and another version's own faults would hurt some."""
+    moved a short time ago; `more`: whether another candidate is left. A start by failures that are
+    all rescued or read over, while the version takes more than a quarter of its payments, is a
+    proposal: no shopper is hurt, and another version's own faults would hurt some. So is one by
+    replies that the candidate alone reads: no version can confirm what it reads."""
     before = stream.state
     if not stream.candidate and state.alarmed and state.fails_mostly:
         state = replace(state, none_works=True)  # there is no other one
@@ -206,15 +258,29 @@ def decided(
             left = kind_of(before, held)
             quiet = not stream.is_whole and left in EARLY
             return replace(stream, state=held), "counted" if quiet else left
-        rescued_only = state.read_over < rule.READ_OVER and not state.works_seldom
-        only_proposed = policy == "ask" or rescued_only or (has_moved and not state.fails_mostly)
+        only_proposed = (
+            policy == "ask" or _helps_alone(stream, state) or (has_moved and not state.fails_mostly)
+        )
         if state.phase != "explore" and only_proposed:
             told: Kind = "counted" if stream.proposed else "proposed"
             return replace(stream, state=held, proposed=True), told
+    if stream.candidate and may_start and state.is_read_alone:
+        said: Kind = kind if stream.proposed or kind != "counted" else "proposed"
+        is_proposed = stream.proposed or said == "proposed"
+        return replace(stream, state=state, proposed=is_proposed), said
     if more and state.phase == "watch" and (state.none >= NEXT_AT or state.none_works):
         tried = (*stream.tried, stream.candidate)
         return replace(stream, state=replace(state, none_works=False), tried=tried), "next"
     return replace(stream, state=state, proposed=stream.proposed and state.is_open), kind
+
+
+def _helps_alone(stream: Stream, state: State) -> bool:
+    """Whether second tries and readings by W are all that a move could save: V takes payments, and
+    no shopper is told to wait for want of W. A first look at unreadable replies needs less."""
+    if state.works_seldom or state.unhelped >= rule.READ_OVER:
+        return False
+    is_first = state.read_over >= rule.READ_OVER and not stream.proposed
+    return not (is_first and state.has_failed_lately)
 
 
 def is_told(kind: Kind) -> bool:

@@ -11,9 +11,10 @@ import msgspec
 from msgspec.structs import replace
 
 from tollkeeper.failover import rule
-from tollkeeper.failover.rule import State, Trial
+from tollkeeper.failover.drawn import Drawn, Step, stepped
+from tollkeeper.failover.rule import State
 from tollkeeper.routing.routes import Condition, RoutingContext
-from tollkeeper.routing.rules import EVERYBODY
+from tollkeeper.routing.rules import EVERYBODY, in_words
 
 MOST_SLICES: Final = 20
 """Slices of one provider that are watched at a time."""
@@ -31,20 +32,15 @@ NEXT_AT: Final = 100.0
 """N at which the next candidate is tried, where there is one."""
 
 
-class Step(msgspec.Struct, frozen=True):
-    """`healthy` first attempts of V that did not fail, and the payment after them."""
-
-    healthy: int
-    trial: Trial | None = None
-
-
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """Payments of `condition` that `carrying` (V) takes first. `candidate` is W, empty where no
     other version may take its payments; `tried` are candidates that did not help in this episode,
     and `helped_by` the version that ended the last payment which V could not, of which `cause` says
     what was wrong. `handled` and
     `failed` count V's first attempts that were told one by one since the episode began;
-    `healthy_until_s`: the second up to which those that were not told are counted."""
+    `healthy_until_s`: the second up to which those that were not told are counted. `pending`:
+    drawn payments that T and U have not counted. `operation`: the follow-ups of payments of the
+    version `owner` that are meant, instead of authorizations."""
 
     carrying: str
     candidate: str
@@ -58,11 +54,20 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int = 0
     healthy_until_s: int = 0
     proposed: bool = False
+    pending: tuple[Drawn, ...] = ()
+    operation: str = ""
+    owner: str = ""
 
     @property
     def is_whole(self) -> bool:
         """Whether it is everything that the version carries."""
-        return self.condition == EVERYBODY
+        return self.condition == EVERYBODY and not self.operation
+
+    @property
+    def meant(self) -> str:
+        """Which payments or follow-ups it is about, for people; empty for all of the version."""
+        said = f"{self.operation}s of payments of {self.owner}" if self.operation else ""
+        return said or in_words(self.condition)
 
     @property
     def goes_on(self) -> bool:
@@ -79,9 +84,7 @@ def replayed(before: State, steps: Iterable[Step]) -> State:
     """The state after `steps`."""
     state = before
     for step in steps:
-        state = rule.healthy(state, step.healthy)
-        if step.trial is not None:
-            state = rule.counted(state, step.trial)
+        state = stepped(state, step)
     return state
 
 
@@ -94,7 +97,8 @@ def tallied(
     handled, failed = stream.handled, stream.failed
     for step in steps:
         trial = step.trial  # those before it are not known by slice
-        if trial is not None and not trial.through_w and trial.first != "later":
+        is_first = trial is not None and step.bad is None and not trial.through_w
+        if trial is not None and is_first and trial.first != "later":
             handled, failed = handled + 1, failed + trial.is_failure
     return replace(
         stream,

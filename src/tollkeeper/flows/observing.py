@@ -4,7 +4,10 @@ a candidate in the shadow would have made of it. And what the door counts of its
 import contextlib
 
 import msgspec
+from msgspec.structs import replace
 
+from tollkeeper.failover.checks import is_looked_up_later
+from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.trials import Sent, cause_of, has_ended, is_evidence, is_failing, trial_of
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
@@ -15,7 +18,14 @@ from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResu
 from tollkeeper.payments.judging import judge
 from tollkeeper.payments.outcome import Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
-from tollkeeper.routing.routes import PPM, RouteChoice, RoutingContext, is_drawn, units_of
+from tollkeeper.routing.routes import (
+    PPM,
+    RouteChoice,
+    RoutingContext,
+    follow_up_key,
+    is_drawn,
+    units_of,
+)
 from tollkeeper.signals.cells import api_cell
 
 
@@ -142,6 +152,27 @@ def _said(outcome: Outcome) -> str:
     return " ".join(words)
 
 
+async def note_begun(runtime: Runtime, books: Books, taken: RouteChoice, first: str) -> None:
+    """Tells the watch of a payment that a share has drawn for one of two versions, before anything
+    is sent: such payments are counted in the order in which they begin. What is not told here is
+    not counted as drawn."""
+    share = taken.share
+    if share is None or not share.share_ppm or not _is_watched(runtime, first):
+        return
+    trial = Trial(first="later", share=share.share_ppm / PPM, through_w=taken.is_moved)
+    mine = books.attempts[0].id
+    id_ = f"0_{mine}"  # it is read before the end, which may come in the same millisecond
+    row = _row(runtime, books.payment, id_, first, trial, candidate=share.candidate)
+    with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment goes on
+        await runtime.store.note_trial(replace(row, begins=mine))
+
+
+def _is_watched(runtime: Runtime, version: str) -> bool:
+    provider = version.partition("@")[0]
+    policy = runtime.live.routes.policies.get(provider) or runtime.provider(provider).failover
+    return policy != "off"
+
+
 async def note_first(
     runtime: Runtime,
     books: Books,
@@ -153,15 +184,11 @@ async def note_first(
 ) -> None:
     """Tells the watch on the carrying version how a payment went: at once where it failed or a
     failover goes on, else as one of those that did not fail."""
-    provider = versions[0].partition("@")[0]
-    policy = runtime.live.routes.policies.get(provider) or runtime.provider(provider).failover
-    if policy == "off":
+    if not _is_watched(runtime, versions[0]):
         return
-    made = [
-        Sent(name, heard.own or heard.outcome, heard.unreadable)
-        for name, heard in zip(versions, sends, strict=True)
-    ]
-    if not is_evidence(made[0]):
+    made = _sent(versions, sends)
+    is_drawn = taken.share is not None and taken.share.share_ppm > 0
+    if not is_evidence(made[0]) and not is_drawn:
         return
     failed = is_failing(made[0])
     is_open = taken.share is not None and taken.share.is_open
@@ -177,6 +204,81 @@ async def note_first(
     with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the payment stands
         await runtime.store.note_trial(row)
         runtime.live.wake_requested = True
+
+
+def evidence_of(first: SendResult, heard: SendResult) -> SendResult:
+    """What a send says of its version: the result before a look. A refusal that no table knows may
+    be a decline, as the look then shows, and that is no failure."""
+    if not first.unreadable and judging.is_decline(heard.outcome):
+        return replace(heard, own=heard.outcome, unreadable=False)
+    return replace(first, read_by=heard.read_by)
+
+
+async def note_follow_up(
+    runtime: Runtime,
+    payment: Payment,
+    first: Attempt,
+    versions: list[str],
+    sends: list[SendResult],
+    *,
+    tossed: bool,
+) -> None:
+    """Tells the watch how a capture, void or refund went, whose `first` attempt it was: one by one
+    where it failed or an episode is open. It counts for no authorization."""
+    if not _is_watched(runtime, versions[0]):
+        return
+    made = _sent(versions, sends)
+    key = follow_up_key(versions[0], first.operation)
+    if is_failing(made[0]):
+        runtime.live.noted_failing(key, runtime.clock.monotonic())
+    elif is_evidence(made[0]) and not _is_follow_up_open(runtime, payment, first.operation):
+        runtime.live.unfailed[key] += 1
+        return
+    elif not is_evidence(made[0]):
+        return
+    row = _follow_up_row(runtime, payment, first, made, sends[0], tossed=tossed)
+    with contextlib.suppress(StoreDoubt, Unavailable):  # evidence alone: the follow-up stands
+        await runtime.store.note_trial(row)
+        runtime.live.wake_requested = True
+
+
+def _is_follow_up_open(runtime: Runtime, payment: Payment, operation: str) -> bool:
+    found = runtime.live.routes.follow_ups.get(follow_up_key(payment.integration, operation))
+    return found is not None and found.is_open
+
+
+def _follow_up_row(
+    runtime: Runtime,
+    payment: Payment,
+    first: Attempt,
+    made: list[Sent],
+    heard: SendResult,
+    *,
+    tossed: bool,
+) -> TrialRow:
+    mine = made[0].version
+    others = [payment.integration, *runtime.router.able_names(payment.integration, payment.account)]
+    candidate = next((name for name in others if name != mine), "")
+    trial = trial_of(
+        made, candidate, share=0.0, through_w=False, tossed=tossed, told_bad=not has_ended(made[-1])
+    )
+    row = _row(runtime, payment, first.id, mine, trial, candidate=candidate)
+    helped = has_ended(made[-1]) and made[-1].version != mine
+    return replace(
+        row,
+        read_by=heard.read_by,
+        operation=first.operation,
+        owner=payment.integration,
+        helped_by=made[-1].version if helped else "",
+        cause=cause_of(made[0]) if is_failing(made[0]) else "",
+    )
+
+
+def _sent(versions: list[str], sends: list[SendResult]) -> list[Sent]:
+    return [
+        Sent(name, heard.own or heard.outcome, heard.unreadable)
+        for name, heard in zip(versions, sends, strict=True)
+    ]
 
 
 def _trial_row(
@@ -201,33 +303,45 @@ def _trial_row(
         tossed=tossed,
         told_bad=payment.is_told_badly,
     )
-    return TrialRow(
-        id=books.attempts[0].id,
-        provider=made[0].version.partition("@")[0],
-        version=made[0].version,
-        at_ms=runtime.store.now_ms(),
-        payment_id=payment.id,
-        trial=trial,
+    row = _row(runtime, payment, books.attempts[0].id, made[0].version, trial, candidate=candidate)
+    return replace(
+        row,
         read_by=first.read_by,
-        candidate=candidate,
         is_proved=runtime.live.routes.is_proved(candidate, payment.account),
         helped_by=made[-1].version if helped else "",
         cause=cause_of(made[0]) if is_failing(made[0]) else "",
+        checked=checked,
+    )
+
+
+def _row(
+    runtime: Runtime, payment: Payment, id_: str, version: str, trial: Trial, *, candidate: str
+) -> TrialRow:
+    return TrialRow(
+        id=id_,
+        provider=version.partition("@")[0],
+        version=version,
+        at_ms=runtime.store.now_ms(),
+        payment_id=payment.id,
+        trial=trial,
+        candidate=candidate,
         currency=payment.currency,
         account=payment.account,
         country=payment.country,
-        checked=checked,
     )
 
 
 def _checked(runtime: Runtime, taken: RouteChoice, payment: Payment, first: str) -> str:
     """The version that took the payment in the end, where it is one that traffic is given to, or
-    one that rescued it: until enough of its payments were looked up. Empty where none is."""
+    one that rescued it: until enough of its payments were looked up, and then one in a hundred of
+    those that it carries. Empty where none is."""
     mine = payment.integration
     if payment.provider_id is None:
         return ""  # nothing is there that could be looked up
     if mine in runtime.live.routes.checked_enough:
-        return ""
+        now_s = runtime.store.now_ms() / 1000
+        is_drawn = mine == first and is_looked_up_later(payment.id)
+        return mine if is_drawn and runtime.live.may_look_up_later(now_s) else ""
     is_new = taken.share is not None and taken.share.checked == mine
     return mine if is_new or mine != first else ""
 

@@ -19,7 +19,7 @@ from tollkeeper.payments.cards import check_reason
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts.rollout import Rollout
 from tollkeeper.routing import weights as weighing
-from tollkeeper.routing.routes import PPM, Canary, Routes, Rule, Share
+from tollkeeper.routing.routes import PPM, Canary, FollowUpRoute, Routes, Rule, Share, follow_up_key
 
 POLL_SECONDS: Final = 0.25
 """A quarter of what a change may take to reach every replica, where nobody tells of changes."""
@@ -56,6 +56,7 @@ def routes_of(runtime: Runtime, row: RoutingRow, watches: Sequence[Watch]) -> Ro
         unproved_for={one: names - named for one, names in row.unproved_for.items()},
         shares=shares_of(watch for watch in watches if _is_watched(runtime, watch)),
         checked_enough=frozenset(name for watch in watches for name in enough(watch.checks)),
+        follow_ups=follow_ups_of(watches),
         policies={watch.provider: watch.policy for watch in watches if watch.policy},
         revision=row.revision,
     )
@@ -77,6 +78,18 @@ def shares_of(watches: Iterable[Watch]) -> dict[str, tuple[Share, ...]]:
     return found
 
 
+def follow_ups_of(watches: Iterable[Watch]) -> dict[str, FollowUpRoute]:
+    """What replicas need to know of captures, voids and refunds, by `follow_up_key`."""
+    found: dict[str, FollowUpRoute] = {}
+    for watch in watches:
+        for stream in watch.follow_ups:
+            key = follow_up_key(stream.owner, stream.operation)
+            found[key] = FollowUpRoute(is_open=stream.state.is_open)
+        for key, through in watch.follow_up_routes.items():
+            found[key] = replace(found.get(key, FollowUpRoute()), through=through)
+    return found
+
+
 def share_of(stream: Stream, salt: str, checks: Mapping[str, Checks]) -> Share:
     """What replicas need to know of one stream."""
     state = stream.state
@@ -95,7 +108,7 @@ def share_of(stream: Stream, salt: str, checks: Mapping[str, Checks]) -> Share:
             ),
             "",
         ),
-        is_alarmed=state.alarmed,
+        is_alarmed=state.alarmed or stream.carrying in refuted(checks),
         none_works=state.none_works,
     )
 
@@ -125,6 +138,8 @@ async def set_weights(
         event = _event(runtime, weights, reason, actor)
         if await runtime.store.set_rules(Rerouting(before=row.rules, after=after), event):
             await refresh(runtime)
+            for watch in await runtime.store.list_watches():  # what was watched carries no more
+                await runtime.store.enqueue_job("failover", watch.provider, runtime.store.now_ms())
             runtime.tell("routes_set", weights=weights, reason=reason, actor=actor)
             return weights
     raise Unavailable("the routes are being changed by too many at once")

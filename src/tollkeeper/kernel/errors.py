@@ -70,7 +70,10 @@ class Forbidden(TollkeeperError):
 class NotFound(TollkeeperError):
     code = "not_found"
     side = "caller"
-    advice = "Check the id. A key can read only its own account."
+    advice = (
+        "Check the id or the name; the detail lists names that exist. "
+        "A key can read only its own account."
+    )
 
 
 class MethodNotAllowed(TollkeeperError):

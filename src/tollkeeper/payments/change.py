@@ -56,6 +56,7 @@ EVENT_TYPES: Final[dict[str, str]] = {
     "failover.works_again": "a version works again, after no installed one did",
     "failover.misread": "another version sees a payment otherwise than the one moved to read it",
     "failover.cleared": "an operator lets traffic move to a version again",
+    "failover.follow_ups": "an operator has chosen the version that follow-ups go through",
     "failover.policy": "an operator has chosen what happens if a version fails",
     "routes.set": "an operator gave new payments to versions by hand",
 }

@@ -253,7 +253,7 @@ def _check_sends(books: Books, handles: Mapping[str, Collection[str]]) -> Iterat
         if attempt.operation == "authorize" or attempt.integration == owner:
             continue
         able = owner in handles.get(attempt.integration, ())
-        if not able or not _had_no_effect_before(books, attempt, owner):
+        if not able or not (attempt.routed or _had_no_effect_before(books, attempt, owner)):
             detail = f"{attempt.operation} went to {attempt.integration}"
             yield Violation("I6", payment.id, detail)
 

@@ -109,7 +109,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     provider last said that a request with this key is still running; `closed_key`: it answers this
     key with what it stored, so that sending again tells nothing new. `concluded_ms` is when absence
     was taken for proof, `corrected_ms` when a later fact showed the effect after all. `waits`: it
-    was never sent, and is held until a version works.
+    was never sent, and is held until a version works. `routed`: a follow-up that an operator's
+    route has sent through another version than the payment's at once.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     concluded_ms: int | None = None
     corrected_ms: int | None = None
     waits: bool = False
+    routed: bool = False
 
     @property
     def had_no_effect(self) -> bool:

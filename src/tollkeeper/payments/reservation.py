@@ -104,6 +104,14 @@ def sent_by(books: Books, attempt_id: str, sender: str) -> Books:
     return with_attempt(books, replace(attempt, sender=sender))
 
 
+def routed_through(books: Books, attempt_id: str, integration: str) -> Books:
+    """The books with the follow-up going through another version, as an operator's route says."""
+    attempt = books.attempt(attempt_id)
+    assert attempt is not None, f"no attempt {attempt_id}"
+    assert attempt.operation != "authorize", "routes of follow-ups move no authorization"
+    return with_attempt(books, replace(attempt, integration=integration, routed=True))
+
+
 def sent_through(books: Books, attempt_id: str, integration: str) -> Books:
     """The books with the version noted that the attempt goes through."""
     attempt = books.attempt(attempt_id)

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from tollkeeper.integrations.version import Integration
 from tollkeeper.kernel.errors import Fault, Misconfigured
-from tollkeeper.routing.routes import RouteChoice, Routes, RoutingContext, choose_route
+from tollkeeper.routing.routes import (
+    RouteChoice,
+    Routes,
+    RoutingContext,
+    choose_route,
+    follow_up_key,
+)
 from tollkeeper.routing.weights import failover_order
 
 
@@ -65,6 +71,17 @@ class Router:
     def able_versions(self, name: str, account: str | None) -> list[Integration]:
         """Those of the other versions that can follow up what the version called `name` made."""
         return [v for v in self.other_versions(name, account) if name in v.handles]
+
+    def able_names(self, name: str, account: str | None) -> list[str]:
+        """The names of `able_versions`."""
+        return [version.name for version in self.able_versions(name, account)]
+
+    def follow_up_version(self, name: str, account: str, operation: str) -> str:
+        """The version that an operator's route sends an operation on the payments of `name`
+        through, where it may; else their own."""
+        route = self.routes.follow_ups.get(follow_up_key(name, operation))
+        through = route.through if route is not None else ""
+        return through if through in self.able_names(name, account) else name
 
     def next_version(
         self, facts: RoutingContext, amount_minor: int, tried: list[str], first: str = ""

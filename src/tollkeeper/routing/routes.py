@@ -109,6 +109,19 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     none_works: bool = False
 
 
+class FollowUpRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on the payments of one version: the version that it goes `through` by an
+    operator's word, empty for their own. `is_open`: each must be told."""
+
+    through: str = ""
+    is_open: bool = False
+
+
+def follow_up_key(version: str, operation: str) -> str:
+    """The name of one operation on the payments of `version`."""
+    return f"{version}#{operation}"
+
+
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides a new payment's version. The first rule that holds gives the
     weights. `unproved`: candidates whose newest rollout was not promoted, and versions that
@@ -116,8 +129,8 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
     those of rollouts that are one account's, by account.
     `shares`: what is watched for failover, by the version that carries, slices before the whole.
     `policies`: what operators have said of it, by provider. `checked_enough`: versions whose
-    payments need not be looked up through others. `revision` counts changes, over all
-    replicas."""
+    payments need not be looked up through others. `follow_ups`: by `follow_up_key`.
+    `revision` counts changes, over all replicas."""
 
     rules: tuple[Rule, ...]
     canaries: tuple[Canary, ...] = ()
@@ -126,6 +139,7 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
     shares: Mapping[str, tuple[Share, ...]] = {}
     policies: Mapping[str, str] = {}
     checked_enough: frozenset[str] = frozenset()
+    follow_ups: Mapping[str, FollowUpRoute] = {}
     revision: int = 0
 
     def is_proved(self, name: str, account: str | None) -> bool:

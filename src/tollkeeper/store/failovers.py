@@ -148,14 +148,13 @@ def note_trial(row: TrialRow) -> Operation[None]:
     values = {
         "id": row.id,
         "provider": row.provider,
-        # a verdict is no trial of the version's
-        "version": "" if row.verdict is not None else row.version,
+        "version": row.counted_as,
         "at_ms": row.at_ms,
         "failed": row.trial.is_failure,
     }
     yield INSERT_TRIAL, values | {"body": _encode(row)}
     yield HASTEN, {"provider": row.provider} | fresh_job(row.at_ms, row.at_ms)
-    if row.checked and row.verdict is None:
+    if row.checked and row.is_trial:
         job = {"kind": "failover_check", "subject": f"{row.checked}|{row.payment_id}"}
         yield UPSERT_JOB, job | fresh_job(row.at_ms + CHECK_AFTER_MS, row.at_ms)
 

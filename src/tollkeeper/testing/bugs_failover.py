@@ -4,9 +4,10 @@ from typing import Any, Final
 
 import msgspec
 
-from tollkeeper.failover import rule
+from tollkeeper.failover import drawn, rule
 from tollkeeper.flows import observing, routes
 from tollkeeper.flows.failover import controller, judged
+from tollkeeper.routing.router import Router
 from tollkeeper.store.failovers import Failovers
 from tollkeeper.testing import planting
 from tollkeeper.testing.planting import Bug, Patch
@@ -121,6 +122,44 @@ def undrawn_counts() -> list[Patch]:
         return msgspec.structs.replace(real(*values, **named), share=None)
 
     return [(observing, "trial_of", trial_of)]
+
+
+@_bug("A drawn payment that never ends holds up all that were drawn after it.")
+def late_never_counts() -> list[Patch]:
+    return [(drawn, "SLOW_MS", 10**15)]
+
+
+@_bug("Drawn payments count in the order in which they end.")
+def counted_as_they_end() -> list[Patch]:
+    real: Any = vars(drawn)["_released"]
+
+    def released(state: Any, pending: list[Any], *rest: Any) -> Any:
+        return real(state, sorted(pending, key=lambda one: one.trial is None), *rest)
+
+    return [(drawn, "_released", released)]
+
+
+@_bug("A follow-up that failed counts as a failing authorization.")
+def follow_up_is_authorization() -> list[Patch]:
+    real: Any = vars(observing)["_follow_up_row"]
+
+    def row(*values: Any, **named: Any) -> Any:
+        return msgspec.structs.replace(real(*values, **named), operation="")
+
+    return [(observing, "_follow_up_row", row)]
+
+
+@_bug("Follow-ups go through another version though no operator has said so.")
+def follow_up_strays() -> list[Patch]:
+    def version(router: Any, name: str, account: str, operation: str) -> str:
+        return next(iter(router.able_names(name, account)), name)
+
+    return [(Router, "follow_up_version", version)]
+
+
+@_bug("It is said that no version works while half of the payments go well.")
+def none_works_said_early() -> list[Patch]:
+    return [(rule.State, "fails_mostly", True), (rule, "A_NONE", 10.0)]
 
 
 BUGS: Final = tuple(_OWN)

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
+from tollkeeper.failover import rule
 from tollkeeper.failover.state import Kind, Record, Watch
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.payments.payment import Attempt, Books
+from tollkeeper.routing.routes import follow_up_key
 from tollkeeper.routing.rules import EVERYBODY, in_words
 from tollkeeper.simulator.core.faults import FaultRule, When
 from tollkeeper.store import failovers as stored
@@ -74,7 +76,11 @@ def attach(simulation: Simulation) -> None:
 
 def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterator[Violation]:
     """Every decision computes again, was made on what happened, and is what happened since."""
-    for watch in simulation.driver.now(stored.list_watches()):
+    watches = simulation.driver.now(stored.list_watches())
+    yield from _check_routed(watches, payments)
+    for watch in watches:
+        if watch.is_waiting:
+            yield Violation("I12", watch.provider, "a payment that was drawn is waited for forever")
         records = simulation.driver.now(stored.list_failover_records(watch.provider, MOST))
         moves = [record for record in records if record.kind == "moved"]
         kinds = {record.kind for record in records}
@@ -120,6 +126,8 @@ def _check_liar(simulation: Simulation, watch: Watch, kinds: set[Kind]) -> Itera
 
 def _check_records(provider: str, records: list[Record]) -> Iterator[Violation]:
     for record in records:
+        if record.kind == "none_works" and sum(record.counted.recent) < rule.SELDOM:
+            yield Violation("I12", provider, f"record {record.seq}: payments went well before it")
         if not record.is_same:
             yield Violation("I12", provider, f"record {record.seq} computes to another state")
     numbers = [record.seq for record in reversed(records)]
@@ -132,24 +140,52 @@ def _check_trials(
 ) -> Iterator[Violation]:
     """What was counted is what came of first attempts, each once."""
     rows = simulation.connection.execute("SELECT body FROM failover_trials ORDER BY at_ms, id")
-    trials = [_trial(body) for (body,) in rows.fetchall()]
+    every = [_trial(body) for (body,) in rows.fetchall()]
+    trials = [row for row in every if row.is_trial]
     for stream, counted in _counted(records).items():
-        if counted > len(trials):
-            yield Violation("I12", stream, f"{counted} trials counted, {len(trials)} were made")
+        made = sum(row.is_trial or bool(row.operation) for row in every)
+        yield from _check_order(stream, records, every)
+        if counted > made:
+            yield Violation("I12", stream, f"{counted} trials counted, {made} were made")
     for row in trials:
         first = payments[row.payment_id].attempts[0]
+        if row.id != first.id:
+            yield Violation("I12", row.payment_id, f"{row.id} counts as an authorization")
         if row.trial.first == "refused" and first.result_class == "B2":
             yield Violation("I12", row.payment_id, "a decline counts as a failure of the version")
         if row.trial.second == "other" and row.trial.second_ok:
             yield from _check_second(row, payments[row.payment_id].attempts)
 
 
+def _check_routed(watches: list[Watch], payments: Mapping[str, Books]) -> Iterator[Violation]:
+    """A follow-up goes through another version at once only where an operator has said so."""
+    routes = {key: to for watch in watches for key, to in watch.follow_up_routes.items()}
+    for books in payments.values():
+        for attempt in books.attempts:
+            key = follow_up_key(books.payment.integration, attempt.operation)
+            if attempt.routed and routes.get(key) != attempt.integration:
+                yield Violation("I12", books.payment.id, f"{attempt.id} strayed from its version")
+
+
+def _check_order(stream: str, records: list[Record], rows: list[TrialRow]) -> Iterator[Violation]:
+    """Drawn payments count in the order in which they began."""
+    began = {row.begins: (row.at_ms, row.id) for row in rows if row.begins}
+    mine = [record for record in reversed(records) if _name(record) == stream]
+    drawn = [step.drawn for record in mine for step in record.steps if step.drawn]
+    if drawn != sorted(drawn, key=lambda id_: began[id_]):
+        yield Violation("I12", stream, "drawn payments count in another order than they began")
+
+
+def _name(record: Record) -> str:
+    return f"{record.carrying} {in_words(record.condition)} {record.operation}".strip()
+
+
 def _counted(records: list[Record]) -> Counter[str]:
     """How many trials were counted, by stream."""
     found: Counter[str] = Counter()
     for record in records:
-        stream = f"{record.carrying} {in_words(record.condition)}".strip()
-        found[stream] += sum(step.trial is not None for step in record.steps)
+        stream = _name(record)
+        found[stream] += sum(s.trial is not None and s.bad is None for s in record.steps)
     return found
 
 

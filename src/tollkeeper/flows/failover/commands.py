@@ -10,15 +10,18 @@ from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import Kind, Record, Watch
 from tollkeeper.failover.streams import Stream
 from tollkeeper.flows import routes
+from tollkeeper.flows.failover.following import without_route
 from tollkeeper.flows.failover.telling import event_of
 from tollkeeper.flows.ports import Store
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.kernel.errors import Conflict, Fault, Invalid, NotFound, Unavailable
 from tollkeeper.payments.cards import check_reason
+from tollkeeper.routing.routes import follow_up_key
 from tollkeeper.settings import POLICIES, Policy
 
 MOST_RECORDS: Final = 1_000
 TRIES: Final = 5
+FOLLOW_UPS: Final = ("capture", "void", "refund")
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +75,10 @@ async def stop(runtime: Runtime, provider: str, *, reason: str, actor: str) -> W
 
 def _begun_again(stream: Stream) -> Stream:
     state = State(rate=stream.state.rate, a_start=stream.state.a_start)
-    return replace(stream, state=state, candidate="", proposed=False, tried=(), helped_by="")
+    return replace(
+        stream, state=state, candidate="", proposed=False, tried=(), helped_by="",
+        pending=(),
+    )  # fmt: skip
 
 
 async def clear(runtime: Runtime, provider: str, version: str, *, reason: str, actor: str) -> Watch:
@@ -119,6 +125,35 @@ def _with_policy(watch: Watch, chosen: Policy) -> Watch:
     return replace(watch, policy=chosen, streams=streams)
 
 
+async def route_follow_ups(
+    runtime: Runtime, owner: str, operation: str, through: str, *, reason: str, actor: str
+) -> Watch:
+    """Sends an operation on the payments of the version `owner` through another version at once,
+    from now on; through their own where `through` is empty. A version that refuses provably is
+    still followed by the payment's own."""
+    if operation not in FOLLOW_UPS:
+        fault = Fault("/operation", f"one of {', '.join(FOLLOW_UPS)}")
+        raise Invalid(f"{operation!r} is no follow-up: {fault.detail}", faults=(fault,))
+    able = runtime.router.able_names(owner, None)
+    if through and through not in able:
+        fault = Fault("/through", f"one of {', '.join(able) or 'none'}")
+        said = f"{through} cannot take follow-ups of {owner}: {fault.detail}"
+        raise Invalid(said, faults=(fault,))
+
+    def change(watch: Watch) -> Watch:
+        routes = dict(watch.follow_up_routes)
+        routes.pop(follow_up_key(owner, operation), None)
+        if through:
+            routes[follow_up_key(owner, operation)] = through
+        return without_route(watch, owner, operation, routes)
+
+    to = through or owner
+    said = f"{operation}s of payments of {owner} go through {to}: {reason}"
+    provider = owner.partition("@")[0]
+    told = said if reason.strip() else ""
+    return await _changed(runtime, provider, change, "follow_ups", told, actor)
+
+
 async def _changed(
     runtime: Runtime,
     provider: str,
@@ -132,7 +167,7 @@ async def _changed(
         known = ", ".join(sorted(runtime.settings.providers))
         raise NotFound(f"no provider {provider}; providers: {known}")
     for _ in range(TRIES):
-        before = await _stored(runtime, provider, begins=kind == "policy")
+        before = await _stored(runtime, provider, begins=kind in {"policy", "follow_ups"})
         after = replace(change(before), revision=before.revision + 1, seq=before.seq + 1)
         record, stream = _record(runtime, before, after, kind, reason, actor)
         event = event_of(runtime, provider, kind, stream, record.after, record.reason)

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from tollkeeper.failover.checks import begun, judgements
 from tollkeeper.failover.checks import counted as counted_checks
+from tollkeeper.failover.drawn import Step
+from tollkeeper.failover.drawn import counted as counted_in_order
 from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import (
     Watch,
@@ -20,17 +22,16 @@ from tollkeeper.failover.state import (
     takes_out,
 )
 from tollkeeper.failover.streams import (
-    Step,
     Stream,
     confined,
     kept,
-    replayed,
     slices_of,
     tallied,
 )
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import watching
 from tollkeeper.flows.failover.evidence import Evidence, read
+from tollkeeper.flows.failover.following import judge_follow_ups
 from tollkeeper.flows.failover.judged import Judged
 from tollkeeper.flows.failover.refuting import take_out_refuted
 from tollkeeper.flows.failover.telling import event_of
@@ -87,15 +88,17 @@ async def look(runtime: Runtime, job: Job) -> bool:
     checks = counted_checks(before.checks, [(r.checked, r.verdict) for r in rows])
     before = replace(before, checks=checks)
     judged = Judged(before, row, runtime)
-    counted = _counted(before, evidence)
+    counted = _counted(before, evidence, _known_until_ms(runtime, found))
     for stream, state, steps in counted:
         await _judge(runtime, judged, counted, stream, state, steps)
     await take_out_refuted(runtime, judged)
+    follow_ups = await judge_follow_ups(runtime, judged, rows, evidence.agreed)
     streams = kept(judged.streams)
     last = rows[-1] if rows else None
     after = replace(
         before,
         streams=streams,
+        follow_ups=follow_ups,
         taken_out=judged.taken_out,
         checks=judged.checks,
         moved_from=judged.moved_from,
@@ -104,9 +107,9 @@ async def look(runtime: Runtime, job: Job) -> bool:
         considered_id=last.id if last is not None else before.considered_id,
     )
     if stored is not None and after == stored and not rows:
-        return bool(found)
+        return bool(found) or after.is_waiting
     await _write(runtime, job, stored, after, judged)
-    return bool(found)
+    return bool(found) or after.is_waiting
 
 
 def _new_slices(watch: Watch, evidence: Evidence) -> tuple[Stream, ...]:
@@ -120,15 +123,23 @@ type Counted = list[tuple[Stream, State, tuple[Step, ...]]]
 """Streams with their counts, the state that the rule gives, and the steps that gave it."""
 
 
-def _counted(watch: Watch, evidence: Evidence) -> Counted:
+def _known_until_ms(runtime: Runtime, found: list[TrialRow]) -> int:
+    """Up to when everything that was written has been read."""
+    ripe_ms = runtime.store.now_ms() - RIPE_MS
+    return min(found[-1].at_ms - 1, ripe_ms) if len(found) == PAGE else ripe_ms
+
+
+def _counted(watch: Watch, evidence: Evidence, until_ms: int) -> Counted:
     found: Counted = []
     for stream in watch.streams:
-        steps = evidence.steps_of(stream)
-        state = replayed(stream.state, steps)
+        happened = evidence.happened(stream)
+        made = counted_in_order(stream.state, stream.pending, happened, until_ms)
+        state, steps = made.state, made.steps
         helped_by, cause = evidence.helped_by(stream), evidence.cause(stream)
         tally = tallied(stream, state, steps, helped_by, cause)
         until_s = evidence.until_s.get(stream.carrying, 0)
-        found.append((replace(tally, healthy_until_s=until_s), state, steps))
+        tally = replace(tally, healthy_until_s=until_s, pending=made.pending)
+        found.append((tally, state, steps))
     return found
 
 
@@ -220,4 +231,5 @@ async def _write(
 def _acts_otherwise(before: Watch, after: Watch) -> bool:
     """Whether replicas must read the routes anew."""
     shares = routes.shares_of([before]) != routes.shares_of([after])
-    return shares or judgements(before.checks) != judgements(after.checks)
+    follow_ups = routes.follow_ups_of([before]) != routes.follow_ups_of([after])
+    return shares or follow_ups or judgements(before.checks) != judgements(after.checks)

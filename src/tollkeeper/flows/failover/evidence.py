@@ -6,9 +6,10 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.failover.drawn import Begun, Happened, Over
 from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.state import Watch
-from tollkeeper.failover.streams import Step, Stream
+from tollkeeper.failover.streams import Stream
 from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask_once, order_for
@@ -25,28 +26,34 @@ the others prove nothing."""
 class Evidence(msgspec.Struct, frozen=True):
     """What one look found. `healthy`: for each version that carries traffic, its first attempts
     that did not fail before each of `rows`, since the last one of its own, and `until_s` the second
-    up to which they are counted. `agreed`: the trials
-    whose reading by another version a lookup has confirmed."""
+    up to which they are counted. `agreed`: the trials whose reading by another version a lookup has
+    confirmed; `unanswered`: those that no version could answer a lookup of."""
 
     rows: list[TrialRow]
     healthy: dict[str, list[int]]
     until_s: dict[str, int]
     agreed: frozenset[str]
+    unanswered: frozenset[str] = frozenset()
 
     def failing(self, version: str) -> list[RoutingContext]:
         """The facts of payments whose first attempt through `version` failed."""
         return [
             facts_of(row)
             for row in self.rows
-            if row.version == version and not row.trial.through_w and row.trial.is_failure
+            if row.version == version
+            and row.is_trial
+            and row.trial.is_failure
+            and not row.trial.through_w
         ]
 
-    def steps_of(self, stream: Stream) -> tuple[Step, ...]:
+    def happened(self, stream: Stream) -> Iterator[Happened]:
         """What `stream` counts. Payments of a slice are all told one by one."""
-        return tuple(
-            Step(healthy if stream.is_whole else 0, self._trial(row, stream))
-            for row, healthy in self._mine(stream)
-        )
+        for row, healthy in self._mine(stream, every=True):
+            trial = self._trial(row, stream)
+            if not row.begins:
+                yield Over(row.id, row.at_ms, healthy if stream.is_whole else 0, trial)
+            elif trial.share:
+                yield Begun(row.begins, row.at_ms, trial.share, trial.through_w)
 
     def helped_by(self, stream: Stream) -> str:
         """The version that ended the last payment which the stream's own could not."""
@@ -63,10 +70,11 @@ class Evidence(msgspec.Struct, frozen=True):
         causes = [row.cause for row, _ in self._mine(stream) if not row.trial.through_w]
         return next((cause for cause in reversed(causes) if cause), "")
 
-    def _mine(self, stream: Stream) -> Iterator[tuple[TrialRow, int]]:
+    def _mine(self, stream: Stream, *, every: bool = False) -> Iterator[tuple[TrialRow, int]]:
+        """Rows of the stream's payments, `every` one or those that are over."""
         counts = self.healthy.get(stream.carrying, [0] * len(self.rows))
         for row, healthy in zip(self.rows, counts, strict=True):
-            if row.verdict is not None:
+            if not row.is_trial and not (every and row.begins):
                 continue
             expected = stream.candidate if row.trial.through_w else stream.carrying
             if row.version == expected and stream.condition.holds(facts_of(row)):
@@ -80,8 +88,10 @@ class Evidence(msgspec.Struct, frozen=True):
         if trial.first != "unreadable" or trial.through_w:
             return trial
         if row.read_by:
-            agrees = row.read_by == stream.candidate and row.id in self.agreed
-            return replace(trial, read_over=True if agrees else None)
+            is_mine = row.read_by == stream.candidate
+            agrees, alone = row.id in self.agreed, row.id in self.unanswered
+            read_over = True if is_mine and agrees else None
+            return replace(trial, read_over=read_over, read_alone=is_mine and alone)
         is_proved = row.candidate == stream.candidate  # it was among those that tried to read it
         return replace(trial, read_over=False if is_proved and row.is_proved else None)
 
@@ -100,20 +110,28 @@ def facts_of(row: TrialRow) -> RoutingContext:
 async def read(runtime: Runtime, watch: Watch, rows: list[TrialRow]) -> Evidence:
     """The trials, with the healthy first attempts before each, and lookups of what was read
     over."""
-    agreed, asked = set(), 0
+    said: dict[str, bool | None] = {}
     began = runtime.clock.monotonic()
     for row in rows:
         in_time = runtime.clock.monotonic() < began + VERIFYING_SECONDS
-        if row.read_by and asked < VERIFIED and in_time:
-            asked += 1
-            if await _agrees(runtime, row):
-                agreed.add(row.id)
+        if row.read_by and len(said) < VERIFIED and in_time:
+            said[row.id] = await _agrees(runtime, row)
     healthy: dict[str, list[int]] = {}
     until_s: dict[str, int] = {}
     for stream in watch.wholes:
         counts, end_s = await _healthy_before(runtime, watch, stream, rows)
         healthy[stream.carrying], until_s[stream.carrying] = counts, end_s
-    return Evidence(rows, healthy, until_s, frozenset(agreed))
+    agreed = frozenset(id_ for id_, agrees in said.items() if agrees)
+    unanswered = frozenset(id_ for id_, agrees in said.items() if agrees is None)
+    return Evidence(rows, healthy, until_s, agreed, unanswered)
+
+
+async def healthy_of(runtime: Runtime, key: str, from_s: int, at_ms: int) -> tuple[int, int]:
+    """First attempts that did not fail from second `from_s` until before `at_ms`, by what they are
+    counted under, and the second up to which they are counted."""
+    to_s = max(from_s, at_ms // 1000)
+    count = await runtime.store.count_between(key, from_s, to_s) if to_s > from_s else 0
+    return count, to_s
 
 
 async def _healthy_before(
@@ -125,19 +143,18 @@ async def _healthy_before(
     from_s = stream.healthy_until_s or watch.considered_ms // 1000
     counts = []
     for row in rows:
-        to_s = max(from_s, row.at_ms // 1000)
         expected = stream.candidate if row.trial.through_w else version
-        if row.version != expected or row.verdict is not None:
+        if row.version != expected or not row.is_trial:
             counts.append(0)
             continue
-        count = await runtime.store.count_between(version, from_s, to_s) if to_s > from_s else 0
+        count, from_s = await healthy_of(runtime, version, from_s, row.at_ms)
         counts.append(count)
-        from_s = to_s
     return counts, from_s
 
 
-async def _agrees(runtime: Runtime, row: TrialRow) -> bool:
-    """Whether a lookup through a version other than the one that read the reply sees the same."""
+async def _agrees(runtime: Runtime, row: TrialRow) -> bool | None:
+    """Whether a lookup through a version other than the one that read the reply sees the same;
+    `None` where no version could answer it."""
     books = await runtime.store.load_books(row.payment_id)
     if books is None or books.payment.provider_id is None:
         return False
@@ -148,4 +165,4 @@ async def _agrees(runtime: Runtime, row: TrialRow) -> bool:
         if said.charge is not None and said.is_answer:
             same = said.charge.provider_id == payment.provider_id
             return same and charge_mismatch(payment, said.charge) is None
-    return False
+    return None

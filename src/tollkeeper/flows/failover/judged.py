@@ -1,8 +1,9 @@
 """What one look of the controller decides, put together stream by stream."""
 
+from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import Kind, Record, Watch, moved_rules
-from tollkeeper.failover.streams import Step, Stream
+from tollkeeper.failover.streams import Stream
 from tollkeeper.flows.ports import Rerouting, RoutingRow
 from tollkeeper.flows.runtime import Runtime, configured_rules
 
@@ -49,6 +50,7 @@ class Judged:
                 carrying=stream.carrying,
                 candidate=stream.candidate,
                 condition=stream.condition,
+                operation=stream.operation,
                 before=stream.state,
                 steps=steps,
                 counted=counted if counted is not None else stream.state,

@@ -20,6 +20,7 @@ def event_of(
         "carrying": stream.carrying,
         "candidate": stream.candidate,
         "condition": stream.condition,
+        "operation": stream.operation,
         "cause": stream.cause,
         "share_percent": state.share * 100,
         "alternative": "" if state.none_works else stream.helped_by,

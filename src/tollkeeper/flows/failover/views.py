@@ -6,7 +6,6 @@ from tollkeeper.failover.checks import Checks
 from tollkeeper.failover.state import Watch, in_words
 from tollkeeper.failover.streams import Stream
 from tollkeeper.kernel.errors import NotFound
-from tollkeeper.routing import rules
 from tollkeeper.settings import NoneWorks, Policy, Settings
 
 
@@ -39,7 +38,9 @@ class StreamView(msgspec.Struct, frozen=True, kw_only=True):
 class FailoverView(msgspec.Struct, frozen=True, kw_only=True):
     """What is watched of one provider. `taken_out`: versions that traffic moves to only after
     they are cleared. `policy` is the one in force. `checks`: lookups of the first payments of
-    versions that traffic was given to."""
+    versions that traffic was given to. `follow_ups`: captures, voids and refunds that failed, and
+    `follow_up_routes` the versions that an operator sends them through. `misreads`: versions that
+    carry traffic and were seen to misread."""
 
     provider: str
     policy: Policy
@@ -47,6 +48,9 @@ class FailoverView(msgspec.Struct, frozen=True, kw_only=True):
     streams: list[StreamView]
     taken_out: list[str]
     checks: dict[str, Checks]
+    follow_ups: list[StreamView] = []
+    follow_up_routes: dict[str, str] = {}
+    misreads: list[str] = []
 
 
 class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,9 @@ def watch_view(watch: Watch, settings: Settings) -> FailoverView:
         streams=[_stream_view(stream) for stream in watch.streams],
         taken_out=list(watch.taken_out),
         checks=watch.checks,
+        follow_ups=[_stream_view(stream) for stream in watch.follow_ups],
+        follow_up_routes=watch.follow_up_routes,
+        misreads=list(watch.misreads),
     )
 
 
@@ -90,7 +97,7 @@ def _stream_view(stream: Stream) -> StreamView:
     state = stream.state
     return StreamView(
         carrying=stream.carrying,
-        meant=rules.in_words(stream.condition),
+        meant=stream.meant,
         candidate=stream.candidate,
         phase=state.phase,
         share_percent=state.share * 100,

@@ -46,15 +46,18 @@ async def streams_of(runtime: Runtime, watch: Watch, rules: tuple[Rule, ...]) ->
 
 async def begun_again(runtime: Runtime, watch: Watch, stream: Stream) -> Stream:
     """The stream with nothing known of it."""
-    state = await _fresh(runtime, watch, stream.carrying)
-    return replace(stream, state=state, candidate="", tried=(), helped_by="", handled=0, failed=0)
+    state = await fresh(runtime, watch, stream.carrying)
+    return replace(
+        stream, state=state, candidate="", tried=(), helped_by="", handled=0, failed=0,
+        pending=(),
+    )  # fmt: skip
 
 
 async def _begun(runtime: Runtime, watch: Watch, version: str) -> Stream:
     return Stream(
         carrying=version,
         candidate="",
-        state=await _fresh(runtime, watch, version),
+        state=await fresh(runtime, watch, version),
         since_ms=runtime.store.now_ms(),
     )
 
@@ -91,15 +94,17 @@ def _unproved(runtime: Runtime, stream: Stream) -> list[str]:
     ]
 
 
-async def _fresh(runtime: Runtime, watch: Watch, version: str) -> State:
+async def fresh(runtime: Runtime, watch: Watch, version: str, counted_as: str = "") -> State:
     """The state of a stream that begins, with the version's own history: of a day, without the last
-    minutes, which may be the fault already. S is the dearer the more candidates there are."""
+    minutes, which may be the fault already. S is the dearer the more candidates there are.
+    `counted_as`: what its counts are kept under, where that is not the version."""
+    key = counted_as or version
     now_s = runtime.store.now_ms() // 1000
     from_s, to_s = now_s - HISTORY_S, now_s - FRESH_S
-    unfailed = await runtime.store.count_between(version, from_s, to_s)
-    trials, failing = await runtime.store.count_trials(version, from_s * 1000, to_s * 1000)
+    unfailed = await runtime.store.count_between(key, from_s, to_s)
+    trials, failing = await runtime.store.count_trials(key, from_s * 1000, to_s * 1000)
     total = unfailed + trials
-    recent = await runtime.store.count_between(version, to_s, to_s + FRESH_S)
+    recent = await runtime.store.count_between(key, to_s, to_s + FRESH_S)
     state = rule.begin(failing / total if total else 0.0, per_second=recent / FRESH_S)
     others = [v.name for v in runtime.router.other_versions(version, None)]
     candidates = len([name for name in others if name not in watch.taken_out])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tollkeeper.contracts.drift import Drift
+from tollkeeper.failover.checks import MOST_LATER
 from tollkeeper.flows.live.breakers import Breakers
 from tollkeeper.flows.live.census import Census
 from tollkeeper.flows.live.counting import Counting
@@ -23,6 +24,7 @@ from tollkeeper.signals.verdict import Look
 
 COIN_AFTER: Final = 2
 COIN_SECONDS: Final = 60.0
+MINUTE_SECONDS: Final = 60.0
 """After so many failing payments within so long, second attempts are tossed for: the first ones go
 straight to another version."""
 
@@ -59,6 +61,7 @@ class Live:
     unfailed: Counter[str] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     flushed_at: float = 0.0
+    _looked_up: list[float] = field(default_factory=list)
     _probed: dict[str, float] = field(default_factory=dict)
     _failing: dict[str, list[float]] = field(default_factory=dict)
     _outstanding: dict[str, int] = field(default_factory=dict)
@@ -127,6 +130,15 @@ class Live:
         so that a failover may come of it."""
         recent = [at for at in self._failing.get(version, []) if at > now - COIN_SECONDS]
         return len(recent) >= COIN_AFTER
+
+    def may_look_up_later(self, now: float) -> bool:
+        """Whether one more payment of a version that was checked enough may be looked up this
+        minute; it then counts."""
+        recent = [at for at in self._looked_up if at > now - MINUTE_SECONDS]
+        if len(recent) >= MOST_LATER:
+            return False
+        self._looked_up = [*recent, now]
+        return True
 
     def is_probe_due(self, provider: str, now: float, seconds: float) -> bool:
         """Whether a payment should be sent to see whether a version works again, while others are

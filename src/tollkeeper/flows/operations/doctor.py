@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tollkeeper.failover.state import in_words
+from tollkeeper.failover.state import standing
 from tollkeeper.flows.ports import Store
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.payments import invariants
@@ -77,12 +77,11 @@ async def examine(
 
 
 async def _warnings(store: Store) -> list[str]:
-    """Versions that fail more than their history, and promotions whose watch has alarmed."""
+    """Versions that fail more than their history or misread, and promotions that have alarmed."""
     found = [
-        f"{watch.provider}: {in_words(stream)}"
+        f"{watch.provider}: {sentence}"
         for watch in await store.list_watches()
-        for stream in watch.streams
-        if stream.state.alarmed and (stream.is_whole or stream.goes_on)
+        for sentence in standing(watch)
     ]
     rollouts = await store.list_rollouts(PAGE)
     return found + [

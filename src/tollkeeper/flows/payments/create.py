@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from tollkeeper.flows.observing import (
     assignment_of,
     context_of,
+    evidence_of,
     is_failure,
+    note_begun,
     note_first,
     observed_of,
     shadowed_of,
@@ -34,7 +36,6 @@ from tollkeeper.kernel.errors import (
 from tollkeeper.payments.change import Answer, HeldReference, committed
 from tollkeeper.payments.commit import Committed, KeyTaken, ReferenceTaken
 from tollkeeper.payments.failover import may_fail_over, pause_seconds, tried_versions
-from tollkeeper.payments.judging import is_decline
 from tollkeeper.payments.payment import Attempt, Books, CaptureMethod, Payment
 from tollkeeper.routing.routes import RouteChoice, RoutingContext
 
@@ -74,6 +75,10 @@ async def create(runtime: Runtime, key: Key, asked: NewPayment) -> Result:
     if fault is not None:
         return await _refused(runtime, key, Invalid(fault.detail, faults=(fault,)))
     taken = runtime.router.choose(facts, before_ms, asked.amount_minor, runtime.live.withheld())
+    if taken.share is not None and taken.share.none_works:
+        known = await runtime.store.load_key(key.account, key.key)
+        if known is not None:  # a replay sends nothing, and must not use up a probe
+            return await replay(runtime, key, known)
     treated = treatment(runtime, taken)
     if treated.refuses:
         return await _refused(runtime, key, _none_works(taken))
@@ -217,10 +222,11 @@ async def authorize(
     stored: Answer | None = None
     sends: list[SendResult] = []
     versions: list[str] = []
+    await note_begun(runtime, books, taken, attempt.integration)
     for number in range(MAX_SENDS):
         first = await _counted_send(runtime, books, attempt, prepared, taken, number)
         heard = await settled_at_once(runtime, books, attempt, first)
-        sends.append(_evidence_of(first, heard))
+        sends.append(evidence_of(first, heard))
         versions.append(attempt.integration)
         following = _following(runtime, books, attempt, heard, waited, taken)
         counts = number == 0 and taken.canary is not None
@@ -248,14 +254,6 @@ async def authorize(
     if not (taken.is_canary and taken.canary is not None and taken.canary.is_running):
         await note_first(runtime, books, taken, versions, sends, tossed=waited.tossed)
     return books, stored
-
-
-def _evidence_of(first: SendResult, heard: SendResult) -> SendResult:
-    """What a send says of its version: the result before a look. A refusal that no table knows may
-    be a decline, as the look then shows, and that is no failure."""
-    if not first.unreadable and is_decline(heard.outcome):
-        return replace(heard, own=heard.outcome, unreadable=False)
-    return replace(first, read_by=heard.read_by)
 
 
 async def _counted_send(

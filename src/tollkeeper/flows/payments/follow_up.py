@@ -5,10 +5,13 @@ anything is sent, and again when the outcome is known.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
+from tollkeeper.flows.observing import evidence_of, note_follow_up
 from tollkeeper.flows.payments.answers import (
     Key,
     Result,
@@ -29,7 +32,14 @@ from tollkeeper.payments.commit import KeyTaken, Stale
 from tollkeeper.payments.correction import reassign
 from tollkeeper.payments.failover import may_fail_over
 from tollkeeper.payments.payment import Attempt, Books
-from tollkeeper.payments.reservation import open_capture, open_refund, open_void, sent_by
+from tollkeeper.payments.reservation import (
+    open_capture,
+    open_refund,
+    open_void,
+    routed_through,
+    sent_by,
+)
+from tollkeeper.routing.routes import follow_up_key
 
 MAX_OPENINGS: Final = 12
 """Tries at starting a follow-up while others change the payment."""
@@ -97,13 +107,17 @@ async def _follow_up_at(
     if isinstance(opened, KeyTaken):
         return await replay(runtime, key, opened)
     books, attempt, prepared = opened
+    payment, begun = books.payment, attempt
+    tries = Tries([], [])
     following: Attempt | None = attempt
     stored: Answer | None = None
     while following is not None:
         attempt = following
         first = await send(runtime, books, attempt, prepared)
         heard = await settled_at_once(runtime, books, attempt, first)
-        following = _following_up(runtime, books, attempt, heard)
+        tries.versions.append(attempt.integration)
+        tries.sends.append(evidence_of(first, heard))
+        following = _following_up(runtime, books, attempt, heard, tries)
         after = prepare(runtime, books, following, reason=reason) if following else None
         books, stored = await record_outcome(
             runtime, key, books, attempt, heard, prepared.request, following=following,
@@ -111,6 +125,9 @@ async def _follow_up_at(
         )  # fmt: skip
         if following is not None and after is not None:
             following, prepared = books.attempt(following.id), after
+    if payment.moved_from is None:
+        versions, sends = tries.versions, tries.sends
+        await note_follow_up(runtime, payment, begun, versions, sends, tossed=tries.tossed)
     if heard.outcome.had_no_effect:
         await runtime.store.enqueue_job("refresh", payment_id, runtime.store.now_ms())
     return follow_up_result(books, attempt.id, stored)
@@ -131,6 +148,7 @@ async def _open(
         after = sent_by(start(carried, attempt_id, now_ms), attempt_id, runtime.sender)
         attempt = after.attempt(attempt_id)
         assert attempt is not None, "a follow-up starts an attempt"
+        after, attempt = _routed(runtime, after, attempt)
         _check_amount(runtime, after, attempt)
         prepared = prepare(runtime, after, attempt, reason=reason)
         cause = f"{attempt.operation}.started"
@@ -144,6 +162,18 @@ async def _open(
             return committed(after, change), attempt, prepared
         books = await load(runtime, books.payment.id)
     raise Unavailable(f"payment {books.payment.id} is being changed by too many at once")
+
+
+def _routed(runtime: Runtime, books: Books, attempt: Attempt) -> tuple[Books, Attempt]:
+    """The attempt through the version that an operator's route names, where there is one."""
+    payment = books.payment
+    name = runtime.router.follow_up_version(payment.integration, payment.account, attempt.operation)
+    if name == attempt.integration:
+        return books, attempt
+    routed = routed_through(books, attempt.id, name)
+    mine = routed.attempt(attempt.id)
+    assert mine is not None, "a route changes the version alone"
+    return routed, mine
 
 
 def _carried(runtime: Runtime, books: Books, now_ms: int) -> Books:
@@ -168,18 +198,33 @@ def _check_amount(runtime: Runtime, books: Books, attempt: Attempt) -> None:
 
 
 def _following_up(
-    runtime: Runtime, books: Books, attempt: Attempt, heard: SendResult
+    runtime: Runtime, books: Books, attempt: Attempt, heard: SendResult, tries: "Tries"
 ) -> Attempt | None:
-    """The second attempt at a follow-up, through another version that handles the payment's: only
-    on proof that the first had no effect, and not where the provider asks for patience."""
-    pinned = books.payment.integration
-    if attempt.integration != pinned or not may_fail_over(heard.outcome, [pinned]):
+    """The next attempt at a follow-up: only on proof that the one before had no effect, and not
+    where the provider asks for patience. Through another version that handles the payment's, or,
+    where a fair coin says so, once more through the first one, so that it shows whether the other
+    one helps."""
+    tried = tries.versions
+    if len(set(tried)) > 1 or not may_fail_over(heard.outcome, tried):
         return None
-    able = [
-        v
-        for v in runtime.router.other_versions(pinned, books.payment.account)
-        if pinned in v.handles
-    ]
-    if not able:
+    payment = books.payment
+    key = follow_up_key(tried[0], attempt.operation)
+    is_tossed = len(tried) == 1 and runtime.live.is_coin_due(key, runtime.clock.monotonic())
+    tries.tossed = tries.tossed or is_tossed
+    if is_tossed and runtime.chance.bits(1):
+        return again_through(runtime, attempt, tried[0])
+    able = [payment.integration, *runtime.router.able_names(payment.integration, payment.account)]
+    name = next((one for one in able if one not in tried), None)
+    if name is None:
         return None
-    return again_through(runtime, attempt, able[0].name)
+    return replace(again_through(runtime, attempt, name), routed=False)
+
+
+@dataclass
+class Tries:
+    """The versions that one follow-up went through, what came of each, and whether a coin was
+    tossed."""
+
+    versions: list[str]
+    sends: list[SendResult]
+    tossed: bool = False

@@ -10,6 +10,7 @@ from tollkeeper.failover.state import Record, Watch
 from tollkeeper.flows.ports.jobs import Job
 from tollkeeper.flows.ports.rollouts import Rerouting
 from tollkeeper.payments.change import OutEvent
+from tollkeeper.routing.routes import follow_up_key
 
 
 class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +20,9 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     agree. `helped_by`: the version that ended the payment where the first one could not. `cause`:
     what was wrong with the first attempt, in a few words. `checked`: the version whose payment
     it is in the end, where it is looked up through another one; `verdict` is what came of that, in
-    a row of its own."""
+    a row of its own. `begins`: the trial of a payment that was drawn and begins now, in a row of
+    its own as well. `operation`: the row is about a follow-up of a payment of version `owner`, and
+    counts for no authorization."""
 
     id: str
     provider: str
@@ -37,6 +40,21 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     country: str | None = None
     checked: str = ""
     verdict: Verdict | None = None
+    begins: str = ""
+    operation: str = ""
+    owner: str = ""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it says how a payment was authorized."""
+        return self.verdict is None and not self.begins and not self.operation
+
+    @property
+    def counted_as(self) -> str:
+        """What its counts are kept under; empty for what is no trial."""
+        if self.operation:
+            return follow_up_key(self.version, self.operation)
+        return self.version if self.is_trial else ""
 
 
 class FailoverStore(Protocol):
