@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.altering import alter
@@ -11,6 +12,8 @@ from tests.flows.stage import NEW, OLD, Stage, stage
 
 from tollkeeper.failover.state import Watch
 from tollkeeper.failover.streams import replayed
+from tollkeeper.signals.verdict import Look, RunnerUp, Verdict
+from tollkeeper.signals.weights import Domain
 
 CARRIES_ALL = {OLD: 100.0}
 
@@ -124,3 +127,59 @@ async def test_a_trial_that_comes_while_a_look_ends_is_counted(
         (newest,) = await s.store.list_failover_records("stripe", 1)
         assert newest.seq == last.seq + 1
         assert [step.trial for step in newest.steps] == [late.trial]
+
+
+def said(s: Stage, domain: Domain, vetoes: frozenset[str], provider: str = "stripe") -> None:
+    """The newest look says `domain`, at every moment of the stage."""
+    verdict = Verdict(
+        domain=domain, likeliest=domain, confidence=0.9, since_ms=0, earliest_ms=0, latest_ms=0,
+        slice={}, provider=provider, integration="", operation="", pointer="", bad=9, of=10,
+        evidence_for=(), evidence_against=(), runner_up=RunnerUp("provider_down", 0.1),
+        would_change="", wants=(), vetoes=vetoes, fingerprint="",
+    )  # fmt: skip
+    s.runtime.live.look = Look(at_ms=s.clock.now_ms() + 10_000_000, verdicts=(verdict,))
+
+
+@pytest.mark.parametrize("way", BROKEN)
+async def test_a_verdict_with_named_evidence_holds_a_move_and_says_why(
+    tmp_path: Path, way: str
+) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        said(s, "bad_traffic", frozenset({"bad_traffic"}))
+        BROKEN[way](s)
+        await shop(s, 50)
+        watch = await watched(s)
+        assert watch.carrying == OLD
+        (stream,) = watch.wholes
+        assert stream.proposed
+        assert stream.state.share == 0
+        records = await s.store.list_failover_records("stripe", 1_000)
+        reasons = [record.reason for record in records if record.kind == "proposed"]
+        assert reasons
+        assert "not moved, because the verdict is bad traffic" in reasons[-1]
+
+
+async def test_a_verdict_without_named_evidence_or_of_another_provider_holds_nothing(
+    tmp_path: Path,
+) -> None:
+    for number, (vetoes, provider) in enumerate(
+        [(frozenset[str](), "stripe"), (frozenset({"issuer"}), "stripe"),
+         (frozenset({"bad_traffic"}), "other")]
+    ):  # fmt: skip
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        async with stage(folder, weights=CARRIES_ALL) as s:
+            said(s, "bad_traffic", vetoes, provider)
+            BROKEN["switched off"](s)
+            await shop(s, 50)
+            assert (await watched(s)).carrying == NEW
+
+
+async def test_a_move_carries_the_verdict(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        said(s, "provider_changed", frozenset())
+        BROKEN["renames a field"](s)
+        await shop(s, 50)
+        events = await s.store.list_events(s.settings.watch_account, "evt_~", 1_000)
+        (moved,) = [e for e in events if e.type == "failover.moved"]
+        assert msgspec.json.decode(moved.data)["verdict"]["domain"] == "provider_changed"

@@ -235,14 +235,22 @@ def moved_rules(
 
 
 def decided(
-    stream: Stream, state: State, policy: Policy, *, may_start: bool, has_moved: bool, more: bool
+    stream: Stream,
+    state: State,
+    policy: Policy,
+    *,
+    may_start: bool,
+    has_moved: bool,
+    more: bool,
+    veto: str = "",
 ) -> tuple[Stream, Kind]:
     """The stream with `state`, as far as the policy allows it, and what that is. `may_start`:
     whether it is this stream that the failures are confined to; `has_moved`: whether traffic
     moved a short time ago; `more`: whether another candidate is left. A start by failures that are
     all rescued or read over, while the version takes more than a quarter of its payments, is a
     proposal: no shopper is hurt, and another version's own faults would hurt some. So is one by
-    replies that the candidate alone reads: no version can confirm what it reads."""
+    replies that the candidate alone reads: no version can confirm what it reads. `veto`: why a
+    verdict forbids a start; what has begun goes on by its own evidence."""
     before = stream.state
     if not stream.candidate and state.alarmed and state.fails_mostly:
         state = replace(state, none_works=True)  # there is no other one
@@ -253,13 +261,16 @@ def decided(
         kind = "counted"  # it is told of the whole
     held = replace(state, phase="watch", share=0.0)
     if before.share == 0 and state.share > 0:
-        exploring_unasked = state.phase == "explore" and policy == "ask"
+        exploring_unasked = state.phase == "explore" and (policy == "ask" or bool(veto))
         if not stream.candidate or not may_start or exploring_unasked:
             left = kind_of(before, held)
             quiet = not stream.is_whole and left in EARLY
             return replace(stream, state=held), "counted" if quiet else left
         only_proposed = (
-            policy == "ask" or _helps_alone(stream, state) or (has_moved and not state.fails_mostly)
+            policy == "ask"
+            or bool(veto)
+            or _helps_alone(stream, state)
+            or (has_moved and not state.fails_mostly)
         )
         if state.phase != "explore" and only_proposed:
             told: Kind = "counted" if stream.proposed else "proposed"

@@ -54,6 +54,18 @@ def sentence_of(verdict: Verdict) -> str:
     return f"{said[0].upper()}{said[1:]}{pointer}{place}, since {since} UTC: {counts}."
 
 
+def brief_of(verdict: Verdict) -> dict[str, object]:
+    """A verdict in brief, for what tells of something else: domain, confidence, pointer, slice and
+    the sentence."""
+    return {
+        "domain": verdict.domain,
+        "confidence": verdict.confidence,
+        "pointer": verdict.pointer,
+        "slice": verdict.slice,
+        "says": sentence_of(verdict),
+    }
+
+
 def sureness_of(verdict: Verdict) -> str:
     """How sure, and what the second guess is."""
     second = verdict.runner_up

@@ -37,6 +37,7 @@ from tollkeeper.flows.failover.refuting import take_out_refuted
 from tollkeeper.flows.failover.telling import event_of
 from tollkeeper.flows.ports import Job, TrialRow
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.signals.advice import veto_of
 
 PAGE: Final = 200
 LOOK_MS: Final = 1_000
@@ -153,7 +154,9 @@ async def _judge(
 ) -> None:
     watch = judged.watch
     settings = runtime.provider(watch.provider)
-    since_ms = runtime.store.now_ms() - watch.moved_ms
+    now_ms = runtime.store.now_ms()
+    since_ms = now_ms - watch.moved_ms
+    veto = veto_of(runtime.live.look, watch.provider, now_ms)
     after, kind = decided(
         stream,
         state,
@@ -161,8 +164,11 @@ async def _judge(
         may_start=_may_start(counted, stream, state),
         has_moved=since_ms < settings.failover_pause_seconds * 1000,
         more=bool(watching.others_left(runtime, watch, stream)),
+        veto=veto,
     )
     reason = sentence(stream, kind, state if kind != "proposed" else after.state)
+    if veto and kind == "proposed":
+        reason = f"{reason}; not moved, because {veto}"
     if steps and (stream.is_whole or kind != "counted"):
         judged.record(stream, kind, after.state, reason, steps=steps, counted=state)
     if is_told(kind):

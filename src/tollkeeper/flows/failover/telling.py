@@ -7,6 +7,8 @@ from tollkeeper.failover.state import Kind
 from tollkeeper.failover.streams import Stream
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.payments.change import OutEvent
+from tollkeeper.signals.advice import verdict_of
+from tollkeeper.signals.saying import brief_of
 
 
 def event_of(
@@ -14,6 +16,7 @@ def event_of(
 ) -> OutEvent:
     """An outgoing event about a failover. `alternative` is the version that works where the other
     one does not, as far as that is known."""
+    verdict = verdict_of(runtime.live.look, provider, runtime.store.now_ms())
     data = {
         "object": "failover",
         "provider": provider,
@@ -25,6 +28,7 @@ def event_of(
         "share_percent": state.share * 100,
         "alternative": "" if state.none_works else stream.helped_by,
         "reason": reason,
+        "verdict": brief_of(verdict) if verdict is not None else None,
     }
     return OutEvent(
         id=runtime.new_id("evt"),

@@ -7,6 +7,8 @@ from tollkeeper.payments.change import OutEvent
 from tollkeeper.rollouts.evidence import whole_wealth
 from tollkeeper.rollouts.rollout import Record, Rollout
 from tollkeeper.routing.routes import PPM
+from tollkeeper.signals.advice import verdict_of
+from tollkeeper.signals.saying import brief_of
 
 
 def record_of(rollout: Rollout, actor: str, detail: str) -> Record:
@@ -29,6 +31,7 @@ def record_of(rollout: Rollout, actor: str, detail: str) -> Record:
 
 def event_of(runtime: Runtime, rollout: Rollout, kind: str, reason: str) -> OutEvent:
     """An outgoing event about a rollout, for the account that it names, else the operators'."""
+    verdict = verdict_of(runtime.live.look, rollout.provider, runtime.store.now_ms())
     data = {
         "object": "rollout",
         "id": rollout.id,
@@ -40,6 +43,7 @@ def event_of(runtime: Runtime, rollout: Rollout, kind: str, reason: str) -> OutE
         "share_percent": rollout.share_ppm / PPM * 100,
         "remembered": rollout.remembered,
         "reason": reason,
+        "verdict": brief_of(verdict) if verdict is not None else None,
     }
     return OutEvent(
         id=runtime.new_id("evt"),
