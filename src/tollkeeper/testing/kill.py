@@ -5,6 +5,7 @@ books are compared with the simulator's ledger by the same checks that the simul
 """
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -68,15 +69,23 @@ console: Final = Console(highlight=False)
 class Program:
     """A child process of ours with its log."""
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
+    def __init__(
+        self, arguments: list[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._arguments = arguments
         self._log = log
+        self._environment = environment or {}
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         with self._log.open("ab") as out:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, *self._arguments, stdout=out, stderr=out, start_new_session=True
+                sys.executable,
+                *self._arguments,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env={**os.environ, **self._environment},
             )
 
     async def end(self, number: int) -> None:
@@ -98,8 +107,8 @@ class Yard:
         self.folder = folder
         self.database = database
         self.chance = random.Random(seed)
-        self.provider = f"http://127.0.0.1:{_free_port()}"
-        self.ports = [_free_port() for _ in range(replicas)]
+        self.provider = f"http://127.0.0.1:{free_port()}"
+        self.ports = [free_port() for _ in range(replicas)]
         self.replicas: list[Program] = []
         self.simulator = Program([], folder / "none")
         self.secret = ""
@@ -246,7 +255,8 @@ total_seconds = {TOTAL_SECONDS}
             await program.end(signal.SIGKILL)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback where nothing listens."""
     import socket  # noqa: PLC0415 - only for this
 
     with socket.socket() as probe:

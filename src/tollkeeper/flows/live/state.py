@@ -54,7 +54,6 @@ class Live:
     open_alerts: tuple[Alert, ...] = ()
     wanted_probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     alert_news: Counter[tuple[str, str]] = field(default_factory=Counter)
-    said_unwritten: str = ""
     failed_looks: int = 0
     pending_batches: int = 0
     census: Census | None = None

@@ -76,7 +76,7 @@ class Watcher:
                 found = attribute(replace(window, batches=since(window.batches, begins)), usual)
             await _write(self.runtime, found, is_quiet=not recent.alarms)
         except (StoreDoubt, Unavailable):
-            tell_without_store(self.runtime, found)
+            _tell_without_store(self.runtime, found, is_quiet=not recent.alarms)
 
     async def _usual(self, at_ms: int) -> Usual:
         now = self.runtime.clock.monotonic()
@@ -119,11 +119,12 @@ async def _saved(store: Store, runtime: Runtime, step: Step) -> bool:
     return await store.save_alert(step.alert, events)
 
 
-def tell_without_store(runtime: Runtime, found: Look) -> None:
-    """Tells the log of a look that cannot be written, once for each thing that it says."""
-    if not found.verdicts:
-        return
-    said = found.verdicts[0].fingerprint
-    if said != runtime.live.said_unwritten:
-        runtime.live.said_unwritten = said
-        runtime.tell("verdict_unwritten", fingerprint=said)
+def _tell_without_store(runtime: Runtime, found: Look, *, is_quiet: bool) -> None:
+    """Tells the log and metrics what cannot be written now; a later look writes what stays."""
+    live = runtime.live
+    alerts = {alert.id: alert for alert in live.open_alerts}
+    for step in steps_of(live.open_alerts, found, runtime.new_id("alr"), is_quiet=is_quiet):
+        alerts[step.alert.id] = step.alert
+        if is_told(step):
+            tell_step(runtime, step)
+    live.open_alerts = tuple(alert for alert in alerts.values() if alert.resolved_ms is None)

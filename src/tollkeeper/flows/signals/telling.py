@@ -30,6 +30,7 @@ def tell_step(runtime: Runtime, step: Step) -> None:
         domain=view.domain,
         confidence=view.confidence,
         pointer=view.pointer,
+        slice=view.verdict.slice if view.verdict is not None else {},
         says=view.says,
         next=view.next,
     )

@@ -1,0 +1,1 @@
+"""The proving ground of verdicts: scenario files, what breaks things for real, and the score."""

@@ -1,0 +1,276 @@
+"""What each primitive does to a ground, for real, and how it is healed."""
+
+import asyncio
+import contextlib
+import sqlite3
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+import msgspec
+
+from tollkeeper.kernel.errors import Invalid
+from tollkeeper.proving.network import Lever
+from tollkeeper.proving.scenario import (
+    AnyPrimitive,
+    ChangeNow,
+    Dns,
+    Issuer,
+    Provider,
+    Service,
+    Store,
+    Tcp,
+    Tls,
+    Traffic,
+)
+
+if TYPE_CHECKING:
+    from tollkeeper.proving.ground import Ground
+
+LONG_OVER: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""When the validity of an expired certificate ended."""
+
+type Heal = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A primitive and when it begins and ends, in seconds of the fault; `None`: nothing happens."""
+
+    primitive: AnyPrimitive | None
+    start_seconds: float
+    end_seconds: float
+
+
+async def _provider(ground: "Ground", one: Provider) -> Heal:
+    if one.settings:
+        await ground.control("settings", one.settings)
+        before = {"latency_seconds": 0.05, "rate_limit_per_second": 0}
+        restored = {name: before.get(name, 0) for name in one.settings}
+
+        async def restore() -> None:
+            await ground.control("settings", restored)
+
+        return restore
+    name = f"proving-{id(one)}"
+    rule = {"operation": "*", **one.rule, "id": name}
+    if one.severity < 1 and "probability" not in rule:
+        rule["probability"] = one.severity
+    await ground.control("faults", rule)
+
+    async def heal() -> None:
+        await ground.control(f"faults/{name}", None, "DELETE")
+
+    return heal
+
+
+async def _issuer(ground: "Ground", one: Issuer) -> Heal:
+    model: dict[str, Any] = {"approve_rate": 1 - one.severity, "declines": [[one.word, 1.0]]}
+    if one.brand:
+        model = {"brands_down": {one.brand: one.severity}}
+    await ground.control("issuer", model)
+
+    async def heal() -> None:
+        await ground.control("issuer", {})
+
+    return heal
+
+
+async def _traffic(ground: "Ground", one: Traffic) -> Heal:
+    shop = ground.shop
+    if one.shape in {"surge", "quiet"}:
+        shop.factor = one.factor if one.shape == "surge" else 1 / max(one.factor, 1)
+    elif one.shape == "card_testing":
+        shop.tested_rate = one.rate * one.severity
+    elif one.shape == "bad_account":
+        shop.garbage_rate = one.rate * one.severity
+    else:
+        shop.mistyping = one.severity
+
+    async def heal() -> None:
+        shop.factor, shop.tested_rate, shop.garbage_rate, shop.mistyping = 1.0, 0.0, 0.0, 0.0
+
+    return heal
+
+
+async def _tcp(ground: "Ground", one: Tcp) -> Heal:
+    lever = Lever(one.effect, one.severity, one.seconds, one.bytes)
+    relays = {"provider": [ground.relay], "anchor": [ground.anchor]}
+    struck = relays.get(one.peer, [ground.relay, ground.anchor])
+    for relay in struck:
+        relay.levers.append(lever)
+
+    async def heal() -> None:
+        for relay in struck:
+            relay.levers.remove(lever)
+
+    return heal
+
+
+async def _dns(ground: "Ground", one: Dns) -> Heal:
+    name = {"provider": "provider.test", "anchor": "anchor.test"}.get(one.peer, "*")
+    ground.names.effects[name] = (one.effect, one.severity)
+    ground.relay.reset()  # a connection that stands needs no name
+
+    async def heal() -> None:
+        ground.names.effects.pop(name, None)
+
+    return heal
+
+
+async def _tls(ground: "Ground", one: Tls) -> Heal:
+    if one.effect == "our_trust":
+        return await _broken_trust(ground)
+    peers = {"provider": [ground.relay], "anchor": [ground.anchor]}
+    struck = peers.get(one.peer, [ground.relay, ground.anchor])
+    before = [relay.tls for relay in struck]
+    for relay in struck:
+        await relay.stop()
+        relay.tls = _other_certificate(one.effect, ground)
+        await relay.start()
+
+    async def heal() -> None:
+        for relay, good in zip(struck, before, strict=True):
+            await relay.stop()
+            relay.tls = good
+            await relay.start()
+
+    return heal
+
+
+def _other_certificate(effect: str, ground: "Ground") -> Callable[[], ssl.SSLContext]:
+    """A certificate that is over, or of an authority that the service does not trust."""
+    import trustme  # noqa: PLC0415 - of the tests' environment
+
+    names = ("provider.test", "anchor.test")
+    if effect == "expired":
+        leaf = ground.authority.issue_cert(*names, not_after=LONG_OVER)
+    else:
+        leaf = trustme.CA().issue_cert(*names)
+
+    def context() -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        leaf.configure_cert(made)
+        return made
+
+    return context
+
+
+async def _broken_trust(ground: "Ground") -> Heal:
+    """Our store of authorities is replaced by one without the peers' authority."""
+    import trustme  # noqa: PLC0415 - of the tests' environment
+
+    good = ground.trust
+    ground.trust = ground.folder / "broken.pem"
+    trustme.CA().cert_pem.write_to_path(str(ground.trust))
+    await ground.restart()
+
+    async def heal() -> None:
+        ground.trust = good
+        await ground.restart()
+
+    return heal
+
+
+async def _service(ground: "Ground", one: Service) -> Heal:
+    if one.file:
+        raise Invalid("a deploy from a file runs in the drill of a game day alone")
+    if one.announced and (one.settings or one.deploy):
+        kind = "deploy" if one.deploy else "settings"
+        await ground.announce(kind=kind, text=f"a change of ours ({kind})", integration=one.version)
+    if one.settings:
+        ground.extra |= one.settings
+        await ground.restart()
+    if one.deploy:
+        await ground.lever(deploy=one.deploy, version=one.version)
+    pulled: dict[str, Any] = {
+        "stall_seconds": one.stall_seconds * one.severity,
+        "descriptors": one.descriptors,
+        "clock_ms": int(one.clock_seconds * 1000),
+    }
+    if any(pulled.values()):
+        await ground.lever(**{name: value for name, value in pulled.items() if value})
+
+    async def heal() -> None:
+        if one.settings:
+            for name in one.settings:
+                ground.extra.pop(name, None)
+            await ground.restart()
+        with contextlib.suppress(OSError, TimeoutError):
+            await ground.lever(
+                stall_seconds=0, descriptors=0, clock_ms=0, deploy="", version=one.version
+            )
+
+    return heal
+
+
+async def _store(ground: "Ground", one: Store) -> Heal:
+    if one.effect == "locked":
+        return await _locked(ground)
+    if one.effect == "stopped":
+        return await _stopped(ground)
+    raise Invalid(f"the store primitive {one.effect} does not run on this machine yet")
+
+
+async def _locked(ground: "Ground") -> Heal:
+    """Another session holds what the service writes."""
+    if ground.scenario.world.store == "sqlite":
+        held = sqlite3.connect(ground.database, timeout=30, isolation_level=None)
+        await asyncio.to_thread(held.execute, "BEGIN IMMEDIATE")
+
+        async def release() -> None:
+            held.execute("ROLLBACK")
+            held.close()
+
+        return release
+    connection = await asyncpg.connect(ground.database)
+    await connection.execute("BEGIN")
+    await connection.execute("LOCK TABLE payments, attempts IN ACCESS EXCLUSIVE MODE")
+
+    async def heal() -> None:
+        await connection.close()
+
+    return heal
+
+
+async def _stopped(ground: "Ground") -> Heal:
+    """The server takes no more sessions of ours, and ends those that are open."""
+    name = ground.database.partition("?")[0].rpartition("/")[2]
+    other = ground.database.replace(f"/{name}", "/postgres", 1)
+    connection = await asyncpg.connect(other)
+    await connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+    )
+
+    async def heal() -> None:
+        await connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await connection.close()
+
+    return heal
+
+
+async def _change(ground: "Ground", one: ChangeNow) -> Heal:
+    await ground.announce(kind=one.what, text=one.text, integration=one.integration)
+
+    async def heal() -> None:
+        """A change that was announced stays announced."""
+
+    return heal
+
+
+STRIKES: Final[dict[type[msgspec.Struct], Callable[..., Awaitable[Heal]]]] = {
+    Provider: _provider,
+    Issuer: _issuer,
+    Traffic: _traffic,
+    Tcp: _tcp,
+    Dns: _dns,
+    Tls: _tls,
+    Service: _service,
+    Store: _store,
+    ChangeNow: _change,
+}
+"""What each primitive does; each gives what heals it."""

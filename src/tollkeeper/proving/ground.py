@@ -1,0 +1,353 @@
+"""The ground: one scenario played for real, over sockets, and what the service said of it.
+
+Law: the service that is judged is the one that is shipped; what breaks it stands outside, or in the
+levers of `proving.serve`. It never sees the scenario, and what it said is read from its own log.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+
+from tollkeeper import app as root
+from tollkeeper.flows.operations.keys import PLATFORM, create_key
+from tollkeeper.proving.breaking import STRIKES, Strike
+from tollkeeper.proving.network import Names, Relay
+from tollkeeper.proving.scenario import Scenario
+from tollkeeper.proving.serve import DNS, LEVERS
+from tollkeeper.proving.shopping import Shop
+from tollkeeper.testing.kill import PROVIDER_KEY, Program, Yard, free_port
+from tollkeeper.testing.postgres import postgres_database
+
+HOST: Final = "provider.test"
+WEIGHTS: Final = {"stripe@2022-08-01": 70.0, "stripe@2026-03-25.dahlia": 30.0}
+TOLD: Final = frozenset({"alert_opened", "alert_verdict"})
+MOVES: Final = frozenset({"failover_share", "failover_moved"})
+AFTER_SECONDS: Final = 3.0
+"""How long the service is watched once the fault is over: what it said then still counts."""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """One verdict as the log tells it, so many seconds after the fault began."""
+
+    after_seconds: float
+    domain: str
+    confidence: float
+    pointer: str
+    slice: dict[str, str]
+    about: str
+    says: str
+
+
+class Played(msgspec.Struct, frozen=True, kw_only=True):
+    """What one scenario came to. `early`: alerts before the fault. `moves`: decisions of failover
+    that moved traffic. `bad_before` and `bad_during`: the share of shoppers who were told failed,
+    wait or nothing; `slow_before` and `slow_during`: median seconds to the first answer."""
+
+    scenario: str
+    rate: float
+    severity: float
+    seed: int
+    said: tuple[Said, ...]
+    early: int
+    moves: tuple[str, ...]
+    shoppers: int
+    bad_before: float
+    bad_during: float
+    slow_before: float
+    slow_during: float
+
+
+class Ground(Yard):
+    """A yard behind a relay, with a resolver, webhooks, shoppers and levers."""
+
+    faults = ()
+
+    def __init__(self, folder: Path, database: str, scenario: Scenario, seed: int) -> None:
+        super().__init__(folder, database, 1, seed)
+        self.scenario = scenario
+        self.weights = dict(scenario.world.weights or WEIGHTS)
+        self.seed = seed
+        self.extra: dict[str, Any] = {}
+        self.levers_port = free_port()
+        self.relay = Relay(("127.0.0.1", int(self.provider.rpartition(":")[2])))
+        self.anchor = Relay(("127.0.0.1", int(self.provider.rpartition(":")[2])))
+        self.names = Names(known={HOST: "127.0.0.1", "anchor.test": "127.0.0.1"})
+        self.shop = Shop(self)
+        self.began_ms: int | None = None
+        self.webhook_secret = ""
+        self.trust: Path | None = None
+        self.authority: Any = None
+        self.bad_secret = ""
+
+    async def open(self) -> None:
+        """Starts the simulator, the network, and the service with its key and webhooks."""
+        await self._start_simulator()
+        if self.scenario.world.tls:
+            self._make_certificates()
+        for part in (self.relay, self.anchor, self.names):
+            await part.start()
+        await self._register_webhooks()
+        config = self.folder / "replica-0.toml"
+        config.write_text(self._settings(self.ports[0]), encoding="utf-8")
+        settings = root.read_settings(config)
+        await asyncio.to_thread(root.upgrade_database, settings)
+        async with root.Service(settings, work=False) as service:
+            _, self.secret = await create_key(service.runtime, "default", PLATFORM, "proving")
+            _, self.bad_secret = await create_key(service.runtime, "careless", "service", "bad")
+        self.replicas = [
+            Program(
+                ["-m", "tollkeeper.proving.serve", "--config", str(config)],
+                self.folder / "replica-0.log",
+                self._environment(),
+            )
+        ]
+        await self.start(0)
+
+    async def _start_simulator(self) -> None:
+        port = self.provider.rpartition(":")[2]
+        ledger = str(self.folder / "ledger.jsonl")
+        arguments = ["-m", "tollkeeper.simulator", "serve", "--port", port, "--ledger", ledger]
+        self.simulator = Program(arguments, self.folder / "simulator.log")
+        await self.simulator.start()
+        await self._until(f"{self.provider}/_control/health")
+        await self.control("settings", {"latency_seconds": 0.05})
+
+    def _environment(self) -> Mapping[str, str]:
+        given = {LEVERS: str(self.levers_port)}
+        if self.scenario.world.tls:
+            assert self.trust is not None
+            given |= {DNS: str(self.names.port), "SSL_CERT_FILE": str(self.trust)}
+        return given
+
+    def _make_certificates(self) -> None:
+        import trustme  # noqa: PLC0415 - of the tests' environment
+
+        self.authority = authority = trustme.CA()
+        self.trust = self.folder / "trust.pem"
+        authority.cert_pem.write_to_path(str(self.trust))
+        leaf = authority.issue_cert(HOST, "anchor.test")
+
+        def context() -> ssl.SSLContext:
+            made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            leaf.configure_cert(made)
+            return made
+
+        self.relay.tls = self.anchor.tls = context
+
+    @property
+    def base_url(self) -> str:
+        """Where the service finds the provider: through the relay."""
+        if self.scenario.world.tls:
+            return f"https://{HOST}:{self.relay.port}"
+        return f"http://127.0.0.1:{self.relay.port}"
+
+    async def _register_webhooks(self) -> None:
+        fields = {
+            "url": f"http://127.0.0.1:{self.ports[0]}/v1/inbound/stripe/2022-11-15",
+            "enabled_events[]": "*",
+            "api_version": "2022-11-15",
+        }
+        headers = {
+            "authorization": f"Bearer {PROVIDER_KEY}",
+            "content-type": "application/x-www-form-urlencoded",
+        }
+        url = f"{self.provider}/v1/webhook_endpoints"
+        async with self.session.post(url, data=urlencode(fields), headers=headers) as reply:
+            assert reply.status == 200, await reply.text()
+            self.webhook_secret = str((await reply.json())["secret"])
+
+    def _settings(self, port: int) -> str:
+        """The settings file, with what a primitive has changed."""
+        secure = self.scenario.world.tls
+        anchor = (
+            f"https://anchor.test:{self.anchor.port}"
+            if secure
+            else (f"http://127.0.0.1:{self.anchor.port}")
+        )
+        found: dict[str, Any] = {
+            "database": self.database,
+            "port": port,
+            "vault_key": b64encode(b"\x07" * 32).decode(),
+            "shopper_deadline_seconds": 20.0,
+            "anchors": [anchor],
+            "webhooks_to_loopback": True,
+            "providers.stripe.base_url": self.base_url,
+            "providers.stripe.secret_key": PROVIDER_KEY,
+            "providers.stripe.webhook_secrets": [self.webhook_secret],
+            "providers.stripe.in_flight_window_seconds": 4.0,
+            "timeouts.total_seconds": 8.0,
+            "timeouts.wait_seconds": 6.0,
+        }
+        found |= self.extra
+        lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in found.items()]
+        weights = [f'"{name}" = {weight}' for name, weight in self.weights.items()]
+        return "\n".join([*lines, "[weights]", *weights, ""])
+
+    async def control(self, path: str, body: Any, method: str = "POST") -> None:
+        """Something that only the operator of the simulator may do."""
+        url = f"{self.provider}/_control/{path}"
+        data = msgspec.json.encode(body) if body is not None else b""
+        async with self.session.request(method, url, data=data) as reply:
+            assert reply.status == 200, f"{path}: {await reply.text()}"
+
+    async def lever(self, **pulled: Any) -> None:
+        """Pulls a lever of the running service."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.levers_port)
+        writer.write(msgspec.json.encode(pulled) + b"\n")
+        await writer.drain()
+        async with asyncio.timeout(30):
+            await reader.readline()
+        writer.close()
+
+    async def announce(self, **change: str) -> None:
+        """Announces a change through the API, as a pipeline does."""
+        url = f"http://127.0.0.1:{self.ports[0]}/v1/changes"
+        headers = {"Authorization": f"Bearer {self.secret}"}
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self.session.post(url, json=change, headers=headers) as reply:
+                assert reply.status in {201, 503}, await reply.text()
+
+    async def restart(self) -> None:
+        """Writes the settings anew and starts the service again."""
+        import signal  # noqa: PLC0415 - only for this
+
+        config = self.folder / "replica-0.toml"
+        config.write_text(self._settings(self.ports[0]), encoding="utf-8")
+        await self.replicas[0].end(signal.SIGKILL)
+        self.replicas[0] = Program(
+            ["-m", "tollkeeper.proving.serve", "--config", str(config)],
+            self.folder / "replica-0.log",
+            self._environment(),
+        )
+        await self.start(0)
+
+    async def close(self) -> None:
+        await super().close()
+        for part in (self.relay, self.anchor):
+            await part.stop()
+        self.names.stop()
+
+
+async def play(ground: Ground, tell: Callable[[str], None]) -> Played:
+    """Plays a scenario from the first shopper to the last verdict."""
+    scenario, world = ground.scenario, ground.scenario.world
+    timeout = aiohttp.ClientTimeout(total=30)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as ground.session:
+        try:
+            await ground.open()
+            tell(f"{scenario.id}: {world.rate:g} shoppers a second, all is well")
+            shopping = asyncio.create_task(ground.shop.open(world.rate))
+            await asyncio.sleep(world.warmup_seconds)
+            ground.began_ms = int(time.time() * 1000)
+            ground.shop.began = time.monotonic()
+            tell(f"{scenario.id}: {scenario.title}")
+            await asyncio.gather(*(_strike(ground, one) for one in strikes_of(scenario)))
+            await asyncio.sleep(AFTER_SECONDS)
+            ground.shop.close()
+            await shopping
+        finally:
+            await ground.close()
+    return _played(ground)
+
+
+def strikes_of(scenario: Scenario) -> list[Strike]:
+    """The primitives of a scenario as what strikes, each with its times."""
+    whole = scenario.world.fault_seconds
+    return [Strike(one, one.start_seconds, one.end_seconds or whole) for one in scenario.fault] or [
+        Strike(None, 0.0, whole)
+    ]
+
+
+async def _strike(ground: Ground, strike: Strike) -> None:
+    await asyncio.sleep(strike.start_seconds)
+    left = strike.end_seconds - strike.start_seconds
+    if strike.primitive is None:
+        await asyncio.sleep(left)
+        return
+    heal: Callable[[], Awaitable[None]] = await STRIKES[type(strike.primitive)](
+        ground, strike.primitive
+    )
+    try:
+        await asyncio.sleep(left)
+    finally:
+        await heal()
+
+
+def _played(ground: Ground) -> Played:
+    scenario = ground.scenario
+    said, early, moves = _read_log(ground)
+    shop = ground.shop
+    return Played(
+        scenario=scenario.id,
+        rate=scenario.world.rate,
+        severity=max((one.severity for one in scenario.fault), default=0.0),
+        seed=ground.seed,
+        said=tuple(said),
+        early=early,
+        moves=tuple(moves),
+        shoppers=len(shop.visits),
+        bad_before=shop.bad(during=False),
+        bad_during=shop.bad(during=True),
+        slow_before=shop.median_seconds(during=False),
+        slow_during=shop.median_seconds(during=True),
+    )
+
+
+def _read_log(ground: Ground) -> tuple[list[Said], int, list[str]]:
+    """What the service's log says of alerts and moves."""
+    said, moves, early = [], [], 0
+    began_ms = ground.began_ms or 0
+    for line in (ground.folder / "replica-0.log").read_bytes().splitlines():
+        try:
+            entry = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.DecodeError:
+            continue  # a traceback, or what the interpreter itself has written
+        event = str(entry.get("event", ""))
+        after_ms = _moment_ms(entry) - began_ms
+        if event in MOVES and after_ms >= 0:
+            moves.append(str(entry.get("reason", "")))
+        if event not in TOLD:
+            continue
+        if after_ms < 0:
+            early += event == "alert_opened"
+            continue
+        said.append(
+            Said(
+                after_seconds=round(after_ms / 1000, 1),
+                domain=str(entry["domain"]),
+                confidence=float(entry["confidence"]),
+                pointer=str(entry["pointer"]),
+                slice=dict(entry["slice"]),
+                about=str(entry["about"]),
+                says=str(entry["says"]),
+            )
+        )
+    return said, early, moves
+
+
+def _moment_ms(entry: Mapping[str, Any]) -> int:
+    text = str(entry.get("timestamp", ""))
+    return int(datetime.fromisoformat(text).timestamp() * 1000) if text else 0
+
+
+def prove(scenario: Scenario, seed: int, tell: Callable[[str], None]) -> Played:
+    """Plays a scenario on a fresh database."""
+    with tempfile.TemporaryDirectory(prefix="tollkeeper-proving-") as place:
+        folder = Path(place)
+        with contextlib.ExitStack() as stack:
+            database = str(folder / "proving.sqlite3")
+            if scenario.world.store == "postgresql":
+                database = stack.enter_context(postgres_database(folder / "pg"))
+            return asyncio.run(play(Ground(folder, database, scenario, seed), tell))
