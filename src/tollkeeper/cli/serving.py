@@ -27,6 +27,13 @@ from tollkeeper.kernel.errors import Misconfigured, Unavailable
 SERVER: Final = "tollkeeper.api.server"
 """Started by its name: doors do not know each other."""
 
+LEVERED: Final = "tollkeeper.proving.serve"
+RELAY: Final = "tollkeeper.proving.relaying"
+"""The demo's service can be broken by a drill, and so can its way to the simulator."""
+
+PORTS_FILE: Final = "levers.json"
+RESTART_FILE: Final = "restart"
+LEVERS_VARIABLE: Final = "TOLLKEEPER_LEVERS"
 SERVICE_PORT: Final = 8080
 SIMULATOR_PORT: Final = 12111
 CALLED_AS_VARIABLE: Final = "TOLLKEEPER_CALLED_AS"
@@ -69,11 +76,12 @@ def drill(*arguments: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=Tru
     """Replay incidents on a separate service, simulator and shoppers.
 
     `tollkeeper drill original` replays the incident behind this project. `tollkeeper drill
-    carrying` breaks the version that carries all traffic, in seven ways.
+    carrying` breaks the version that carries all traffic, in seven ways. `tollkeeper drill fault
+    FILE` breaks the running demo as a scenario file says.
 
     Example: `tollkeeper drill original`
     """
-    command = [sys.executable, "-m", "tollkeeper.testing.drill", *arguments]
+    command = [sys.executable, "-m", "tollkeeper.proving.drills", *arguments]
     return subprocess.call(command)  # noqa: S603 - our own program
 
 
@@ -117,6 +125,7 @@ class Demo:
         self.port = _free(port, SERVICE_PORT)
         self.simulator_port = _free(simulator_port, SIMULATOR_PORT)
         self._lock: int | None = None
+        self.relay, self.relay_control, self.levers = (_free(0, 0) for _ in range(3))
         self.programs: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     @property
@@ -148,18 +157,47 @@ class Demo:
         _, secret = with_runtime(
             self.config, lambda w: keys.create_key(w, "default", keys.PLATFORM, "demo")
         )
-        self._program("service", ["-m", "tollkeeper", "serve", "--config", str(self.config)])
-        _until(lambda: _get(f"{self.api}/ready") == 200, "the service", self)
+        self._program(
+            "relay", ["-m", RELAY, *map(str, (self.relay, self.simulator_port, self.relay_control))]
+        )
+        self._serve()
+        self._write_ports()
         if rate > 0:
             shop = ["-m", "tollkeeper.simulator", "shoppers", "--api", self.api, "--key", secret]
             self._program("shoppers", [*shop, "--rate", str(rate)])
         self._tell(secret)
+
+    def _serve(self) -> None:
+        self._program("service", ["-m", LEVERED, "--config", str(self.config)])
+        _until(lambda: _get(f"{self.api}/ready") == 200, "the service", self)
+
+    def _write_ports(self) -> None:
+        """Says where `tollkeeper drill fault` finds what it may break."""
+        ports = {
+            "service": self.port,
+            "simulator": self.simulator_port,
+            "levers": self.levers,
+            "relay": self.relay,
+            "relay_control": self.relay_control,
+        }
+        (self.folder / PORTS_FILE).write_text(json.dumps(ports), encoding="utf-8")
+
+    def _restart(self) -> None:
+        """Starts the service anew with the settings that a drill has changed."""
+        name, program = next(one for one in self.programs if one[0] == "service")
+        program.terminate()
+        program.wait(STOP_SECONDS)
+        self.programs.remove((name, program))
+        self._serve()
+        (self.folder / RESTART_FILE).unlink()
 
     def wait(self, seconds: float) -> None:
         """Waits until a program ends, `seconds` pass or a signal stops the demo."""
         signal.signal(signal.SIGTERM, _interrupt)
         end = time.monotonic() + seconds if seconds else float("inf")
         while time.monotonic() < end:
+            if (self.folder / RESTART_FILE).exists():
+                self._restart()
             for name, program in self.programs:
                 if program.poll() is not None:
                     raise Unavailable(f"the {name} ended; see {self.folder / f'{name}.log'}")
@@ -186,7 +224,11 @@ class Demo:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                    LEVERS_VARIABLE: str(self.levers),
+                },
             )
         self.programs.append((name, program))
 
@@ -219,7 +261,7 @@ vault_key = "{b64encode(secrets.token_bytes(32)).decode()}"
 webhooks_to_loopback = true
 
 [providers.stripe]
-base_url = "{self.provider}"
+base_url = "http://127.0.0.1:{self.relay}"
 secret_key = "{DEMO_PROVIDER_KEY}"
 webhook_secrets = ["{webhook_secret}"]
 description = "{self.provider}/_control/openapi.json"

@@ -1,4 +1,7 @@
-"""What each primitive does to a ground, for real, and how it is healed."""
+"""What each primitive does to a ground, for real, and how it is healed.
+
+A ground is a `ground.Ground` of its own or the running demo (`demo.DemoGround`).
+"""
 
 import asyncio
 import contextlib
@@ -7,7 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -20,15 +23,13 @@ from tollkeeper.proving.scenario import (
     Dns,
     Issuer,
     Provider,
+    Scenario,
     Service,
     Store,
     Tcp,
     Tls,
     Traffic,
 )
-
-if TYPE_CHECKING:
-    from tollkeeper.proving.ground import Ground
 
 LONG_OVER: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """When the validity of an expired certificate ended."""
@@ -45,7 +46,7 @@ class Strike:
     end_seconds: float
 
 
-async def _provider(ground: "Ground", one: Provider) -> Heal:
+async def _provider(ground: Any, one: Provider) -> Heal:
     if one.settings:
         await ground.control("settings", one.settings)
         before = {"latency_seconds": 0.05, "rate_limit_per_second": 0}
@@ -67,7 +68,7 @@ async def _provider(ground: "Ground", one: Provider) -> Heal:
     return heal
 
 
-async def _issuer(ground: "Ground", one: Issuer) -> Heal:
+async def _issuer(ground: Any, one: Issuer) -> Heal:
     model: dict[str, Any] = {"approve_rate": 1 - one.severity, "declines": [[one.word, 1.0]]}
     if one.brand:
         model = {"brands_down": {one.brand: one.severity}}
@@ -79,7 +80,7 @@ async def _issuer(ground: "Ground", one: Issuer) -> Heal:
     return heal
 
 
-async def _traffic(ground: "Ground", one: Traffic) -> Heal:
+async def _traffic(ground: Any, one: Traffic) -> Heal:
     shop = ground.shop
     if one.shape in {"surge", "quiet"}:
         shop.factor = one.factor if one.shape == "surge" else 1 / max(one.factor, 1)
@@ -96,7 +97,7 @@ async def _traffic(ground: "Ground", one: Traffic) -> Heal:
     return heal
 
 
-async def _tcp(ground: "Ground", one: Tcp) -> Heal:
+async def _tcp(ground: Any, one: Tcp) -> Heal:
     lever = Lever(one.effect, one.severity, one.seconds, one.bytes)
     relays = {"provider": [ground.relay], "anchor": [ground.anchor]}
     struck = relays.get(one.peer, [ground.relay, ground.anchor])
@@ -110,7 +111,7 @@ async def _tcp(ground: "Ground", one: Tcp) -> Heal:
     return heal
 
 
-async def _dns(ground: "Ground", one: Dns) -> Heal:
+async def _dns(ground: Any, one: Dns) -> Heal:
     name = {"provider": "provider.test", "anchor": "anchor.test"}.get(one.peer, "*")
     ground.names.effects[name] = (one.effect, one.severity)
     ground.relay.reset()  # a connection that stands needs no name
@@ -121,7 +122,7 @@ async def _dns(ground: "Ground", one: Dns) -> Heal:
     return heal
 
 
-async def _tls(ground: "Ground", one: Tls) -> Heal:
+async def _tls(ground: Any, one: Tls) -> Heal:
     if one.effect == "our_trust":
         return await _broken_trust(ground)
     peers = {"provider": [ground.relay], "anchor": [ground.anchor]}
@@ -141,7 +142,7 @@ async def _tls(ground: "Ground", one: Tls) -> Heal:
     return heal
 
 
-def _other_certificate(effect: str, ground: "Ground") -> Callable[[], ssl.SSLContext]:
+def _other_certificate(effect: str, ground: Any) -> Callable[[], ssl.SSLContext]:
     """A certificate that is over, or of an authority that the service does not trust."""
     import trustme  # noqa: PLC0415 - of the tests' environment
 
@@ -159,7 +160,7 @@ def _other_certificate(effect: str, ground: "Ground") -> Callable[[], ssl.SSLCon
     return context
 
 
-async def _broken_trust(ground: "Ground") -> Heal:
+async def _broken_trust(ground: Any) -> Heal:
     """Our store of authorities is replaced by one without the peers' authority."""
     import trustme  # noqa: PLC0415 - of the tests' environment
 
@@ -175,7 +176,7 @@ async def _broken_trust(ground: "Ground") -> Heal:
     return heal
 
 
-async def _service(ground: "Ground", one: Service) -> Heal:
+async def _service(ground: Any, one: Service) -> Heal:
     if one.file:
         raise Invalid("a deploy from a file runs in the drill of a game day alone")
     if one.announced and (one.settings or one.deploy):
@@ -207,7 +208,7 @@ async def _service(ground: "Ground", one: Service) -> Heal:
     return heal
 
 
-async def _store(ground: "Ground", one: Store) -> Heal:
+async def _store(ground: Any, one: Store) -> Heal:
     if one.effect == "locked":
         return await _locked(ground)
     if one.effect == "stopped":
@@ -215,10 +216,12 @@ async def _store(ground: "Ground", one: Store) -> Heal:
     raise Invalid(f"the store primitive {one.effect} does not run on this machine yet")
 
 
-async def _locked(ground: "Ground") -> Heal:
+async def _locked(ground: Any) -> Heal:
     """Another session holds what the service writes."""
     if ground.scenario.world.store == "sqlite":
-        held = sqlite3.connect(ground.database, timeout=30, isolation_level=None)
+        held = sqlite3.connect(
+            ground.database, timeout=30, isolation_level=None, check_same_thread=False
+        )
         await asyncio.to_thread(held.execute, "BEGIN IMMEDIATE")
 
         async def release() -> None:
@@ -236,7 +239,7 @@ async def _locked(ground: "Ground") -> Heal:
     return heal
 
 
-async def _stopped(ground: "Ground") -> Heal:
+async def _stopped(ground: Any) -> Heal:
     """The server takes no more sessions of ours, and ends those that are open."""
     name = ground.database.partition("?")[0].rpartition("/")[2]
     other = ground.database.replace(f"/{name}", "/postgres", 1)
@@ -253,7 +256,7 @@ async def _stopped(ground: "Ground") -> Heal:
     return heal
 
 
-async def _change(ground: "Ground", one: ChangeNow) -> Heal:
+async def _change(ground: Any, one: ChangeNow) -> Heal:
     await ground.announce(kind=one.what, text=one.text, integration=one.integration)
 
     async def heal() -> None:
@@ -274,3 +277,24 @@ STRIKES: Final[dict[type[msgspec.Struct], Callable[..., Awaitable[Heal]]]] = {
     ChangeNow: _change,
 }
 """What each primitive does; each gives what heals it."""
+
+
+async def strike(ground: Any, one: Strike) -> None:
+    """Waits for its beginning, strikes, and heals at its end, whatever happens meanwhile."""
+    await asyncio.sleep(one.start_seconds)
+    left = one.end_seconds - one.start_seconds
+    if one.primitive is None:
+        await asyncio.sleep(left)
+        return
+    heal = await STRIKES[type(one.primitive)](ground, one.primitive)
+    try:
+        await asyncio.sleep(left)
+    finally:
+        await heal()
+
+
+def strikes_of(scenario: Scenario) -> list[Strike]:
+    """The primitives of a scenario as what strikes, each with its times."""
+    whole = scenario.world.fault_seconds
+    made = [Strike(one, one.start_seconds, one.end_seconds or whole) for one in scenario.fault]
+    return made or [Strike(None, 0.0, whole)]

@@ -10,7 +10,7 @@ import ssl
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ import msgspec
 
 from tollkeeper import app as root
 from tollkeeper.flows.operations.keys import PLATFORM, create_key
-from tollkeeper.proving.breaking import STRIKES, Strike
+from tollkeeper.proving.breaking import strike, strikes_of
 from tollkeeper.proving.network import Names, Relay
 from tollkeeper.proving.scenario import Scenario
 from tollkeeper.proving.serve import DNS, LEVERS
@@ -253,36 +253,13 @@ async def play(ground: Ground, tell: Callable[[str], None]) -> Played:
             ground.began_ms = int(time.time() * 1000)
             ground.shop.began = time.monotonic()
             tell(f"{scenario.id}: {scenario.title}")
-            await asyncio.gather(*(_strike(ground, one) for one in strikes_of(scenario)))
+            await asyncio.gather(*(strike(ground, one) for one in strikes_of(scenario)))
             await asyncio.sleep(AFTER_SECONDS)
             ground.shop.close()
             await shopping
         finally:
             await ground.close()
     return _played(ground)
-
-
-def strikes_of(scenario: Scenario) -> list[Strike]:
-    """The primitives of a scenario as what strikes, each with its times."""
-    whole = scenario.world.fault_seconds
-    return [Strike(one, one.start_seconds, one.end_seconds or whole) for one in scenario.fault] or [
-        Strike(None, 0.0, whole)
-    ]
-
-
-async def _strike(ground: Ground, strike: Strike) -> None:
-    await asyncio.sleep(strike.start_seconds)
-    left = strike.end_seconds - strike.start_seconds
-    if strike.primitive is None:
-        await asyncio.sleep(left)
-        return
-    heal: Callable[[], Awaitable[None]] = await STRIKES[type(strike.primitive)](
-        ground, strike.primitive
-    )
-    try:
-        await asyncio.sleep(left)
-    finally:
-        await heal()
 
 
 def _played(ground: Ground) -> Played:

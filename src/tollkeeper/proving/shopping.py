@@ -4,13 +4,10 @@ import asyncio
 import contextlib
 import statistics
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
-
-if TYPE_CHECKING:
-    from tollkeeper.proving.ground import Ground
 
 CARDS: Final = (
     ("pm_card_visa", 50), ("pm_card_mastercard", 25), ("pm_card_amex", 10),
@@ -44,7 +41,7 @@ class Visit(msgspec.Struct):
 class Shop:
     """Shoppers at a steady rate, and what a traffic primitive adds to them."""
 
-    def __init__(self, ground: "Ground") -> None:
+    def __init__(self, ground: Any) -> None:
         self.ground = ground
         self.visits: list[Visit] = []
         self.began: float | None = None
@@ -53,11 +50,13 @@ class Shop:
         self.tested_rate = 0.0
         self.garbage_rate = 0.0
         self._open = True
+        self._name = f"proving-{time.time_ns()}"
         self._under_way: set[asyncio.Task[None]] = set()
         self._number = 0
+        self.said = False
 
     def close(self) -> None:
-        """Nobody comes any more."""
+        """No more shoppers come."""
         self._open = False
 
     async def open(self, rate: float) -> None:
@@ -69,6 +68,12 @@ class Shop:
             due += self.ground.chance.expovariate(wished)
             await self._until(due)
             due = max(due, time.monotonic() - 1.0)
+        await asyncio.gather(*list(self._under_way), return_exceptions=True)
+
+    async def open_extra(self) -> None:
+        """Only what a primitive adds, until `close`: another program sends the usual ones."""
+        while self._open:
+            await self._until(time.monotonic() + 1.0)
         await asyncio.gather(*list(self._under_way), return_exceptions=True)
 
     async def _until(self, due: float) -> None:
@@ -151,7 +156,7 @@ class Shop:
         ground = self.ground
         headers = {
             "Authorization": f"Bearer {secret or ground.secret}",
-            "Idempotency-Key": f"proving-{self._number}",
+            "Idempotency-Key": f"{self._name}-{self._number}",
         }
         url = f"http://127.0.0.1:{ground.ports[0]}{path}"
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
