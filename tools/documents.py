@@ -16,6 +16,7 @@ import contracts_page
 import jobs_page
 import metrics_page
 import rooms_picture
+import scenarios_page
 import settings_page
 import simulation_page
 import simulator_page
@@ -137,6 +138,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/jobs.md": jobs_page.page,
     "docs/reference/planted-bugs.md": simulation_page.page,
     "docs/reference/metrics.md": metrics_page.page,
+    "docs/reference/scenarios.md": scenarios_page.page,
     "docs/reference/settings.md": settings_page.page,
     "docs/reference/simulator.md": simulator_page.page,
     "docs/reference/statuses.md": moves_page,
