@@ -9,8 +9,6 @@ counters with `_total`. No label holds an id, an account or anything else that a
 So the number of series is bounded. Counters begin anew with each process. Gauges of what waits in
 the store are the same on every replica.
 
-Rules for Prometheus are in `docs/prometheus/rules.yml`; a test runs them with `promtool`.
-
 | metric | type | labels | what it says |
 |---|---|---|---|
 """

@@ -33,7 +33,7 @@ def test_a_reply_as_it_is_read_is_no_drift_whatever_else_it_holds() -> None:
     ("change", "kind", "pointer"),
     [
         ({"amount": "100"}, "shape", "/amount"),
-        ({"id": ...}, "shape", ""),
+        ({"id": ...}, "shape", "/id"),
         ({"latest_charge": {"amount_captured": "x"}}, "shape", "/latest_charge/amount_captured"),
         ({"status": "requires_patience"}, "word", "/status"),
     ],

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
+from tollkeeper.app import starting
 from tollkeeper.app.logging import log, log_job_error, tell
 from tollkeeper.app.machine import Machine, trusted
 from tollkeeper.app.open_store import open_store
@@ -126,12 +127,14 @@ class Service:
             sources_of=sources_of,
             machine=Machine(settings).measured,
             trust=trusted(),
+            release=starting.release() if self._work else "",
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
         self.runtime.live.counting.host = socket.gethostname()
         await routes.refresh(self.runtime)
         routes.check(self.runtime)
         if self._work:
+            self._tell_start()
             for follower in (routes.follow, following.follow, probing.follow):
                 task = asyncio.create_task(follower(self.runtime))
                 self._stack.push_async_callback(_cancelled, task)
@@ -139,7 +142,21 @@ class Service:
                 await self.store.wake_orphans(self.store.now_ms())
             await retention.plan(self.runtime)
             await following.plan(self.runtime)
+            await following.note_start(self.runtime)
             await self._start_worker()
+
+    def _tell_start(self) -> None:
+        settings = self.settings
+        log.info(
+            "service_started",
+            release=self.runtime.release,
+            replica=self.runtime.sender,
+            host=self.runtime.live.counting.host,
+            address=f"{settings.host}:{settings.port}",
+            store=starting.store_of(settings.database),
+            integrations=sorted(self.runtime.installed),
+            settings=starting.shown(settings),
+        )
 
     async def _open_store(self) -> SqlStore:
         store = await open_store(self.settings)

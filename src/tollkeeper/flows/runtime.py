@@ -41,8 +41,8 @@ class Runtime:
     """`sender` names this process; `alone` says that no other one sends on the same store, so that
     whatever another name was sending is known to have been abandoned. `installed` can be given
     other versions by tests. `machine` measures the process and its machine; `trust` is a digest of
-    the certificate authorities that it trusts. What follows from these values is computed once and
-    kept in `_kept`.
+    the certificate authorities that it trusts, `release` names what runs. What follows from these
+    values is computed once and kept in `_kept`.
     """
 
     store: Store
@@ -61,6 +61,7 @@ class Runtime:
     sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     machine: Callable[[], Gauges] = Gauges
     trust: str = ""
+    release: str = ""
     _kept: dict[tuple[str, str], object] = field(default_factory=dict)
 
     @property

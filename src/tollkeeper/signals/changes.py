@@ -112,3 +112,22 @@ READS: Final[dict[str, Callable[[int, str, Mapping[str, Any]], Change | None]]] 
     "contract": _contract,
 }
 """How the events of each kind are read."""
+
+
+def changes_at_start(
+    last: Mapping[str, Any] | None, now: Mapping[str, Any], host: str
+) -> list[Change]:
+    """What has changed since the last start that is known: the release, or the settings of a
+    provider. `last` and `now` have `release` and `settings`, fingerprints by provider. The first
+    start of all is a deploy."""
+    if last is None or last.get("release") != now["release"]:
+        deploy = Change(at_ms=0, kind="deploy", text=f"release {now['release']}", host=host)
+    else:
+        deploy = None
+    before = last.get("settings", {}) if last is not None else {}
+    changed = [
+        Change(at_ms=0, kind="settings", text=f"settings of {name}", provider=name, settings=mark)
+        for name, mark in now["settings"].items()
+        if name in before and before[name] != mark
+    ]
+    return ([deploy] if deploy is not None else []) + changed

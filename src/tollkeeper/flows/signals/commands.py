@@ -1,7 +1,7 @@
 """What operators do with signals: read, look back, silence, judge, announce a change."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -126,19 +126,39 @@ async def changes(store: Store, hours: float) -> list[Change]:
 async def announce(runtime: Runtime, given: Announcement, *, actor: str) -> Change:
     """Keeps a change that a person or a pipeline announces, so that verdicts weigh it."""
     change = _change_of(runtime, given)
+    return await keep(runtime, change, actor=actor)
+
+
+async def keep(
+    runtime: Runtime, change: Change, *, actor: str, more: Mapping[str, Any] | None = None
+) -> Change:
+    """Keeps a change, as it is now; `more` is kept beside it."""
+    change = replace(change, at_ms=runtime.store.now_ms())
     fields = msgspec.structs.asdict(change)
-    data = {name: value for name, value in fields.items() if value} | {"actor": actor}
+    data = {name: value for name, value in fields.items() if value}
     event = OutEvent(
         id=runtime.new_id("evt"),
         account=runtime.settings.watch_account,
         payment_id="",
         type=PREFIX + change.kind,
-        created_ms=runtime.store.now_ms(),
-        data=msgspec.json.encode({"object": "change"} | data),
+        created_ms=change.at_ms,
+        data=msgspec.json.encode(
+            {"object": "change", "actor": actor} | data | {"start": more or {}}
+        ),
     )
     await runtime.store.save_change(event)
-    runtime.tell("change_announced", kind=change.kind, text=change.text, actor=actor)
+    runtime.tell("change_kept", kind=change.kind, text=change.text, actor=actor)
     return change
+
+
+async def last_start(store: Store) -> Mapping[str, Any] | None:
+    """What the newest start said of itself; `None` where none is known."""
+    for told in await store.list_changes(0, store.now_ms(), MANY_CHANGES):
+        data = msgspec.json.decode(told.data)
+        start = data.get("start") if isinstance(data, dict) else None
+        if isinstance(start, dict) and start:
+            return start
+    return None
 
 
 def _change_of(runtime: Runtime, given: Announcement) -> Change:

@@ -4,11 +4,12 @@ import contextlib
 from typing import Final
 
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.signals import census
+from tollkeeper.flows.signals import census, commands
 from tollkeeper.flows.signals.collecting import Collector
 from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.summing import EVERY_MS
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.signals.changes import changes_at_start
 
 SUBJECT: Final = "all"
 
@@ -21,6 +22,20 @@ async def plan(runtime: Runtime) -> None:
     if "sum_up_signals" not in await runtime.store.count_jobs():
         at_ms = runtime.store.now_ms() + EVERY_MS
         await runtime.store.enqueue_job("sum_up_signals", SUBJECT, at_ms)
+
+
+async def note_start(runtime: Runtime) -> None:
+    """Keeps it as a change if another release runs than at the last start, or if the settings of a
+    provider are others."""
+    if not runtime.release:
+        return
+    now = {
+        "release": runtime.release,
+        "settings": {name: runtime.fingerprint(name) for name in runtime.settings.providers},
+    }
+    last = await commands.last_start(runtime.store)
+    for change in changes_at_start(last, now, runtime.live.counting.host):
+        await commands.keep(runtime, change, actor="start", more=now)
 
 
 async def follow(runtime: Runtime) -> None:
