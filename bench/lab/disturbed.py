@@ -145,9 +145,7 @@ class World:
     def changed(self, kind: Any, at: float, recorded: float = 0.9, **radius: str) -> None:
         """A change of ours, which is recorded with this chance."""
         if self.rng.random() < recorded:
-            self.changes.append(
-                Change(at_ms=int(at * 1000), kind=kind, text="", **radius)  # type: ignore[arg-type]
-            )
+            self.changes.append(Change(at_ms=int(at * 1000), kind=kind, text="", **radius))
 
     def settings_changed(self, at: float) -> None:
         """The fingerprint of the settings in force is another one from this second on."""
@@ -210,7 +208,7 @@ def fresh(world: World, ts: Any, op: int) -> Rows:
     return rows
 
 
-def hit(
+def hit(  # noqa: PLR0913 - the ways in which an attempt can end are many
     rows: Rows, mask: Any, stage: str = "", word: Any = "", status: int = 0, *, pid: bool = False,
     took: Any = None, result: int = FAILED, pointer: int = 0,
 ) -> None:  # fmt: skip
@@ -328,8 +326,10 @@ def played(world: World, rows: Rows) -> Rows:
     happen(world, rows, noise=world.noise, declines=world.bank_declines)
     for strike in world.strikes:
         strike(world, rows, (rows["ts"] >= world.start) & (rows["ts"] < world.end))
-    for at in world.new_settings:
-        rows["settings"] += rows["ts"] >= at
+    rows["settings"] = sum(
+        ((rows["ts"] >= at).astype(np.int64) for at in world.new_settings),
+        np.zeros(len(rows["ts"]), np.int64),
+    )
     if not world.knows_phases:
         rows["connect"][:], rows["tls"][:] = np.nan, np.nan
     if not world.knows_ids:
@@ -466,7 +466,9 @@ class Recording:
         for (second, host), lines in groups.items():
             if 0 <= second < self.size:
                 counted = self.batches[second][host].counted
-                counted.extend(Counted(start, cell, tally) for (start, cell), tally in lines.items())
+                counted.extend(
+                    Counted(start, cell, tally) for (start, cell), tally in lines.items()
+                )
 
     def _wait(self, rows: Rows) -> None:
         """Attempts under way for more than three seconds, in each second while they are."""
@@ -523,9 +525,7 @@ class Recording:
             for host, batch in enumerate(row):
                 if rng.random() < 0.88:
                     failed = int(rng.binomial(5, max(world.anchor[host], 0.01)))
-                    batch.probes.append(
-                        self._probe("anchor", second, host, 5, failed, asked=True)
-                    )
+                    batch.probes.append(self._probe("anchor", second, host, 5, failed, asked=True))
         for name, chance in zip(("golden", "golden_previous"), chances, strict=True):
             exists = name == "golden" or world.versions[world.at_provider] > 1
             if name in wanted and exists and rng.random() < 0.88:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+
 from lab.disturbed import (
     AUTHORIZE,
     CAPTURE,
@@ -32,7 +33,7 @@ def part(world: World, rows: Rows, live: Any, ops: tuple[int, ...] = MONEY, **wh
     return mask & (world.rng.random(len(mask)) < world.severity)
 
 
-def plain(
+def plain(  # noqa: PLR0913 - the ways in which an attempt can end are many
     domain: str, stage: str, words: str, status: int = 0, *, pid: bool = False,
     took: float | None = None, ops: tuple[int, ...] = MONEY, golden: str = "both",
     egress: bool = False, pointers: tuple[int, ...] = (0,), where: str = "",
@@ -333,7 +334,7 @@ def _tail_slow(world: World, n: int) -> Any:
 def declining(field: str, words: str, most: int) -> Fault:
     def fault(world: World) -> None:
         value = int(world.rng.integers(0, most))
-        world.truth("issuer", **{field: value})
+        world.truth("issuer", "", **{field: value})
         world.golden = (world.noise, world.noise)
         places = [WORD[word] for word in words.split()]
 
@@ -350,7 +351,7 @@ def declining(field: str, words: str, most: int) -> Fault:
 
 def card_testing(world: World) -> None:
     account, one = int(world.rng.integers(0, 3)), world.rng.random() < 0.5
-    world.truth("bad_traffic", **({"acct": account} if one else {}))
+    world.truth("bad_traffic", "", **({"acct": account} if one else {}))
     world.golden = (world.noise, world.noise)
 
     def typed(rows: Rows) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 
 from lab.disturbed import Recording, World
 from lab.domains import Fault
-
 from tollkeeper.signals.detectors import banks
 from tollkeeper.signals.verdict import Look, Verdict, attribute
 
@@ -27,17 +26,17 @@ class Judged(NamedTuple):
     rate: float
     severity: float
     truth: str
-    detected: float | None
-    said: str
-    confidence: float
-    top: tuple[str, ...]
-    after: float | None
-    grounded: bool
-    pointer: bool | None
-    vetoed: bool
-    second: str
-    ms: float
     early: bool
+    detected: float | None = None
+    said: str = ""
+    confidence: float = 0.0
+    top: tuple[str, ...] = ()
+    after: float | None = None
+    grounded: bool = False
+    pointer: bool | None = None
+    vetoed: bool = False
+    second: str = ""
+    ms: float = 0.0
     why: str = ""
 
 
@@ -48,10 +47,7 @@ def judged(name: str, fault: Fault, rate: float, severity: float, seed: int) -> 
     world.innocent()
     recording = Recording(world)
     detected, early = _detected(recording)
-    blank = Judged(
-        name, rate, severity, world.truths[0].domain, None, "", 0.0, (), None, False, None,
-        False, "", 0.0, early,
-    )  # fmt: skip
+    blank = Judged(name, rate, severity, world.truths[0].domain, early)
     if detected is None:
         return blank
     last, took = _watched(recording, detected)

@@ -6,6 +6,7 @@ The same author wrote them, the evidence and the table: they say less than an ou
 from typing import Any, Final
 
 import numpy as np
+
 from lab.disturbed import AUTHORIZE, CAPTURE, DECLINED, OK, WORD, Rows, World, hit
 from lab.domains import MONEY, Fault, part
 
@@ -56,9 +57,7 @@ def one_account_s_key(world: World) -> None:
     account, provider = int(world.rng.integers(0, 3)), world.at_provider
     world.truth("our_configuration", prov=provider, acct=account)
     world.golden = (world.noise, world.noise)
-    world.changed(
-        "settings", world.start - float(world.rng.uniform(0, 20)), account=f"a{account}"
-    )
+    world.changed("settings", world.start - float(world.rng.uniform(0, 20)), account=f"a{account}")
     world.strikes.append(
         lambda world, rows, live: hit(
             rows, part(world, rows, live, prov=provider, acct=account), "", "http_401", 401,

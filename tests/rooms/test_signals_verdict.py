@@ -9,6 +9,13 @@ from msgspec.structs import replace
 from tests.rooms.counted import END_S, Instead, Second, cell, healthy, probe, window
 
 from tollkeeper.signals.counts import Cell, Change, Gauges, Waiting, Window
+from tollkeeper.signals.detectors import alarms_in
+from tollkeeper.signals.evidence import Evidence, place_of
+from tollkeeper.signals.history import usual_of
+from tollkeeper.signals.rows import rows_of
+from tollkeeper.signals.rules import RULES
+from tollkeeper.signals.scene import scene_of
+from tollkeeper.signals.series import Rolling, unroll
 from tollkeeper.signals.verdict import Look, Verdict, attribute
 from tollkeeper.signals.weights import DOMAINS, EXPECTED, WEIGHTS
 
@@ -223,6 +230,24 @@ def test_an_earlier_moment_computes_again_from_more_batches() -> None:
     assert attribute(then) == attribute(only)
 
 
+def test_series_that_go_on_give_the_same_looks() -> None:
+    for seen, _ in FAULTS.values():
+        usual = usual_of(seen.usual, seen.usual_seconds)
+        rolling = Rolling(usual)
+        for ago in (300, 40, 12, 11, 3, 0):
+            now = replace(seen, at_ms=seen.at_ms - ago * 1000)
+            assert attribute(now, usual, rolling.series_of(now)) == attribute(now)
+
+
+def test_a_batch_that_comes_late_is_counted_late() -> None:
+    seen = FAULTS["provider_down"][0]
+    usual = usual_of(seen.usual, seen.usual_seconds)
+    rolling = Rolling(usual)
+    without = replace(seen, batches=tuple(one for one in seen.batches if one.second != END_S - 7))
+    assert attribute(without, usual, rolling.series_of(without)) == attribute(without)
+    assert attribute(seen, usual, rolling.series_of(seen)) == attribute(seen)
+
+
 def test_the_order_of_replicas_does_not_matter() -> None:
     seen = FAULTS["provider_changed"][0]
     halves = []
@@ -245,10 +270,27 @@ def test_the_fingerprint_names_domain_place_and_pointer() -> None:
     assert "issuer=bank_1" in verdict(FAULTS["issuer"][0]).fingerprint
 
 
-def test_every_row_that_is_seen_is_in_the_table() -> None:
+def rows(seen: Window) -> dict[str, Evidence]:
+    usual = usual_of(seen.usual, seen.usual_seconds)
+    series = unroll(seen, usual)
+    scene = scene_of(seen, usual, series, alarms_in(series, usual))
+    return rows_of(scene, place_of(scene))
+
+
+def test_every_row_is_in_the_table_and_every_line_of_the_table_is_a_row() -> None:
+    broken = Cell(kind="api", operation="create", result="failed", status=500, host="h1")
+    own = window(lambda second: [(broken, 3)], since=20)
+    read = {name for seen in (own, *(seen for seen, _ in FAULTS.values())) for name in rows(seen)}
+    assert read <= set(WEIGHTS)
+    assert read | {rule.name for rule in RULES} == set(WEIGHTS)
+
+
+def test_every_row_is_one_sentence_with_what_it_counted() -> None:
     for seen, _ in FAULTS.values():
-        found = verdict(seen)
-        assert {row.name for row in (*found.evidence_for, *found.evidence_against)} <= set(WEIGHTS)
+        for row in rows(seen).values():
+            assert row.sentence.endswith("."), row
+            assert len(row.sentence.split()) <= 30, row
+            assert row.seen >= 0, row
 
 
 def test_every_domain_expects_rows_of_the_table_that_speak_for_it() -> None:
