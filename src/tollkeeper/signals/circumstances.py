@@ -200,7 +200,8 @@ def _theirs(scene: Scene, place: Place) -> Iterator[Evidence]:
 
 
 def _probes(scene: Scene) -> Iterator[Evidence]:
-    since, until = (scene.onset.second - 2) * 1000, scene.window.at_ms
+    # A question from before the onset was answered by a world that was still fine.
+    since, until = scene.onset.second * 1000, scene.window.at_ms
     probes = [
         probe
         for batch in scene.batches

@@ -76,6 +76,10 @@ RULES: Final = (
         name="settings_refused", yes=("key_refused", "our_settings"),
         sentence="Our key is refused since our settings changed.",
     ),
+    Rule(
+        name="settings_astray", yes=("address_gone", "our_settings"),
+        sentence="We ask at addresses that are not there since our settings changed.",
+    ),
 )  # fmt: skip
 
 

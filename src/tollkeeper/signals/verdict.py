@@ -14,7 +14,7 @@ from tollkeeper.signals.detectors import Alarm, alarms_in
 from tollkeeper.signals.evidence import Evidence, Place, place_of
 from tollkeeper.signals.history import Usual, usual_of
 from tollkeeper.signals.placing import State
-from tollkeeper.signals.residual import without
+from tollkeeper.signals.residual import may_remain, without
 from tollkeeper.signals.rows import rows_of
 from tollkeeper.signals.scene import Scene, scene_of
 from tollkeeper.signals.series import Series, unroll
@@ -291,7 +291,7 @@ def _residual(
 ) -> Verdict | None:
     """What remains once the first verdict's slice and kind of trouble are taken away, judged
     without the rows that the first one used."""
-    if first.domain == "undetermined":
+    if first.domain == "undetermined" or not may_remain(scene, first.slice):
         return None
     window = without(scene, place, first.slice)
     series = unroll(window, scene.usual)

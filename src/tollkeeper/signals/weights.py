@@ -166,6 +166,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "unreadable_for_all": Weights("place", {CHANGED: 2}),
     "store_with_space": Weights("words", {DB: 1.5}),
     "settings_refused": Weights("change", {CONFIG: 1.5, LIMITED: -1}),
+    "settings_astray": Weights("change", {CONFIG: 1.5, CHANGED: -1}),
 }  # fmt: skip
 """By row. The figures start from the appendix of ATTRIBUTION.md; rows that it has not are new."""
 
