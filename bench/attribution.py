@@ -32,16 +32,14 @@ RATES: Final = (0.5, 2.0, 20.0)
 SEVERITIES: Final = (1.0, 0.75, 0.25, 0.1)
 
 
-def cases(
-    faults: dict[str, Fault], given: argparse.Namespace, severities: tuple[float, ...] = SEVERITIES
-) -> Iterator[Judged]:
+def cases(faults: dict[str, Fault], given: argparse.Namespace) -> Iterator[Judged]:
     """Every fault at every rate and severity, as often as seeds are given."""
     began, done = time.monotonic(), 0
     for name, fault in faults.items():
         if given.fault and not name.startswith(given.fault):
             continue
         for rate in given.rates:
-            for severity in severities:
+            for severity in given.severities:
                 for seed in range(given.first_seed, given.first_seed + given.seeds):
                     yield judged(name, fault, rate, severity, seed)
                     done += 1
@@ -270,6 +268,9 @@ def main() -> None:
     options.add_argument("--first-seed", type=int, default=0, help="another set of streams")
     options.add_argument(
         "--rates", type=float, nargs="+", default=list(RATES), help="payments a second"
+    )
+    options.add_argument(
+        "--severities", type=float, nargs="+", default=list(SEVERITIES), help="shares that fail"
     )
     options.add_argument("--fault", default="", help="only faults whose name begins so")
     options.add_argument(
