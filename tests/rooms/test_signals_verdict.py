@@ -1,6 +1,7 @@
 """Verdicts: each fault domain from the counts that it leaves, and none where nothing is wrong."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -9,6 +10,13 @@ from msgspec.structs import replace
 from tests.rooms.counted import END_S, Instead, Second, cell, healthy, probe, window
 
 from tollkeeper.signals.counts import Cell, Change, Gauges, Waiting, Window
+from tollkeeper.signals.detectors import alarms_in
+from tollkeeper.signals.evidence import Evidence, place_of
+from tollkeeper.signals.history import usual_of
+from tollkeeper.signals.rows import rows_of
+from tollkeeper.signals.rules import RULES
+from tollkeeper.signals.scene import scene_of
+from tollkeeper.signals.series import Rolling, unroll
 from tollkeeper.signals.verdict import Look, Verdict, attribute
 from tollkeeper.signals.weights import DOMAINS, EXPECTED, WEIGHTS
 
@@ -58,52 +66,54 @@ def attack(second: int) -> list[tuple[Cell, int]]:
     return [(typed, 6)]
 
 
-FAULTS: dict[str, tuple[Window, dict[str, str]]] = {
-    "provider_changed": (window(UNREADABLE, since=20), {"provider": "stripe"}),
-    "provider_down": (window(DOWN, since=20), {"provider": "stripe"}),
-    "provider_limited": (
-        window(failing(at_stripe, error="rate_limit", status=429), since=20),
-        {"provider": "stripe"},
-    ),
-    "provider_slow": (
-        window(
-            since=30, took=lambda one: 13 if one.kind == "attempt" and at_stripe(one) else 6
+@cache
+def faults() -> dict[str, tuple[Window, dict[str, str]]]:
+    """By domain: a window in which it is to blame, and what the slice must name."""
+    return {
+        "provider_changed": (window(UNREADABLE, since=20), {"provider": "stripe"}),
+        "provider_down": (window(DOWN, since=20), {"provider": "stripe"}),
+        "provider_limited": (
+            window(failing(at_stripe, error="rate_limit", status=429), since=20),
+            {"provider": "stripe"},
         ),
-        {"provider": "stripe"},
-    ),
-    "our_infrastructure": (
-        window(NO_WAY, since=20, probes=(probe("anchor", 5, 5, host="h1"),)), {},
-    ),
-    "our_code": (
-        window(
-            failing(through_new, error="parameter_missing", status=400),
-            since=25, changes=(change("rollout", provider="stripe", integration="stripe@2"),),
+        "provider_slow": (
+            window(
+                since=30, took=lambda one: 13 if one.kind == "attempt" and at_stripe(one) else 6
+            ),
+            {"provider": "stripe"},
         ),
-        {"integration": "stripe@2"},
-    ),
-    "our_configuration": (
-        window(failing(at_stripe, error="http_401", status=401, settings="s2"), since=20),
-        {"provider": "stripe"},
-    ),
-    "our_database": (
-        window(
-            failing(stage="persist", error="db_timeout"), since=20,
-            gauges=Gauges(lag_ms=4.0, store_ms=2_000.0), probes=(probe("store", 2, 2),),
+        "our_infrastructure": (
+            window(NO_WAY, since=20, probes=(probe("anchor", 5, 5, host="h1"),)), {},
         ),
-        {},
-    ),
-    "issuer": (
-        window(declined(lambda one: one.issuer == "bank_1", "try_again_later"), since=40),
-        {"issuer": "bank_1"},
-    ),
-    "bad_traffic": (window(attack, since=30), {"account": "acct_2"}),
-}  # fmt: skip
-"""By domain: a window in which it is to blame, and what the slice must name."""
+        "our_code": (
+            window(
+                failing(through_new, error="parameter_missing", status=400),
+                since=25, changes=(change("rollout", provider="stripe", integration="stripe@2"),),
+            ),
+            {"integration": "stripe@2"},
+        ),
+        "our_configuration": (
+            window(failing(at_stripe, error="http_401", status=401, settings="s2"), since=20),
+            {"provider": "stripe"},
+        ),
+        "our_database": (
+            window(
+                failing(stage="persist", error="db_timeout"), since=20,
+                gauges=Gauges(lag_ms=4.0, store_ms=2_000.0), probes=(probe("store", 2, 2),),
+            ),
+            {},
+        ),
+        "issuer": (
+            window(declined(lambda one: one.issuer == "bank_1", "try_again_later"), since=40),
+            {"issuer": "bank_1"},
+        ),
+        "bad_traffic": (window(attack, since=30), {"account": "acct_2"}),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_each_domain_is_found_with_its_slice(domain: str) -> None:
-    seen, slice_ = FAULTS[domain]
+    seen, slice_ = faults()[domain]
     found = verdict(seen)
     assert found.domain == domain, found
     assert slice_.items() <= found.slice.items()
@@ -119,7 +129,7 @@ def test_an_empty_window_has_no_alarm_and_no_verdict() -> None:
 
 
 def test_a_changed_reply_is_found_with_its_pointer_and_its_reader() -> None:
-    found = verdict(FAULTS["provider_changed"][0])
+    found = verdict(faults()["provider_changed"][0])
     assert found.pointer == "/latest_charge"
     sentence = next(row.sentence for row in found.evidence_for if row.name == "unreadable")
     assert "departed at /latest_charge, which stripe@2 reads" in sentence
@@ -144,7 +154,7 @@ def test_an_innocent_deploy_at_the_onset_is_acquitted_by_failures_outside_its_ra
 
 
 def test_settings_that_changed_without_an_event_are_found_by_their_fingerprint() -> None:
-    found = verdict(FAULTS["our_configuration"][0])
+    found = verdict(faults()["our_configuration"][0])
     assert "our_settings" in {row.name for row in found.evidence_for}
 
 
@@ -190,7 +200,7 @@ def test_a_verdict_in_doubt_wants_probes_and_waits_for_them() -> None:
 
 
 def test_no_confidence_is_shown_above_nine_tenths() -> None:
-    for seen, _ in FAULTS.values():
+    for seen, _ in faults().values():
         assert verdict(seen).confidence <= 0.9
 
 
@@ -202,29 +212,47 @@ def test_no_confidence_is_shown_above_nine_tenths() -> None:
     ],
 )  # fmt: skip
 def test_named_rows_refuse_a_failover(domain: str, veto: str) -> None:
-    assert veto in verdict(FAULTS[domain][0]).vetoes
+    assert veto in verdict(faults()[domain][0]).vetoes
 
 
 @pytest.mark.parametrize("domain", ["provider_changed", "our_code"])
 def test_where_another_version_helps_nothing_is_refused(domain: str) -> None:
-    assert not verdict(FAULTS[domain][0]).vetoes
+    assert not verdict(faults()[domain][0]).vetoes
 
 
 def test_the_same_window_gives_the_same_look() -> None:
-    for seen, _ in FAULTS.values():
+    for seen, _ in faults().values():
         assert attribute(seen) == attribute(seen)
 
 
 def test_an_earlier_moment_computes_again_from_more_batches() -> None:
-    seen = FAULTS["provider_down"][0]
+    seen = faults()["provider_down"][0]
     then_ms = (END_S - 10) * 1000
     then = replace(seen, at_ms=then_ms)
     only = replace(then, batches=tuple(one for one in seen.batches if one.second < END_S - 10))
     assert attribute(then) == attribute(only)
 
 
+def test_series_that_go_on_give_the_same_looks() -> None:
+    for seen, _ in faults().values():
+        usual = usual_of(seen.usual, seen.usual_seconds)
+        rolling = Rolling(usual)
+        for ago in (300, 40, 12, 11, 3, 0):
+            now = replace(seen, at_ms=seen.at_ms - ago * 1000)
+            assert attribute(now, usual, rolling.series_of(now)) == attribute(now)
+
+
+def test_a_batch_that_comes_late_is_counted_late() -> None:
+    seen = faults()["provider_down"][0]
+    usual = usual_of(seen.usual, seen.usual_seconds)
+    rolling = Rolling(usual)
+    without = replace(seen, batches=tuple(one for one in seen.batches if one.second != END_S - 7))
+    assert attribute(without, usual, rolling.series_of(without)) == attribute(without)
+    assert attribute(seen, usual, rolling.series_of(seen)) == attribute(seen)
+
+
 def test_the_order_of_replicas_does_not_matter() -> None:
-    seen = FAULTS["provider_changed"][0]
+    seen = faults()["provider_changed"][0]
     halves = []
     for batch in seen.batches:
         half = len(batch.counted) // 2
@@ -234,21 +262,38 @@ def test_the_order_of_replicas_does_not_matter() -> None:
 
 
 def test_a_look_is_json() -> None:
-    looked = attribute(FAULTS["our_code"][0])
+    looked = attribute(faults()["our_code"][0])
     assert msgspec.json.decode(msgspec.json.encode(looked), type=Look) == looked
 
 
 def test_the_fingerprint_names_domain_place_and_pointer() -> None:
-    assert verdict(FAULTS["provider_changed"][0]).fingerprint == (
+    assert verdict(faults()["provider_changed"][0]).fingerprint == (
         "provider_changed|stripe|/latest_charge"
     )
-    assert "issuer=bank_1" in verdict(FAULTS["issuer"][0]).fingerprint
+    assert "issuer=bank_1" in verdict(faults()["issuer"][0]).fingerprint
 
 
-def test_every_row_that_is_seen_is_in_the_table() -> None:
-    for seen, _ in FAULTS.values():
-        found = verdict(seen)
-        assert {row.name for row in (*found.evidence_for, *found.evidence_against)} <= set(WEIGHTS)
+def rows(seen: Window) -> dict[str, Evidence]:
+    usual = usual_of(seen.usual, seen.usual_seconds)
+    series = unroll(seen, usual)
+    scene = scene_of(seen, usual, series, alarms_in(series, usual))
+    return rows_of(scene, place_of(scene))
+
+
+def test_every_row_is_in_the_table_and_every_line_of_the_table_is_a_row() -> None:
+    broken = Cell(kind="api", operation="create", result="failed", status=500, host="h1")
+    own = window(lambda second: [(broken, 3)], since=20)
+    read = {name for seen in (own, *(seen for seen, _ in faults().values())) for name in rows(seen)}
+    assert read <= set(WEIGHTS)
+    assert read | {rule.name for rule in RULES} == set(WEIGHTS)
+
+
+def test_every_row_is_one_sentence_with_what_it_counted() -> None:
+    for seen, _ in faults().values():
+        for row in rows(seen).values():
+            assert row.sentence.endswith("."), row
+            assert len(row.sentence.split()) <= 30, row
+            assert row.seen >= 0, row
 
 
 def test_every_domain_expects_rows_of_the_table_that_speak_for_it() -> None:

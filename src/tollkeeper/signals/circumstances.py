@@ -198,9 +198,14 @@ def _theirs(scene: Scene, place: Place) -> Iterator[Evidence]:
 
 # probes
 
+ANCHORS: Final = 0.1
+"""The share of routine questions to neutral addresses above which they fail. One in a hundred is
+lost anyway (ATTRIBUTION.md's program)."""
+
 
 def _probes(scene: Scene) -> Iterator[Evidence]:
-    since, until = (scene.onset.second - 2) * 1000, scene.window.at_ms
+    # A question from before the onset was answered by a world that was still fine.
+    since, until = scene.onset.second * 1000, scene.window.at_ms
     probes = [
         probe
         for batch in scene.batches
@@ -234,7 +239,8 @@ def _sum(probes: list[Probe]) -> tuple[int, int]:
 def _anchors(by_name: Asked) -> Iterator[Evidence]:
     tried, failed = _sum(by_name.get(("anchor", False), []))
     yield row(
-        "anchor", failed >= 2 or (failed == 1 and tried <= 4), tried >= 2 and failed == 0,
+        "anchor", (failed >= 2 and failed > ANCHORS * tried) or (failed == 1 and tried <= 4),
+        tried >= 2 and failed <= 0.3 * ANCHORS * tried,
         f"{failed} of {tried} routine questions to neutral addresses failed.", failed, tried,
     )  # fmt: skip
     hosts: dict[str, list[Probe]] = {}

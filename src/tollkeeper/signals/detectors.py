@@ -13,8 +13,7 @@ Three guards keep a burst from being an alarm. Measured in ATTRIBUTION.md, secti
 Law: an alarm follows from the window alone, so that it computes again from stored counts.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Mapping
 from math import log
 from typing import Final, Literal
 
@@ -83,7 +82,7 @@ BANKS: Final = (
         usual=_at_least(0.003, 2), matters=_at_least(0.10, 8), only=INTERNAL,
     ),
     Bank(
-        name="missing", measure="silent", family="failures", threshold=9,
+        name="missing", measure="silent", family="failures", threshold=9, part=6,
         usual=_at_least(0.01, 2), matters=_at_least(0.30, 8),
     ),
     Bank(
@@ -103,7 +102,7 @@ BANKS: Final = (
         usual=_at_least(0.08, 2), matters=_at_least(0.35, 3), only=frozenset({"account"}),
     ),
     Bank(
-        name="webhooks", measure="rejecting", family="failures", threshold=8,
+        name="webhooks", measure="rejecting", family="failures", threshold=8, part=8,
         usual=_at_least(0.01, 2), matters=_at_least(0.20, 8),
     ),
     Bank(
@@ -112,13 +111,13 @@ BANKS: Final = (
     ),
 )  # fmt: skip
 """Thresholds and rates are those of ATTRIBUTION.md, section 2, which measured 0.12 false alarms a
-million payments with them. `storm`, `webhooks` and `api` are new, set like `internal`."""
+million payments with them. `storm`, `webhooks` and `api` are new, set like `internal`. `missing`
+and `webhooks` count all in a second, so that they need more seconds than a blip has."""
 
 LATENCY: Final = "latency"
 LATE_USUAL: Final = 0.085
 LATE_MATTERS: Final = 0.27
 LATE_THRESHOLD: Final = 10.0
-LATE_DIMENSIONS: Final = frozenset({"provider", "operation", "integration", "host"})
 """Of attempts beyond the 95 % point of their provider and operation: history is wrong by some, so
 that 8.5 % is still usual."""
 
@@ -148,7 +147,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Climb(msgspec.Struct):
-    """The walk of one statistic, in seconds from the first."""
+    """The walk of one statistic, in seconds from the first: its value at the end, its peak, when it
+    left zero, first reached the threshold since, and was last above it."""
 
     value: float = 0.0
     peak: float = 0.0
@@ -160,31 +160,30 @@ class Climb(msgspec.Struct):
         """Adds one second's increment."""
         if self.value <= 0 < add:
             self.left, self.peak, self.crossed = second, 0.0, None
-        self.value = min(max(0.0, self.value + add), MOST * threshold)
-        self.peak = max(self.peak, self.value)
-        if self.value >= threshold:
+        self.value = value = min(max(0.0, self.value + add), MOST * threshold)
+        self.peak = max(self.peak, value)
+        if value >= threshold:
             self.above = second
             if self.crossed is None:
                 self.crossed = second
 
-    def fall(self, by: float) -> None:
-        """Takes away what good ones in between are worth."""
-        self.value = max(0.0, self.value - by)
-
 
 def walk(
-    bad: dict[int, float], good: Row, rates: tuple[float, float], threshold: float, part: int
+    bad: Mapping[int, float], good: Row, rates: tuple[float, float], threshold: float, part: int
 ) -> Climb:
-    """The cumulative sum of a bank over one slice. Only seconds with a bad one can raise it."""
+    """The cumulative sum of a bank over one slice. Only seconds with a bad one can raise it, so
+    that what the good ones in between take away is summed up."""
     usual, matters = rates
     up, down = log(matters / usual), log((1 - matters) / (1 - usual))
-    before = list(accumulate(good, initial=0))
-    climb, seen, most = Climb(), 0, threshold / part
+    most, climb, seen = threshold / part, Climb(), 0
     for second in sorted(bad):
-        climb.fall((before[second] - before[seen]) * -down)
-        climb.step(second, min(bad[second] * up + good[second] * down, most), threshold)
+        if climb.value > 0 and second > seen:
+            climb.value = max(0.0, climb.value + sum(good[seen:second]) * down)
+        add = bad[second] * up + good[second] * down
+        if add > 0 or climb.value > 0:
+            climb.step(second, min(add, most), threshold)
         seen = second + 1
-    climb.fall((before[-1] - before[min(seen, len(good))]) * -down)
+    climb.value = max(0.0, climb.value + sum(good[seen:]) * down)
     return climb
 
 
@@ -233,15 +232,15 @@ def _is_unwatched(bank: Bank, slice_: Slice) -> bool:
 
 def _bad_of(
     series: Series, bank: Bank, measure: Measure, slice_: Slice, counts: dict[int, int]
-) -> dict[int, float]:
+) -> Mapping[int, float]:
     if not bank.by_second:
-        return {second: float(count) for second, count in counts.items()}
+        return counts
     who = series.who[measure, slice_]
-    return {second: float(min(count, len(who[second]))) for second, count in counts.items()}
+    return {second: min(count, len(who[second])) for second, count in counts.items()}
 
 
 def _alarm(
-    series: Series, bank: Bank, slice_: Slice, climb: Climb, bad: dict[int, float], good: Row
+    series: Series, bank: Bank, slice_: Slice, climb: Climb, bad: Mapping[int, float], good: Row
 ) -> Alarm | None:
     return alarm_of(series, (bank.name, bank.family, bank.threshold), slice_, climb, (bad, good))
 
@@ -251,7 +250,7 @@ def alarm_of(
     bank: tuple[str, Family, float],
     slice_: Slice,
     climb: Climb,
-    counts: tuple[dict[int, float], Row],
+    counts: tuple[Mapping[int, float], Row],
 ) -> Alarm | None:
     """The alarm of a walk, where it stands at the end."""
     name, family, threshold = bank
@@ -276,10 +275,9 @@ def alarm_of(
 
 def _slow(series: Series) -> Iterator[Alarm]:
     for slice_, late in series.late.items():
-        if slice_ and slice_[-1][0] not in LATE_DIMENSIONS:
+        if len(late) < 4:
             continue
-        good = series.good.get(("attempts", slice_)) or [0] * series.size
-        rest = [max(0, count) for count in good]
+        rest = list(series.good.get(("attempts", slice_)) or [0] * series.size)
         for second, count in late.items():
             rest[second] = max(0, rest[second] - round(count))
         climb = walk(late, rest, (LATE_USUAL, LATE_MATTERS), LATE_THRESHOLD, 4)

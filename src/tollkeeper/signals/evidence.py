@@ -78,7 +78,7 @@ def place_of(scene: Scene) -> Place:
         provider=provider,
         integration=_worst(inside, "integration"),
         operation=slice_.get("operation") or _worst(inside, "operation"),
-        pointer=_pointer(inside),
+        pointer=_pointer(scene, provider),
         splits=splits,
     )
 
@@ -90,11 +90,14 @@ def _worst(piles: list[Pile] | tuple[Pile, ...], dimension: str) -> str:
     return worst.value if worst is not None and worst.bad > 0 else ""
 
 
-def _pointer(piles: list[Pile]) -> str:
+def _pointer(scene: Scene, provider: str) -> str:
+    """Where most unreadable replies of the provider departed since the onset, whatever the scene is
+    about: a webhook that contradicts a reply has no pointer, and the reply may have one."""
     counts: dict[str, float] = {}
-    for pile in piles:
-        if pile.bad and pile.cell.pointer:
-            counts[pile.cell.pointer] = counts.get(pile.cell.pointer, 0.0) + pile.bad
+    for line in scene.lines:
+        cell = line.cell
+        if cell.pointer and cell.result == "failed" and cell.provider == provider:
+            counts[cell.pointer] = counts.get(cell.pointer, 0.0) + line.tally.n
     return max(counts, key=lambda pointer: (counts[pointer], pointer), default="")
 
 

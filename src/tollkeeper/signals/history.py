@@ -126,7 +126,6 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True):
     late_ms: dict[tuple[str, str], float] = {}
     long: float = 0.0
     phases: dict[str, tuple[float, ...]] = {}
-    timeouts: dict[int, float] = {}
     first: float = 0.0
     paid: dict[str, float] = {}
     hooks: dict[str, float] = {}
@@ -208,7 +207,6 @@ class _Book:
         self.troubles: dict[Trouble, float] = {}
         self.took: dict[tuple[str, str], dict[int, int]] = {}
         self.phases: dict[str, list[float]] = {}
-        self.timeouts: dict[int, float] = {}
         self.paid: dict[str, float] = {}
         self.hooks: dict[str, float] = {}
         self.settings: set[str] = set()
@@ -227,7 +225,7 @@ class _Book:
             self.settings.add(cell.settings)
         if cell.kind == "attempt":
             self._attempt(cell, tally)
-        elif cell.kind == "webhook_in" and cell.result != "failed":
+        elif cell.kind == "webhook_in":
             self.hooks[cell.provider] = self.hooks.get(cell.provider, 0.0) + tally.n
 
     def _attempt(self, cell: Cell, tally: Tally) -> None:
@@ -239,17 +237,11 @@ class _Book:
         if cell.operation == "authorize" and cell.result == "ok":
             self.paid[cell.provider] = self.paid.get(cell.provider, 0.0) + tally.n
         if cell.result == "failed":
-            self._failure(cell, tally)
+            trouble = trouble_of(cell)
+            self.troubles[trouble] = self.troubles.get(trouble, 0.0) + tally.n
         sums = self.phases.setdefault(cell.provider, [0.0] * 6)
         for place, value in enumerate(phases_of(tally)):
             sums[place] += value
-
-    def _failure(self, cell: Cell, tally: Tally) -> None:
-        trouble = trouble_of(cell)
-        self.troubles[trouble] = self.troubles.get(trouble, 0.0) + tally.n
-        if trouble == "silent":
-            for bucket, count in tally.took.items():
-                self.timeouts[bucket] = self.timeouts.get(bucket, 0.0) + count
 
     def usual(self, seconds: int) -> Usual:
         points = {
@@ -267,7 +259,6 @@ class _Book:
             late_ms=points,
             long=sum(late_count(took, beyond) for took in self.took.values()),
             phases={provider: tuple(sums) for provider, sums in self.phases.items()},
-            timeouts=self.timeouts,
             first=self.first,
             paid=self.paid,
             hooks=self.hooks,

@@ -104,7 +104,8 @@ def split(piles: Iterable[Pile], dimension: str) -> Split:
         return Split("no", top, others)
     expected = others.n * top.rate
     most = max(0.25 * expected, 1.5 * others.usual, 1.0)
-    if expected >= CLEAR and others.bad <= most:
+    surprising = surprise(top, _together(sides)) - log(len(sides)) > SURPRISE
+    if expected >= CLEAR and others.bad <= most and surprising:
         return Split("yes", top, others)
     return Split("unknown", top, others)
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from tollkeeper.signals.counts import Cell
+from tollkeeper.signals.counts import EDGES_MS, Cell
 from tollkeeper.signals.detectors import NO_WEBHOOKS
 from tollkeeper.signals.evidence import Evidence, Place, row
-from tollkeeper.signals.history import phases_of
+from tollkeeper.signals.history import PRIOR_LATE_MS, phases_of
 from tollkeeper.signals.scene import Scene
 from tollkeeper.signals.words import REASONLESS, UNAVAILABLE, WRONG_NUMBERS, trouble_of
 
@@ -161,23 +161,34 @@ def _connecting(scene: Scene) -> Iterator[Evidence]:
 
 
 def _short(scene: Scene) -> Iterator[Evidence]:
-    """Attempts that get no reply are given up sooner than usual."""
-    now: dict[int, float] = {}
+    """Attempts that get no reply are given up sooner than replies usually come. No history of
+    timeouts is needed, only one of replies."""
+    short = long = 0.0
     for line in scene.lines:
-        if _is_silent(line.cell):
-            for bucket, took in line.tally.took.items():
-                now[bucket] = now.get(bucket, 0.0) + took
-    count, usual = sum(now.values()), sum(scene.usual.timeouts.values())
-    if count < 2 or usual < 3:
-        return
-    mean = sum(bucket * n for bucket, n in now.items()) / count
-    before = sum(bucket * n for bucket, n in scene.usual.timeouts.items()) / usual
-    # A bucket is a factor of 1.5, so that three and a half are one of four.
+        cell = line.cell
+        if not _is_silent(cell):
+            continue
+        point = scene.usual.late_ms.get((cell.provider, cell.operation), PRIOR_LATE_MS)
+        for bucket, count in line.tally.took.items():
+            if _edge(bucket) <= SHORT * point:
+                short += count
+            else:
+                long += count
+    whole = short + long
     yield row(
-        "short_timeouts", mean < before - 3.5, mean > before - 1.0,
-        f"{count:.0f} attempts without a reply ended {before - mean:.1f} steps of 1.5 sooner.",
-        count,
+        "short_timeouts", short >= 2 and short > 0.6 * whole, long >= 2 and long > 0.6 * whole,
+        f"{short:.0f} of {whole:.0f} attempts without a reply were given up while replies usually "
+        "still come.", short, whole,
     )  # fmt: skip
+
+
+SHORT: Final = 1.5
+"""Timeouts are several times the 95 % point of replies; below 1.5 times (a bucket's width) they cut
+off usual replies."""
+
+
+def _edge(bucket: int) -> float:
+    return float(EDGES_MS[bucket]) if 0 <= bucket < len(EDGES_MS) else float("inf")
 
 
 def _is_silent(cell: Cell) -> bool:

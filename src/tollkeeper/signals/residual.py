@@ -1,6 +1,7 @@
 """What a verdict explains, taken out of a window, so that a second disturbance can be seen."""
 
 from collections.abc import Callable
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -9,6 +10,9 @@ from tollkeeper.signals.evidence import Place
 from tollkeeper.signals.history import late_count
 from tollkeeper.signals.scene import Scene
 from tollkeeper.signals.words import Trouble, trouble_of
+
+LEAST_LEFT: Final = 3.0
+"""Failures over the usual ones below which nothing remains that could be a verdict."""
 
 type Explains = Callable[[Counted], bool]
 
@@ -21,6 +25,35 @@ def without(scene: Scene, place: Place, slice_: dict[str, str]) -> Window:
     return replace(
         scene.window,
         batches=tuple(_left(batch, explains, slice_, silent=silent) for batch in scene.batches),
+    )
+
+
+def may_remain(scene: Scene, slice_: dict[str, str]) -> bool:
+    """Whether anything can remain, which is cheaper to see than what: alarms of another family, or
+    failures beyond the slice and the leading kind of trouble."""
+    if scene.family != "failures" or scene.subject == "repeats":
+        return True
+    if any(alarm.family != scene.family for alarm in scene.alarms):
+        return True
+    leading = _leading(scene)
+    rest = sum(
+        pile.bad - pile.usual
+        for pile in scene.piles
+        if pile.trouble != leading or not _is_inside(pile.cell, slice_)
+    )
+    return rest >= LEAST_LEFT or _subjects(scene) > 1
+
+
+def _subjects(scene: Scene) -> int:
+    """Of how many things there are alarms: attempts, webhooks, requests."""
+    names = {alarm.bank for alarm in scene.alarms}
+    return sum(
+        bool(names & kind)
+        for kind in (
+            {"fail", "sustained", "contract", "not_now", "internal", "missing"},
+            {"webhooks", "missing_webhooks"},
+            {"api"},
+        )
     )
 
 
@@ -44,11 +77,15 @@ def _leading(scene: Scene) -> Trouble | None:
     return max(counts, key=lambda trouble: (counts[trouble], trouble), default=None)
 
 
+def _is_inside(cell: Cell, slice_: dict[str, str]) -> bool:
+    return all(getattr(cell, name) == value for name, value in slice_.items())
+
+
 def _explains(scene: Scene, slice_: dict[str, str]) -> Explains:
     leading = _leading(scene)
 
     def is_inside(cell: Cell) -> bool:
-        return all(getattr(cell, name) == value for name, value in slice_.items())
+        return _is_inside(cell, slice_)
 
     def failure(line: Counted) -> bool:
         cell = line.cell

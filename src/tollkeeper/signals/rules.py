@@ -51,8 +51,8 @@ RULES: Final = (
         sentence="The provider says to send less, and one version repeats its attempts.",
     ),
     Rule(
-        name="refused_for_all", yes=("fields_refused",), never=("one_version", "one_account"),
-        no=("our_deploy",),
+        name="refused_for_all", yes=("fields_refused",), never=("one_version",),
+        no=("our_deploy", "one_account"),
         sentence="Fields are refused for all versions and accounts, without a deploy of ours.",
     ),
     Rule(
@@ -75,6 +75,10 @@ RULES: Final = (
     Rule(
         name="settings_refused", yes=("key_refused", "our_settings"),
         sentence="Our key is refused since our settings changed.",
+    ),
+    Rule(
+        name="settings_astray", yes=("address_gone", "our_settings"),
+        sentence="We ask at addresses that are not there since our settings changed.",
     ),
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ victims time out at different times remains one event.
 
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from tollkeeper.signals.history import (
     Slice,
     Usual,
     measures_of,
+    of_what,
     slices_of,
 )
 
@@ -26,6 +27,12 @@ WINDOW_S: Final = 300
 
 WITHOUT_WITNESSES: Final[frozenset[Measure]] = frozenset({"guessing", "repeating"})
 """Measures whose point is that one customer appears again and again."""
+
+BY_SECOND: Final[frozenset[Measure]] = frozenset({"failing", "not_now", "internal", "erring"})
+"""Measures of banks that count one failure for each provider and second."""
+
+LATE_DIMENSIONS: Final = frozenset({"provider", "operation", "integration", "host"})
+"""Dimensions whose slices are watched for late ones."""
 
 _ATTEMPT: Final = attrgetter("provider", "integration", "operation", "host", "account", "settings")
 _ANSWER: Final = attrgetter("provider", "method", "issuer", "country", "account")
@@ -68,7 +75,7 @@ def waiting_of(batches: tuple[Batch, ...]) -> list[Waiting]:
 class Series(msgspec.Struct):
     """Counts by second since `first`. `good` by what they are one of, `bad` by measure (one for
     each customer and minute), `who` the providers that failed in a second, `late` slow ones, `paid`
-    approved authorizations, `hooked` webhooks that were taken, both by provider."""
+    approved authorizations, `hooked` webhooks that came, both by provider."""
 
     first: int
     size: int
@@ -83,94 +90,179 @@ class Series(msgspec.Struct):
 def unroll(window: Window, usual: Usual) -> Series:
     """The series of a window. Lines that started before it, or after its end, are left out."""
     batches = batches_of(window)
-    last = max((batch.second for batch in batches), default=window.at_ms // 1000 - 1)
-    made = _Unrolled(Series(first=last - WINDOW_S + 1, size=WINDOW_S), usual)
-    for line in lines_of(batches):
-        made.note(line.started_s, line.cell, line.tally)
+    counting = Counting(_blank(_last_of(batches, window)), usual)
+    for batch in batches:
+        counting.count(batch.counted)
     for waiting in waiting_of(batches):
-        made.wait(waiting)
-    return made.series
+        counting.wait(waiting)
+    return counting.series
 
 
-class _Unrolled:
-    """The rows that each line is added to, found once for each combination of values."""
+def _blank(last: int) -> Series:
+    return Series(first=last - WINDOW_S + 1, size=WINDOW_S)
+
+
+def _last_of(batches: tuple[Batch, ...], window: Window) -> int:
+    return max((batch.second for batch in batches), default=window.at_ms // 1000 - 1)
+
+
+class Rolling:
+    """Series that go on from look to look, so that a look costs its new batches alone.
+
+    Law: `series_of(window)` is what `unroll` makes of the window, only sooner. A replica writes one
+    batch a second; one that arrives late is counted late.
+    """
+
+    def __init__(self, usual: Usual) -> None:
+        self.usual = usual
+        self._counting: Counting | None = None
+        self._taken: set[tuple[int, str]] = set()
+
+    def series_of(self, window: Window) -> Series:
+        """The series of a window. An earlier window than the last one begins again."""
+        batches = batches_of(window)
+        last = _last_of(batches, window)
+        counting = self._counting
+        if counting is None or not 0 <= last - WINDOW_S + 1 - counting.series.first < WINDOW_S:
+            counting = self._counting = Counting(_blank(last), self.usual)
+            self._taken = set()
+        counting.go_on(last - WINDOW_S + 1)
+        for batch in batches:
+            key = (batch.second, batch.replica)
+            if key not in self._taken:
+                self._taken.add(key)
+                counting.count(batch.counted)
+        if len(self._taken) > 2 * len(batches) + WINDOW_S:
+            self._taken = {(batch.second, batch.replica) for batch in batches}
+        now = counting.copied()
+        for waiting in waiting_of(batches):
+            now.wait(waiting)
+        return now.series
+
+
+class _Plan(msgspec.Struct):
+    """The rows that a good attempt is added to, those that a late one is, and which part of each
+    bucket of durations is late."""
+
+    rows: list[Row]
+    late: list[dict[int, float]]
+    parts: tuple[float, ...]
+
+
+class _Mark(msgspec.Struct):
+    """The rows of one measure that a bad one is added to, and where its provider is noted."""
+
+    by_witness: bool
+    rows: list[dict[int, int]]
+    who: list[dict[int, set[str]]]
+
+
+class Counting:
+    """Series while lines are counted. Rows are found once for each combination of values."""
 
     def __init__(self, series: Series, usual: Usual) -> None:
         self.series = series
         self.usual = usual
-        self.attempts: dict[object, tuple[list[Row], tuple[float, ...]]] = {}
+        self.plans: dict[object, _Plan] = {}
         self.answers: dict[object, list[Row]] = {}
         self.others: dict[object, list[Row]] = {}
-        self.marks: dict[Cell, tuple[Measure, ...]] = {}
+        self.marks: dict[Cell, list[_Mark]] = {}
 
-    def note(self, started_s: int, cell: Cell, tally: Tally) -> None:
-        second = started_s - self.series.first
-        if not 0 <= second < self.series.size:
-            return
-        if cell.kind == "attempt":
-            self._attempt(second, cell, tally)
-        elif cell.kind in {"webhook_in", "api"}:
-            self._other(second, cell, tally)
+    def count(self, lines: list[Counted]) -> None:
+        """Adds the lines of a batch."""
+        first, size, plans = self.series.first, self.series.size, self.plans
+        for line in lines:
+            second = line.started_s - first
+            if not 0 <= second < size:
+                continue
+            cell, tally = line.cell, line.tally
+            if cell.kind != "attempt":
+                self._other(second, cell, tally)
+                continue
+            key = _ATTEMPT(cell)
+            plan = plans.get(key)
+            if plan is None:
+                plan = plans[key] = self._plan(cell)
+            for bucket, took in tally.took.items():
+                if part := plan.parts[bucket if 0 <= bucket < LAST else LAST]:
+                    for late in plan.late:
+                        late[second] = late.get(second, 0.0) + took * part
+            self._attempt(second, cell, tally, plan)
 
-    def _attempt(self, second: int, cell: Cell, tally: Tally) -> None:
-        key = _ATTEMPT(cell)
-        found = self.attempts.get(key)
-        if found is None:
-            found = self.attempts[key] = (
-                self._rows("attempts", cell), self.usual.late_parts(cell.provider, cell.operation),
-            )  # fmt: skip
-        rows, parts = found
-        late = 0.0
-        for bucket, count in tally.took.items():
-            late += count * parts[bucket if 0 <= bucket < LAST else LAST]
-        if late > 0:
-            self._late(second, cell, late)
-        if cell.result == "failed":
-            self._bad(second, cell, tally)
+    def go_on(self, first: int) -> None:
+        """Moves on to a later first second, and forgets those before."""
+        series, by = self.series, first - self.series.first
+        if by <= 0:
             return
-        count = tally.n
-        for row in rows:
-            row[second] += count
-        if cell.operation == "authorize":
-            self._answer(second, cell, tally)
-        if cell.repeat >= 2:
-            self._bad(second, cell, tally)
+        series.first = first
+        for rows in (series.good, series.paid, series.hooked):
+            for row in rows.values():
+                del row[:by]
+                row.extend([0] * by)
+        for sparse in (series.bad, series.who, series.late):
+            for counts in sparse.values():
+                _shift(counts, by)
 
-    def _answer(self, second: int, cell: Cell, tally: Tally) -> None:
-        if cell.result != "ok":
+    def copied(self) -> "Counting":
+        """A copy whose sparse counts may be added to; the others are shared."""
+        series = self.series
+        return Counting(
+            msgspec.structs.replace(
+                series,
+                bad={key: dict(counts) for key, counts in series.bad.items() if counts},
+                late={key: dict(counts) for key, counts in series.late.items() if counts},
+            ),
+            self.usual,
+        )
+
+    def _attempt(self, second: int, cell: Cell, tally: Tally, plan: _Plan) -> None:
+        result, count = cell.result, tally.n
+        if result != "failed":
+            for row in plan.rows:
+                row[second] += count
+        if cell.repeat >= 2 or result != "ok":
             self._bad(second, cell, tally)
-            return
-        key = _ANSWER(cell)
-        rows = self.answers.get(key)
-        if rows is None:
-            rows = self.answers[key] = [*self._rows("answers", cell), self._paid(cell.provider)]
-        for row in rows:
-            row[second] += tally.n
+        if result == "ok" and cell.operation == "authorize":
+            key = _ANSWER(cell)
+            rows = self.answers.get(key)
+            if rows is None:
+                paid = self.series.paid.setdefault(cell.provider, [0] * self.series.size)
+                rows = self.answers[key] = [*self._rows("answers", cell), paid]
+            for row in rows:
+                row[second] += count
+
+    def _plan(self, cell: Cell) -> _Plan:
+        return _Plan(
+            rows=self._rows("attempts", cell),
+            late=[
+                self.series.late.setdefault(slice_, {})
+                for slice_ in slices_of(cell, "attempts")
+                if not slice_ or slice_[-1][0] in LATE_DIMENSIONS
+            ],
+            parts=self.usual.late_parts(cell.provider, cell.operation),
+        )
 
     def _other(self, second: int, cell: Cell, tally: Tally) -> None:
-        if cell.result == "failed":
-            self._bad(second, cell, tally)
+        if cell.kind not in {"webhook_in", "api"}:
             return
-        key = (cell.kind, cell.provider, cell.host, cell.operation)
+        key = (cell.kind, cell.provider, cell.host, cell.operation, cell.result == "failed")
         rows = self.others.get(key)
         if rows is None:
-            of: Of = "webhooks" if cell.kind == "webhook_in" else "requests"
-            rows = self.others[key] = self._rows(of, cell)
-            if cell.kind == "webhook_in":
-                hooked = self.series.hooked.setdefault(cell.provider, [0] * self.series.size)
-                rows.append(hooked)
+            rows = self.others[key] = self._of_other(cell)
         for row in rows:
             row[second] += tally.n
+        if cell.result == "failed":
+            self._bad(second, cell, tally)
 
-    def _paid(self, provider: str) -> Row:
-        row = self.series.paid.get(provider)
-        if row is None:
-            row = self.series.paid[provider] = [0] * self.series.size
-        return row
+    def _of_other(self, cell: Cell) -> list[Row]:
+        """The rows of a webhook or a request. A webhook that we rejected did come."""
+        rows = self._rows(of_what(cell)[0], cell) if cell.result != "failed" else []
+        if cell.kind == "webhook_in":
+            rows.append(self.series.hooked.setdefault(cell.provider, [0] * self.series.size))
+        return rows
 
     def _rows(self, of: Of, cell: Cell) -> list[Row]:
-        good, size = self.series.good, self.series.size
-        rows = []
+        good, size, rows = self.series.good, self.series.size, []
         for slice_ in slices_of(cell, of):
             row = good.get((of, slice_))
             if row is None:
@@ -178,35 +270,54 @@ class _Unrolled:
             rows.append(row)
         return rows
 
-    def _late(self, second: int, cell: Cell, late: float) -> None:
-        for slice_ in slices_of(cell, "attempts"):
-            row = self.series.late.setdefault(slice_, {})
-            row[second] = row.get(second, 0.0) + late
-
     def _bad(self, second: int, cell: Cell, tally: Tally) -> None:
         marks = self.marks.get(cell)
         if marks is None:
-            marks = self.marks[cell] = measures_of(cell)
-        for measure in marks:
-            count = tally.n if measure in WITHOUT_WITNESSES else tally.witnesses
+            found = measures_of(cell)
+            marks = self.marks[cell] = [self._mark(cell, measure) for measure in found]
+        for mark in marks:
+            count = tally.witnesses if mark.by_witness else tally.n
             if count > 0:
-                self._mark(second, cell, measure, count)
+                _note(mark, second, count, cell.provider)
 
-    def _mark(self, second: int, cell: Cell, measure: Measure, count: int) -> None:
-        for slice_ in slices_of(cell, OF[measure]):
-            row = self.series.bad.setdefault((measure, slice_), {})
-            row[second] = row.get(second, 0) + count
-            who = self.series.who.setdefault((measure, slice_), {})
-            who.setdefault(second, set()).add(cell.provider)
+    def _mark(self, cell: Cell, measure: Measure) -> _Mark:
+        slices = list(slices_of(cell, OF[measure]))
+        bad, who = self.series.bad, self.series.who
+        return _Mark(
+            measure not in WITHOUT_WITNESSES,
+            [bad.setdefault((measure, slice_), {}) for slice_ in slices],
+            [who.setdefault((measure, slice_), {}) for slice_ in slices]
+            if measure in BY_SECOND
+            else [],
+        )
 
     def wait(self, waiting: Waiting) -> None:
         """Counts attempts that have waited for more than three seconds as silent so far."""
         second = waiting.started_s - self.series.first
         if 0 <= second < self.series.size:
             cell = cell_of(waiting)
-            self._rows("attempts", cell)
-            self._mark(second, cell, "silent", waiting.n)
-            self._late(second, cell, waiting.n)
+            plan = self._plan(cell)
+            _note(self._mark(cell, "silent"), second, waiting.n, cell.provider)
+            for late in plan.late:
+                late[second] = late.get(second, 0.0) + waiting.n
+
+
+def _shift(counts: dict[int, Any], by: int) -> None:
+    """Counts by seconds that are so many later now, in place: plans refer to them."""
+    left = {second - by: count for second, count in counts.items() if second >= by}
+    counts.clear()
+    counts.update(left)
+
+
+def _note(mark: _Mark, second: int, count: int, provider: str) -> None:
+    for row in mark.rows:
+        row[second] = row.get(second, 0) + count
+    for who in mark.who:
+        found = who.get(second)
+        if found is None:
+            who[second] = {provider}
+        else:
+            found.add(provider)
 
 
 def cell_of(waiting: Waiting) -> Cell:

@@ -69,7 +69,8 @@ def troubled(scene: Scene, place: Place) -> Iterator[Evidence]:
             sentence = _lacked(seen, whole, place)
         known = whole >= 1
         yield row(name, known and share >= MOSTLY, known and share <= HARDLY, sentence, seen, whole)
-    yield _answered(counts, whole)
+    if scene.subject == "attempts":
+        yield _answered(counts, whole)
     yield from _inside(scene, counts, whole)
 
 

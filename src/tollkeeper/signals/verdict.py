@@ -14,15 +14,15 @@ from tollkeeper.signals.detectors import Alarm, alarms_in
 from tollkeeper.signals.evidence import Evidence, Place, place_of
 from tollkeeper.signals.history import Usual, usual_of
 from tollkeeper.signals.placing import State
-from tollkeeper.signals.residual import without
+from tollkeeper.signals.residual import may_remain, without
 from tollkeeper.signals.rows import rows_of
 from tollkeeper.signals.scene import Scene, scene_of
-from tollkeeper.signals.series import unroll
+from tollkeeper.signals.series import Series, unroll
 from tollkeeper.signals.vetoes import vetoes_of
 from tollkeeper.signals.weights import (
     DOMAINS,
     EXPECTED,
-    PROVIDERS,
+    NAMING,
     WEIGHTS,
     Domain,
 )
@@ -103,11 +103,12 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
 
 
-def attribute(window: Window, usual: Usual | None = None) -> Look:
-    """The alarms of a window and the verdict on them. `usual` is what `usual_of(window.usual,
-    window.usual_seconds)` makes, for callers that look each second."""
+def attribute(window: Window, usual: Usual | None = None, series: Series | None = None) -> Look:
+    """The alarms of a window and the verdict on them. For callers that look each second: `usual` is
+    what `usual_of(window.usual, window.usual_seconds)` makes, and `series` what a
+    `Rolling(usual).series_of(window)` does. Neither changes the look."""
     known = usual if usual is not None else usual_of(window.usual, window.usual_seconds)
-    series = unroll(window, known)
+    series = series if series is not None else unroll(window, known)
     alarms = alarms_in(series, known)
     if not alarms:
         return Look(at_ms=window.at_ms)
@@ -172,7 +173,7 @@ def judged(scene: Scene, place: Place, rows: dict[str, Evidence]) -> Verdict:
     waits = margin < MARGIN and not _probed(scene)
     is_clear = confidence >= LEAST and scene.bad >= LEAST_BAD and not waits
     domain: Domain = best if is_clear else "undetermined"
-    provider = place.provider if best in PROVIDERS or "provider" in place.slice else ""
+    provider = place.provider if best in NAMING or "provider" in place.slice else ""
     slice_ = _named(place, best, rows)
     pointer = place.pointer if best == "provider_changed" else ""
     return Verdict(
@@ -199,13 +200,28 @@ def judged(scene: Scene, place: Place, rows: dict[str, Evidence]) -> Verdict:
     )
 
 
+FOUND: Final[tuple[tuple[str, str, frozenset[Domain]], ...]] = (
+    ("one_host", "host", frozenset({"our_infrastructure"})),
+    ("one_account", "account", frozenset({"bad_traffic", "our_configuration"})),
+    ("one_version", "integration", frozenset({"our_code", "provider_changed"})),
+    ("one_operation", "operation", frozenset({"provider_down", "provider_changed"})),
+)
+"""Comparisons whose worst value a verdict of these domains names, even where it is not all of the
+excess."""
+
+
 def _named(place: Place, domain: Domain, rows: dict[str, Evidence]) -> dict[str, str]:
-    """The slice. A provider's domain names a provider, even where that is not yet significant."""
+    """The slice, with what the comparisons found. A provider's domain, our settings and our
+    versions name a provider, even where that is not yet significant."""
+    named = dict(place.slice)
     found = rows.get("one_provider")
-    lacks_it = domain in PROVIDERS and place.provider and "provider" not in place.slice
-    if lacks_it and (found is None or found.state != "no"):
-        return {"provider": place.provider} | place.slice
-    return place.slice
+    if domain in NAMING and place.provider and (found is None or found.state != "no"):
+        named = {"provider": place.provider} | named
+    for name, dimension, domains in FOUND:
+        split = place.splits[name]
+        if domain in domains and split.state == "yes" and len(place.slice) < 2:
+            named.setdefault(dimension, split.top.value)
+    return named
 
 
 def _because(rows: dict[str, Evidence], domain: Domain, sign: int) -> tuple[Because, ...]:
@@ -275,7 +291,7 @@ def _residual(
 ) -> Verdict | None:
     """What remains once the first verdict's slice and kind of trouble are taken away, judged
     without the rows that the first one used."""
-    if first.domain == "undetermined":
+    if first.domain == "undetermined" or not may_remain(scene, first.slice):
         return None
     window = without(scene, place, first.slice)
     series = unroll(window, scene.usual)

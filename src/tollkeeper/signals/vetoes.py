@@ -12,9 +12,7 @@ type Rows = Mapping[str, Evidence]
 
 VETOES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "issuer": (("declines_alone", "bank_unavailable"), ("declines_alone", "declines_gathered")),
-    "bad_traffic": (
-        ("wrong_numbers",), ("many_methods",), ("refused_for_one",), ("one_account",),
-    ),
+    "bad_traffic": (("wrong_numbers",), ("many_methods",), ("refused_for_one",)),
     "our_infrastructure": (
         ("anchor",), ("anchor_asked",), ("second",), ("one_host",), ("no_space",), ("no_handles",),
         ("event_loop_lag",), ("clock_off",),

@@ -36,8 +36,8 @@ DOMAINS: Final[tuple[Domain, ...]] = (
 )  # fmt: skip
 """The domains that compete."""
 
-PROVIDERS: Final[frozenset[Domain]] = frozenset({DOWN, SLOW, CHANGED, LIMITED})
-"""Domains whose verdict names a provider."""
+NAMING: Final[frozenset[Domain]] = frozenset({DOWN, SLOW, CHANGED, LIMITED, CONFIG, CODE})
+"""Domains whose verdict names a provider: theirs, and those of what we have of each."""
 
 type Source = Literal["words", "place", "change", "probe", "gauge", "measure"]
 """Where a row comes from: words of failures, a comparison of slices, a change, a probe, a gauge,
@@ -61,16 +61,19 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     ),
     "provider_answered": Weights(
         "words",
-        {CHANGED: 1, LIMITED: 1, DOWN: 0.5, INFRA: -2, DB: -0.5},
+        {CHANGED: 1, LIMITED: 1, DOWN: 0.5, BAD: 0.5, INFRA: -2, DB: -0.5},
         {INFRA: 1, DOWN: 0.5, CONFIG: 0.5, CHANGED: -1, LIMITED: -1},
     ),
-    "server_errors": Weights("words", {DOWN: 3, SLOW: 0.5}, {DOWN: -0.5}),
+    # Neither our settings nor a version make a provider break off its replies or fail inside.
+    "server_errors": Weights("words", {DOWN: 3, SLOW: 0.5, CONFIG: -1, CODE: -1}, {DOWN: -0.5}),
     "no_reply": Weights("words", {SLOW: 1.5, DOWN: 0.5, INFRA: 0.5, CONFIG: 0.5}),
-    "broken_replies": Weights("words", {DOWN: 2.5, INFRA: 0.5}, {DOWN: -0.5}),
+    "broken_replies": Weights(
+        "words", {DOWN: 3, INFRA: 0.5, CONFIG: -1.5, CODE: -1.5}, {DOWN: -0.5}
+    ),
     "certificate": Weights("words", {INFRA: 1.5, DOWN: 1.5, CONFIG: 0.5}),
-    "fields_refused": Weights("words", {CHANGED: 2, CODE: 2, BAD: 1.5}),
+    "fields_refused": Weights("words", {CHANGED: 2, CODE: 2, BAD: 2}),
     "address_gone": Weights("words", {CHANGED: 3, CONFIG: 1.5}, {CHANGED: -0.5}),
-    "unreadable": Weights("words", {CHANGED: 4}),
+    "unreadable": Weights("words", {CHANGED: 4, CONFIG: -1}),
     "key_refused": Weights("words", {CONFIG: 3, LIMITED: 2}),
     "told_to_wait": Weights("words", {LIMITED: 3.5, CODE: 1}, {LIMITED: -0.5}),
     "key_in_use": Weights("words", {DOWN: 1, CODE: 1}),
@@ -80,7 +83,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     # A full disk shows as errors of the store: the store is its victim.
     "no_space": Weights("words", {INFRA: 5.5, DB: -3}, {INFRA: -0.5}),
     "no_handles": Weights("words", {INFRA: 5, CODE: 0.5, DB: -2}),
-    "webhooks_rejected": Weights("words", {CHANGED: 2.5, CONFIG: 1}),
+    "webhooks_rejected": Weights("words", {CHANGED: 3, CONFIG: 1.5}),
     "webhooks_contradict": Weights("words", {CHANGED: 3}),
     "webhooks_missing": Weights("measure", {DOWN: 1.5, CHANGED: 0.5}),
     "only_our_api": Weights(
@@ -121,9 +124,10 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     ),
     "one_operation": Weights("place", {DOWN: 0.5, CHANGED: 0.5}),
     "one_account": Weights("place", {BAD: 2.5, LIMITED: 0.5, CONFIG: 0.5}, {BAD: -1}),
+    # Settings that are new everywhere show in `our_settings`: one change is not to count twice.
     "one_settings": Weights(
         "place",
-        {CONFIG: 3, DOWN: -1.5, SLOW: -1.5, CHANGED: -1.5, LIMITED: -1.5, ISSUER: -2, DB: -1},
+        {CONFIG: 1.5, DOWN: -1.5, SLOW: -1.5, CHANGED: -1.5, LIMITED: -1.5, ISSUER: -2, DB: -1},
         {CONFIG: -1.5},
     ),
     "one_currency": Weights("place", {CHANGED: 0.5, CODE: 0.5}),
@@ -162,6 +166,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "unreadable_for_all": Weights("place", {CHANGED: 2}),
     "store_with_space": Weights("words", {DB: 1.5}),
     "settings_refused": Weights("change", {CONFIG: 1.5, LIMITED: -1}),
+    "settings_astray": Weights("change", {CONFIG: 1.5, CHANGED: -1}),
 }  # fmt: skip
 """By row. The figures start from the appendix of ATTRIBUTION.md; rows that it has not are new."""
 
