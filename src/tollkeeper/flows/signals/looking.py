@@ -19,6 +19,7 @@ from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.signals.alerts import QUIET_S, Step, is_told, steps_of
 from tollkeeper.signals.counts import Batch, Change, Window, since
 from tollkeeper.signals.history import Usual, usual_of
+from tollkeeper.signals.series import Rolling, Series
 from tollkeeper.signals.verdict import Look, attribute
 
 USUAL_SECONDS: Final = 60.0
@@ -40,6 +41,8 @@ class Watcher:
     changes: tuple[Change, ...] = ()
     changes_at: float = float("-inf")
     begins_s: int = 0
+    rolling: Rolling | None = None
+    cut_s: int = 0
 
     async def look(self, pending: Iterable[Batch]) -> Look:
         """Looks once; `pending` are batches of this process that the store does not have yet."""
@@ -57,9 +60,10 @@ class Watcher:
             changes=self.changes,
             carrying=carrying(runtime.live.routes),
         )
-        found = attribute(window, usual)
+        series = self._series(window, usual)
+        found = attribute(window, usual, series)
         if found.alarms and await self._read_changes(at_ms):
-            found = attribute(replace(window, changes=self.changes), usual)
+            found = attribute(replace(window, changes=self.changes), usual, series)
         self._keep(found)
         if found.alarms or runtime.live.open_alerts:
             await self._follow_up(window, usual, found)
@@ -77,6 +81,12 @@ class Watcher:
             await _write(self.runtime, found, is_quiet=not recent.alarms)
         except (StoreDoubt, Unavailable):
             _tell_without_store(self.runtime, found, is_quiet=not recent.alarms)
+
+    def _series(self, window: Window, usual: Usual) -> Series:
+        """The series of a window, which go on from the last look's."""
+        if self.rolling is None or self.rolling.usual is not usual or self.cut_s != self.begins_s:
+            self.rolling, self.cut_s = Rolling(usual), self.begins_s
+        return self.rolling.series_of(window)
 
     async def _usual(self, at_ms: int) -> Usual:
         now = self.runtime.clock.monotonic()
