@@ -129,3 +129,13 @@ async def test_the_relay_carries_and_each_lever_strikes() -> None:
             await got(relay, 0.2)
         relay.levers = []
         assert len(await got(relay)) == 100
+
+
+async def test_a_relay_that_swallows_lets_no_connection_come_about() -> None:
+    async with relayed() as relay:
+        await relay.swallow()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asyncio.open_connection("127.0.0.1", relay.port)
+        await relay.answer()
+        assert len(await got(relay)) == 100

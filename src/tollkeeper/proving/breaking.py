@@ -101,12 +101,26 @@ async def _tcp(ground: Any, one: Tcp) -> Heal:
     lever = Lever(one.effect, one.severity, one.seconds, one.bytes)
     relays = {"provider": [ground.relay], "anchor": [ground.anchor]}
     struck = relays.get(one.peer, [ground.relay, ground.anchor])
+    if one.effect == "blackhole" and one.severity == 1.0 and hasattr(ground.relay, "swallow"):
+        return await _swallowed(struck)
     for relay in struck:
         relay.levers.append(lever)
 
     async def heal() -> None:
         for relay in struck:
             relay.levers.remove(lever)
+
+    return heal
+
+
+async def _swallowed(struck: list[Any]) -> Heal:
+    """Nothing answers, not even the kernel."""
+    for relay in struck:
+        await relay.swallow()
+
+    async def heal() -> None:
+        for relay in struck:
+            await relay.answer()
 
     return heal
 

@@ -22,7 +22,7 @@ import msgspec
 from tollkeeper import app as root
 from tollkeeper.flows.operations.keys import PLATFORM, create_key
 from tollkeeper.proving.breaking import strike, strikes_of
-from tollkeeper.proving.network import Names, Relay
+from tollkeeper.proving.network import Names, Relay, anchor_server
 from tollkeeper.proving.scenario import Scenario
 from tollkeeper.proving.serve import DNS, LEVERS
 from tollkeeper.proving.shopping import Shop
@@ -47,6 +47,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     slice: dict[str, str]
     about: str
     says: str
+    because: tuple[str, ...] = ()
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,8 @@ class Ground(Yard):
         self.extra: dict[str, Any] = {}
         self.levers_port = free_port()
         self.relay = Relay(("127.0.0.1", int(self.provider.rpartition(":")[2])))
-        self.anchor = Relay(("127.0.0.1", int(self.provider.rpartition(":")[2])))
+        self.anchor = Relay(("127.0.0.1", 0))
+        self.neutral: asyncio.Server | None = None
         self.names = Names(known={HOST: "127.0.0.1", "anchor.test": "127.0.0.1"})
         self.shop = Shop(self)
         self.began_ms: int | None = None
@@ -95,6 +97,8 @@ class Ground(Yard):
         await self._start_simulator()
         if self.scenario.world.tls:
             self._make_certificates()
+        self.neutral = await anchor_server()
+        self.anchor.upstream = ("127.0.0.1", self.neutral.sockets[0].getsockname()[1])
         for part in (self.relay, self.anchor, self.names):
             await part.start()
         await self._register_webhooks()
@@ -237,6 +241,8 @@ class Ground(Yard):
         for part in (self.relay, self.anchor):
             await part.stop()
         self.names.stop()
+        if self.neutral is not None:
+            self.neutral.close()
 
 
 async def play(ground: Ground, tell: Callable[[str], None]) -> Played:
@@ -309,6 +315,7 @@ def _read_log(ground: Ground) -> tuple[list[Said], int, list[str]]:
                 slice=dict(entry["slice"]),
                 about=str(entry["about"]),
                 says=str(entry["says"]),
+                because=tuple(entry.get("because", ())),
             )
         )
     return said, early, moves

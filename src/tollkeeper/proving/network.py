@@ -39,6 +39,7 @@ class Relay:
     levers: list[Lever] = field(default_factory=list)
     port: int = 0
     _server: asyncio.Server | None = None
+    _hole: list[socket.socket] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -57,6 +58,28 @@ class Relay:
             self._server.close()
             self._server = None
         self.reset()
+
+    async def swallow(self) -> None:
+        """From now on nothing answers on the port, not even the kernel: the queue of connections
+        is full, so that a SYN is dropped, as a firewall does."""
+        await self.stop()
+        hole = socket.socket()
+        hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        hole.bind(("127.0.0.1", self.port))
+        hole.listen(0)
+        self._hole = [hole]
+        for _ in range(2):  # Linux takes one more than the length of the queue
+            filler = socket.socket()
+            filler.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            filler.connect_ex(hole.getsockname())
+            self._hole.append(filler)
+
+    async def answer(self) -> None:
+        """Listens again after `swallow`."""
+        for one in self._hole:
+            one.close()
+        self._hole = []
+        await self.start()
 
     def reset(self) -> None:
         """Ends every connection at once: a fault begins for those that are open, too."""
@@ -174,6 +197,21 @@ class Names(asyncio.DatagramProtocol):
             self._transport.sendto(reply_of(data, end, None), addr)
         else:
             self._transport.sendto(reply_of(data, end, address), addr)
+
+
+async def anchor_server() -> asyncio.Server:
+    """A neutral address: it answers every request with 204."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
 
 
 WRONG: Final = "127.0.0.254"

@@ -2,14 +2,11 @@
 
 from typing import Final
 
-from tollkeeper.signals.counts import Cell, Result
+from tollkeeper.signals.counts import REQUEST, Cell, Result
 from tollkeeper.signals.observation import Observation
 
 LAST_REPEAT: Final = 3
 """Third repeats and later ones are counted together."""
-
-REQUEST: Final = "request:"
-"""Begins the pointer of a parameter of our request that the provider refused, before its name."""
 
 RESULTS: Final[dict[str, Result]] = {
     "approved": "ok",

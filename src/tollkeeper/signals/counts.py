@@ -25,6 +25,9 @@ EDGES_MS: Final = (
 """Upper edges of the buckets of durations, in milliseconds, each about 1.5 times the one before; a
 last bucket has what took longer."""
 
+REQUEST: Final = "request:"
+"""Begins the pointer of a parameter of our request that the provider refused, before its name."""
+
 OTHER: Final = "(other)"
 """Stands for values beyond what a batch keeps apart."""
 

@@ -5,7 +5,7 @@ Law: every failed cell has exactly one kind of trouble, so that shares of a fail
 
 from typing import Final, Literal
 
-from tollkeeper.signals.counts import Cell
+from tollkeeper.signals.counts import REQUEST, Cell
 
 type Trouble = Literal[
     "build", "turned_away", "store", "no_space", "no_handles", "network", "certificate", "broken",
@@ -88,7 +88,8 @@ def _of_exchange(cell: Cell) -> Trouble:
         return "silent"
     if cell.stage == "read" and not cell.status:
         return "broken"
-    if cell.unreadable or cell.pointer or cell.error in UNREADABLE:
+    departed = cell.pointer and not cell.pointer.startswith(REQUEST)
+    if cell.unreadable or departed or cell.error in UNREADABLE:
         return "unreadable"
     return _of_status(cell.status)
 

@@ -14,7 +14,13 @@ from msgspec.structs import replace
 from tollkeeper.flows.ports import Store
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.signals.telling import event_of, tell_step
-from tollkeeper.flows.signals.windows import Recent, begins_s, carrying, changes_until
+from tollkeeper.flows.signals.windows import (
+    Recent,
+    begins_s,
+    carrying,
+    changes_until,
+    usual_from,
+)
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
 from tollkeeper.signals.alerts import QUIET_S, Step, is_told, steps_of
 from tollkeeper.signals.counts import Batch, Change, Window, since
@@ -24,6 +30,9 @@ from tollkeeper.signals.verdict import Look, attribute
 
 USUAL_SECONDS: Final = 60.0
 """How often what is usual is read anew."""
+
+OWN_SECONDS: Final = 5.0
+"""How often it is taken from the newest minutes, where nothing older is known."""
 
 CHANGES_SECONDS: Final = 3.0
 """How often changes are read anew while something is wrong."""
@@ -50,7 +59,7 @@ class Watcher:
         at_ms = runtime.store.now_ms()
         try:
             batches = await self.recent.read(runtime.store, pending, at_ms // 1000)
-            usual = await self._usual(at_ms)
+            usual = await self._usual(at_ms, batches)
         except (StoreDoubt, Unavailable):
             batches = self.recent.known(pending, at_ms // 1000)
             usual = self.usual or usual_of((), 0)
@@ -88,11 +97,15 @@ class Watcher:
             self.rolling, self.cut_s = Rolling(usual), self.begins_s
         return self.rolling.series_of(window)
 
-    async def _usual(self, at_ms: int) -> Usual:
+    async def _usual(self, at_ms: int, batches: tuple[Batch, ...]) -> Usual:
         now = self.runtime.clock.monotonic()
-        if self.usual is None or now >= self.usual_at + USUAL_SECONDS:
+        if self.usual is None or now >= self.usual_at:
             seconds, lines = await self.runtime.store.load_usual(at_ms // 1000)
-            self.usual, self.usual_at = usual_of(tuple(lines), seconds), now
+            self.usual_at = now + (USUAL_SECONDS if seconds else OWN_SECONDS)
+            if not seconds and not self.runtime.live.open_alerts:
+                seconds, lines = usual_from(batches, at_ms // 1000)
+            if seconds or self.usual is None:
+                self.usual = usual_of(tuple(lines), seconds)
         return self.usual
 
     async def _read_changes(self, at_ms: int) -> bool:

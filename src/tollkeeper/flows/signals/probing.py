@@ -57,7 +57,8 @@ class Prober:
     async def _burst(
         self, provider: str, wanted: Iterable[str], versions: Mapping[str, tuple[str, ...]]
     ) -> None:
-        """What a verdict about `provider` wants to know."""
+        """What a verdict about `provider` wants to know; about none: about the first one."""
+        provider = provider or min(versions, default="")
         mine = versions.get(provider, ())
         others = [names[0] for name, names in versions.items() if name != provider and names]
         targets: dict[Name, str] = {}

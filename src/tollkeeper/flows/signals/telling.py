@@ -3,7 +3,7 @@
 import msgspec
 
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.signals.views import alert_view
+from tollkeeper.flows.signals.views import AlertView, alert_view
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Step
 
@@ -20,6 +20,12 @@ def event_of(runtime: Runtime, step: Step) -> OutEvent:
     )
 
 
+def _because(view: AlertView) -> list[str]:
+    """The three rows of evidence that weigh most."""
+    found = view.verdict.evidence_for if view.verdict is not None else []
+    return [f"{row.weight:+.1f} {row.name}: {row.says}" for row in found[:3]]
+
+
 def tell_step(runtime: Runtime, step: Step) -> None:
     """A line in the log."""
     view = alert_view(step.alert)
@@ -32,5 +38,6 @@ def tell_step(runtime: Runtime, step: Step) -> None:
         pointer=view.pointer,
         slice=view.verdict.slice if view.verdict is not None else {},
         says=view.says,
+        because=_because(view),
         next=view.next,
     )

@@ -7,7 +7,7 @@ from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.changes import change_of
-from tollkeeper.signals.counts import Batch, Change, Window, since
+from tollkeeper.signals.counts import Batch, Change, Counted, Window, fold, since
 
 WINDOW_S: Final = 360
 """Seconds of batches in a window: the five minutes in which an onset is sought, and the longest
@@ -15,6 +15,12 @@ time from an attempt's start to its end."""
 
 CHANGES_MS: Final = 1_800_000
 """How far back changes are read: a change of half an hour ago explains nothing that begins now."""
+
+OWN_S: Final = 60
+OWN_LEAST_S: Final = 20
+OWN_LEAST: Final = 30
+"""Where nothing is known of before: the newest minute is what is judged, by at least twenty seconds
+and thirty attempts before it."""
 
 MANY_CHANGES: Final = 200
 
@@ -36,11 +42,25 @@ async def begins_s(store: Store, at_ms: int) -> int:
     return max(over, default=0) + 1
 
 
+def usual_from(batches: Iterable[Batch], at_s: int) -> tuple[int, list[Counted]]:
+    """What is usual by the window itself, where no sums are there yet: all but its newest minute,
+    if that is long enough. Seconds and sums, none of either where it is not."""
+    lines = [line for batch in batches for line in batch.counted if line.started_s < at_s - OWN_S]
+    first = min((line.started_s for line in lines), default=at_s)
+    seconds = at_s - OWN_S - first
+    attempts = sum(line.tally.n for line in lines if line.cell.kind == "attempt")
+    if seconds < OWN_LEAST_S or attempts < OWN_LEAST:
+        return 0, []
+    return seconds, fold(lines, first)
+
+
 async def window_at(store: Store, routes: Routes, at_ms: int) -> Window:
     """The window of a moment, wholly from the store."""
     second = at_ms // 1000
     seconds, usual = await store.load_usual(second)
     batches = await store.list_batches(second - WINDOW_S, second)
+    if not seconds:
+        seconds, usual = usual_from(batches, second)
     return Window(
         at_ms=at_ms,
         batches=since(batches, await begins_s(store, at_ms)),
