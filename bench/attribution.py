@@ -142,6 +142,7 @@ def together_rows(given: argparse.Namespace) -> list[Row]:
             "both at the first verdict": np.mean(
                 [{one.said, one.second} >= truths for truths, one in found]
             ),
+            "both after 30 s": np.mean([{*one.later} >= truths for truths, one in found]),
             "says our code": np.mean([one.said == "our_code" for _, one in found]),
         })  # fmt: skip
     return rows
