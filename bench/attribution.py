@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from lab.disturbed import Recording, World
+from lab.disturbed import World
 from lab.domains import FAULTS, QUIET, TOGETHER, Fault
 from lab.judging import MOVES, SURE, Judged, judged
+from lab.recorded import Recording
 from lab.tables import show, upper_bound
 from lab.unfamiliar import UNFAMILIAR
 

@@ -5,8 +5,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from lab.disturbed import Recording, World
+from lab.disturbed import World
 from lab.domains import Fault
+from lab.recorded import Recording
 from tollkeeper.signals.detectors import banks
 from tollkeeper.signals.verdict import Look, Verdict, attribute
 
