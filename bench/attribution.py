@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from lab.disturbed import Recording, World
+from lab.disturbed import World
 from lab.domains import FAULTS, QUIET, TOGETHER, Fault
 from lab.judging import MOVES, SURE, Judged, judged
+from lab.recorded import Recording
 from lab.tables import show, upper_bound
 from lab.unfamiliar import UNFAMILIAR
 
@@ -142,6 +143,7 @@ def together_rows(given: argparse.Namespace) -> list[Row]:
             "both at the first verdict": np.mean(
                 [{one.said, one.second} >= truths for truths, one in found]
             ),
+            "both after 30 s": np.mean([{*one.later} >= truths for truths, one in found]),
             "says our code": np.mean([one.said == "our_code" for _, one in found]),
         })  # fmt: skip
     return rows

@@ -5,13 +5,17 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from lab.disturbed import Recording, World
+from lab.disturbed import World
 from lab.domains import Fault
+from lab.recorded import Recording
 from tollkeeper.signals.detectors import banks
 from tollkeeper.signals.verdict import Look, Verdict, attribute
 
 STEPS: Final = (0, 1, 2, 3, 4, 6, 8, 10, 13, 17, 22, 30, 45, 60, 90)
 """Seconds after the alarm at which the attributor is asked (ATTRIBUTION.md)."""
+
+LATER_S: Final = 30
+"""How long after the alarm two disturbances at once are looked at again."""
 
 MOVES: Final = frozenset({"provider_changed", "our_code"})
 """Verdicts on which a failover may move traffic."""
@@ -37,6 +41,7 @@ class Judged(NamedTuple):
     vetoed: bool = False
     second: str = ""
     ms: float = 0.0
+    later: tuple[str, ...] = ()
     why: str = ""
 
 
@@ -54,7 +59,12 @@ def judged(name: str, fault: Fault, rate: float, severity: float, seed: int) -> 
     detected_s = detected - world.start
     if not last.verdicts:
         return blank._replace(detected=detected_s, ms=took)
-    return _scored(world, last, blank._replace(detected=detected_s, ms=took))
+    scored = _scored(world, last, blank._replace(detected=detected_s, ms=took))
+    if len(world.truths) < 2:
+        return scored
+    at = int(min(detected + LATER_S, world.end))
+    later = attribute(recording.window(at), recording.usual).verdicts
+    return scored._replace(later=tuple(one.domain for one in later))
 
 
 def _scored(world: World, last: Look, blank: Judged) -> Judged:

@@ -14,17 +14,24 @@ from tollkeeper.signals.words import Trouble, trouble_of
 LEAST_LEFT: Final = 3.0
 """Failures over the usual ones below which nothing remains that could be a verdict."""
 
+BEFORE_S: Final = 60
+"""How far before the onset the rest is looked at: what began earlier would have alarmed first."""
+
 type Explains = Callable[[Counted], bool]
 
 
 def without(scene: Scene, place: Place, slice_: dict[str, str]) -> Window:
-    """The scene's window without the bad lines that the slice and the leading kind of trouble
-    explain."""
+    """The scene's window, from a minute before the onset on, without the bad lines that the slice
+    and the leading kind of trouble explain."""
     explains = _explains(scene, slice_)
     silent = _leading(scene) == "silent" or scene.subject == "durations"
     return replace(
         scene.window,
-        batches=tuple(_left(batch, explains, slice_, silent=silent) for batch in scene.batches),
+        batches=tuple(
+            _left(batch, explains, slice_, silent=silent)
+            for batch in scene.batches
+            if batch.second >= scene.onset.second - BEFORE_S
+        ),
     )
 
 
