@@ -5,6 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollkeeper.kernel.errors import Misconfigured
+from tollkeeper.routing.routes import (
+    PPM,
+    Condition,
+    Routes,
+    RoutingContext,
+    Rule,
+    Share,
+    choose_route,
+)
 from tollkeeper.routing.weights import BUCKETS, bucket_of, check, choose, failover_order
 
 INSTALLED = ("p@1", "p@2", "p@3")
@@ -82,3 +91,16 @@ def test_a_failover_takes_a_sound_version_of_no_weight_after_those_that_have_som
 
 def test_no_failover_goes_to_a_version_that_is_not_sound() -> None:
     assert failover_order({"p@1": 0, "p@2": 100}, [], ["p@2"]) == []
+
+
+def test_a_failover_draws_each_payment_by_itself_however_often_a_customer_comes() -> None:
+    share = Share(candidate="p@2", share_ppm=PPM // 2, salt="s", is_open=True)
+    rules = (Rule(condition=Condition(), weights={"p@1": 100.0}),)
+    routes = Routes(rules=rules, shares={"p@1": (share,)})
+    moved = 0
+    for number in range(400):
+        facts = RoutingContext(
+            unit="one", payment_id=f"pay_{number}", currency="EUR", account="acc_1"
+        )
+        moved += choose_route(routes, "salt", facts, 0).is_moved
+    assert 150 < moved < 250

@@ -18,9 +18,11 @@ from msgspec.structs import replace
 from tollkeeper.failover import rule
 from tollkeeper.failover.rule import State, Trial
 
-SLOW_MS: Final = 10_000
+SLOW_MS: Final = 5_000
 """A shopper who has waited so long has been badly served. The patience of one request is 30 s by
-default, and a fault of V that hangs should not hold the move back for so long."""
+default, and one that hangs holds up what T may count: at 20 payments a second, of which one in 200
+hangs, T is nearly always so far behind. Where sound payments take longer than this, T sees both
+versions as bad, and nothing moves."""
 
 MOST_PENDING: Final = 2_000
 """Drawn payments that are remembered at a time. More are not counted, whatever becomes of them."""

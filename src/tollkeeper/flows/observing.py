@@ -77,7 +77,7 @@ def followed_of(
 ) -> FollowUpResult | None:
     """What the first follow-up of a payment came to, for the rollout that it may count in; only
     through the version that took the payment."""
-    if attempt.operation == "authorize" or payment.moved_from is not None:
+    if attempt.operation == "authorize" or attempt.routed or payment.moved_from is not None:
         return None
     facts = context_of(payment)
     provider = attempt.integration.partition("@")[0]

@@ -190,7 +190,8 @@ def choose_route(
     weights = routes.weights_for(facts)
     stable = choose(weights, salt, facts.unit)
     share = share_for(routes, stable, facts)
-    if share is not None and number_of(share.salt, facts.customer_unit) < share.share_ppm:
+    # by payment: gate T takes each for a draw of its own, and a customer may come often
+    if share is not None and number_of(share.salt, facts.payment_id) < share.share_ppm:
         return RouteChoice(integration=share.candidate, share=share, is_moved=True)
     for canary in routes.canaries:
         if canary.is_running and share is not None and share.share_ppm:

@@ -116,12 +116,15 @@ def none_works_unsaid() -> list[Patch]:
 
 @_bug("Payments that were on their way before a share count as drawn by it.")
 def undrawn_counts() -> list[Patch]:
-    real: Any = vars(observing)["trial_of"]
+    real: Any = vars(drawn)["_with_end"]
 
-    def trial_of(*values: Any, **named: Any) -> Any:
-        return msgspec.structs.replace(real(*values, **named), share=None)
+    def with_end(pending: list[Any], over: Any) -> Any:
+        if over.trial.through_w or any(one.id == over.id for one in pending):
+            return real(pending, over)
+        trial = msgspec.structs.replace(over.trial, share=0.5)
+        return [*pending, drawn.Drawn(over.id, over.at_ms, 0.5, through_w=False, trial=trial)]
 
-    return [(observing, "trial_of", trial_of)]
+    return [(drawn, "_with_end", with_end)]
 
 
 @_bug("A drawn payment that never ends holds up all that were drawn after it.")

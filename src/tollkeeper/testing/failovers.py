@@ -3,6 +3,7 @@
 The checks read records, trials and payments. They share with the controller the rule alone.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -26,8 +27,11 @@ from tollkeeper.testing.world import Simulation
 NOTICE_MS: Final = 3_000
 """By when every replica must act on a move."""
 
-CROWD: Final = 80
+CROWD: Final = 100
 """Shoppers more than usual: a move takes some 30 failing payments, and they come apart."""
+
+CROWD_SECONDS: Final = 30.0
+"""Over how much longer than others they come: a payment that hangs holds up what is counted."""
 
 CROWD_FROM: Final = 500
 """Numbers of shoppers of the crowd begin here."""
@@ -60,7 +64,8 @@ def attach(simulation: Simulation) -> None:
     if not simulation.temper.carrier:
         return
     for number in range(CROWD):
-        simulation.loop.outside(Caller(simulation, CROWD_FROM + number).shop())
+        caller = Caller(simulation, CROWD_FROM + number)
+        simulation.loop.outside(_come(caller, number * CROWD_SECONDS / CROWD))
     if simulation.temper.outage:
         for fault in OUTAGES[simulation.temper.outage]:
             simulation.core.faults.add(FaultRule(**fault, operation="payment_intents.create"))
@@ -72,6 +77,11 @@ def attach(simulation: Simulation) -> None:
         rule = simulation.loop.chance.choice(broken)
         when: When = "before" if rule["effect"] in REFUSED else "after"
         simulation.core.faults.add(FaultRule(**rule, operation="*", when=when))
+
+
+async def _come(caller: Caller, after_seconds: float) -> None:
+    await asyncio.sleep(after_seconds)
+    await caller.shop()
 
 
 def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterator[Violation]:
@@ -172,6 +182,9 @@ def _check_order(stream: str, records: list[Record], rows: list[TrialRow]) -> It
     began = {row.begins: (row.at_ms, row.id) for row in rows if row.begins}
     mine = [record for record in reversed(records) if _name(record) == stream]
     drawn = [step.drawn for record in mine for step in record.steps if step.drawn]
+    if undrawn := sorted(set(drawn) - set(began)):
+        yield Violation("I12", stream, f"{undrawn[0]} counts as drawn, and was not")
+        return
     if drawn != sorted(drawn, key=lambda id_: began[id_]):
         yield Violation("I12", stream, "drawn payments count in another order than they began")
 
