@@ -6,11 +6,12 @@ import pytest
 from tests.flows.stage import MIDDLE, OLD, Stage, stage
 
 from tollkeeper.app import handlers
-from tollkeeper.flows.signals import commands, following
+from tollkeeper.flows.signals import commands, following, studying
 from tollkeeper.flows.signals.collecting import Collector
 from tollkeeper.flows.signals.commands import Announcement
 from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.probing import Prober
+from tollkeeper.flows.signals.studying import Page
 from tollkeeper.flows.signals.views import alert_view
 from tollkeeper.kernel.errors import Invalid, NotFound, Unavailable
 from tollkeeper.signals.alerts import Alert
@@ -204,3 +205,39 @@ async def test_probes_ask_and_move_no_money(tmp_path: Path) -> None:
             ("golden", 1, 0, False), ("golden", 5, 0, True), ("golden_previous", 5, 0, True),
         ]  # fmt: skip
         assert all(request.method == "GET" for request in s.wire.sent)
+
+
+async def test_what_departed_is_listed_with_pointer_and_share(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        process = Process(s)
+        await following.plan(s.runtime)
+        await process.seconds(200)
+        assert await studying.drift(s.store, 1) == []
+        s.fault(**RENAMED, count=6)
+        await process.seconds(10)
+        found = await studying.drift(s.store, 1)
+        (first,) = [one for one in found if one.operation == "authorize"]
+        assert (first.kind, first.pointer, first.integration) == ("reply", "/status", MIDDLE)
+        assert 0 < first.share < 0.1
+        assert first.accounts == ["acc_1"]
+
+
+async def test_a_backtest_pages_where_the_detectors_did(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        process = Process(s)
+        await process.seconds(60)
+        assert [
+            one async for one in studying.backtest(s.store, 0.1, 1) if isinstance(one, Page)
+        ] == []
+        struck_ms = s.clock.now_ms()
+        s.fault(**RENAMED)
+        await process.seconds(30)
+        pages = [one async for one in studying.backtest(s.store, 0.1, 1) if isinstance(one, Page)]
+        assert pages
+        assert struck_ms < pages[0].at_ms < struck_ms + 30_000
+        none = [one async for one in studying.backtest(s.store, 0.1, 50) if isinstance(one, Page)]
+        assert none == []
+        for hours, times in ((0.0, 1.0), (48.0, 1.0), (1.0, 0.5)):
+            with pytest.raises(Invalid):
+                async for _ in studying.backtest(s.store, hours, times):
+                    pass

@@ -55,6 +55,13 @@ LIST_MINUTES: Final = sql(
     WHERE minute >= :from_m AND minute < :to_m AND alarmed IS FALSE ORDER BY minute
     """,
 )
+LIST_SUMMED: Final = sql(
+    "list_summed",
+    """
+    SELECT minute, body FROM signal_minutes WHERE minute >= :from_m AND minute < :to_m
+    ORDER BY minute
+    """,
+)
 FORGET_MINUTES: Final = sql("forget_minutes", "DELETE FROM signal_minutes WHERE minute < :before_m")
 INSERT_USUAL: Final = insert_into(t.signal_usual, "insert_usual", conflict="nothing")
 LOAD_USUAL: Final = sql(
@@ -145,6 +152,12 @@ def list_minutes(from_m: int, to_m: int) -> Operation[list[list[Counted]]]:
     return [_counted(body) for (body,) in rows]
 
 
+def list_summed(from_m: int, to_m: int) -> Operation[list[tuple[int, list[Counted]]]]:
+    """Every minute from `from_m` until before `to_m` that was summed, with its sum."""
+    rows = yield LIST_SUMMED, {"from_m": from_m, "to_m": to_m}
+    return [(int(minute), _counted(body)) for minute, body in rows]
+
+
 def save_usual(at_s: int, seconds: int, counted: list[Counted]) -> Operation[None]:
     """Writes what is usual from `at_s` on: the sums of so many seconds."""
     yield INSERT_USUAL, {"at_s": at_s, "seconds": seconds, "body": _encode(counted)}
@@ -228,6 +241,7 @@ class Signals(Topic):
     save_minute = writes(save_minute)
     minute_to_sum = reads(minute_to_sum)
     list_minutes = reads(list_minutes)
+    list_summed = reads(list_summed)
     save_usual = writes(save_usual)
     load_usual = reads(load_usual)
     save_alert = writes(save_alert)

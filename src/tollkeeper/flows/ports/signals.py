@@ -33,6 +33,10 @@ class SignalStore(Protocol):
         """The sums of minutes in which nothing was wrong."""
         ...
 
+    async def list_summed(self, from_m: int, to_m: int) -> list[tuple[int, list[Counted]]]:
+        """Every minute of a span that was summed, with its sum."""
+        ...
+
     async def save_usual(self, at_s: int, seconds: int, counted: list[Counted]) -> None: ...
 
     async def load_usual(self, at_s: int) -> tuple[int, list[Counted]]:

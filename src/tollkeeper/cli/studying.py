@@ -1,0 +1,88 @@
+"""`tollkeeper signals`: departures from contracts, and a backtest of the detectors."""
+
+from typing import Annotated, Any, Final
+
+import cyclopts
+from rich.markup import escape
+from rich.progress import Progress as Bar
+
+from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
+from tollkeeper.flows.ports import Store
+from tollkeeper.flows.signals import studying
+from tollkeeper.flows.signals.studying import Page
+from tollkeeper.kernel.clock import rfc3339
+
+app: Final = cyclopts.App(name="signals", help="What is counted: drift, backtest.")
+
+Hours = Annotated[float, cyclopts.Parameter(help="Of the last so many hours.")]
+
+
+@app.command
+def drift(*, hours: Hours = 24.0, json: AsJson = False, config: Config = None) -> int:
+    """List replies that a version could not read, and refusals, by their shape.
+
+    Shows the pointer or parameter, the share of requests, first and last seen, and accounts.
+    Exits with 1 if there is any. Example: `tollkeeper signals drift --hours 2`
+    """
+    found = with_store(config, lambda store: studying.drift(store, hours))
+    if json:
+        print_json(found)
+        return int(bool(found))
+    table = table_of("first", "last", "version", "operation", "what", "share", "accounts")
+    for one in found:
+        shape = " ".join(part for part in (one.pointer, one.error, str(one.status)) if part)
+        table.add_row(
+            rfc3339(one.first_ms)[:16],
+            rfc3339(one.last_ms)[:16],
+            one.integration,
+            one.operation,
+            escape(shape),
+            f"{one.count} of {one.of}, {one.share:.0%}",
+            escape(", ".join(one.accounts[:3])),
+        )
+    console.print(table if found else "no reply departed from what its version reads")
+    return int(bool(found))
+
+
+@app.command
+def backtest(
+    *,
+    hours: Hours = 1.0,
+    times: Annotated[
+        float, cyclopts.Parameter(help="Multiplies every threshold of the detectors; 1 or more.")
+    ] = 1.0,
+    json: AsJson = False,
+    config: Config = None,
+) -> int:
+    """Run the detectors over stored counts: when would they have paged?
+
+    Exits with 1 if they would have. Example: `tollkeeper signals backtest --hours 6 --times 1.2`
+    """
+
+    async def work(store: Store) -> list[Page]:
+        pages = []
+        with Bar(console=console, transient=True, disable=json) as bar:
+            task = bar.add_task("looking", total=1.0)
+            async for step in studying.backtest(store, hours, times):
+                if isinstance(step, Page):
+                    pages.append(step)
+                else:
+                    bar.update(task, completed=step.done)
+        return pages
+
+    pages: list[Any] = with_store(config, work)
+    if json:
+        print_json(pages)
+        return int(bool(pages))
+    table = table_of("at", "detector", "about", "bad", "statistic")
+    for page in pages:
+        about = ", ".join(f"{name} {value}" for name, value in page.slice.items())
+        table.add_row(
+            rfc3339(page.at_ms)[:19],
+            page.bank,
+            escape(about) or "everything",
+            f"{page.bad:g} of {page.of:g}",
+            f"{page.statistic:.1f} of {page.threshold:g}",
+        )
+    console.print(table if pages else f"nothing would have paged in {hours:g} hours")
+    return int(bool(pages))

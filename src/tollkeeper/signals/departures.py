@@ -1,0 +1,82 @@
+"""Departures: replies that versions could not read, and refusals, by their shape.
+
+Contracts say what a provider promises; this says what it did. One row for each version, operation
+and shape: a pointer of the reply, or the status, word and parameter of a refusal.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from tollkeeper.signals.counts import Cell, Counted
+
+MANY_ACCOUNTS: Final = 20
+
+
+class Departure(msgspec.Struct, kw_only=True):
+    """One shape. `count` replies of `of` had it, from `first_ms` to `last_ms` (Unix milliseconds,
+    exact to the minute); `accounts` are those of ours that met it, twenty at most."""
+
+    integration: str
+    operation: str
+    kind: str
+    pointer: str
+    error: str
+    status: int
+    count: int = 0
+    of: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    accounts: list[str] = []
+
+    @property
+    def share(self) -> float:
+        """The part of the operation's requests that had it, from 0 to 1."""
+        return self.count / self.of if self.of else 0.0
+
+
+def departures(spans: Iterable[tuple[int, list[Counted]]]) -> list[Departure]:
+    """The departures in counts, the newest first. `spans` are Unix seconds and what was counted
+    from then on, oldest first."""
+    found: dict[tuple[str, ...], Departure] = {}
+    totals: dict[tuple[str, str], int] = {}
+    for second, lines in spans:
+        for line in lines:
+            cell = line.cell
+            if cell.kind != "attempt" or not cell.integration:
+                continue
+            of = (cell.integration, cell.operation)
+            totals[of] = totals.get(of, 0) + line.tally.n
+            if _departs(cell):
+                _add(found, cell, line.tally.n, second * 1000)
+    for one in found.values():
+        one.of = totals[one.integration, one.operation]
+    return sorted(found.values(), key=lambda one: (-one.first_ms, -one.count))
+
+
+def _departs(cell: Cell) -> bool:
+    """Whether a reply came that was not understood, or a refusal other than of too many."""
+    refused = cell.stage == "provider" and 400 <= cell.status < 500 and cell.status != 429
+    return cell.result == "failed" and (cell.unreadable or bool(cell.pointer) or refused)
+
+
+def _add(found: dict[tuple[str, ...], Departure], cell: Cell, count: int, at_ms: int) -> None:
+    shape = (cell.pointer, cell.error, str(cell.status))
+    key = (cell.integration, cell.operation, *shape)
+    one = found.get(key)
+    if one is None:
+        one = found[key] = Departure(
+            integration=cell.integration,
+            operation=cell.operation,
+            kind="reply" if cell.unreadable else "refusal",
+            pointer=cell.pointer,
+            error=cell.error,
+            status=cell.status,
+            first_ms=at_ms,
+            accounts=[],
+        )
+    one.count += count
+    one.last_ms = max(one.last_ms, at_ms)
+    if cell.account and cell.account not in one.accounts and len(one.accounts) < MANY_ACCOUNTS:
+        one.accounts.append(cell.account)
