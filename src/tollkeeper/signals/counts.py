@@ -241,3 +241,15 @@ def since(batches: Iterable[Batch], from_s: int) -> tuple[Batch, ...]:
         for batch in batches
         if batch.second >= from_s
     )
+
+
+MANY_CELLS: Final = 20_000
+
+
+def interned(batch: Batch, cells: dict[Cell, Cell]) -> Batch:
+    """A batch whose equal cells are one and the same object as those of the batches before it."""
+    if len(cells) > MANY_CELLS:
+        cells.clear()
+    for line in batch.counted:
+        line.cell = cells.setdefault(line.cell, line.cell)
+    return batch

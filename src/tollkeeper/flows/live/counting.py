@@ -24,8 +24,9 @@ from tollkeeper.signals.counts import (
     Waiting,
 )
 
-MAX_LINES: Final = 2_000
-"""Lines of one batch: at 1,000 payments a second most are of a few dozen cells."""
+MAX_LINES: Final = 300
+"""Lines of one batch that are kept apart, of what went well and as many of what did not. Beyond it
+accounts, countries and banks are counted together, so that six minutes take a bounded space."""
 
 MAX_CUSTOMERS: Final = 100_000
 """Customers that are remembered at once; beyond them each failure is a witness of its own."""
@@ -107,6 +108,7 @@ class Counting:
     customers: Customers = field(default_factory=Customers)
     gauges: Gauges = field(default_factory=Gauges)
     _usual: dict[tuple[str, str], float] = field(default_factory=dict)
+    _kept: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
     _under_way: dict[int, tuple[int, str, str, str]] = field(default_factory=dict)
     _number: int = 0
 
@@ -137,12 +139,14 @@ class Counting:
     def _line(self, second: int, cell: Cell) -> Tally:
         found = self.lines.get((second, cell))
         if found is None:
-            if len(self.lines) >= MAX_LINES:
+            is_ok = cell.result == "ok"
+            if self._kept[is_ok] >= MAX_LINES:
                 self.dropped += 1
                 cell = coarser(cell)
                 found = self.lines.get((second, cell))
             if found is None:
                 found = self.lines[second, cell] = Tally(took={})
+                self._kept[is_ok] += 1
         return found
 
     def _is_small(self, shopper: Shopper) -> bool:
@@ -180,6 +184,7 @@ class Counting:
         )
         self.dropped_ever += self.dropped
         self.lines, self.probes, self.dropped = {}, [], 0
+        self._kept = {True: 0, False: 0}
         self.gauges = gauges
         return batch
 

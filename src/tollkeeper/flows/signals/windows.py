@@ -7,7 +7,16 @@ from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.changes import change_of
-from tollkeeper.signals.counts import Batch, Change, Counted, Window, fold, since
+from tollkeeper.signals.counts import (
+    Batch,
+    Cell,
+    Change,
+    Counted,
+    Window,
+    fold,
+    interned,
+    since,
+)
 
 WINDOW_S: Final = 360
 """Seconds of batches in a window: the five minutes in which an onset is sought, and the longest
@@ -84,6 +93,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._batches: dict[tuple[int, str], Batch] = {}
+        self._cells: dict[Cell, Cell] = {}
         self._until = 0
 
     async def read(self, store: Store, own: Iterable[Batch], now_s: int) -> tuple[Batch, ...]:
@@ -91,7 +101,9 @@ class Recent:
         first = now_s - WINDOW_S
         from_s = max(first, self._until - LATE_S) if self._until else first
         for batch in await store.list_batches(from_s, now_s):
-            self._batches.setdefault((batch.second, batch.replica), batch)
+            key = (batch.second, batch.replica)
+            if key not in self._batches:
+                self._batches[key] = interned(batch, self._cells)
         self._until = now_s
         return self.known(own, now_s)
 
