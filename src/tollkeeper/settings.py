@@ -65,6 +65,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             description="The provider's announced changes: a URL or a file, kept beside a new text."
         ),
     ] = None
+    status_feed: Annotated[
+        str | None,
+        Meta(
+            description="The provider's status feed: a URL or a file. Statuspage's API v2, Atom or "
+            "RSS. Read each minute; it corroborates verdicts, and decides nothing."
+        ),
+    ] = None
     failover: Annotated[
         Policy,
         Meta(

@@ -1,18 +1,21 @@
 """Signals end to end in one process: counts, batches, looks, alerts, what is told of them."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from tests.flows.stage import MIDDLE, OLD, Stage, stage
 
 from tollkeeper.app import handlers
-from tollkeeper.flows.signals import commands, following, studying
+from tollkeeper.flows.ports import Fetched
+from tollkeeper.flows.signals import commands, feeding, following, studying
 from tollkeeper.flows.signals.collecting import Collector
 from tollkeeper.flows.signals.commands import Announcement
 from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.probing import Prober
 from tollkeeper.flows.signals.studying import Page
 from tollkeeper.flows.signals.views import alert_view
+from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid, NotFound, Unavailable
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.counts import Batch
@@ -241,3 +244,24 @@ async def test_a_backtest_pages_where_the_detectors_did(tmp_path: Path) -> None:
             with pytest.raises(Invalid):
                 async for _ in studying.backtest(s.store, hours, times):
                     pass
+
+
+async def test_a_status_feed_becomes_changes_once(tmp_path: Path) -> None:
+    feed = tmp_path / "incidents.json"
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        now = rfc3339(s.clock.now_ms())
+        feed.write_text(
+            f'{{"incidents": [{{"id": "i1", "name": "Errors", "created_at": "{now}"}}]}}'
+        )
+
+        class Files:
+            async def fetch(self, source: str, etag: str | None) -> Fetched:
+                return Fetched(text=Path(source).read_bytes())
+
+        runtime = dataclasses.replace(s.runtime, sources=Files())
+        assert await feeding.look(runtime, "stripe", str(feed)) == 1
+        assert await feeding.look(runtime, "stripe", str(feed)) == 0
+        (change,) = await commands.changes(s.store, 1)
+        assert (change.kind, change.text, change.provider) == ("status_feed", "Errors", "stripe")
+        feed.write_text("<html>")
+        assert await feeding.look(runtime, "stripe", str(feed)) == 0

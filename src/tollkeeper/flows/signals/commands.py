@@ -156,7 +156,7 @@ async def last_start(store: Store) -> Mapping[str, Any] | None:
     for told in await store.list_changes(0, store.now_ms(), MANY_CHANGES):
         data = msgspec.json.decode(told.data)
         start = data.get("start") if isinstance(data, dict) else None
-        if isinstance(start, dict) and start:
+        if isinstance(start, dict) and "release" in start:
             return start
     return None
 

@@ -22,6 +22,9 @@ async def plan(runtime: Runtime) -> None:
     if "sum_up_signals" not in await runtime.store.count_jobs():
         at_ms = runtime.store.now_ms() + EVERY_MS
         await runtime.store.enqueue_job("sum_up_signals", SUBJECT, at_ms)
+    for provider, mine in runtime.settings.providers.items():
+        if mine.status_feed is not None:
+            await runtime.store.enqueue_job("read_status", provider, runtime.store.now_ms())
 
 
 async def note_start(runtime: Runtime) -> None:

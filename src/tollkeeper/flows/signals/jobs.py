@@ -3,8 +3,10 @@
 from typing import Final
 
 from tollkeeper.flows.ports import JobKind
+from tollkeeper.flows.signals.feeding import read_feed
 from tollkeeper.flows.signals.summing import sum_up
 
 JOBS: Final[dict[str, JobKind]] = {
+    "read_status": JobKind(run=read_feed, slots=1, why="reads providers' status feeds"),
     "sum_up_signals": JobKind(run=sum_up, slots=1, why="sums up counts by minute"),
 }
