@@ -1,5 +1,6 @@
 """The rules for Prometheus: they speak of metrics that exist, and do what their tests say."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ def known() -> set[str]:
     for family in Metrics().registry.collect():
         suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
         found.add(family.name + suffix)
+        if family.type == "histogram":
+            found.add(f"{family.name}_bucket")
     return found
 
 
@@ -43,3 +46,16 @@ def test_every_metric_says_what_it_is() -> None:
     for family in Metrics().registry.collect():
         assert family.documentation.endswith("."), family.name
         assert len(family.documentation) > 20
+
+
+def test_the_dashboard_is_a_grafana_model_whose_panels_do_not_overlap() -> None:
+    document = json.loads((RULES / "dashboard.json").read_text("utf-8"))
+    taken: set[tuple[int, int]] = set()
+    for panel in document["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= 24
+        taken |= cells
+        assert all(target["expr"] for target in panel["targets"])
+    assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
