@@ -328,6 +328,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Allow outgoing webhooks to this machine, without TLS. For development."),
     ] = False
+    access_log: Annotated[
+        bool,
+        Meta(
+            description="Log a line for each request: method, route, status, milliseconds, request "
+            "id and account. No id of a payment, no query and no body."
+        ),
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="The lowest level that is logged."),

@@ -25,6 +25,9 @@ WRONG_KEYS_PER_SECOND: Final = 1.0
 WRONG_KEYS_AT_ONCE: Final = 50.0
 """How often one peer is told that a key is unknown; more often it is told to slow down."""
 
+TOLD_PER_SECOND: Final = 0.1
+"""How often the log is told of unknown keys, whoever shows them."""
+
 MAX_KEYS: Final = 1024
 MAX_DESKS: Final = 4
 BURST_SECONDS: Final = 1.0
@@ -65,6 +68,8 @@ class Admission:
         self._keys: dict[str, tuple[ApiKey, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
         self._wrong: dict[str, tuple[float, float]] = {}
+        self._told: dict[str, tuple[float, float]] = {}
+        self.wrong_keys = 0
 
     def refuse_if_full(self, pot: Pot) -> None:
         """Raises `Overloaded` where the pot has no place now."""
@@ -118,6 +123,9 @@ class Admission:
     def refuse_wrong_key(self, peer: str) -> NoReturn:
         """Raises `Unauthenticated`, or `RateLimited` for a peer that has shown many wrong keys. A
         right key is never slowed down by wrong ones: a proxy makes one peer of all callers."""
+        self.wrong_keys += 1
+        if self._take(self._told, "", TOLD_PER_SECOND, 1.0):
+            self.runtime.tell("key_refused", peer=peer, since_start=self.wrong_keys)
         if not self._take(self._wrong, peer, WRONG_KEYS_PER_SECOND, WRONG_KEYS_AT_ONCE):
             raise RateLimited("too many unknown API keys from this address")
         raise Unauthenticated("the API key is not known, or was revoked")

@@ -54,13 +54,15 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     began = clock.monotonic()
     request_id = desk.runtime.new_id("req")
     version = API_VERSIONS[-1]
-    code = ""
+    code = account = ""
     try:
         desk.refuse_if_full(route.pot)
         version = _wanted_version(scope) or version
         call = await _call(route, desk, scope, receive, request_id)
-        if call.key is not None and header(scope, VERSION_HEADER) is None:
-            version = call.key.api_version
+        if call.key is not None:
+            account = call.key.account
+            if header(scope, VERSION_HEADER) is None:
+                version = call.key.api_version
         answer = await _inside(route, desk, call)
         _count(metrics, route, answer)
     except TollkeeperError as error:
@@ -75,6 +77,16 @@ async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> A
     taken = clock.monotonic() - began
     metrics.answered(route.method, route.path, answer.status, taken)
     _count_for_detectors(route, desk.runtime, answer.status, code, taken)
+    if desk.runtime.settings.access_log:
+        log.info(
+            "request",
+            method=route.method,
+            route=route.path,
+            status=answer.status,
+            milliseconds=round(taken * 1000, 1),
+            request_id=request_id,
+            account=account,
+        )
     return answer
 
 
