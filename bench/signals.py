@@ -19,7 +19,16 @@ from tollkeeper.flows.live.counting import Counting, Shopper
 from tollkeeper.flows.signals import commands
 from tollkeeper.routing.routes import Condition, Routes, Rule
 from tollkeeper.signals.cells import api_cell, cell_of
-from tollkeeper.signals.counts import Batch, Cell, Gauges, Window, decode, encode, interned
+from tollkeeper.signals.counts import (
+    Batch,
+    Cell,
+    Gauges,
+    Window,
+    decode,
+    encode,
+    fold,
+    interned,
+)
 from tollkeeper.signals.history import usual_of
 from tollkeeper.signals.observation import Observation
 from tollkeeper.signals.series import Rolling
@@ -164,6 +173,8 @@ async def why(stored: int) -> None:
         template = [traffic.batch(START_MS // 1000 + n, rate) for n in range(60)]
         begin = START_MS // 1000 - span_s
         await fill(store, template, begin, span_s)
+        lines = [line for batch in template for line in batch.counted]
+        await store.save_usual(begin, 60, fold(lines, begin))
         routes = Routes(rules=(Rule(condition=Condition(), weights={VERSIONS[0]: 100.0}),))
         wall, used = [], []
         for n in range(ROUNDS):

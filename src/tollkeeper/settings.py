@@ -198,6 +198,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "provider's. Any reply counts as an answer. By default none is asked."
         ),
     ] = ()
+    heartbeat_url: Annotated[
+        str | None,
+        Meta(
+            description="An address that is asked (GET) once a minute while the service counts, "
+            "looks and reaches its database. A monitor there pages when the requests stop."
+        ),
+    ] = None
     shopper_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long the service may repeat a payment in doubt under its own key."),

@@ -265,3 +265,36 @@ async def test_a_status_feed_becomes_changes_once(tmp_path: Path) -> None:
         assert (change.kind, change.text, change.provider) == ("status_feed", "Errors", "stripe")
         feed.write_text("<html>")
         assert await feeding.look(runtime, "stripe", str(feed)) == 0
+
+
+async def test_an_alert_says_what_failover_does_about_it(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        process = Process(s)
+        await process.seconds(60)
+        s.fault("sunset", when="before", status=410, api_version=MIDDLE[7:])
+        await process.seconds(40)
+        alert = await open_alert(s)
+        view = alert_view(alert, await commands.watches(s.store))
+        assert view.domain == "provider_changed"
+        assert any(f"all traffic of {MIDDLE} was moved away" in line for line in view.traffic)
+
+
+async def test_the_heartbeat_is_sent_only_while_it_could_raise_an_alert(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Monitor:
+        async def fetch(self, source: str, etag: str | None) -> Fetched:
+            asked.append(source)
+            return Fetched(text=b"")
+
+    async with stage(tmp_path, heartbeat_url="http://127.0.0.1:1/beat") as s:
+        await following.plan(s.runtime)
+        s.runtime = dataclasses.replace(s.runtime, sources=Monitor())
+        process = Process(s)
+        await process.seconds(70, paying=False)
+        assert asked == ["http://127.0.0.1:1/beat"]
+        s.runtime.live.look = None
+        for _ in range(130):
+            await process._work()
+            await s.clock.advance(1.0)
+        assert len(asked) == 1

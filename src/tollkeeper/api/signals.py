@@ -36,7 +36,9 @@ async def listed(call: Call) -> Answer:
 
 
 async def read(call: Call) -> Answer:
-    return json_answer(alert_view(await commands.one(call.runtime.store, call.path["alert_id"])))
+    store = call.runtime.store
+    alert = await commands.one(store, call.path["alert_id"])
+    return json_answer(alert_view(alert, await commands.watches(store)))
 
 
 async def silence(call: Call) -> Answer:

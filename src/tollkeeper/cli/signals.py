@@ -46,7 +46,8 @@ def status(*, json: AsJson = False, config: Config = None) -> int:
 
     Exits with 1 while an alert is open. Example: `tollkeeper status`
     """
-    found = [alert_view(alert) for alert in with_store(config, commands.open_alerts)]
+    watches = with_store(config, commands.watches)
+    found = [alert_view(alert, watches) for alert in with_store(config, commands.open_alerts)]
     if json:
         print_json(found)
         return int(bool(found))
@@ -138,6 +139,8 @@ def _print_alert(view: AlertView) -> None:
         console.print(f"  sure:  {escape(view.verdict.sure)}")
     if view.also is not None:
         console.print(f"  also:  {escape(view.also.says)}")
+    for line in view.traffic:
+        console.print(f"  traffic: {escape(line)}")
     console.print(f"  next:  {escape(view.next)}")
     ended = f", resolved {view.resolved[:19]}" if view.resolved else ""
     silenced = f", silenced until {view.silenced_until[:19]}" if view.silenced_until else ""

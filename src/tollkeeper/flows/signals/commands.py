@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.failover.state import Watch
 from tollkeeper.flows.ports import Store
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.signals.windows import window_at
@@ -43,6 +44,11 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 async def open_alerts(store: Store) -> list[Alert]:
     """Every alert that is open."""
     return await store.list_open_alerts()
+
+
+async def watches(store: Store) -> list[Watch]:
+    """What failover watches, for what is said of an alert."""
+    return await store.list_watches()
 
 
 async def page(store: Store, before: str, limit: int) -> list[Alert]:

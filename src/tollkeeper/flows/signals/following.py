@@ -22,6 +22,8 @@ async def plan(runtime: Runtime) -> None:
     if "sum_up_signals" not in await runtime.store.count_jobs():
         at_ms = runtime.store.now_ms() + EVERY_MS
         await runtime.store.enqueue_job("sum_up_signals", SUBJECT, at_ms)
+    if runtime.settings.heartbeat_url is not None:
+        await runtime.store.enqueue_job("heartbeat", SUBJECT, runtime.store.now_ms() + EVERY_MS)
     for provider, mine in runtime.settings.providers.items():
         if mine.status_feed is not None:
             await runtime.store.enqueue_job("read_status", provider, runtime.store.now_ms())

@@ -1,9 +1,13 @@
 """How alerts and verdicts look from outside: for the API, the command line and the dashboard."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
 
+from tollkeeper.failover.state import Watch, standing
 from tollkeeper.kernel.clock import rfc3339
-from tollkeeper.signals.alerts import Alert, Said
+from tollkeeper.signals.alerts import SERVICE, Alert, Said
 from tollkeeper.signals.counts import Change
 from tollkeeper.signals.saying import next_of, sentence_of, sureness_of
 from tollkeeper.signals.verdict import Because, Look, Verdict
@@ -51,7 +55,8 @@ class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
 
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     """One alert with the verdict that holds. `about` is a provider or `service`. `history`: what
-    was said before, oldest first. `also`: a second fault, where there are two."""
+    was said before, oldest first. `also`: a second fault, where there are two. `traffic`: what
+    failover does about it."""
 
     object: str = "alert"
     id: str
@@ -66,6 +71,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     next: str
     silenced_until: str | None
     judged: str
+    traffic: list[str]
     verdict: VerdictView | None
     also: VerdictView | None
     history: list[str]
@@ -91,8 +97,8 @@ class LookView(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: list[VerdictView]
 
 
-def alert_view(alert: Alert) -> AlertView:
-    """An alert for people and programs."""
+def alert_view(alert: Alert, watches: Sequence[Watch] = ()) -> AlertView:
+    """An alert for people and programs. `watches`: those of failover, where they are at hand."""
     last = alert.last
     verdict = last.verdict if last is not None else None
     second = last.second if last is not None else None
@@ -109,10 +115,28 @@ def alert_view(alert: Alert) -> AlertView:
         next=next_of(verdict) if verdict is not None else "",
         silenced_until=rfc3339(alert.silenced_until_ms) if alert.silenced_until_ms else None,
         judged=alert.judged,
+        traffic=_traffic(alert, watches),
         verdict=verdict_view(verdict, last.at_ms) if verdict is not None and last else None,
         also=verdict_view(second, last.at_ms) if second is not None and last else None,
         history=[_in_history(said) for said in alert.said],
     )
+
+
+def _traffic(alert: Alert, watches: Sequence[Watch]) -> list[str]:
+    """What failover does while the alert is open; who was moved since it began."""
+    if alert.status != "open":
+        return []
+    mine = [w for w in watches if alert.fingerprint in {w.provider, SERVICE}]
+    moved = [
+        f"all traffic of {watch.moved_from} was moved away at {rfc3339(watch.moved_ms)[11:19]} UTC"
+        for watch in mine
+        if watch.moved_from and watch.moved_ms >= alert.opened_ms - MOVED_BEFORE_MS
+    ]
+    return moved + [said for watch in mine for said in standing(watch)]
+
+
+MOVED_BEFORE_MS: Final = 60_000
+"""A move may be proved before the alert is opened."""
 
 
 def _in_history(said: Said) -> str:
