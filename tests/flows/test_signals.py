@@ -17,6 +17,7 @@ from tollkeeper.flows.signals.studying import Page
 from tollkeeper.flows.signals.views import alert_view
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid, NotFound, Unavailable
+from tollkeeper.signals import cases
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.counts import Batch
 
@@ -298,3 +299,22 @@ async def test_the_heartbeat_is_sent_only_while_it_could_raise_an_alert(tmp_path
             await process._work()
             await s.clock.advance(1.0)
         assert len(asked) == 1
+
+
+async def test_an_alert_becomes_a_case_that_is_judged_again(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        process = Process(s)
+        await process.seconds(60)
+        s.fault(**RENAMED)
+        await process.seconds(25)
+        alert = await open_alert(s)
+        await commands.judge(s.runtime, alert.id, "wrong", reason="ours", actor="ann")
+        body = cases.write(await commands.case_of(s.store, s.runtime.live.routes, alert.id))
+        assert b"acc_1" in body
+        assert b"pay_" not in body
+        case = cases.read(body)
+        assert (case.said, case.judged) == ("provider_changed", "wrong: ours")
+        assert cases.look(case).verdicts[0].pointer == "/status"
+        for wrong in (b"", b"{}", b"\xff", body[:-9], body.replace(b'"format":1', b'"format":9')):
+            with pytest.raises(cases.BadCase):
+                cases.read(wrong)

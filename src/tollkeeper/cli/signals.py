@@ -1,6 +1,7 @@
 """`tollkeeper status`, `why`, `alerts` and `changes`: what goes wrong, whose it is, since when."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Final
 
 import cyclopts
@@ -29,6 +30,7 @@ from tollkeeper.flows.signals.views import (
 )
 from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.signals.alerts import Alert
+from tollkeeper.signals.cases import BadCase, Case, look, read, write
 from tollkeeper.signals.counts import Change
 
 Reason = Annotated[str, cyclopts.Parameter(help="Reason for this action; recorded with it.")]
@@ -67,6 +69,9 @@ def why(
     at: Annotated[
         str, cyclopts.Parameter(help="A moment in RFC 3339: compute the look of then again.")
     ] = "",
+    case: Annotated[
+        Path | None, cyclopts.Parameter(help="A case that `alerts export` has written.")
+    ] = None,
     json: AsJson = False,
     config: Config = None,
 ) -> int:
@@ -75,6 +80,8 @@ def why(
     With `--at` the look of that moment is computed again from the stored counts. Exits with 1 if
     there is nothing to explain. Example: `tollkeeper why --at 2026-11-26T10:02:00Z`
     """
+    if case is not None:
+        return _why_case(case, as_json=json)
     if at:
         return _why_at(at, config, as_json=json)
     alert = with_store(config, lambda store: _found(store, about))
@@ -108,7 +115,23 @@ def _why_at(at: str, config: Config, *, as_json: bool) -> int:
         look = await commands.look_at(runtime.store, runtime.live.routes, at_ms)
         return look_view(look)
 
-    view = with_runtime(config, work)
+    return _print_look(with_runtime(config, work), as_json=as_json)
+
+
+def _why_case(path: Path, *, as_json: bool) -> int:
+    try:
+        case = read(path.read_bytes())
+    except OSError as error:
+        raise Invalid(f"{path}: {error.strerror}") from None
+    except BadCase as error:
+        raise Invalid(f"{path} holds no case: {error}") from None
+    if not as_json:
+        judged = f"; judged {case.judged}" if case.judged else ""
+        console.print(f"{case.alert}: {case.said} was said{judged}. Today:", markup=False)
+    return _print_look(look_view(look(case)), as_json=as_json)
+
+
+def _print_look(view: LookView, *, as_json: bool) -> int:
     if as_json:
         print_json(view)
         return int(not view.verdicts)
@@ -190,6 +213,33 @@ def show(alert: AlertId, /, *, json: AsJson = False, config: Config = None) -> i
     Example: `tollkeeper alerts show alr_01k...`
     """
     return why(alert, json=json, config=config)
+
+
+@alerts.command
+def export(
+    alert: AlertId,
+    file: Annotated[Path, cyclopts.Parameter(help="The file to write.")],
+    /,
+    *,
+    config: Config = None,
+) -> int:
+    """Write what the last look at an alert read into a file, as a case. It holds counts alone.
+
+    Do so within a day: then the counts are gone.
+
+    Example: `tollkeeper alerts export alr_01k... case.json`
+    """
+
+    async def work(runtime: Runtime) -> Case:
+        return await commands.case_of(runtime.store, runtime.live.routes, alert)
+
+    case = with_runtime(config, work)
+    try:
+        file.write_bytes(write(case))
+    except OSError as error:
+        raise Invalid(f"{file}: {error.strerror}") from None
+    console.print(f"{file}: {len(case.window.batches)} batches; judged: {case.judged or 'not yet'}")
+    return 0
 
 
 @alerts.command

@@ -15,6 +15,7 @@ from tollkeeper.payments.cards import check_reason, find_card_numbers
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.alerts import Alert
+from tollkeeper.signals.cases import FORMAT, Case
 from tollkeeper.signals.changes import ANNOUNCED_BY_HAND, PREFIX, change_of
 from tollkeeper.signals.counts import Change, ChangeKind
 from tollkeeper.signals.verdict import Look, attribute
@@ -73,6 +74,16 @@ async def newest(store: Store, about: str = "") -> Alert | None:
 async def look_at(store: Store, routes: Routes, at_ms: int) -> Look:
     """The look of a moment, computed again from what is stored."""
     return attribute(await window_at(store, routes, at_ms))
+
+
+async def case_of(store: Store, routes: Routes, alert_id: str) -> Case:
+    """What the last look at an alert read, as far as its counts are still kept."""
+    alert = await one(store, alert_id)
+    window = await window_at(store, routes, alert.seen_ms)
+    if not window.batches:
+        raise NotFound("the counts of this alert are gone: they are kept for 24 hours")
+    said = alert.last.verdict.domain if alert.last is not None else ""
+    return Case(format=FORMAT, alert=alert.id, said=said, judged=alert.judged, window=window)
 
 
 async def silence(
