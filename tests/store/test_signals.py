@@ -1,12 +1,11 @@
 """Signals in the store: a batch counts once, sums leave out what was wrong, an alert is one."""
 
+import msgspec
 from msgspec.structs import replace
-from tests.store import stage
 from tests.store.backends import EPOCH_MS, Backend
 
-from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
-from tollkeeper.signals.changes import change_of
+from tollkeeper.signals.changes import Told, change_of
 from tollkeeper.signals.counts import Batch, Cell, Change, Counted, Tally
 
 SECOND = EPOCH_MS // 1000
@@ -18,11 +17,9 @@ def batch(second: int, replica: str = "a", n: int = 1) -> Batch:
     return Batch(second=second, replica=replica, counted=[line])
 
 
-def event(at_ms: int, kind: str) -> OutEvent:
-    return OutEvent(
-        id=stage.identifier("evt"), account="default", payment_id="", type=kind, created_ms=at_ms,
-        data=b'{"text": "one", "provider": "stripe"}',
-    )  # fmt: skip
+def told(at_ms: int, kind: str) -> Told:
+    data = msgspec.Raw(b'{"text": "one", "provider": "stripe"}')
+    return Told(at_ms=at_ms, type=kind, data=data)
 
 
 def alert(**fields: object) -> Alert:
@@ -92,8 +89,8 @@ async def test_an_alert_is_open_once_and_changed_upon_its_revision(backend: Back
 
 async def test_changes_are_listed_newest_first_and_old_things_go(backend: Backend) -> None:
     async with backend.store() as store:
-        await store.save_change(event(EPOCH_MS, "change.deploy"))
-        await store.save_change(event(EPOCH_MS + 10, "change.settings"))
+        await store.save_change("chg_1", told(EPOCH_MS, "change.deploy"))
+        await store.save_change("chg_2", told(EPOCH_MS + 10, "change.settings"))
         found = await store.list_changes(EPOCH_MS, EPOCH_MS + 10, 10)
         assert [(one.at_ms, one.type) for one in found] == [
             (EPOCH_MS + 10, "change.settings"), (EPOCH_MS, "change.deploy"),

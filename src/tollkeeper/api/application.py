@@ -56,7 +56,9 @@ def create_app(service: Running | None = None, *, lifespan: Any = None) -> Lites
 def factory() -> Litestar:
     """The application with a service of its own, by the settings that `app.read_settings` finds;
     for a server to start by name."""
-    return application_for(composition.read_settings())
+    settings = composition.read_settings()
+    composition.configure_logging(settings)
+    return application_for(settings)
 
 
 def application_for(settings: Settings) -> Litestar:

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tollkeeper.api.application import application_for
 from tollkeeper.api.incoming import DISCARD_BYTES, MAX_INBOUND_BYTES
 from tollkeeper.api.problems import MEDIA_TYPE, problem
-from tollkeeper.app import SystemChance, SystemClock
+from tollkeeper.app import SystemChance, SystemClock, configure_logging
 from tollkeeper.kernel.errors import (
     HeadersTooLarge,
     Malformed,
@@ -315,6 +315,7 @@ def run(settings: Settings, *, on_ready: Callable[[str], None] | None = None) ->
 
     `on_ready` is given the address as soon as requests are answered. False: it could not start.
     """
+    configure_logging(settings)
     server = Server(server_config(settings), on_ready)
     server.run()
     return server.started

@@ -9,7 +9,7 @@ from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.changes import Told
 from tollkeeper.signals.counts import Batch, Counted, decode, encode
 from tollkeeper.store import tables as t
-from tollkeeper.store.events import event_statements
+from tollkeeper.store.events import INSERT_CHANGE, event_statements
 from tollkeeper.store.statements import Operation, Rollback, insert_into, sql
 from tollkeeper.store.topic import Topic, reads, writes, writes_long
 
@@ -210,9 +210,9 @@ def list_alerts(before: str, limit: int) -> Operation[list[Alert]]:
     return [_alert(body) for (body,) in rows]
 
 
-def save_change(event: OutEvent) -> Operation[None]:
-    """Writes the event of a change that was announced."""
-    yield from event_statements(event)
+def save_change(change_id: str, told: Told) -> Operation[None]:
+    """Writes a change of which shops are told nothing."""
+    yield INSERT_CHANGE, {"id": change_id, "at_ms": told.at_ms, "body": _json(told)}
 
 
 def list_changes(from_ms: int, to_ms: int, limit: int) -> Operation[list[Told]]:

@@ -12,11 +12,10 @@ from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.signals.windows import window_at
 from tollkeeper.kernel.errors import Fault, Invalid, NotFound, Unavailable
 from tollkeeper.payments.cards import check_reason, find_card_numbers
-from tollkeeper.payments.change import OutEvent
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.cases import FORMAT, Case
-from tollkeeper.signals.changes import ANNOUNCED_BY_HAND, PREFIX, change_of
+from tollkeeper.signals.changes import ANNOUNCED_BY_HAND, PREFIX, Told, change_of
 from tollkeeper.signals.counts import Change, ChangeKind
 from tollkeeper.signals.verdict import Look, attribute
 
@@ -153,17 +152,13 @@ async def keep(
     change = replace(change, at_ms=runtime.store.now_ms())
     fields = msgspec.structs.asdict(change)
     data = {name: value for name, value in fields.items() if value}
-    event = OutEvent(
-        id=runtime.new_id("evt"),
-        account=runtime.settings.watch_account,
-        payment_id="",
+    kept = {"object": "change", "actor": actor} | data | {"start": more or {}}
+    told = Told(
+        at_ms=runtime.store.now_ms(),
         type=PREFIX + change.kind,
-        created_ms=change.at_ms,
-        data=msgspec.json.encode(
-            {"object": "change", "actor": actor} | data | {"start": more or {}}
-        ),
+        data=msgspec.Raw(msgspec.json.encode(kept)),
     )
-    await runtime.store.save_change(event)
+    await runtime.store.save_change(runtime.new_id("chg"), told)
     runtime.tell("change_kept", kind=change.kind, text=change.text, actor=actor)
     return change
 
