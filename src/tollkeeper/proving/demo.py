@@ -22,7 +22,7 @@ from tollkeeper.flows.signals import commands
 from tollkeeper.flows.signals.views import alert_view
 from tollkeeper.kernel.errors import Invalid, TollkeeperError
 from tollkeeper.proving.breaking import strike, strikes_of
-from tollkeeper.proving.network import Lever
+from tollkeeper.proving.network import Lever, pull
 from tollkeeper.proving.program import known
 from tollkeeper.proving.scenario import Dns, Scenario, Store, Tls, read
 from tollkeeper.proving.shopping import Shop
@@ -58,11 +58,7 @@ class RemoteRelay:
 
     async def send(self, levers: list[Lever]) -> None:
         """Sets the levers of the relay."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(msgspec.json.encode(levers) + b"\n")
-        await writer.drain()
-        await reader.readline()
-        writer.close()
+        await pull(self._port, levers)
 
     def reset(self) -> None:
         """Connections that stand meet the levers as well."""
@@ -130,12 +126,7 @@ class DemoGround:
 
     async def lever(self, **pulled: Any) -> None:
         """Pulls a lever of the running service."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.where.levers)
-        writer.write(msgspec.json.encode(pulled) + b"\n")
-        await writer.drain()
-        async with asyncio.timeout(30):
-            await reader.readline()
-        writer.close()
+        await pull(self.where.levers, pulled)
 
     async def announce(self, **change: str) -> None:
         """Announces a change through the API."""

@@ -22,7 +22,7 @@ import msgspec
 from tollkeeper import app as root
 from tollkeeper.flows.operations.keys import PLATFORM, create_key
 from tollkeeper.proving.breaking import strike, strikes_of
-from tollkeeper.proving.network import Names, Relay, anchor_server
+from tollkeeper.proving.network import Names, Relay, anchor_server, pull
 from tollkeeper.proving.scenario import Scenario
 from tollkeeper.proving.serve import DNS, LEVERS
 from tollkeeper.proving.shopping import Shop
@@ -207,12 +207,7 @@ class Ground(Yard):
 
     async def lever(self, **pulled: Any) -> None:
         """Pulls a lever of the running service."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.levers_port)
-        writer.write(msgspec.json.encode(pulled) + b"\n")
-        await writer.drain()
-        async with asyncio.timeout(30):
-            await reader.readline()
-        writer.close()
+        await pull(self.levers_port, pulled)
 
     async def announce(self, **change: str) -> None:
         """Announces a change through the API, as a pipeline does."""

@@ -11,9 +11,12 @@ import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 CHUNK: Final = 65_536
+PULL_SECONDS: Final = 30.0
 BLACKHOLE_SECONDS: Final = 120.0
 LOSS_SECONDS: Final = (0.2, 1.0, 3.0)
 """What a lost packet costs: a fast retransmission, a timeout, a SYN lost twice (RFC 6298)."""
@@ -197,6 +200,16 @@ class Names(asyncio.DatagramProtocol):
             self._transport.sendto(reply_of(data, end, None), addr)
         else:
             self._transport.sendto(reply_of(data, end, address), addr)
+
+
+async def pull(port: int, lever: Any) -> None:
+    """Sends a lever, as a line of JSON, to a program of the proving ground on loopback."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(msgspec.json.encode(lever) + b"\n")
+    await writer.drain()
+    async with asyncio.timeout(PULL_SECONDS):
+        await reader.readline()
+    writer.close()
 
 
 async def anchor_server() -> asyncio.Server:

@@ -225,21 +225,29 @@ def fold(lines: Iterable[Counted], started_s: int) -> list[Counted]:
     return [Counted(started_s, cell, tally) for cell, tally in sums.items()]
 
 
+LONGEST_S: Final = 120
+"""No line started longer than this before its batch was made: attempts end after half a minute."""
+
+
 def since(batches: Iterable[Batch], from_s: int) -> tuple[Batch, ...]:
     """Of batches what started in second `from_s` or later."""
     return tuple(
-        Batch(
-            second=batch.second,
-            replica=batch.replica,
-            host=batch.host,
-            counted=[line for line in batch.counted if line.started_s >= from_s],
-            waiting=[one for one in batch.waiting if one.started_s >= from_s],
-            probes=[probe for probe in batch.probes if probe.at_ms >= from_s * 1000],
-            gauges=batch.gauges,
-            dropped=batch.dropped,
-        )
+        batch if batch.second >= from_s + LONGEST_S else _cut(batch, from_s)
         for batch in batches
         if batch.second >= from_s
+    )
+
+
+def _cut(batch: Batch, from_s: int) -> Batch:
+    return Batch(
+        second=batch.second,
+        replica=batch.replica,
+        host=batch.host,
+        counted=[line for line in batch.counted if line.started_s >= from_s],
+        waiting=[one for one in batch.waiting if one.started_s >= from_s],
+        probes=[probe for probe in batch.probes if probe.at_ms >= from_s * 1000],
+        gauges=batch.gauges,
+        dropped=batch.dropped,
     )
 
 
