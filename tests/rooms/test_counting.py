@@ -30,9 +30,9 @@ def test_a_customer_who_tries_again_is_one_witness_a_minute() -> None:
         counting.add(FAILED, at_ms, 10, shopper=Shopper(customer="c1"))
     counting.add(FAILED, 121_500, 10, shopper=Shopper(customer="c2"))
     counting.add(FAILED, 121_600, 10)
-    assert sum(line.tally.witnesses for line in taken(counting).counted) == 4
+    assert sum(line.tally.witnesses for line in taken(counting, 200).counted) == 4
     counting.add(CELL, 122_000, 10, shopper=Shopper(customer="c3"))
-    assert taken(counting).counted[0].tally.witnesses == 0
+    assert taken(counting, 200).counted[0].tally.witnesses == 0
 
 
 def test_a_customer_with_many_cards_is_counted_from_the_third() -> None:
@@ -95,8 +95,17 @@ def test_batches_of_any_cut_add_up_to_the_same(
         one.add(cell, at_ms, took_ms, phases_ms={"connect": 2.0})
         many[gap % replicas].add(cell, at_ms, took_ms, phases_ms={"connect": 2.0})
         if gap == 5:
-            batches += [decode(encode(taken(each, number))) for each in many]
-    batches += [taken(each) for each in many]
-    whole = {line.cell: line.tally for line in fold(taken(one).counted, 0)}
+            batches += [decode(encode(taken(each, at_ms // 1000))) for each in many]
+    batches += [taken(each, 2_000) for each in many]
+    whole = {line.cell: line.tally for line in fold(taken(one, 2_000).counted, 0)}
     parts = {line.cell: line.tally for line in fold((x for b in batches for x in b.counted), 0)}
     assert parts == whole
+
+
+def test_what_started_after_the_second_of_a_batch_is_in_the_next_one() -> None:
+    counting = Counting()
+    counting.add(CELL, 100_900, 100)
+    counting.add(CELL, 101_020, 10)
+    assert [line.started_s for line in taken(counting, 100).counted] == [100]
+    assert [line.started_s for line in taken(counting, 101).counted] == [101]
+    assert taken(counting, 102).counted == []

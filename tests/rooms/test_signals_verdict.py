@@ -251,6 +251,18 @@ def test_a_batch_that_comes_late_is_counted_late() -> None:
     assert attribute(seen, usual, rolling.series_of(seen)) == attribute(seen)
 
 
+def test_a_line_that_started_after_its_batch_is_counted_when_the_series_reach_it() -> None:
+    """Clocks of replicas differ by a little."""
+    seen = faults()["provider_down"][0]
+    usual = usual_of(seen.usual, seen.usual_seconds)
+    early = tuple(replace(one, second=one.second - 1) for one in seen.batches)
+    ahead = replace(seen, batches=early)
+    rolling = Rolling(usual)
+    for ago in range(30, -1, -1):
+        now = replace(ahead, at_ms=ahead.at_ms - ago * 1000)
+        assert attribute(now, usual, rolling.series_of(now)) == attribute(now)
+
+
 def test_the_order_of_replicas_does_not_matter() -> None:
     seen = faults()["provider_changed"][0]
     halves = []

@@ -158,7 +158,8 @@ class _Mark(msgspec.Struct):
 
 
 class Counting:
-    """Series while lines are counted. Rows are found once for each combination of values."""
+    """Series while lines are counted. Rows are found once for each combination of values. `ahead`
+    are lines of seconds that the series does not reach yet: clocks differ by a little."""
 
     def __init__(self, series: Series, usual: Usual) -> None:
         self.series = series
@@ -167,6 +168,7 @@ class Counting:
         self.answers: dict[object, list[Row]] = {}
         self.others: dict[object, list[Row]] = {}
         self.marks: dict[Cell, list[_Mark]] = {}
+        self.ahead: list[Counted] = []
 
     def count(self, lines: list[Counted]) -> None:
         """Adds the lines of a batch."""
@@ -174,6 +176,8 @@ class Counting:
         for line in lines:
             second = line.started_s - first
             if not 0 <= second < size:
+                if second >= size:
+                    self.ahead.append(line)
                 continue
             cell, tally = line.cell, line.tally
             if cell.kind != "attempt":
@@ -202,6 +206,8 @@ class Counting:
         for sparse in (series.bad, series.who, series.late):
             for counts in sparse.values():
                 _shift(counts, by)
+        ahead, self.ahead = self.ahead, []
+        self.count(ahead)
 
     def copied(self) -> "Counting":
         """A copy whose sparse counts may be added to; the others are shared."""

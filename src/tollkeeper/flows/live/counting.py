@@ -171,19 +171,23 @@ class Counting:
         self._under_way.pop(number, None)
 
     def take(self, second: int, replica: str, gauges: Gauges) -> Batch:
-        """The batch of all that was counted since the last one; counting begins anew."""
+        """The batch of all that has started until `second`, since the last one. What started later
+        stays for the next one."""
+        later = {key: tally for key, tally in self.lines.items() if key[0] > second}
         batch = Batch(
             second=second,
             replica=replica,
             host=self.host,
-            counted=[Counted(at, cell, tally) for (at, cell), tally in self.lines.items()],
+            counted=[
+                Counted(at, cell, tally) for (at, cell), tally in self.lines.items() if at <= second
+            ],
             waiting=self._waiting(second),
             probes=self.probes,
             gauges=gauges,
             dropped=self.dropped,
         )
         self.dropped_ever += self.dropped
-        self.lines, self.probes, self.dropped = {}, [], 0
+        self.lines, self.probes, self.dropped = later, [], 0
         self._kept = {True: 0, False: 0}
         self.gauges = gauges
         return batch
