@@ -93,7 +93,7 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
             yield Violation("I12", watch.provider, "a payment that was drawn is waited for forever")
         records = simulation.driver.now(stored.list_failover_records(watch.provider, MOST))
         moves = [record for record in records if record.kind == "moved"]
-        kinds = {record.kind for record in records}
+        kinds = {record.kind for record in records if not record.operation}
         yield from _check_outage(simulation, kinds, payments)
         yield from _check_liar(simulation, watch, kinds)
         simulation.coverage.count("failover.watched")
