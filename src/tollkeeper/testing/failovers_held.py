@@ -69,6 +69,7 @@ def check_held(
         yield from _check_unconfirmed(simulation, told)
     if simulation.temper.checks_later:
         yield from _check_later(simulation, watch, told, payments)
+        yield from _check_ended(simulation.temper.carrier, told, payments)
 
 
 def _check_vetoed(simulation: Simulation, records: list[Record]) -> Iterator[Violation]:
@@ -141,3 +142,36 @@ def _is_due(books: Books, version: str, after_ms: int) -> bool:
     through = {attempt.integration for attempt in books.attempts}
     is_mine = through == {version} and payment.provider_id is not None
     return is_mine and payment.created_ms > after_ms and checks.is_looked_up_later(payment.id)
+
+
+def _check_ended(
+    carrier: str, records: list[Record], payments: Mapping[str, Books]
+) -> Iterator[Violation]:
+    """Once a share has ended, no process gives its version a new payment."""
+    for books in payments.values():
+        version, at_ms = books.attempts[0].integration, books.payment.created_ms
+        if version != carrier and not _may_take(version, at_ms, records):
+            detail = f"through {version}, whose share had ended"
+            yield Violation("I12", books.payment.id, detail)
+
+
+def _may_take(version: str, at_ms: int, records: list[Record]) -> bool:
+    """Whether the version had a share, or everything, at that time or a moment before."""
+    has_share = False
+    for record in records:
+        if record.at_ms > at_ms:
+            break
+        mine = record.candidate == version
+        if mine and (record.kind == "moved" or _is_refuge(record)):
+            return True
+        if mine and record.before.share == 0 and record.after.share > 0:
+            has_share = True
+        ends = record.kind in {"misread", "stopped"} or record.after.share == 0
+        if mine and has_share and ends and record.at_ms < at_ms - SOON_MS:
+            has_share = False
+    return has_share
+
+
+def _is_refuge(record: Record) -> bool:
+    """Whether what a version carried went to the candidate, because that version misreads."""
+    return record.kind == "misread" and f"go to {record.candidate}" in record.reason

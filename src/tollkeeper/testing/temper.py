@@ -77,7 +77,7 @@ HELD: Final = ("vetoed", "pair", "moves", "liar", "checks_later")
 """What happens then: a verdict forbids the move; only one other version is installed, so that none
 can confirm what it reads; traffic moves; another version lies; or payments are looked up later."""
 
-ADDED: Final = frozenset({"vetoed", "pair", "checks_later"})
+ADDED: Final = frozenset({"vetoed", "pair", "checks_later", "only_answers"})
 """Fields of a temper that came later: what is drawn from a temper leaves them out."""
 
 BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
@@ -100,7 +100,8 @@ class Temper(msgspec.Struct):
     `outage`: how all versions fail where one carries everything, `none_works` what is done then,
     and `liar` the version that takes approvals for declines. `vetoed`: the domain of a verdict that
     forbids a move; `pair`: the only other version that is installed; `checks_later`: a few payments
-    are looked up before one in some is."""
+    are looked up before one in some is; `only_answers`: the second process runs no jobs, and must
+    act on what the first one decides."""
 
     replicas: int
     webhooks: bool
@@ -124,6 +125,7 @@ class Temper(msgspec.Struct):
     vetoed: Literal["issuer", "bad_traffic", "our_infrastructure"] | None = None
     pair: str = ""
     checks_later: bool = False
+    only_answers: bool = False
 
     def has(self, trouble: str) -> bool:
         """Whether the world keeps `trouble`."""
@@ -181,10 +183,11 @@ def _hold(temper: Temper, chance: random.Random) -> None:
             temper.pair, temper.strange = chance.choice(_others(temper)), ()
         case "checks_later":
             temper.checks_later, temper.strange = True, ()
+            temper.replicas, temper.only_answers = 2, True
         case "liar":
             temper.liar, temper.strange = chance.choice(_others(temper)), ()
         case "moves":
-            pass
+            temper.replicas, temper.only_answers = 2, True
 
 
 def _try_rollout(temper: Temper) -> None:

@@ -111,7 +111,7 @@ class Replica:
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
         if self.simulation.temper.candidate or self.simulation.temper.carrier:
             self.simulation.loop.start_in(self.process, routes.follow(runtime))
-        if not self.simulation.temper.workers and not self.simulation.calm:
+        if not self._runs_jobs():
             return
         known = {kind: self._watched(run) for kind, run in handlers(runtime).items()}
         lanes = lanes_for(
@@ -130,6 +130,12 @@ class Replica:
             resting=runtime.live.breakers.resting,
         )
         await worker.run()
+
+    def _runs_jobs(self) -> bool:
+        temper = self.simulation.temper
+        if temper.only_answers and self.number:
+            return False
+        return temper.workers or self.simulation.calm
 
     async def _started(self) -> bool:
         runtime = self.runtime
