@@ -27,8 +27,7 @@ RESTS: Final = 5_000
 
 class Ruled(Policy):
     """One watch of V and W, with the policy `automatic`. `look_s`: how far apart looks are; `rate`:
-    V's failure rate before; `is_known`: whether there is a watch yet, which names the candidate.
-    All payments are one stream: slices are not watched here."""
+    V's failure rate before. All payments are one stream: slices are not watched here."""
 
     name = "rule"
     rescues = True
@@ -41,9 +40,8 @@ class Ruled(Policy):
         *,
         look_s: float = LOOK_S,
         state: State | None = None,
-        is_known: bool = True,
     ) -> None:
-        self.look_s, self.is_known = look_s, is_known
+        self.look_s = look_s
         fresh = state if state is not None else healthy(begin(rate, per_second=per_second), RESTS)
         self.stream = Stream(carrying=V, candidate=W, state=fresh)
         self.live = Live(routes=Routes(rules=()), places=Places(1))
@@ -119,7 +117,7 @@ class Ruled(Policy):
         if done.through_w or done.kinds[0] not in {"unreadable", "mess"}:
             return None
         if done.read_by != W:
-            return False if self.is_known else None
+            return False
         self.read_over += 1
         return True if self.read_over <= VERIFIED else None
 
@@ -127,7 +125,6 @@ class Ruled(Policy):
         """As `flows.failover.controller.look`, which it calls in the same order."""
         before, happened = self.stream, self.waiting
         self.waiting, self.read_over, self.next_look = [], 0, now + self.look_s
-        self.is_known = True
         made = counted(before.state, before.pending, happened, _ms(now))
         state, steps = made.state, made.steps
         self.steps.extend(steps)

@@ -12,6 +12,7 @@ from tests.flows.stage import NEW, OLD, Stage, stage
 
 from tollkeeper.failover.state import Watch
 from tollkeeper.failover.streams import replayed
+from tollkeeper.routing.rules import EVERYBODY
 from tollkeeper.signals.verdict import Look, RunnerUp, Verdict
 from tollkeeper.signals.weights import Domain
 
@@ -183,3 +184,16 @@ async def test_a_move_carries_the_verdict(tmp_path: Path) -> None:
         events = await s.store.list_events(s.settings.watch_account, "evt_~", 1_000)
         (moved,) = [e for e in events if e.type == "failover.moved"]
         assert msgspec.json.decode(moved.data)["verdict"]["domain"] == "provider_changed"
+
+
+async def test_what_no_version_reads_counts_against_each_of_them(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights=CARRIES_ALL) as s:
+        s.fault("rename_field", object="payment_intent", path="status", to="renamed")
+        await shop(s, 24)
+        records = await s.store.list_failover_records("stripe", 1_000)
+        steps = [step for record in records for step in record.steps if step.trial is not None]
+        whole = [record for record in records if record.condition == EVERYBODY]
+        trials = [step.trial for step in steps if step.trial is not None]
+        assert {trial.read_over for trial in trials} == {False}
+        assert len({record.candidate for record in whole}) == 2, "each candidate had its turn"
+        assert "none_works" in {record.kind for record in whole}

@@ -68,7 +68,7 @@ async def shopped(s: Stage, fault: dict[str, Any]) -> list[str]:
 
 def played(fault: failing.Fault, ids: list[str], rows: dict[str, TrialRow], state: State) -> Any:
     """The same payments in the laboratory, with the coins and assignments that the flows drew."""
-    policy = ruled.Ruled(look_s=0.0, state=state, is_known=False)
+    policy = ruled.Ruled(look_s=0.0, state=state)
     for number, (id_, is_broken) in enumerate(zip(ids, PLAN, strict=True)):
         trial = rows[id_].trial if id_ in rows else None
         shopper = failing.Shopper(

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from tests.flows.stage import MIDDLE, Stage, stage
+from tests.altering import alter
+from tests.flows.stage import MIDDLE, NEW, Stage, stage
 
 from tollkeeper.flows.payments.reconcile import Reconciled, reconcile
+from tollkeeper.testing.misread import misreading
 
 
-async def reconciled(s: Stage, since_ms: int = 0) -> Reconciled:
+async def reconciled(s: Stage, since_ms: int = 0, version: str = MIDDLE) -> Reconciled:
     until_ms = s.clock.now_ms() + 60_000
-    return await reconcile(s.runtime, s.runtime.integration(MIDDLE), since_ms, until_ms)
+    return await reconcile(s.runtime, s.runtime.integration(version), since_ms, until_ms)
 
 
 async def test_books_that_agree_are_agreed(tmp_path: Path) -> None:
@@ -45,3 +47,15 @@ async def test_a_known_payment_that_differs_is_corrected_at_once(tmp_path: Path)
         assert [entry.payment for entry in found.mended] == [refunded["id"]]
         assert found.agreed
         assert (await s.books(refunded["id"])).payment.refunded_minor == 300
+
+
+async def test_what_a_version_misread_is_told_through_another_version_alone(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, weights={NEW: 100.0}) as s:
+        alter(s.runtime, installed=misreading(s.runtime.installed, NEW, "captured"))
+        misread = await s.create(capture_method="manual")
+        assert misread["status"] == "succeeded"
+        assert (await reconciled(s, version=NEW)).agreed, "it reads the list as it read the reply"
+        found = await reconciled(s)
+        assert [entry.payment for entry in found.differing] == [misread["id"]]

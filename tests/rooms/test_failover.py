@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -295,3 +296,14 @@ def test_what_moved_within_one_look_is_held_as_what_only_started(
     stream = Stream(carrying="v", candidate="w", state=before)
     after, found = decided(stream, moved, policy, may_start=may_start, has_moved=False, more=False)
     assert (after.state.phase, after.state.share, found) == ("watch", 0.0, kind)
+
+
+def test_wealths_stay_numbers_however_long_a_fault_lasts() -> None:
+    unread = Trial(first="unreadable", read_over=False, told_bad=True)
+    rescued = Trial(first="refused", second="other", second_ok=True)
+    drawn = Trial(first="dead", told_bad=True, share=0.5)
+    for trial in (unread, rescued, drawn):
+        state = begin(0.001, per_second=5)
+        for _ in range(3_000):
+            state = counted(replace(state, phase="ramp" if trial.share else "watch"), trial)
+        assert msgspec.json.decode(msgspec.json.encode(state), type=State) == state

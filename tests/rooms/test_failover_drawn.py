@@ -48,6 +48,28 @@ def test_a_payment_that_is_late_is_bad_whatever_comes_of_it() -> None:
     assert came.steps[-1] == late.steps[0]
 
 
+def late_in_both(*, w_ends_bad: bool) -> tuple[State, State]:
+    """Forty payments, every second through W: V's fail at once, and W's are late, then end."""
+    state = replace(ramping(), recent=(True,) * rule.KEPT)
+    drawn: list[Happened] = [began(n, w=n % 2 == 0) for n in range(40)]
+    soon = [over(n, w=False, bad=True) for n in range(1, 40, 2)]
+    made = counted(state, (), [*drawn, *soon], SLOW_MS + 1)
+    ends = [over(n, w=True, bad=w_ends_bad, at_ms=30_000) for n in range(0, 40, 2)]
+    return made.state, counted(made.state, made.pending, ends, 30_000).state
+
+
+def test_what_is_late_and_succeeds_is_no_word_that_no_version_works() -> None:
+    made, after = late_in_both(w_ends_bad=False)
+    assert (made.w_seen, made.w_over) == (20, 0)
+    assert (after.w_over, after.w_failed, after.none_works) == (20, 0, False)
+    assert after.wealth_t < rule.A_HALF, "five seconds are bad for a shopper"
+
+
+def test_what_hangs_says_that_no_version_works_once_it_has_failed() -> None:
+    made, after = late_in_both(w_ends_bad=True)
+    assert (made.none_works, after.none_works) == (False, True)
+
+
 def test_not_now_is_no_evidence_and_holds_nothing_up() -> None:
     later = Over("p0", 1, 0, Trial(first="later", through_w=True, told_bad=True))
     made = counted(ramping(), (), [began(0, w=True), began(1, w=False), later], 2)

@@ -43,6 +43,11 @@ QUIET: Final = 30.0
 """R below which an episode is over. In health R rests near 10."""
 
 MOST_R: Final = 1e9
+MOST_WEALTH: Final = 1e12
+"""Each part of R, and each part of the other wealths, at most. Without a cap a product is infinite
+after some thousand payments, and JSON has no infinity. A cap only takes away from a wealth, so that
+Ville's inequality holds."""
+
 LEAST_RATE: Final = 1e-3
 MOST_RATE: Final = 0.2
 """V's failure rate before is taken for at least and at most this."""
@@ -150,8 +155,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the rule knows of V and W. `rate` is V's failure rate before. Wealths: `r` by `EXCESS`,
     `s` by `PAIRS` with `cash` and the number `staked`, `t` by `UPWARD`, `u` by `DOWNWARD`, `none`
-    (N). `share` of first attempts goes to W, from 0 to 1. `w_seen` of W's are over, and `w_due`
-    would be if they took as long as V's. `a_start` is S for a start. `by_told`: the ramp counts
+    (N). `share` of first attempts goes to W, from 0 to 1. `w_over` of W's have ended, of which
+    `w_failed` failed; `w_seen` have ended or are late, and `w_due` would be if they took as long as
+    V's. `a_start` is S for a start. `by_told`: the ramp counts
     what shoppers are told, because V still works for more than half. `unhelped` of the replies that
     W read over did not help the shopper at once; `alone` is the wealth of the `read_alone`."""
 
@@ -175,6 +181,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
     explore_at: int = EXPLORE_AFTER
     w_failed: int = 0
+    w_over: int = 0
     w_seen: int = 0
     w_due: float = 0.0
     recent: tuple[bool, ...] = ()
@@ -257,14 +264,17 @@ def counted(state: State, trial: Trial) -> State:
     share = state.share if trial.share is None else trial.share
     if state.share > 0 and share > 0:
         state = _ramp(state, trial, share)
-    if trial.through_w or state.phase in {"moved", "stopped"}:
+    if trial.through_w:
+        return _w_ended(state, trial)
+    if state.phase in {"moved", "stopped"}:
         return state
     return _decided(_ended(_first_attempt(state, trial)))
 
 
 def drawn(state: State, trial: Trial, *, bad: bool) -> State:
-    """The state after one payment that was drawn, in T, U and N alone, in the order in which those
-    payments began. `bad`: what T counts of it, as was chosen before it was drawn."""
+    """The state after one payment that was drawn, in T and U alone, in the order in which those
+    payments began. `bad`: what T counts of it, as was chosen before it was drawn. N counts it when
+    it ends: one that is late is bad for its shopper, and may still succeed."""
     if state.phase in {"moved", "stopped"} or state.share <= 0 or not trial.share:
         return state
     return _arms_counted(state, trial, trial.share, bad=bad)
@@ -372,7 +382,7 @@ def _staked(state: State, *, again: bool, ok: bool) -> State:
     staked = state.staked + 1
     put = state.cash / (staked + 20)
     wealths = tuple(
-        wealth * _pair_factor(a, b, again=again, ok=ok) + put * stake / (1 - CASH)
+        min(wealth * _pair_factor(a, b, again=again, ok=ok), MOST_WEALTH) + put * stake / (1 - CASH)
         for wealth, (stake, a, b) in zip(state.s, PAIRS, strict=True)
     )
     return replace(state, s=wealths, cash=state.cash - put, staked=staked)
@@ -387,7 +397,7 @@ def _pair_factor(a: float, b: float, *, again: bool, ok: bool) -> float:
 
 def _joint(state: State, *, w_ok: bool) -> State:
     factor = N_BETTER if w_ok else N_WORSE
-    return replace(state, none=max(state.none * factor, N_LEAST))
+    return replace(state, none=min(max(state.none * factor, N_LEAST), MOST_WEALTH))
 
 
 # T and U: is W better or worse for everybody?
@@ -407,8 +417,6 @@ def _arms_counted(state: State, trial: Trial, share: float, *, bad: bool) -> Sta
         u=_arms(state.u, DOWNWARD, share, through_w=trial.through_w, bad=trial.told_bad),
     )
     if trial.through_w:
-        failed = trial.is_failure
-        state = _joint(replace(state, w_failed=state.w_failed + failed), w_ok=not failed)
         state = replace(state, w_seen=state.w_seen + 1)
     else:
         state = replace(state, w_due=state.w_due + share / max(1 - share, LEAST_RATE))
@@ -428,7 +436,8 @@ def _arms(
     for wealth, (v, w) in zip(wealths, pairs, strict=True):
         mean = share * w + (1 - share) * v
         mine = w if through_w else v
-        after.append(wealth * (mine / mean if bad else (1 - mine) / (1 - mean)))
+        factor = mine / mean if bad else (1 - mine) / (1 - mean)
+        after.append(min(wealth * factor, MOST_WEALTH))
     return tuple(after)
 
 
@@ -441,9 +450,19 @@ def _moved_on(state: State) -> State:
         return replace(state, phase="moved", share=1.0, none_works=False)
     if state.wealth_t >= A_HALF and state.is_w_seen:
         return replace(state, phase="ramp", share=max(state.share, HALF), none_works=False)
+    return state
+
+
+def _w_ended(state: State, trial: Trial) -> State:
+    """Counts how a first attempt of W ended, in N. W has failed where it did not help."""
+    if state.phase not in LIVE:
+        return state
+    failed = trial.is_failure
+    state = replace(state, w_failed=state.w_failed + failed, w_over=state.w_over + 1)
+    state = _joint(state, w_ok=not failed)
     explored = state.phase == "explore" and state.w_failed >= EXPLORE_FAILURES
-    if explored or state.none >= A_NONE:
-        mostly = state.w_failed >= NEARLY_ALL * state.w_seen
+    if state.alarmed and (explored or state.none >= A_NONE):
+        mostly = state.w_failed >= NEARLY_ALL * state.w_over
         none_works = state.fails_mostly and (mostly or state.none >= A_NONE)
         return replace(state, phase="watch", share=0.0, none_works=none_works)
     return state
@@ -476,6 +495,7 @@ def _given(state: State, phase: Phase, share: float, *, useless: bool) -> State:
         t=fresh.t,
         u=fresh.u,
         w_failed=0,
+        w_over=0,
         w_seen=0,
         w_due=0.0,
         none_works=state.none_works and phase == "explore",

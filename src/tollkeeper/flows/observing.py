@@ -307,11 +307,20 @@ def _trial_row(
     return replace(
         row,
         read_by=first.read_by,
-        is_proved=runtime.live.routes.is_proved(candidate, payment.account),
+        unread_by=_unread_by(runtime, payment, made[0].version, first),
         helped_by=made[-1].version if helped else "",
         cause=cause_of(made[0]) if is_failing(made[0]) else "",
         checked=checked,
     )
+
+
+def _unread_by(
+    runtime: Runtime, payment: Payment, version: str, heard: SendResult
+) -> tuple[str, ...]:
+    """The versions that were asked to read a reply to `version`, where none of them could."""
+    if not heard.unreadable or heard.read_by:
+        return ()
+    return tuple(v.name for v in runtime.router.other_versions(version, payment.account))
 
 
 def _row(

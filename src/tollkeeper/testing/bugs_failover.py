@@ -6,7 +6,7 @@ import msgspec
 
 from tollkeeper.failover import drawn, rule
 from tollkeeper.flows import observing, routes
-from tollkeeper.flows.failover import controller, judged
+from tollkeeper.flows.failover import controller, evidence, judged
 from tollkeeper.routing.router import Router
 from tollkeeper.store.failovers import Failovers
 from tollkeeper.testing import planting
@@ -163,6 +163,31 @@ def follow_up_strays() -> list[Patch]:
 @_bug("It is said that no version works while half of the payments go well.")
 def none_works_said_early() -> list[Patch]:
     return [(rule.State, "fails_mostly", True), (rule, "A_NONE", 10.0)]
+
+
+@_bug("A share starts although a verdict with named evidence forbids it.")
+def veto_ignored() -> list[Patch]:
+    return [(controller, "veto_of", lambda *_: "")]
+
+
+@_bug("A reading that no version could confirm counts as confirmed.")
+def unconfirmed_reading_believed() -> list[Patch]:
+    real: Any = vars(evidence)["_agrees"]
+
+    async def agrees(*values: Any) -> bool:
+        return await real(*values) is not False
+
+    return [(evidence, "_agrees", agrees)]
+
+
+@_bug("What one version alone reads, and no other could confirm, is not proposed.")
+def read_alone_unsaid() -> list[Patch]:
+    return [(rule.State, "is_read_alone", False)]
+
+
+@_bug("Once enough payments of a version agree, no later one is looked up.")
+def later_never_looked_up() -> list[Patch]:
+    return [(observing, "is_looked_up_later", lambda _: False)]
 
 
 BUGS: Final = tuple(_OWN)

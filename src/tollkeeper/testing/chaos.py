@@ -104,6 +104,8 @@ def clear_faults(simulation: Simulation) -> None:
             if rule.effect in strange.ROW_EFFECTS and rule.operation.endswith(".list"):
                 simulation.coverage.count("row.unreadable")
     simulation.core.faults.clear()
+    for lasting in simulation.lasting if not simulation.calm else ():
+        simulation.core.faults.add(lasting)
 
 
 def _odd(

@@ -31,7 +31,8 @@ EVENTS: Final = ("failover.taken", "failover.refused", "store.lost_acknowledgeme
                  "refusal.and_misread", "look.rescued", "look.confirmed",
                  "retry.paced", "hostile.refused", "hostile.hung", "key.of_another_account",
                  "dispute.decided", "reference.refused", "capture.of_nothing",
-                 "failover.watched", "failover.moved", "rollout.paused",
+                 "failover.watched", "failover.moved", "failover.vetoed", "failover.read_alone",
+                 "failover.looked_up_later", "rollout.paused",
                  "rollout.baseline_failed")  # fmt: skip
 
 ROLLOUTS: Final = ("rolled_back", "aborted", "stopped", "inconclusive")

@@ -20,7 +20,7 @@ from tollkeeper.routing.rules import EVERYBODY, in_words
 from tollkeeper.simulator.core.faults import FaultRule, When
 from tollkeeper.store import failovers as stored
 from tollkeeper.store import rollouts as stored_rollouts
-from tollkeeper.testing import strange
+from tollkeeper.testing import failovers_held, strange
 from tollkeeper.testing.shoppers import Caller
 from tollkeeper.testing.world import Simulation
 
@@ -53,6 +53,10 @@ OUTAGES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
 ENOUGH_FAILED: Final = 30
 """Refused payments after which it must have been said that no version works."""
 
+AT_ONCE: Final = frozenset({"", "reply", "reread"})
+"""What settled an attempt whose own answer did. A decline that settling heard of later, after a
+refusal that no table knows, is another answer than the one that counted."""
+
 MOST: Final = 100_000
 _trial: Final = msgspec.json.Decoder(TrialRow).decode
 
@@ -70,9 +74,15 @@ def attach(simulation: Simulation) -> None:
         for fault in OUTAGES[simulation.temper.outage]:
             simulation.core.faults.add(FaultRule(**fault, operation="payment_intents.create"))
         return
-    if simulation.temper.liar or simulation.loop.chance.random() < OFTEN_BROKEN:
+    if simulation.temper.pair:
+        unreadable = failovers_held.unreadable_for(simulation.temper.carrier)
+        simulation.lasting.append(simulation.core.faults.add(unreadable))
+        return
+    temper = simulation.temper
+    two_read = temper.liar or temper.checks_later
+    if two_read or temper.vetoed or simulation.loop.chance.random() < OFTEN_BROKEN:
         broken = strange.breaking(simulation.temper.carrier)
-        if simulation.temper.liar:  # the carrier still reads, so that it is two against one
+        if two_read:  # the carrier still reads, so that it can look payments up
             broken = [rule for rule in broken if rule["effect"] == "require_parameter"]
         rule = simulation.loop.chance.choice(broken)
         when: When = "before" if rule["effect"] in REFUSED else "after"
@@ -93,9 +103,10 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
             yield Violation("I12", watch.provider, "a payment that was drawn is waited for forever")
         records = simulation.driver.now(stored.list_failover_records(watch.provider, MOST))
         moves = [record for record in records if record.kind == "moved"]
-        kinds = {record.kind for record in records}
+        kinds = {record.kind for record in records if not record.operation}
         yield from _check_outage(simulation, kinds, payments)
         yield from _check_liar(simulation, watch, kinds)
+        yield from failovers_held.check_held(simulation, watch, records, payments)
         simulation.coverage.count("failover.watched")
         yield from _check_records(watch.provider, records)
         yield from _check_trials(simulation, records, payments)
@@ -161,7 +172,8 @@ def _check_trials(
         first = payments[row.payment_id].attempts[0]
         if row.id != first.id:
             yield Violation("I12", row.payment_id, f"{row.id} counts as an authorization")
-        if row.trial.first == "refused" and first.result_class == "B2":
+        declined = first.result_class == "B2" and first.settled_by in AT_ONCE
+        if row.trial.first == "refused" and declined:
             yield Violation("I12", row.payment_id, "a decline counts as a failure of the version")
         if row.trial.second == "other" and row.trial.second_ok:
             yield from _check_second(row, payments[row.payment_id].attempts)

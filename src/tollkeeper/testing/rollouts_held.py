@@ -112,11 +112,12 @@ def check_failing(
 
 
 def _spells(simulation: Simulation, rollout: Rollout) -> Iterator[tuple[int, int]]:
-    """From when until when the watch alarmed about the baseline."""
+    """From when until when the watch alarmed about the baseline. Captures, voids and refunds that
+    fail say nothing about authorizations."""
     told = stored_failovers.list_failover_records(rollout.provider, MOST)
     since: int | None = None
     for record in reversed(simulation.driver.now(told)):
-        if record.condition != EVERYBODY:
+        if record.condition != EVERYBODY or record.operation:
             continue
         alarmed = record.carrying == rollout.baseline and record.after.alarmed
         if alarmed and since is None:

@@ -10,7 +10,16 @@ from rich.console import Console
 
 from tollkeeper.payments import invariants
 from tollkeeper.payments.invariants import Violation
-from tollkeeper.testing import bugs, chaos, failovers, hours, neighbor, rollouts, strange
+from tollkeeper.testing import (
+    bugs,
+    chaos,
+    failovers,
+    failovers_held,
+    hours,
+    neighbor,
+    rollouts,
+    strange,
+)
 from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import Stuck, TooLong
 from tollkeeper.testing.planting import Bug
@@ -54,7 +63,8 @@ def run_seed(seed: int, coverage: Coverage | None = None) -> Result:
     """Runs the world of `seed` to quiet and checks it."""
     simulation = Simulation(seed, coverage or Coverage())
     try:
-        simulation.loop.run(_life(simulation))
+        with failovers_held.small_numbers(simulation.temper):
+            simulation.loop.run(_life(simulation))
     except (Stuck, TooLong) as error:
         simulation.fail(Violation("I15", f"seed {seed}", str(error)))
     for context in simulation.loop.errors:

@@ -1,7 +1,7 @@
 """What kind of world a seed makes: which defences are on, and which few troubles it keeps."""
 
 import random
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -70,6 +70,16 @@ OFTEN_LYING: Final = 0.3
 """Where one version carries everything and nothing else is wrong: how often all versions fail
 alike, and how often, else, another version misreads money."""
 
+OFTEN_CARRIED: Final = 0.8
+"""In how many worlds without any trouble one version carries everything and breaks."""
+
+HELD: Final = ("vetoed", "pair", "moves", "liar", "checks_later")
+"""What happens then: a verdict forbids the move; only one other version is installed, so that none
+can confirm what it reads; traffic moves; another version lies; or payments are looked up later."""
+
+ADDED: Final = frozenset({"vetoed", "pair", "checks_later", "only_answers"})
+"""Fields of a temper that came later: what is drawn from a temper leaves them out."""
+
 BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
 """Troubles that leave only absence to go by."""
 
@@ -88,7 +98,10 @@ class Temper(msgspec.Struct):
     `rescue_seconds` and `patience_seconds` as in the settings; `pauses`: an operator pauses the
     rollout, and `breaks_baseline`: its baseline fails for a while, which moves no traffic.
     `outage`: how all versions fail where one carries everything, `none_works` what is done then,
-    and `liar` the version that takes approvals for declines."""
+    and `liar` the version that takes approvals for declines. `vetoed`: the domain of a verdict that
+    forbids a move; `pair`: the only other version that is installed; `checks_later`: a few payments
+    are looked up before one in some is; `only_answers`: the second process runs no jobs, and must
+    act on what the first one decides."""
 
     replicas: int
     webhooks: bool
@@ -109,6 +122,10 @@ class Temper(msgspec.Struct):
     outage: str = ""
     liar: str = ""
     none_works: NoneWorks = "send"
+    vetoed: Literal["issuer", "bad_traffic", "our_infrastructure"] | None = None
+    pair: str = ""
+    checks_later: bool = False
+    only_answers: bool = False
 
     def has(self, trouble: str) -> bool:
         """Whether the world keeps `trouble`."""
@@ -130,24 +147,54 @@ def temper_of(loop: VirtualLoop) -> Temper:
     return temper
 
 
+def _chance_of(temper: Temper) -> random.Random:
+    """Draws by the temper itself, which change no other world. What was added since is left out."""
+    drawn: dict[str, Any] = msgspec.structs.asdict(temper)
+    first = {name: value for name, value in drawn.items() if name not in ADDED}
+    return random.Random(msgspec.json.encode(first))
+
+
 def _try_failover(temper: Temper) -> None:
     """What else happens where one version carries everything, drawn from the temper itself."""
-    if temper.strange != ("carrier",):
-        return
-    chance = random.Random(msgspec.json.encode(temper))
-    if chance.random() < OFTEN_OUT:
-        temper.outage, temper.strange = chance.choice(OUTAGES), ()
-        temper.none_works = chance.choice(("send", "accept", "pause"))
-    elif chance.random() < OFTEN_LYING:
-        others = [name for name in SETTINGS.weights if name != temper.carrier]
-        temper.liar, temper.strange = chance.choice(others), ()
+    chance = _chance_of(temper)
+    if temper.strange == ("carrier",):
+        if chance.random() < OFTEN_OUT:
+            temper.outage, temper.strange = chance.choice(OUTAGES), ()
+            temper.none_works = chance.choice(("send", "accept", "pause"))
+        elif chance.random() < OFTEN_LYING:
+            temper.liar, temper.strange = chance.choice(_others(temper)), ()
+    elif not temper.strange and not temper.candidate and chance.random() < OFTEN_CARRIED:
+        _hold(temper, chance)
+
+
+def _others(temper: Temper) -> list[str]:
+    return [name for name in SETTINGS.weights if name != temper.carrier]
+
+
+def _hold(temper: Temper, chance: random.Random) -> None:
+    """One version carries everything and breaks, and something holds the move or follows it."""
+    temper.carrier, temper.strange = chance.choice(sorted(SETTINGS.weights)), ("carrier",)
+    temper.chaos = 0.5
+    match chance.choice(HELD):
+        case "vetoed":
+            temper.vetoed = chance.choice(("issuer", "bad_traffic", "our_infrastructure"))
+        case "pair":
+            temper.carrier = min(SETTINGS.weights)  # what it needs no newer version does
+            temper.pair, temper.strange = chance.choice(_others(temper)), ()
+        case "checks_later":
+            temper.checks_later, temper.strange = True, ()
+            temper.replicas, temper.only_answers = 2, True
+        case "liar":
+            temper.liar, temper.strange = chance.choice(_others(temper)), ()
+        case "moves":
+            temper.replicas, temper.only_answers = 2, True
 
 
 def _try_rollout(temper: Temper) -> None:
     """What happens to a rollout, drawn from the temper itself: no other world changes by it."""
     if not temper.candidate:
         return
-    chance = random.Random(msgspec.json.encode(temper))
+    chance = _chance_of(temper)
     temper.pauses = chance.random() < OFTEN_PAUSED
     sound = not temper.misreads and not BLINDING & set(temper.strange)
     temper.breaks_baseline = sound and chance.random() < OFTEN_BROKEN
@@ -223,7 +270,8 @@ def settings_of(temper: Temper) -> Settings:
 def _weights(temper: Temper) -> dict[str, float]:
     """The weights: nothing on the candidate, which a rollout is to bring in."""
     if temper.carrier:
-        return {name: 100.0 * (name == temper.carrier) for name in SETTINGS.weights}
+        names = (temper.carrier, temper.pair) if temper.pair else tuple(SETTINGS.weights)
+        return {name: 100.0 * (name == temper.carrier) for name in names}
     if not temper.candidate:
         return SETTINGS.weights
     left = {name: w for name, w in SETTINGS.weights.items() if name != temper.candidate}

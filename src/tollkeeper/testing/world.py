@@ -27,6 +27,7 @@ from tollkeeper.payments import invariants
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.invariants import Given, Violation
 from tollkeeper.payments.payment import Books
+from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.simulator.core.messages import SimReply, SimRequest
 from tollkeeper.simulator.stripe.config import AccountConfig, KeyConfig, SimulatorConfig
 from tollkeeper.simulator.stripe.provider import SimulatorCore
@@ -47,6 +48,7 @@ from tollkeeper.testing.temper import (
     settings_of,
     temper_of,
 )
+from tollkeeper.testing.verdicts import look_of
 from tollkeeper.testing.watching import Watch
 
 HOSTILE_JOB: Final = ("deliver", "|we_2")
@@ -96,6 +98,7 @@ class Replica:
             installed=simulation.installed,
         )
         if simulation.temper.carrier:  # a service opens its door when it knows its routes
+            self.runtime.live.look = simulation.look
             row = simulation.driver.now(stored_rollouts.routing())
             watches = simulation.driver.now(stored_failovers.list_watches())
             self.runtime.live.apply_routes(routes.routes_of(self.runtime, row, watches))
@@ -108,7 +111,7 @@ class Replica:
             await asyncio.sleep(0.5)  # a process that cannot start ends, and is started again
         if self.simulation.temper.candidate or self.simulation.temper.carrier:
             self.simulation.loop.start_in(self.process, routes.follow(runtime))
-        if not self.simulation.temper.workers and not self.simulation.calm:
+        if not self._runs_jobs():
             return
         known = {kind: self._watched(run) for kind, run in handlers(runtime).items()}
         lanes = lanes_for(
@@ -127,6 +130,12 @@ class Replica:
             resting=runtime.live.breakers.resting,
         )
         await worker.run()
+
+    def _runs_jobs(self) -> bool:
+        temper = self.simulation.temper
+        if temper.only_answers and self.number:
+            return False
+        return temper.workers or self.simulation.calm
 
     async def _started(self) -> bool:
         runtime = self.runtime
@@ -185,10 +194,15 @@ class Simulation:
         self.installed = installed_of(retention=self.temper.idempotency)
         if self.temper.misreads:
             self.installed = misreading(self.installed, self.temper.candidate, self.temper.misreads)
+        if self.temper.pair:
+            mine = (self.temper.carrier, self.temper.pair)
+            self.installed = {name: self.installed[name] for name in mine}
         if self.temper.liar:
             self.installed = misreading(self.installed, self.temper.liar, "declined")
         self.replicas = [Replica(self, n) for n in range(self.temper.replicas)]
         self.open_doors = self.replicas
+        self.lasting: list[FaultRule] = []
+        self.look = look_of(self.temper.vetoed)
 
     def _provider(self) -> SimulatorCore:
         temper = self.temper

@@ -92,8 +92,8 @@ class Evidence(msgspec.Struct, frozen=True):
             agrees, alone = row.id in self.agreed, row.id in self.unanswered
             read_over = True if is_mine and agrees else None
             return replace(trial, read_over=read_over, read_alone=is_mine and alone)
-        is_proved = row.candidate == stream.candidate  # it was among those that tried to read it
-        return replace(trial, read_over=False if is_proved and row.is_proved else None)
+        # every one of them was asked, whichever was the candidate when the payment began
+        return replace(trial, read_over=False if stream.candidate in row.unread_by else None)
 
 
 def facts_of(row: TrialRow) -> RoutingContext:

@@ -15,13 +15,13 @@ from tollkeeper.routing.routes import follow_up_key
 
 class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     """One payment that is over, as the watch of `provider` counts it. `version` took its first
-    attempt, and the trial speaks of `candidate`, which `is_proved` if it may read for others.
-    `read_by`: the version that read a reply which the first one could not; a lookup has yet to
-    agree. `helped_by`: the version that ended the payment where the first one could not. `cause`:
-    what was wrong with the first attempt, in a few words. `checked`: the version whose payment
-    it is in the end, where it is looked up through another one; `verdict` is what came of that, in
-    a row of its own. `begins`: the trial of a payment that was drawn and begins now, in a row of
-    its own as well. `operation`: the row is about a follow-up of a payment of version `owner`, and
+    attempt, and the trial speaks of `candidate`. `read_by`: the version that read a reply which the
+    first one could not; a lookup has yet to agree. `unread_by`: the versions that could not read it
+    either. `helped_by`: the version that ended the payment where the first one could not. `cause`:
+    what was wrong with the first attempt, in a few words. `checked`: the version whose payment it
+    is in the end, where it is looked up through another one; `verdict` is what came of that, in a
+    row of its own. `begins`: the trial of a payment that was drawn and begins now, in a row of its
+    own as well. `operation`: the row is about a follow-up of a payment of version `owner`, and
     counts for no authorization."""
 
     id: str
@@ -31,8 +31,8 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     payment_id: str
     trial: Trial
     read_by: str = ""
+    unread_by: tuple[str, ...] = ()
     candidate: str = ""
-    is_proved: bool = True
     helped_by: str = ""
     cause: str = ""
     currency: str = ""
