@@ -25,6 +25,7 @@ from rich.table import Table
 
 from tollkeeper import app as root
 from tollkeeper.payments.invariants import PAYMENT_KEY, Ledger
+from tollkeeper.signals.alerts import Alert
 from tollkeeper.testing.drill_scene import Harm, Scene, Visit, harm_of, median_ms
 from tollkeeper.testing.postgres import postgres_database
 
@@ -91,7 +92,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     Latencies are of the first answer, in milliseconds, beside those before the fault (`clean_`).
     `first_moved_seconds`: after how many seconds of the fault the first shopper was sent to another
     version at once, and `all_moved_seconds` when the last one was sent to the broken version;
-    `alarm_seconds` and `none_works_seconds`: when failover said so. `None` where that never came.
+    `alarm_seconds` and `none_works_seconds`: when failover said so; `verdict_seconds`: when the
+    first clear `verdict` was given. `None` where that never came.
     `wrong` counts shoppers whose final first answer the ledger contradicts. The last four are by
     the ledger, over all payments."""
 
@@ -115,6 +117,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     final_seconds: float | None
     alarm_seconds: float | None = None
     none_works_seconds: float | None = None
+    verdict_seconds: float | None = None
+    verdict: str = ""
     first_moved_seconds: float | None
     all_moved_seconds: float | None
     wrong: int
@@ -231,7 +235,7 @@ async def run(scene: CarryingScene, name: str, rate: float, seconds: float) -> R
             await shoppers
             scene.tell("every shopper has a final answer; the books and the ledger are compared")
             report = await scene.settle_and_examine()
-            said = await _decisions(scene)
+            said, verdict = await _decisions(scene)
             async with scene.session.get(f"{scene.provider}/_control/ledger") as reply:
                 ledger = msgspec.json.decode(await reply.read(), type=Ledger)
         finally:
@@ -241,19 +245,43 @@ async def run(scene: CarryingScene, name: str, rate: float, seconds: float) -> R
         progress.print(text, soft_wrap=True)
     found = figures(name, scene.visits, harm_of(report), ledger)
     return msgspec.structs.replace(
-        found, alarm_seconds=said.get("alarm"), none_works_seconds=said.get("none_works")
+        found,
+        alarm_seconds=said.get("alarm"),
+        none_works_seconds=said.get("none_works"),
+        verdict_seconds=verdict[0] if verdict is not None else None,
+        verdict=verdict[1] if verdict is not None else "",
     )
 
 
-async def _decisions(scene: CarryingScene) -> dict[str, float]:
-    """After how many seconds of the fault each kind of decision was made first."""
+async def _decisions(
+    scene: CarryingScene,
+) -> tuple[dict[str, float], tuple[float, str] | None]:
+    """After how many seconds of the fault each kind of decision was made first, and the verdict."""
     store = await root.open_store(root.read_settings(scene.folder / "replica-0.toml"))
     try:
         records = await store.list_failover_records("stripe", MOST_RECORDS)
+        alerts = await store.list_alerts("~", 20)
     finally:
         await store.close()
     first = {r.kind: r.at_ms for r in records if r.at_ms >= scene.struck_ms}  # the newest first
-    return {kind: round((at_ms - scene.struck_ms) / 1000, 1) for kind, at_ms in first.items()}
+    found: dict[str, float] = {
+        kind: round((at_ms - scene.struck_ms) / 1000, 1) for kind, at_ms in first.items()
+    }
+    return found, _verdict(alerts, scene.struck_ms)
+
+
+def _verdict(alerts: list[Alert], struck_ms: int) -> tuple[float, str] | None:
+    """After how many seconds of the fault the first clear verdict was given, and which."""
+    said = [
+        (one.at_ms, one.verdict.domain)
+        for alert in alerts
+        for one in alert.said
+        if one.at_ms >= struck_ms and one.verdict.domain != "undetermined"
+    ]
+    if not said:
+        return None
+    at_ms, domain = min(said)
+    return round((at_ms - struck_ms) / 1000, 1), domain
 
 
 def play(
@@ -333,9 +361,15 @@ def show(found: list[Row]) -> None:
             table.add_column(label, justify="right")
         for one in found:
             values = (getattr(one, name) for _, name in columns)
-            table.add_row(one.row, *("-" if value is None else f"{value:g}" for value in values))
+            table.add_row(one.row, *(_shown(value) for value in values))
         console.print(table)
         console.print()
+
+
+def _shown(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return value or "-"
+    return "-" if value is None else f"{value:g}"
 
 
 _TABLES: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
@@ -353,9 +387,15 @@ _TABLES: Final[tuple[tuple[str, tuple[tuple[str, str], ...]], ...]] = (
             ("median", "median_ms"), ("clean", "clean_median_ms"), ("p95", "p95_ms"),
             ("clean", "clean_p95_ms"), ("attempts", "attempts"), ("final after s", "final_seconds"),
             ("paid", "ended_paid"), ("failed", "ended_failed"), ("no money", "ended_without_money"),
-            ("never final", "never_final"), ("alarm s", "alarm_seconds"),
-            ("none works s", "none_works_seconds"), ("first moved s", "first_moved_seconds"),
-            ("all moved s", "all_moved_seconds"),
+            ("never final", "never_final"),
+        ),
+    ),
+    (
+        "What was said, and when traffic moved (s since the fault)",
+        (
+            ("alarm", "alarm_seconds"), ("verdict after", "verdict_seconds"),
+            ("verdict", "verdict"), ("none works", "none_works_seconds"),
+            ("first moved", "first_moved_seconds"), ("all moved", "all_moved_seconds"),
         ),
     ),
     (
