@@ -63,6 +63,8 @@ async def _provider(ground: Any, one: Provider) -> Heal:
     await ground.control("faults", rule)
 
     async def heal() -> None:
+        rules = await ground.control("faults", None, "GET")
+        ground.struck += sum(one["hits"] for one in rules if one["id"] == name)
         await ground.control(f"faults/{name}", None, "DELETE")
 
     return heal
@@ -109,6 +111,7 @@ async def _tcp(ground: Any, one: Tcp) -> Heal:
     async def heal() -> None:
         for relay in struck:
             relay.levers.remove(lever)
+        ground.struck += lever.hits
 
     return heal
 
@@ -130,8 +133,11 @@ async def _dns(ground: Any, one: Dns) -> Heal:
     ground.names.effects[name] = (one.effect, one.severity)
     ground.relay.reset()  # a connection that stands needs no name
 
+    before = ground.names.hits
+
     async def heal() -> None:
         ground.names.effects.pop(name, None)
+        ground.struck += ground.names.hits - before
 
     return heal
 

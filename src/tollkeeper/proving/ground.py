@@ -52,8 +52,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
     """What one scenario came to. `early`: alerts before the fault. `moves`: decisions of failover
-    that moved traffic. `bad_before` and `bad_during`: the share of shoppers who were told failed,
-    wait or nothing; `slow_before` and `slow_during`: median seconds to the first answer."""
+    that moved traffic. `bad_*`: the share of shoppers who were told failed, wait or nothing, before
+    the fault and during it. `slow_*`: median seconds to the first answer; `tail_*`: what nine of
+    ten stay below. `declined_*`: the share who were declined. `struck`: how often the provider, the
+    network or the resolver did what the file says, as each of them counts it."""
 
     scenario: str
     rate: float
@@ -67,6 +69,11 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     bad_during: float
     slow_before: float
     slow_during: float
+    tail_before: float = 0.0
+    tail_during: float = 0.0
+    struck: int = 0
+    declined_before: float = 0.0
+    declined_during: float = 0.0
 
 
 class Ground(Yard):
@@ -91,6 +98,7 @@ class Ground(Yard):
         self.trust: Path | None = None
         self.authority: Any = None
         self.bad_secret = ""
+        self.struck = 0
 
     async def open(self) -> None:
         """Starts the simulator, the network, and the service with its key and webhooks."""
@@ -198,12 +206,13 @@ class Ground(Yard):
         weights = [f'"{name}" = {weight}' for name, weight in self.weights.items()]
         return "\n".join([*lines, "[weights]", *weights, ""])
 
-    async def control(self, path: str, body: Any, method: str = "POST") -> None:
-        """Something that only the operator of the simulator may do."""
+    async def control(self, path: str, body: Any, method: str = "POST") -> Any:
+        """Something that only the operator of the simulator may do; gives what it answers."""
         url = f"{self.provider}/_control/{path}"
         data = msgspec.json.encode(body) if body is not None else b""
         async with self.session.request(method, url, data=data) as reply:
             assert reply.status == 200, f"{path}: {await reply.text()}"
+            return msgspec.json.decode(await reply.read() or b"null")
 
     async def lever(self, **pulled: Any) -> None:
         """Pulls a lever of the running service."""
@@ -283,8 +292,13 @@ def _played(ground: Ground) -> Played:
         shoppers=len(shop.visits),
         bad_before=shop.bad(during=False),
         bad_during=shop.bad(during=True),
-        slow_before=shop.median_seconds(during=False),
-        slow_during=shop.median_seconds(during=True),
+        slow_before=shop.quantile_seconds(0.5, during=False),
+        slow_during=shop.quantile_seconds(0.5, during=True),
+        tail_before=shop.quantile_seconds(0.9, during=False),
+        tail_during=shop.quantile_seconds(0.9, during=True),
+        struck=ground.struck,
+        declined_before=shop.declined(during=False),
+        declined_during=shop.declined(during=True),
     )
 
 

@@ -21,12 +21,14 @@ LOSS_SECONDS: Final = (0.2, 1.0, 3.0)
 
 @dataclass
 class Lever:
-    """What a relay does to connections: see `scenario.Tcp`. `share` of connections are hit."""
+    """What a relay does to connections: see `scenario.Tcp`. `share` of connections are hit, and
+    `hits` counts them."""
 
     effect: str = ""
     share: float = 1.0
     seconds: float = 1.0
     bytes: int = 40
+    hits: int = 0
 
 
 @dataclass
@@ -91,6 +93,7 @@ class Relay:
     def _struck(self) -> Lever | None:
         for lever in self.levers:
             if self.chance.random() < lever.share:
+                lever.hits += 1
                 return lever
         return None
 
@@ -169,6 +172,7 @@ class Names(asyncio.DatagramProtocol):
     effects: dict[str, tuple[str, float]] = field(default_factory=dict)
     chance: random.Random = field(default_factory=lambda: random.Random(2))  # noqa: S311 - no secret
     port: int = 0
+    hits: int = 0
     _transport: asyncio.DatagramTransport | None = None
 
     async def start(self) -> None:
@@ -188,6 +192,7 @@ class Names(asyncio.DatagramProtocol):
         name, end = read_name(data, 12)
         effect, share = self.effects.get(name, self.effects.get("*", ("", 0.0)))
         struck = effect if effect and self.chance.random() < share else ""
+        self.hits += bool(struck)
         if struck == "timeout" or self._transport is None:
             return
         address = self.known.get(name)

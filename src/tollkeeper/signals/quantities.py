@@ -56,6 +56,11 @@ def declines(scene: Scene, place: Place) -> Iterator[Evidence]:
         "reasonless_declines", reasonless >= 3 and reasonless > 0.4 * bad, reasonless < 0.1 * bad,
         f"{reasonless:.0f} of {bad:.0f} declines give no reason that we know.", reasonless, bad,
     )  # fmt: skip
+    banks = sum(by_word.values()) - wrong - reasonless
+    yield row(
+        "banks_reasons", banks >= 3 and banks > 0.7 * bad, banks < 0.3 * bad,
+        f"{banks:.0f} of {bad:.0f} declines give a reason that only a bank can have.", banks, bad,
+    )  # fmt: skip
     gathered = GATHERED & set(place.slice)
     where = ", ".join(f"{name} {place.slice[name]}" for name in sorted(gathered)) or "no bank"
     yield row(

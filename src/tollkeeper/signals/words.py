@@ -41,6 +41,19 @@ UNAVAILABLE: Final = frozenset({"try_again_later"})
 REASONLESS: Final = frozenset({"declined", "unknown", ""})
 """Declines for a reason that no table knows."""
 
+CALLERS: Final = frozenset({
+    "amount", "currency", "customer", "description", "metadata", "payment_method", "reference",
+    "statement_descriptor",
+})  # fmt: skip
+"""Parameters of our requests that carry what a caller gave us. All others are our versions' own: no
+account can get them wrong."""
+
+
+def is_callers(parameter: str) -> bool:
+    """Whether a parameter, such as `metadata[order]`, carries what a caller gave."""
+    return parameter.partition("[")[0] in CALLERS
+
+
 INSIDE: Final[frozenset[Trouble]] = frozenset(
     {"build", "turned_away", "store", "no_space", "no_handles"}
 )

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from msgspec.structs import replace
@@ -37,6 +38,7 @@ METHODS_MS: Final = 600_000
 MANY_METHODS: Final = 2
 SMALL_PART: Final = 20
 LONG_WAIT_S: Final = 3
+NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,14 +168,17 @@ class Counting:
         """An attempt is over."""
         self._under_way.pop(number, None)
 
-    def take(self, second: int, replica: str, gauges: Gauges) -> Batch:
-        """The batch of all that was counted since the last one; counting begins anew."""
+    def take(
+        self, second: int, replica: str, gauges: Gauges, stuck: Mapping[int, int] = NOTHING
+    ) -> Batch:
+        """The batch of all that was counted since the last one; counting begins anew. `stuck`:
+        operations of our store that hang, by the second in which they began."""
         batch = Batch(
             second=second,
             replica=replica,
             host=self.host,
             counted=[Counted(at, cell, tally) for (at, cell), tally in self.lines.items()],
-            waiting=self._waiting(second),
+            waiting=[*self._waiting(second), *_stuck(stuck)],
             probes=self.probes,
             gauges=gauges,
             dropped=self.dropped,
@@ -189,6 +194,10 @@ class Counting:
             Waiting(started, provider, integration, operation, "", n)
             for (started, provider, integration, operation), n in sorted(long.items())
         ]
+
+
+def _stuck(began: Mapping[int, int]) -> list[Waiting]:
+    return [Waiting(at_s, "", "", "store", "persist", n) for at_s, n in sorted(began.items())]
 
 
 def coarser(cell: Cell) -> Cell:
