@@ -107,6 +107,7 @@ class DemoGround:
         self.ports = [self.where.service]
         self.chance = random.Random(1)  # noqa: S311 - no secret
         self.relay = self.anchor = RemoteRelay(self.where.relay_control)
+        self.members = [self]
         self.extra: dict[str, Any] = {}
         self.shop = Shop(self)
         self.secret = self.bad_secret = ""

@@ -6,6 +6,7 @@ levers of `proving.serve`. It never sees the scenario, and what it said is read 
 
 import asyncio
 import contextlib
+import signal
 import ssl
 import tempfile
 import time
@@ -22,11 +23,13 @@ import msgspec
 from tollkeeper import app as root
 from tollkeeper.flows.operations.keys import PLATFORM, create_key
 from tollkeeper.proving.breaking import strike, strikes_of
+from tollkeeper.proving.disks import small_disk
+from tollkeeper.proving.members import Member, store_relay, through
 from tollkeeper.proving.network import Names, Relay, anchor_server
-from tollkeeper.proving.scenario import Scenario
-from tollkeeper.proving.serve import DNS, LEVERS
+from tollkeeper.proving.scenario import Scenario, Store
+from tollkeeper.proving.serve import DNS
 from tollkeeper.proving.shopping import Shop
-from tollkeeper.testing.kill import PROVIDER_KEY, Program, Yard, free_port
+from tollkeeper.testing.kill import PROVIDER_KEY, Program, Yard
 from tollkeeper.testing.postgres import postgres_database
 
 HOST: Final = "provider.test"
@@ -55,7 +58,8 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     that moved traffic. `bad_*`: the share of shoppers who were told failed, wait or nothing, before
     the fault and during it. `slow_*`: median seconds to the first answer; `tail_*`: what nine of
     ten stay below. `declined_*`: the share who were declined. `struck`: how often the provider, the
-    network or the resolver did what the file says, as each of them counts it."""
+    network or the resolver did what the file says, as each of them counts it, and webhooks that
+    the service had refused when its own fault ended."""
 
     scenario: str
     rate: float
@@ -82,14 +86,17 @@ class Ground(Yard):
     faults = ()
 
     def __init__(self, folder: Path, database: str, scenario: Scenario, seed: int) -> None:
-        super().__init__(folder, database, 1, seed)
+        super().__init__(folder, database, scenario.world.replicas, seed)
         self.scenario = scenario
         self.weights = dict(scenario.world.weights or WEIGHTS)
         self.seed = seed
         self.extra: dict[str, Any] = {}
-        self.levers_port = free_port()
-        self.relay = Relay(("127.0.0.1", int(self.provider.rpartition(":")[2])))
-        self.anchor = Relay(("127.0.0.1", 0))
+        upstream = ("127.0.0.1", int(self.provider.rpartition(":")[2]))
+        self.members = [
+            Member(name=f"host-{n}", port=port, relay=Relay(upstream), anchor=Relay(upstream))
+            for n, port in enumerate(self.ports)
+        ]
+        self.store = store_relay(database) if scenario.world.store == "postgresql" else None
         self.neutral: asyncio.Server | None = None
         self.names = Names(known={HOST: "127.0.0.1", "anchor.test": "127.0.0.1"})
         self.shop = Shop(self)
@@ -106,25 +113,36 @@ class Ground(Yard):
         if self.scenario.world.tls:
             self._make_certificates()
         self.neutral = await anchor_server()
-        self.anchor.upstream = ("127.0.0.1", self.neutral.sockets[0].getsockname()[1])
-        for part in (self.relay, self.anchor, self.names):
-            await part.start()
+        for member in self.members:
+            member.anchor.upstream = ("127.0.0.1", self.neutral.sockets[0].getsockname()[1])
+        for relay in self._relays():
+            await relay.start()
+        await self.names.start()
         await self._register_webhooks()
-        config = self.folder / "replica-0.toml"
-        config.write_text(self._settings(self.ports[0]), encoding="utf-8")
-        settings = root.read_settings(config)
+        configs = [self._configure(number) for number in range(len(self.members))]
+        settings = root.read_settings(configs[0])
         await asyncio.to_thread(root.upgrade_database, settings)
         async with root.Service(settings, work=False) as service:
             _, self.secret = await create_key(service.runtime, "default", PLATFORM, "proving")
             _, self.bad_secret = await create_key(service.runtime, "careless", "service", "bad")
-        self.replicas = [
-            Program(
-                ["-m", "tollkeeper.proving.serve", "--config", str(config)],
-                self.folder / "replica-0.log",
-                self._environment(),
-            )
-        ]
-        await self.start(0)
+        self.replicas = [self._program(number) for number in range(len(self.members))]
+        for number in range(len(self.members)):
+            await self.start(number)
+
+    def _relays(self) -> list[Relay]:
+        ways = [way for one in self.members for way in (one.relay, one.anchor)]
+        return [*ways, self.store] if self.store is not None else ways
+
+    def _configure(self, number: int) -> Path:
+        """Writes the settings of a replica."""
+        config = self.folder / f"replica-{number}.toml"
+        config.write_text(self._settings(self.ports[number]), encoding="utf-8")
+        return config
+
+    def _program(self, number: int) -> Program:
+        config = self.folder / f"replica-{number}.toml"
+        log = self.folder / f"replica-{number}.log"
+        return self.members[number].program(config, log, self._environment())
 
     async def _start_simulator(self) -> None:
         port = self.provider.rpartition(":")[2]
@@ -136,11 +154,10 @@ class Ground(Yard):
         await self.control("settings", {"latency_seconds": 0.05})
 
     def _environment(self) -> Mapping[str, str]:
-        given = {LEVERS: str(self.levers_port)}
-        if self.scenario.world.tls:
-            assert self.trust is not None
-            given |= {DNS: str(self.names.port), "SSL_CERT_FILE": str(self.trust)}
-        return given
+        if not self.scenario.world.tls:
+            return {}
+        assert self.trust is not None
+        return {DNS: str(self.names.port), "SSL_CERT_FILE": str(self.trust)}
 
     def _make_certificates(self) -> None:
         import trustme  # noqa: PLC0415 - of the tests' environment
@@ -155,14 +172,14 @@ class Ground(Yard):
             leaf.configure_cert(made)
             return made
 
-        self.relay.tls = self.anchor.tls = context
+        for member in self.members:
+            member.relay.tls = member.anchor.tls = context
 
-    @property
-    def base_url(self) -> str:
-        """Where the service finds the provider: through the relay."""
+    def _url(self, name: str, relay: Relay) -> str:
+        """Where a replica finds a peer: through a relay of its own."""
         if self.scenario.world.tls:
-            return f"https://{HOST}:{self.relay.port}"
-        return f"http://127.0.0.1:{self.relay.port}"
+            return f"https://{name}:{relay.port}"
+        return f"http://127.0.0.1:{relay.port}"
 
     async def _register_webhooks(self) -> None:
         fields = {
@@ -180,21 +197,16 @@ class Ground(Yard):
             self.webhook_secret = str((await reply.json())["secret"])
 
     def _settings(self, port: int) -> str:
-        """The settings file, with what a primitive has changed."""
-        secure = self.scenario.world.tls
-        anchor = (
-            f"https://anchor.test:{self.anchor.port}"
-            if secure
-            else (f"http://127.0.0.1:{self.anchor.port}")
-        )
+        """The settings file of the replica on a port, with what a primitive has changed."""
+        member = self.members[self.ports.index(port)]
         found: dict[str, Any] = {
-            "database": self.database,
+            "database": through(self.database, self.store) if self.store else self.database,
             "port": port,
             "vault_key": b64encode(b"\x07" * 32).decode(),
             "shopper_deadline_seconds": 20.0,
-            "anchors": [anchor],
+            "anchors": [self._url("anchor.test", member.anchor)],
             "webhooks_to_loopback": True,
-            "providers.stripe.base_url": self.base_url,
+            "providers.stripe.base_url": self._url(HOST, member.relay),
             "providers.stripe.secret_key": PROVIDER_KEY,
             "providers.stripe.webhook_secrets": [self.webhook_secret],
             "providers.stripe.in_flight_window_seconds": 4.0,
@@ -215,13 +227,9 @@ class Ground(Yard):
             return msgspec.json.decode(await reply.read() or b"null")
 
     async def lever(self, **pulled: Any) -> None:
-        """Pulls a lever of the running service."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.levers_port)
-        writer.write(msgspec.json.encode(pulled) + b"\n")
-        await writer.drain()
-        async with asyncio.timeout(30):
-            await reader.readline()
-        writer.close()
+        """Pulls a lever of every replica."""
+        for member in self.members:
+            await member.lever(pulled)
 
     async def announce(self, **change: str) -> None:
         """Announces a change through the API, as a pipeline does."""
@@ -233,21 +241,15 @@ class Ground(Yard):
 
     async def restart(self) -> None:
         """Writes the settings anew and starts the service again."""
-        import signal  # noqa: PLC0415 - only for this
-
-        config = self.folder / "replica-0.toml"
-        config.write_text(self._settings(self.ports[0]), encoding="utf-8")
-        await self.replicas[0].end(signal.SIGKILL)
-        self.replicas[0] = Program(
-            ["-m", "tollkeeper.proving.serve", "--config", str(config)],
-            self.folder / "replica-0.log",
-            self._environment(),
-        )
-        await self.start(0)
+        for number in range(len(self.members)):
+            self._configure(number)
+            await self.replicas[number].end(signal.SIGKILL)
+            self.replicas[number] = self._program(number)
+            await self.start(number)
 
     async def close(self) -> None:
         await super().close()
-        for part in (self.relay, self.anchor):
+        for part in self._relays():
             await part.stop()
         self.names.stop()
         if self.neutral is not None:
@@ -306,7 +308,7 @@ def _read_log(ground: Ground) -> tuple[list[Said], int, list[str]]:
     """What the service's log says of alerts and moves."""
     said, moves, early = [], [], 0
     began_ms = ground.began_ms or 0
-    for line in (ground.folder / "replica-0.log").read_bytes().splitlines():
+    for line in _log_lines(ground):
         try:
             entry = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.DecodeError:
@@ -335,6 +337,20 @@ def _read_log(ground: Ground) -> tuple[list[Said], int, list[str]]:
     return said, early, moves
 
 
+def _log_lines(ground: Ground) -> list[bytes]:
+    """The lines of all replicas, in the order of their times where there are several."""
+    lines = [
+        line
+        for path in sorted(ground.folder.glob("replica-*.log"))
+        for line in path.read_bytes().splitlines()
+    ]
+    return sorted(lines, key=_time_in) if len(ground.members) > 1 else lines
+
+
+def _time_in(line: bytes) -> bytes:
+    return line.rpartition(b'"timestamp": ')[2]
+
+
 def _moment_ms(entry: Mapping[str, Any]) -> int:
     text = str(entry.get("timestamp", ""))
     return int(datetime.fromisoformat(text).timestamp() * 1000) if text else 0
@@ -347,5 +363,7 @@ def prove(scenario: Scenario, seed: int, tell: Callable[[str], None]) -> Played:
         with contextlib.ExitStack() as stack:
             database = str(folder / "proving.sqlite3")
             if scenario.world.store == "postgresql":
+                if any(isinstance(one, Store) and one.effect == "disk" for one in scenario.fault):
+                    stack.enter_context(small_disk(folder / "pg"))
                 database = stack.enter_context(postgres_database(folder / "pg"))
             return asyncio.run(play(Ground(folder, database, scenario, seed), tell))

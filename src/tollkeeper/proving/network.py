@@ -33,9 +33,10 @@ class Lever:
 
 @dataclass
 class Relay:
-    """Carries bytes from its own port to `upstream`. With `tls` it speaks TLS to the client."""
+    """Carries bytes from its own port to `upstream`, an address or the path of a socket. With `tls`
+    it speaks TLS to the client."""
 
-    upstream: tuple[str, int]
+    upstream: tuple[str, int] | str
     tls: Callable[[], ssl.SSLContext] | None = None
     chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - no secret
     levers: list[Lever] = field(default_factory=list)
@@ -119,7 +120,7 @@ class Relay:
         if effect == "blackhole":
             await asyncio.sleep(BLACKHOLE_SECONDS)
             return
-        there, back = await asyncio.open_connection(*self.upstream)
+        there, back = await self._connected()
         self._writers.add(back)
         try:
             async with asyncio.TaskGroup() as group:
@@ -131,6 +132,11 @@ class Relay:
             self._writers.discard(back)
             back.transport.abort()
 
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.upstream, str):
+            return await asyncio.open_unix_connection(self.upstream)
+        return await asyncio.open_connection(*self.upstream)
+
     async def _pass(
         self, source: asyncio.StreamReader, to: asyncio.StreamWriter, lever: Lever | None
     ) -> None:
@@ -138,7 +144,7 @@ class Relay:
         while data := await source.read(CHUNK):
             # a connection that is kept alive meets a fault as well
             now = lever if lever is not None else (self._struck() if self.levers else None)
-            if now is not None and to.get_extra_info("sockname")[1] == self.port:
+            if now is not None and self._is_client(to):
                 data = await self._altered(data, now, to)
                 if not data:
                     return
@@ -146,6 +152,12 @@ class Relay:
             await to.drain()
         with contextlib.suppress(OSError, RuntimeError):
             to.close()
+
+    def _is_client(self, to: asyncio.StreamWriter) -> bool:
+        """Whether bytes go back to the client. The other side may be a socket in a folder, which
+        has no port."""
+        name = to.get_extra_info("sockname")
+        return isinstance(name, tuple) and name[1] == self.port
 
     async def _altered(self, data: bytes, lever: Lever, to: asyncio.StreamWriter) -> bytes:
         if lever.effect == "delay":
@@ -205,11 +217,18 @@ class Names(asyncio.DatagramProtocol):
 
 
 async def anchor_server() -> asyncio.Server:
-    """A neutral address: it answers every request with 204."""
+    """A neutral address: it answers every request with 204, and closes the connection where it is
+    asked to (RFC 9112, section 9.6)."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while await reader.readuntil(b"\r\n\r\n"):
+            while request := await reader.readuntil(b"\r\n\r\n"):
+                if b"connection: close" in request.lower():
+                    writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
+                    return
                 writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         except (asyncio.IncompleteReadError, OSError):
             pass

@@ -157,7 +157,7 @@ class Shop:
             "Authorization": f"Bearer {secret or ground.secret}",
             "Idempotency-Key": f"{self._name}-{self._number}",
         }
-        url = f"http://127.0.0.1:{ground.ports[0]}{path}"
+        url = f"http://127.0.0.1:{ground.chance.choice(ground.ports)}{path}"
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
             async with asyncio.timeout(GIVE_UP_SECONDS):
                 async with ground.session.post(url, json=body, headers=headers) as reply:

@@ -13,7 +13,8 @@ from tollkeeper.signals.words import REASONLESS, UNAVAILABLE, WRONG_NUMBERS, tro
 
 def families(scene: Scene, place: Place) -> Iterator[Evidence]:
     """The rows about what the disturbance is one of."""
-    declines, slowness = scene.family == "declines", scene.family == "slowness"
+    declines = scene.family == "declines"
+    slowness = scene.family == "slowness" and scene.subject == "durations"
     yield row(
         "declines_alone", declines, not declines,
         f"{scene.bad:.0f} of {scene.of:.0f} are bad, and the disturbance is one of "

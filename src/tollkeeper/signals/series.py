@@ -76,6 +76,9 @@ STALL_MS: Final = 300.0
 """From which delay on an event loop stood still: four times the delay at which it lags (60 ms, by
 ATTRIBUTION.md's program), and more than a pause for collecting garbage takes."""
 
+NO_DESCRIPTORS: Final = 0.97
+"""The share of descriptors in use from which on a process cannot open what it needs."""
+
 
 class Series(msgspec.Struct):
     """Counts by second since `first`. `good` by what they are one of, `bad` by measure (one for
@@ -200,11 +203,12 @@ class Counting:
             self._attempt(second, cell, tally, plan)
 
     def gauge(self, batch: Batch) -> None:
-        """Adds the second of one process: whether its event loop stood still in it."""
-        second, lag_ms = batch.second - self.series.first, batch.gauges.lag_ms
-        if lag_ms is None or not 0 <= second < self.series.size:
+        """Adds the second of one process: whether its event loop stood still in it, or it had no
+        descriptor left."""
+        second, gauges = batch.second - self.series.first, batch.gauges
+        if gauges.lag_ms is None or not 0 <= second < self.series.size:
             return
-        if lag_ms >= STALL_MS:
+        if gauges.lag_ms >= STALL_MS or (gauges.descriptors or 0.0) >= NO_DESCRIPTORS:
             stalled = self.series.stalled.setdefault(batch.host, {})
             stalled[second] = stalled.get(second, 0) + 1
         else:

@@ -19,7 +19,7 @@ TROUBLES: Final[dict[str, tuple[frozenset[Trouble], str]]] = {
     "broken_replies": (frozenset({"broken"}), "got a reply that broke off"),
     "certificate": (frozenset({"certificate"}), "met a certificate that we do not trust"),
     "fields_refused": (frozenset({"refused"}), "were refused for what they asked"),
-    "address_gone": (frozenset({"gone"}), "asked for something that is not there (404, 410)"),
+    "address_gone": (frozenset({"gone"}), "asked for something that is not there (3xx, 404, 410)"),
     "unreadable": (frozenset({"unreadable"}), "got a reply that the version cannot read"),
     "key_refused": (frozenset({"key_refused"}), "were refused for our key (401, 403)"),
     "told_to_wait": (frozenset({"limited"}), "were told to send less (429)"),

@@ -78,7 +78,8 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "unreadable": Weights("words", {CHANGED: 4, CONFIG: -1}),
     "key_refused": Weights("words", {CONFIG: 3, LIMITED: 2}),
     "told_to_wait": Weights("words", {LIMITED: 3.5, CODE: 1}, {LIMITED: -0.5}),
-    "key_in_use": Weights("words", {DOWN: 1, CODE: 1}),
+    # Our keys are our versions' own and new each time: only the provider can mix them up, or a bug.
+    "key_in_use": Weights("words", {DOWN: 2.5, CODE: 1.5, CHANGED: -0.5, BAD: -2}),
     "cannot_build": Weights("words", {CODE: 4}),
     "store_errors": Weights("words", {DB: 3.5, INFRA: 1}),
     "turned_away": Weights("words", {INFRA: 2, BAD: 0.5}),
@@ -169,8 +170,14 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "refused_for_all": Weights("place", {CHANGED: 2, CODE: -1}),
     "refused_for_one": Weights("place", {BAD: 2}),
     "version_alone": Weights("place", {CODE: 2}),
+    # Our versions send alike: what only one of them meets inside the provider is the provider's.
+    "version_breaks_there": Weights("place", {DOWN: 3, CODE: -1.5}),
+    "version_slow_there": Weights("place", {SLOW: 4, CODE: -1.5}),
     "unreadable_for_all": Weights("place", {CHANGED: 2}),
+    "unreadable_since_deploy": Weights("change", {CODE: 3, CHANGED: -2}),
     "store_with_space": Weights("words", {DB: 1.5}),
+    "signatures_stale": Weights("gauge", {INFRA: 2.5, CHANGED: -1}),
+    "certificates_stale": Weights("gauge", {INFRA: 2}),
     "settings_refused": Weights("change", {CONFIG: 1.5, LIMITED: -1}),
     "settings_astray": Weights("change", {CONFIG: 1.5, CHANGED: -1}),
 }  # fmt: skip
@@ -188,6 +195,7 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     DB: frozenset({"store_errors", "store_wait", "store_probe"}),
     DOWN: frozenset({
         "server_errors", "no_connection", "broken_replies", "no_reply", "webhooks_missing",
+        "key_in_use",
     }),
     SLOW: frozenset({"slow_first_byte", "no_reply", "slowness_alone"}),
     CHANGED: frozenset({

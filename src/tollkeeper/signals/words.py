@@ -110,6 +110,8 @@ def _of_exchange(cell: Cell) -> Trouble:
 def _of_status(status: int) -> Trouble:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
+    if 300 <= status < 400:
+        return "gone"  # it lives elsewhere: we follow nothing with money in it
     if 400 <= status < 500:
         return "refused"
     return "server_error" if status >= 500 else "other"

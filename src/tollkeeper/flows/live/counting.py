@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from tollkeeper.integrations.version import WireReply
 from tollkeeper.signals.counts import (
     EDGES_MS,
     OTHER,
@@ -98,7 +99,7 @@ class Customers:
 class Counting:
     """Counts of the second that goes on. `host`: the name of this machine, on every line.
     `totals` count since the process started, by kind, provider, operation and result; `gauges` are
-    those of the last batch."""
+    those of the last batch. `clock_ms`: how far our clock is ahead of the providers'."""
 
     host: str = ""
     lines: dict[tuple[int, Cell], Tally] = field(default_factory=dict)
@@ -108,6 +109,8 @@ class Counting:
     totals: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     customers: Customers = field(default_factory=Customers)
     gauges: Gauges = field(default_factory=Gauges)
+    clock_ms: float | None = None
+    _clocked_s: int = 0
     _usual: dict[tuple[str, str], float] = field(default_factory=dict)
     _under_way: dict[int, tuple[int, str, str, str]] = field(default_factory=dict)
     _number: int = 0
@@ -163,6 +166,14 @@ class Counting:
         self._number += 1
         self._under_way[self._number] = (at_ms // 1000, provider, integration, operation)
         return self._number
+
+    def compare_clocks(self, at_ms: int, reply: WireReply) -> None:
+        """Compares our clock with the one that a reply is dated by, once a second at most."""
+        if at_ms // 1000 != self._clocked_s:
+            self._clocked_s = at_ms // 1000
+            theirs_ms = reply.date_ms()
+            if theirs_ms is not None:
+                self.clock_ms = float(at_ms - theirs_ms)
 
     def end(self, number: int) -> None:
         """An attempt is over."""

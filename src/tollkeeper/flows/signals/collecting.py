@@ -75,7 +75,10 @@ class Collector:
         """The batch that ends now; it bears the number of the second before `now_s`."""
         self.second = now_s
         gauges: Gauges = replace(
-            self.runtime.machine(), lag_ms=round(self.lag_ms, 1), store_ms=self.store_ms
+            self.runtime.machine(),
+            lag_ms=round(self.lag_ms, 1),
+            store_ms=self.store_ms,
+            clock_ms=self.runtime.live.counting.clock_ms,
         )
         self.lag_ms = 0.0
         stuck = self.runtime.store.stuck(now_s - 1 - LONG_WAIT_S)
