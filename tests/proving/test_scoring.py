@@ -93,3 +93,8 @@ def test_a_fault_that_a_rescue_hid_from_shoppers_counts_by_what_it_struck() -> N
     assert mark(SCENARIO, replace(unseen, struck=5)).valid
     assert mark(SCENARIO, replace(unseen, tail_before=0.1, tail_during=0.8)).valid
     assert mark(SCENARIO, replace(unseen, declined_during=0.1)).valid
+
+
+def test_a_move_away_from_the_one_version_that_is_hit_is_right() -> None:
+    one = replace(SCENARIO, truth=Truth(domain="provider_down", slice={"integration": "stripe@1"}))
+    assert not mark(one, played(said("provider_down"), moves=("all moved",))).wrong_move

@@ -223,7 +223,7 @@ async def _service(ground: Any, one: Service) -> Heal:
                 ground.extra.pop(name, None)
             await ground.restart()
         with contextlib.suppress(OSError, TimeoutError):
-            await ground.lever(
+            ground.struck += await ground.lever(
                 stall_seconds=0, descriptors=0, clock_ms=0, deploy="", version=one.version, file=""
             )
 

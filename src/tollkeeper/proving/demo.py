@@ -131,14 +131,15 @@ class DemoGround:
                 raise Invalid(f"the simulator refuses {path}: {await reply.text()}")
             return msgspec.json.decode(await reply.read() or b"null")
 
-    async def lever(self, **pulled: Any) -> None:
-        """Pulls a lever of the running service."""
+    async def lever(self, **pulled: Any) -> int:
+        """Pulls a lever of the running service; gives how often its levers struck."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.where.levers)
         writer.write(msgspec.json.encode(pulled) + b"\n")
         await writer.drain()
         async with asyncio.timeout(30):
-            await reader.readline()
+            struck = await reader.readline()
         writer.close()
+        return int(struck or b"0")
 
     async def announce(self, **change: str) -> None:
         """Announces a change through the API."""

@@ -20,7 +20,7 @@ SECTOR: Final = 512
 def small_disk(folder: Path) -> Iterator[Path]:
     """A tmpfs of `DISK_BYTES` at `folder`. Raises `Invalid` where nothing may be mounted."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "tmpfs", str(folder)]
     done = subprocess.run(mount, capture_output=True, check=False)  # noqa: S603 - no input of others
     if done.returncode:
         raise Invalid("a full disk is a small tmpfs here, and only root may mount one")

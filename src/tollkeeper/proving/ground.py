@@ -226,10 +226,9 @@ class Ground(Yard):
             assert reply.status == 200, f"{path}: {await reply.text()}"
             return msgspec.json.decode(await reply.read() or b"null")
 
-    async def lever(self, **pulled: Any) -> None:
-        """Pulls a lever of every replica."""
-        for member in self.members:
-            await member.lever(pulled)
+    async def lever(self, **pulled: Any) -> int:
+        """Pulls a lever of every replica; gives how often their levers struck."""
+        return sum([await member.lever(pulled) for member in self.members])
 
     async def announce(self, **change: str) -> None:
         """Announces a change through the API, as a pipeline does."""

@@ -39,14 +39,15 @@ class Member:
         arguments = ["-m", "tollkeeper.proving.serve", "--config", str(config)]
         return Program(arguments, log, self.environment(more))
 
-    async def lever(self, pulled: Mapping[str, Any]) -> None:
-        """Pulls a lever of the running service."""
+    async def lever(self, pulled: Mapping[str, Any]) -> int:
+        """Pulls a lever of the running service; gives how often its levers struck."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.levers_port)
         writer.write(msgspec.json.encode(pulled) + b"\n")
         await writer.drain()
         async with asyncio.timeout(LEVER_SECONDS):
-            await reader.readline()
+            struck = await reader.readline()
         writer.close()
+        return int(struck or b"0")
 
 
 def relays_of(members: Iterable[Member], peer: str, replica: int | None) -> list[Relay]:

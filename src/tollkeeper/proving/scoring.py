@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.proving.ground import Played, Said
-from tollkeeper.proving.scenario import Scenario
+from tollkeeper.proving.scenario import Scenario, Truth
 
 SURE: Final = 0.8
 MOVABLE: Final = frozenset({"provider_changed", "our_code"})
@@ -73,11 +73,16 @@ def mark(scenario: Scenario, played: Played) -> Mark:
         sure_and_wrong=expected and first is not None and not right and first.confidence >= SURE,
         abstained=expected and bool(told) and first is None,
         false_page=(not expected and bool(told)) or played.early > 0,
-        wrong_move=bool(played.moves) and truth.domain not in MOVABLE,
+        wrong_move=bool(played.moves) and not _may_move(truth),
         both_found=truth.also in {said.domain for said in clear} if truth.also else None,
         valid=not expected or _has_mattered(scenario, played),
         says=first.says if first is not None else "",
     )
+
+
+def _may_move(truth: Truth) -> bool:
+    """Whether another version could help: it would where one alone is hit, whoever is to blame."""
+    return truth.domain in MOVABLE or "integration" in truth.slice
 
 
 def _is_grounded(said: Said, scenario: Scenario) -> bool:

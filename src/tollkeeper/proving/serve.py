@@ -72,7 +72,8 @@ class StubResolver(AbstractResolver):
 
 
 class Levers:
-    """What can be done to this process from outside."""
+    """What can be done to this process from outside. `struck`: requests of broken versions, which
+    is what a lever answers."""
 
     def __init__(self) -> None:
         self.stall_seconds = 0.0
@@ -80,6 +81,7 @@ class Levers:
         self.broken: dict[str, str] = {}
         self.files: dict[str, Integration] = {}
         self.leaked: list[int] = []
+        self.struck = 0
         self._stalling: asyncio.Task[None] | None = None
 
     async def listen(self, port: int) -> None:
@@ -89,7 +91,7 @@ class Levers:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for line in reader:
             self._pull(msgspec.json.decode(line, type=dict[str, Any]))
-            writer.write(b"done\n")
+            writer.write(b"%d\n" % self.struck)
             await writer.drain()
         writer.close()
 
@@ -136,6 +138,7 @@ def breakable(version: Integration) -> Integration:
 
     def request(operation: Operation, order: OperationInput) -> WireRequest:
         deploy = LEVER.broken.get(version.name, "")
+        LEVER.struck += bool(deploy) or version.name in LEVER.files
         made = LEVER.files.get(version.name, version).request(operation, order)
         if deploy == "raises" and operation not in {"lookup", "find"}:
             raise KeyError("amount_details")

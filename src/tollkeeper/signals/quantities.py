@@ -168,7 +168,10 @@ def _connecting(scene: Scene) -> Iterator[Evidence]:
 
 def _short(scene: Scene) -> Iterator[Evidence]:
     """Attempts that get no reply are given up sooner than replies usually come. No history of
-    timeouts is needed, only one of replies."""
+    timeouts is needed, only one of replies. Usual timeouts beside a disturbance of another kind
+    say nothing."""
+    if scene.subject != "attempts":
+        return
     short = long = 0.0
     for line in scene.lines:
         cell = line.cell

@@ -17,7 +17,9 @@ reply began and did not end. `silent`: no reply in time. `unreadable`: a reply t
 not understand. `busy_key`: the provider says that our own key is in use. `signature`,
 `contradicted` and `webhook` are those of a webhook."""
 
-NO_SPACE: Final = frozenset({"no_space", "ENOSPC", "disk_full", "EROFS", "io_error", "EIO"})
+NO_SPACE: Final = frozenset(
+    {"no_space", "store_full", "ENOSPC", "disk_full", "EROFS", "io_error", "EIO"}
+)
 """Error words of a disk that takes no more bytes."""
 
 NO_HANDLES: Final = frozenset({"too_many_files", "EMFILE", "ENFILE", "out_of_memory", "ENOMEM"})

@@ -81,7 +81,8 @@ class Watcher:
         series = self._series(window, usual)
         found = attribute(window, usual, series)
         if found.alarms and await self._read_changes(at_ms):
-            found = attribute(replace(window, changes=self.changes), usual, series)
+            window = replace(window, changes=self.changes)
+            found = attribute(window, usual, series)
         self._keep(found)
         if found.alarms or runtime.live.open_alerts:
             await self._follow_up(window, usual, found)
