@@ -84,3 +84,17 @@ def test_a_second_fault_is_found_or_not() -> None:
     assert mark(both, played(said("provider_down"), said("our_database", 9.0))).both_found
     assert mark(both, played(said("provider_down"))).both_found is False
     assert isinstance(both, Scenario)
+
+
+def test_a_fault_that_a_rescue_hid_from_shoppers_counts_by_what_it_struck() -> None:
+    unseen = played(said("provider_down"), bad=0.0)
+    assert not mark(SCENARIO, unseen).valid
+    assert not mark(SCENARIO, replace(unseen, struck=4)).valid
+    assert mark(SCENARIO, replace(unseen, struck=5)).valid
+    assert mark(SCENARIO, replace(unseen, tail_before=0.1, tail_during=0.8)).valid
+    assert mark(SCENARIO, replace(unseen, declined_during=0.1)).valid
+
+
+def test_a_move_away_from_the_one_version_that_is_hit_is_right() -> None:
+    one = replace(SCENARIO, truth=Truth(domain="provider_down", slice={"integration": "stripe@1"}))
+    assert not mark(one, played(said("provider_down"), moves=("all moved",))).wrong_move

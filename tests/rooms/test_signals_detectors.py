@@ -106,7 +106,25 @@ def kinds() -> dict[str, Window]:
         ),
         "latency": window(since=25, took=lambda one: 13),
         "missing_webhooks": window(NO_HOOKS, since=20),
+        "stalls": standing_still(window(), since=20),
     }
+
+
+def standing_still(seen: Window, since: int) -> Window:
+    """A window in whose last seconds every second one has a stall of the event loop."""
+    return replace(
+        seen,
+        batches=tuple(
+            replace(batch, gauges=Gauges(lag_ms=900.0))
+            if batch.second >= END_S - since and batch.second % 2
+            else replace(batch, gauges=Gauges(lag_ms=2.0))
+            for batch in seen.batches
+        ),
+    )
+
+
+def test_one_long_pause_of_the_event_loop_is_no_alarm() -> None:
+    assert banks(standing_still(window(), since=3)) == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -195,7 +213,7 @@ def test_one_second_adds_a_part_of_the_threshold_at_most() -> None:
 
 
 def test_every_bank_has_its_own_name_and_sane_rates() -> None:
-    assert len(set(NAMES)) == len(BANKS) + 2
+    assert len(set(NAMES)) == len(BANKS) + 3
     for bank in BANKS:
         for rate in (0.0, 0.01, 0.2, 0.9):
             assert bank.usual(rate) > 0

@@ -43,6 +43,7 @@ STATUSES: Final[dict[type[TollkeeperError], tuple[int, str]]] = {
     errors.NoVersionWorks: (503, "No installed version works"),
     errors.NotSent: (503, "Provider unreachable"),
     errors.Unavailable: (503, "Store unavailable"),
+    errors.StoreFull: (503, "Store full"),
     errors.StoreDoubt: (503, "Store in doubt"),
 }
 """Class to HTTP status and title."""

@@ -130,6 +130,7 @@ def interpret(
     if reply is None:
         said = _unanswered(result)
         return _observed(runtime, books, attempt, SendResult(said, None), said, trip)
+    runtime.live.counting.compare_clocks(trip.at_ms, reply)
     said = judge(books.payment, attempt, read_by(integration, attempt.operation, reply))
     _note_health(runtime, integration, attempt.operation, said)
     heard = SendResult(said, reply, unreadable=said.is_unreadable)

@@ -240,6 +240,16 @@ class Unavailable(TollkeeperError):
     advice = "The store did not answer. Retry with the same key: that never pays twice."
 
 
+class StoreFull(Unavailable):
+    """The disk of the store takes no more: nothing was written."""
+
+    code = "store_full"
+    advice = (
+        "The disk of the store is full. Make room there. Retry with the same key: that never pays "
+        "twice."
+    )
+
+
 class StoreDoubt(TollkeeperError):
     """A commit's acknowledgement was lost: it may have happened. Repeat the same operation."""
 

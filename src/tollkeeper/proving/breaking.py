@@ -15,7 +15,8 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from tollkeeper.kernel.errors import Invalid
+from tollkeeper.proving.disks import fill
+from tollkeeper.proving.members import relays_of
 from tollkeeper.proving.network import Lever
 from tollkeeper.proving.scenario import (
     AnyPrimitive,
@@ -63,6 +64,8 @@ async def _provider(ground: Any, one: Provider) -> Heal:
     await ground.control("faults", rule)
 
     async def heal() -> None:
+        rules = await ground.control("faults", None, "GET")
+        ground.struck += sum(one["hits"] for one in rules if one["id"] == name)
         await ground.control(f"faults/{name}", None, "DELETE")
 
     return heal
@@ -99,9 +102,8 @@ async def _traffic(ground: Any, one: Traffic) -> Heal:
 
 async def _tcp(ground: Any, one: Tcp) -> Heal:
     lever = Lever(one.effect, one.severity, one.seconds, one.bytes)
-    relays = {"provider": [ground.relay], "anchor": [ground.anchor]}
-    struck = relays.get(one.peer, [ground.relay, ground.anchor])
-    if one.effect == "blackhole" and one.severity == 1.0 and hasattr(ground.relay, "swallow"):
+    struck = relays_of(ground.members, one.peer, one.replica)
+    if one.effect == "blackhole" and one.severity == 1.0 and hasattr(struck[0], "swallow"):
         return await _swallowed(struck)
     for relay in struck:
         relay.levers.append(lever)
@@ -109,6 +111,7 @@ async def _tcp(ground: Any, one: Tcp) -> Heal:
     async def heal() -> None:
         for relay in struck:
             relay.levers.remove(lever)
+        ground.struck += lever.hits
 
     return heal
 
@@ -128,10 +131,14 @@ async def _swallowed(struck: list[Any]) -> Heal:
 async def _dns(ground: Any, one: Dns) -> Heal:
     name = {"provider": "provider.test", "anchor": "anchor.test"}.get(one.peer, "*")
     ground.names.effects[name] = (one.effect, one.severity)
-    ground.relay.reset()  # a connection that stands needs no name
+    for relay in relays_of(ground.members, "provider", None):
+        relay.reset()  # a connection that stands needs no name
+
+    before = ground.names.hits
 
     async def heal() -> None:
         ground.names.effects.pop(name, None)
+        ground.struck += ground.names.hits - before
 
     return heal
 
@@ -139,8 +146,7 @@ async def _dns(ground: Any, one: Dns) -> Heal:
 async def _tls(ground: Any, one: Tls) -> Heal:
     if one.effect == "our_trust":
         return await _broken_trust(ground)
-    peers = {"provider": [ground.relay], "anchor": [ground.anchor]}
-    struck = peers.get(one.peer, [ground.relay, ground.anchor])
+    struck = relays_of(ground.members, one.peer, None)
     before = [relay.tls for relay in struck]
     for relay in struck:
         await relay.stop()
@@ -191,16 +197,14 @@ async def _broken_trust(ground: Any) -> Heal:
 
 
 async def _service(ground: Any, one: Service) -> Heal:
-    if one.file:
-        raise Invalid("a deploy from a file runs in the drill of a game day alone")
-    if one.announced and (one.settings or one.deploy):
-        kind = "deploy" if one.deploy else "settings"
+    if one.announced and (one.settings or one.deploy or one.file):
+        kind = "settings" if one.settings else "deploy"
         await ground.announce(kind=kind, text=f"a change of ours ({kind})", integration=one.version)
     if one.settings:
         ground.extra |= one.settings
         await ground.restart()
-    if one.deploy:
-        await ground.lever(deploy=one.deploy, version=one.version)
+    if one.deploy or one.file:
+        await ground.lever(deploy=one.deploy, version=one.version, file=one.file)
     pulled: dict[str, Any] = {
         "stall_seconds": one.stall_seconds * one.severity,
         "descriptors": one.descriptors,
@@ -208,15 +212,19 @@ async def _service(ground: Any, one: Service) -> Heal:
     }
     if any(pulled.values()):
         await ground.lever(**{name: value for name, value in pulled.items() if value})
+    if one.descriptors:
+        for relay in relays_of(ground.members, "provider", None):
+            relay.reset()  # a connection that stands needs no descriptor more
 
     async def heal() -> None:
+        ground.struck += len((await ground.control("outbox", None, "GET"))["pending"])
         if one.settings:
             for name in one.settings:
                 ground.extra.pop(name, None)
             await ground.restart()
         with contextlib.suppress(OSError, TimeoutError):
-            await ground.lever(
-                stall_seconds=0, descriptors=0, clock_ms=0, deploy="", version=one.version
+            ground.struck += await ground.lever(
+                stall_seconds=0, descriptors=0, clock_ms=0, deploy="", version=one.version, file=""
             )
 
     return heal
@@ -227,7 +235,31 @@ async def _store(ground: Any, one: Store) -> Heal:
         return await _locked(ground)
     if one.effect == "stopped":
         return await _stopped(ground)
-    raise Invalid(f"the store primitive {one.effect} does not run on this machine yet")
+    if one.effect == "disk":
+        return await _filled(ground)
+    return await _slowed(ground, one)
+
+
+async def _slowed(ground: Any, one: Store) -> Heal:
+    """Every answer of the server comes later."""
+    lever = Lever("delay", one.severity, one.seconds)
+    ground.store.levers.append(lever)
+
+    async def heal() -> None:
+        ground.store.levers.remove(lever)
+        ground.struck += lever.hits
+
+    return heal
+
+
+async def _filled(ground: Any) -> Heal:
+    """The disk of the server has no byte left."""
+    ballast = await asyncio.to_thread(fill, ground.folder / "pg")
+
+    async def heal() -> None:
+        ballast.unlink(missing_ok=True)
+
+    return heal
 
 
 async def _locked(ground: Any) -> Heal:

@@ -103,9 +103,11 @@ class DemoGround:
         self.ports = [self.where.service]
         self.chance = random.Random(1)  # noqa: S311 - no secret
         self.relay = self.anchor = RemoteRelay(self.where.relay_control)
+        self.members = [self]
         self.extra: dict[str, Any] = {}
         self.shop = Shop(self)
         self.secret = self.bad_secret = ""
+        self.struck = 0
         self.session: aiohttp.ClientSession
         self._settings = tomllib.loads(self.config.read_text("utf-8"))
 
@@ -116,17 +118,18 @@ class DemoGround:
             _, self.secret = await create_key(service.runtime, "default", PLATFORM, "drill")
             _, self.bad_secret = await create_key(service.runtime, "careless", "service", "drill")
 
-    async def control(self, path: str, body: Any, method: str = "POST") -> None:
-        """Something that only the operator of the simulator may do."""
+    async def control(self, path: str, body: Any, method: str = "POST") -> Any:
+        """Something that only the operator of the simulator may do; gives what it answers."""
         data = msgspec.json.encode(body) if body is not None else b""
         url = f"{self.provider}/_control/{path}"
         async with self.session.request(method, url, data=data) as reply:
             if reply.status != 200:
                 raise Invalid(f"the simulator refuses {path}: {await reply.text()}")
+            return msgspec.json.decode(await reply.read() or b"null")
 
-    async def lever(self, **pulled: Any) -> None:
-        """Pulls a lever of the running service."""
-        await pull(self.where.levers, pulled)
+    async def lever(self, **pulled: Any) -> int:
+        """Pulls a lever of the running service; gives how often its levers struck."""
+        return await pull(self.where.levers, pulled)
 
     async def announce(self, **change: str) -> None:
         """Announces a change through the API."""

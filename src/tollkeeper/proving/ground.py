@@ -6,6 +6,7 @@ levers of `proving.serve`. It never sees the scenario, and what it said is read 
 
 import asyncio
 import contextlib
+import signal
 import ssl
 import tempfile
 import time
@@ -22,11 +23,13 @@ import msgspec
 from tollkeeper import app as root
 from tollkeeper.flows.operations.keys import PLATFORM, create_key
 from tollkeeper.proving.breaking import strike, strikes_of
-from tollkeeper.proving.network import Names, Relay, anchor_server, pull
-from tollkeeper.proving.scenario import Scenario
-from tollkeeper.proving.serve import DNS, LEVERS
+from tollkeeper.proving.disks import small_disk
+from tollkeeper.proving.members import Member, store_relay, through
+from tollkeeper.proving.network import Names, Relay, anchor_server
+from tollkeeper.proving.scenario import Scenario, Store
+from tollkeeper.proving.serve import DNS
 from tollkeeper.proving.shopping import Shop
-from tollkeeper.testing.kill import PROVIDER_KEY, Program, Yard, free_port
+from tollkeeper.testing.kill import PROVIDER_KEY, Program, Yard
 from tollkeeper.testing.postgres import postgres_database
 
 HOST: Final = "provider.test"
@@ -52,8 +55,11 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
     """What one scenario came to. `early`: alerts before the fault. `moves`: decisions of failover
-    that moved traffic. `bad_before` and `bad_during`: the share of shoppers who were told failed,
-    wait or nothing; `slow_before` and `slow_during`: median seconds to the first answer."""
+    that moved traffic. `bad_*`: the share of shoppers who were told failed, wait or nothing, before
+    the fault and during it. `slow_*`: median seconds to the first answer; `tail_*`: what nine of
+    ten stay below. `declined_*`: the share who were declined. `struck`: how often the provider, the
+    network or the resolver did what the file says, as each of them counts it, and webhooks that
+    the service had refused when its own fault ended."""
 
     scenario: str
     rate: float
@@ -67,6 +73,11 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     bad_during: float
     slow_before: float
     slow_during: float
+    tail_before: float = 0.0
+    tail_during: float = 0.0
+    struck: int = 0
+    declined_before: float = 0.0
+    declined_during: float = 0.0
 
 
 class Ground(Yard):
@@ -75,14 +86,17 @@ class Ground(Yard):
     faults = ()
 
     def __init__(self, folder: Path, database: str, scenario: Scenario, seed: int) -> None:
-        super().__init__(folder, database, 1, seed)
+        super().__init__(folder, database, scenario.world.replicas, seed)
         self.scenario = scenario
         self.weights = dict(scenario.world.weights or WEIGHTS)
         self.seed = seed
         self.extra: dict[str, Any] = {}
-        self.levers_port = free_port()
-        self.relay = Relay(("127.0.0.1", int(self.provider.rpartition(":")[2])))
-        self.anchor = Relay(("127.0.0.1", 0))
+        upstream = ("127.0.0.1", int(self.provider.rpartition(":")[2]))
+        self.members = [
+            Member(name=f"host-{n}", port=port, relay=Relay(upstream), anchor=Relay(upstream))
+            for n, port in enumerate(self.ports)
+        ]
+        self.store = store_relay(database) if scenario.world.store == "postgresql" else None
         self.neutral: asyncio.Server | None = None
         self.names = Names(known={HOST: "127.0.0.1", "anchor.test": "127.0.0.1"})
         self.shop = Shop(self)
@@ -91,6 +105,7 @@ class Ground(Yard):
         self.trust: Path | None = None
         self.authority: Any = None
         self.bad_secret = ""
+        self.struck = 0
 
     async def open(self) -> None:
         """Starts the simulator, the network, and the service with its key and webhooks."""
@@ -98,25 +113,36 @@ class Ground(Yard):
         if self.scenario.world.tls:
             self._make_certificates()
         self.neutral = await anchor_server()
-        self.anchor.upstream = ("127.0.0.1", self.neutral.sockets[0].getsockname()[1])
-        for part in (self.relay, self.anchor, self.names):
-            await part.start()
+        for member in self.members:
+            member.anchor.upstream = ("127.0.0.1", self.neutral.sockets[0].getsockname()[1])
+        for relay in self._relays():
+            await relay.start()
+        await self.names.start()
         await self._register_webhooks()
-        config = self.folder / "replica-0.toml"
-        config.write_text(self._settings(self.ports[0]), encoding="utf-8")
-        settings = root.read_settings(config)
+        configs = [self._configure(number) for number in range(len(self.members))]
+        settings = root.read_settings(configs[0])
         await asyncio.to_thread(root.upgrade_database, settings)
         async with root.Service(settings, work=False) as service:
             _, self.secret = await create_key(service.runtime, "default", PLATFORM, "proving")
             _, self.bad_secret = await create_key(service.runtime, "careless", "service", "bad")
-        self.replicas = [
-            Program(
-                ["-m", "tollkeeper.proving.serve", "--config", str(config)],
-                self.folder / "replica-0.log",
-                self._environment(),
-            )
-        ]
-        await self.start(0)
+        self.replicas = [self._program(number) for number in range(len(self.members))]
+        for number in range(len(self.members)):
+            await self.start(number)
+
+    def _relays(self) -> list[Relay]:
+        ways = [way for one in self.members for way in (one.relay, one.anchor)]
+        return [*ways, self.store] if self.store is not None else ways
+
+    def _configure(self, number: int) -> Path:
+        """Writes the settings of a replica."""
+        config = self.folder / f"replica-{number}.toml"
+        config.write_text(self._settings(self.ports[number]), encoding="utf-8")
+        return config
+
+    def _program(self, number: int) -> Program:
+        config = self.folder / f"replica-{number}.toml"
+        log = self.folder / f"replica-{number}.log"
+        return self.members[number].program(config, log, self._environment())
 
     async def _start_simulator(self) -> None:
         port = self.provider.rpartition(":")[2]
@@ -128,11 +154,10 @@ class Ground(Yard):
         await self.control("settings", {"latency_seconds": 0.05})
 
     def _environment(self) -> Mapping[str, str]:
-        given = {LEVERS: str(self.levers_port)}
-        if self.scenario.world.tls:
-            assert self.trust is not None
-            given |= {DNS: str(self.names.port), "SSL_CERT_FILE": str(self.trust)}
-        return given
+        if not self.scenario.world.tls:
+            return {}
+        assert self.trust is not None
+        return {DNS: str(self.names.port), "SSL_CERT_FILE": str(self.trust)}
 
     def _make_certificates(self) -> None:
         import trustme  # noqa: PLC0415 - of the tests' environment
@@ -147,14 +172,14 @@ class Ground(Yard):
             leaf.configure_cert(made)
             return made
 
-        self.relay.tls = self.anchor.tls = context
+        for member in self.members:
+            member.relay.tls = member.anchor.tls = context
 
-    @property
-    def base_url(self) -> str:
-        """Where the service finds the provider: through the relay."""
+    def _url(self, name: str, relay: Relay) -> str:
+        """Where a replica finds a peer: through a relay of its own."""
         if self.scenario.world.tls:
-            return f"https://{HOST}:{self.relay.port}"
-        return f"http://127.0.0.1:{self.relay.port}"
+            return f"https://{name}:{relay.port}"
+        return f"http://127.0.0.1:{relay.port}"
 
     async def _register_webhooks(self) -> None:
         fields = {
@@ -172,21 +197,16 @@ class Ground(Yard):
             self.webhook_secret = str((await reply.json())["secret"])
 
     def _settings(self, port: int) -> str:
-        """The settings file, with what a primitive has changed."""
-        secure = self.scenario.world.tls
-        anchor = (
-            f"https://anchor.test:{self.anchor.port}"
-            if secure
-            else (f"http://127.0.0.1:{self.anchor.port}")
-        )
+        """The settings file of the replica on a port, with what a primitive has changed."""
+        member = self.members[self.ports.index(port)]
         found: dict[str, Any] = {
-            "database": self.database,
+            "database": through(self.database, self.store) if self.store else self.database,
             "port": port,
             "vault_key": b64encode(b"\x07" * 32).decode(),
             "shopper_deadline_seconds": 20.0,
-            "anchors": [anchor],
+            "anchors": [self._url("anchor.test", member.anchor)],
             "webhooks_to_loopback": True,
-            "providers.stripe.base_url": self.base_url,
+            "providers.stripe.base_url": self._url(HOST, member.relay),
             "providers.stripe.secret_key": PROVIDER_KEY,
             "providers.stripe.webhook_secrets": [self.webhook_secret],
             "providers.stripe.in_flight_window_seconds": 4.0,
@@ -198,16 +218,17 @@ class Ground(Yard):
         weights = [f'"{name}" = {weight}' for name, weight in self.weights.items()]
         return "\n".join([*lines, "[weights]", *weights, ""])
 
-    async def control(self, path: str, body: Any, method: str = "POST") -> None:
-        """Something that only the operator of the simulator may do."""
+    async def control(self, path: str, body: Any, method: str = "POST") -> Any:
+        """Something that only the operator of the simulator may do; gives what it answers."""
         url = f"{self.provider}/_control/{path}"
         data = msgspec.json.encode(body) if body is not None else b""
         async with self.session.request(method, url, data=data) as reply:
             assert reply.status == 200, f"{path}: {await reply.text()}"
+            return msgspec.json.decode(await reply.read() or b"null")
 
-    async def lever(self, **pulled: Any) -> None:
-        """Pulls a lever of the running service."""
-        await pull(self.levers_port, pulled)
+    async def lever(self, **pulled: Any) -> int:
+        """Pulls a lever of every replica; gives how often their levers struck."""
+        return sum([await member.lever(pulled) for member in self.members])
 
     async def announce(self, **change: str) -> None:
         """Announces a change through the API, as a pipeline does."""
@@ -219,21 +240,15 @@ class Ground(Yard):
 
     async def restart(self) -> None:
         """Writes the settings anew and starts the service again."""
-        import signal  # noqa: PLC0415 - only for this
-
-        config = self.folder / "replica-0.toml"
-        config.write_text(self._settings(self.ports[0]), encoding="utf-8")
-        await self.replicas[0].end(signal.SIGKILL)
-        self.replicas[0] = Program(
-            ["-m", "tollkeeper.proving.serve", "--config", str(config)],
-            self.folder / "replica-0.log",
-            self._environment(),
-        )
-        await self.start(0)
+        for number in range(len(self.members)):
+            self._configure(number)
+            await self.replicas[number].end(signal.SIGKILL)
+            self.replicas[number] = self._program(number)
+            await self.start(number)
 
     async def close(self) -> None:
         await super().close()
-        for part in (self.relay, self.anchor):
+        for part in self._relays():
             await part.stop()
         self.names.stop()
         if self.neutral is not None:
@@ -278,8 +293,13 @@ def _played(ground: Ground) -> Played:
         shoppers=len(shop.visits),
         bad_before=shop.bad(during=False),
         bad_during=shop.bad(during=True),
-        slow_before=shop.median_seconds(during=False),
-        slow_during=shop.median_seconds(during=True),
+        slow_before=shop.quantile_seconds(0.5, during=False),
+        slow_during=shop.quantile_seconds(0.5, during=True),
+        tail_before=shop.quantile_seconds(0.9, during=False),
+        tail_during=shop.quantile_seconds(0.9, during=True),
+        struck=ground.struck,
+        declined_before=shop.declined(during=False),
+        declined_during=shop.declined(during=True),
     )
 
 
@@ -287,7 +307,7 @@ def _read_log(ground: Ground) -> tuple[list[Said], int, list[str]]:
     """What the service's log says of alerts and moves."""
     said, moves, early = [], [], 0
     began_ms = ground.began_ms or 0
-    for line in (ground.folder / "replica-0.log").read_bytes().splitlines():
+    for line in _log_lines(ground):
         try:
             entry = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.DecodeError:
@@ -316,6 +336,20 @@ def _read_log(ground: Ground) -> tuple[list[Said], int, list[str]]:
     return said, early, moves
 
 
+def _log_lines(ground: Ground) -> list[bytes]:
+    """The lines of all replicas, in the order of their times where there are several."""
+    lines = [
+        line
+        for path in sorted(ground.folder.glob("replica-*.log"))
+        for line in path.read_bytes().splitlines()
+    ]
+    return sorted(lines, key=_time_in) if len(ground.members) > 1 else lines
+
+
+def _time_in(line: bytes) -> bytes:
+    return line.rpartition(b'"timestamp": ')[2]
+
+
 def _moment_ms(entry: Mapping[str, Any]) -> int:
     text = str(entry.get("timestamp", ""))
     return int(datetime.fromisoformat(text).timestamp() * 1000) if text else 0
@@ -328,5 +362,7 @@ def prove(scenario: Scenario, seed: int, tell: Callable[[str], None]) -> Played:
         with contextlib.ExitStack() as stack:
             database = str(folder / "proving.sqlite3")
             if scenario.world.store == "postgresql":
+                if any(isinstance(one, Store) and one.effect == "disk" for one in scenario.fault):
+                    stack.enter_context(small_disk(folder / "pg"))
                 database = stack.enter_context(postgres_database(folder / "pg"))
             return asyncio.run(play(Ground(folder, database, scenario, seed), tell))

@@ -17,6 +17,8 @@ import msgspec
 
 CHUNK: Final = 65_536
 PULL_SECONDS: Final = 30.0
+"""How long a stalled service may take to obey its lever."""
+
 BLACKHOLE_SECONDS: Final = 120.0
 LOSS_SECONDS: Final = (0.2, 1.0, 3.0)
 """What a lost packet costs: a fast retransmission, a timeout, a SYN lost twice (RFC 6298)."""
@@ -24,19 +26,22 @@ LOSS_SECONDS: Final = (0.2, 1.0, 3.0)
 
 @dataclass
 class Lever:
-    """What a relay does to connections: see `scenario.Tcp`. `share` of connections are hit."""
+    """What a relay does to connections: see `scenario.Tcp`. `share` of connections are hit, and
+    `hits` counts them."""
 
     effect: str = ""
     share: float = 1.0
     seconds: float = 1.0
     bytes: int = 40
+    hits: int = 0
 
 
 @dataclass
 class Relay:
-    """Carries bytes from its own port to `upstream`. With `tls` it speaks TLS to the client."""
+    """Carries bytes from its own port to `upstream`, an address or the path of a socket. With `tls`
+    it speaks TLS to the client."""
 
-    upstream: tuple[str, int]
+    upstream: tuple[str, int] | str
     tls: Callable[[], ssl.SSLContext] | None = None
     chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - no secret
     levers: list[Lever] = field(default_factory=list)
@@ -94,6 +99,7 @@ class Relay:
     def _struck(self) -> Lever | None:
         for lever in self.levers:
             if self.chance.random() < lever.share:
+                lever.hits += 1
                 return lever
         return None
 
@@ -119,7 +125,7 @@ class Relay:
         if effect == "blackhole":
             await asyncio.sleep(BLACKHOLE_SECONDS)
             return
-        there, back = await asyncio.open_connection(*self.upstream)
+        there, back = await self._connected()
         self._writers.add(back)
         try:
             async with asyncio.TaskGroup() as group:
@@ -131,6 +137,11 @@ class Relay:
             self._writers.discard(back)
             back.transport.abort()
 
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.upstream, str):
+            return await asyncio.open_unix_connection(self.upstream)
+        return await asyncio.open_connection(*self.upstream)
+
     async def _pass(
         self, source: asyncio.StreamReader, to: asyncio.StreamWriter, lever: Lever | None
     ) -> None:
@@ -138,7 +149,7 @@ class Relay:
         while data := await source.read(CHUNK):
             # a connection that is kept alive meets a fault as well
             now = lever if lever is not None else (self._struck() if self.levers else None)
-            if now is not None and to.get_extra_info("sockname")[1] == self.port:
+            if now is not None and self._is_client(to):
                 data = await self._altered(data, now, to)
                 if not data:
                     return
@@ -146,6 +157,12 @@ class Relay:
             await to.drain()
         with contextlib.suppress(OSError, RuntimeError):
             to.close()
+
+    def _is_client(self, to: asyncio.StreamWriter) -> bool:
+        """Whether bytes go back to the client. The other side may be a socket in a folder, which
+        has no port."""
+        name = to.get_extra_info("sockname")
+        return isinstance(name, tuple) and name[1] == self.port
 
     async def _altered(self, data: bytes, lever: Lever, to: asyncio.StreamWriter) -> bytes:
         if lever.effect == "delay":
@@ -172,6 +189,7 @@ class Names(asyncio.DatagramProtocol):
     effects: dict[str, tuple[str, float]] = field(default_factory=dict)
     chance: random.Random = field(default_factory=lambda: random.Random(2))  # noqa: S311 - no secret
     port: int = 0
+    hits: int = 0
     _transport: asyncio.DatagramTransport | None = None
 
     async def start(self) -> None:
@@ -191,6 +209,7 @@ class Names(asyncio.DatagramProtocol):
         name, end = read_name(data, 12)
         effect, share = self.effects.get(name, self.effects.get("*", ("", 0.0)))
         struck = effect if effect and self.chance.random() < share else ""
+        self.hits += bool(struck)
         if struck == "timeout" or self._transport is None:
             return
         address = self.known.get(name)
@@ -202,22 +221,31 @@ class Names(asyncio.DatagramProtocol):
             self._transport.sendto(reply_of(data, end, address), addr)
 
 
-async def pull(port: int, lever: Any) -> None:
-    """Sends a lever, as a line of JSON, to a program of the proving ground on loopback."""
+async def pull(port: int, lever: Any) -> int:
+    """Sends a lever, as a line of JSON, to a program of the proving ground on loopback; gives the
+    number that it answers: how often its levers struck."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(msgspec.json.encode(lever) + b"\n")
     await writer.drain()
     async with asyncio.timeout(PULL_SECONDS):
-        await reader.readline()
+        struck = (await reader.readline()).strip()
     writer.close()
+    return int(struck) if struck.isdigit() else 0
 
 
 async def anchor_server() -> asyncio.Server:
-    """A neutral address: it answers every request with 204."""
+    """A neutral address: it answers every request with 204, and closes the connection where it is
+    asked to (RFC 9112, section 9.6)."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while await reader.readuntil(b"\r\n\r\n"):
+            while request := await reader.readuntil(b"\r\n\r\n"):
+                if b"connection: close" in request.lower():
+                    writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
+                    return
                 writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         except (asyncio.IncompleteReadError, OSError):
             pass

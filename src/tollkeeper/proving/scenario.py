@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.signals.weights import DOMAINS
@@ -38,7 +39,7 @@ class Provider(Primitive, frozen=True, kw_only=True, tag="provider"):
     `webhooks.deliver`, or an effect that begins with `webhook_`."""
 
     rule: dict[str, Any] = {}
-    settings: dict[str, float | bool] = {}
+    settings: dict[str, int | float | bool] = {}
 
 
 class Issuer(Primitive, frozen=True, kw_only=True, tag="issuer"):
@@ -63,12 +64,14 @@ class Traffic(Primitive, frozen=True, kw_only=True, tag="traffic"):
 class Tcp(Primitive, frozen=True, kw_only=True, tag="tcp"):
     """The network between us and a peer: `refuse` and `blackhole` connections, `delay` bytes by
     `seconds`, `reset` connections, `cut` replies after `bytes`; `loss` delays bytes as lost packets
-    do. `peer`: the provider, or `all` with the anchor."""
+    do. `peer`: the provider, or `all` with the anchor. `replica`: the one host that is struck,
+    counted from 0; without it, all."""
 
     effect: Literal["refuse", "blackhole", "delay", "reset", "cut", "loss"]
     seconds: Seconds = 1.0
     bytes: Annotated[int, Meta(ge=0, le=1_000_000)] = 40
     peer: Literal["provider", "anchor", "all"] = "provider"
+    replica: Annotated[int, Meta(ge=0, le=2)] | None = None
 
 
 class Dns(Primitive, frozen=True, kw_only=True, tag="dns"):
@@ -88,7 +91,8 @@ class Tls(Primitive, frozen=True, kw_only=True, tag="tls"):
 
 class Service(Primitive, frozen=True, kw_only=True, tag="service"):
     """Our own service: `settings` that are changed, dotted names as in the settings file, with a
-    restart; a `deploy` of a version that fails; the event loop blocked for `stall_seconds` again
+    restart; a `deploy` of a version that fails, or `file`, which defines `INTEGRATION` as the new
+    code of `version`; the event loop blocked for `stall_seconds` again
     and again; a limit of file `descriptors`; the clock set off by `clock_seconds`. `announced`:
     whether the change is in our own audit."""
 
@@ -142,14 +146,16 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class World(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The world before the fault. `rate`: shoppers a second. `weights`: of versions, in percent.
-    `store`: sqlite or postgresql. `tls`: the provider speaks TLS and has a name in the test's own
-    DNS, which `dns` primitives need as well."""
+    `store`: sqlite or postgresql. `replicas` of the service, several on postgresql alone. `tls`:
+    the provider speaks TLS and has a name in the test's own DNS, which `dns` primitives need as
+    well."""
 
     rate: Annotated[float, Meta(gt=0, le=100)] = 2.0
     warmup_seconds: Annotated[float, Meta(ge=5, le=1_800)] = 45.0
     fault_seconds: Annotated[float, Meta(ge=5, le=1_800)] = 60.0
     weights: dict[str, float] = {}
     store: Literal["sqlite", "postgresql"] = "sqlite"
+    replicas: Annotated[int, Meta(ge=1, le=3)] = 1
     tls: bool = False
 
 
@@ -174,7 +180,15 @@ def read(path: Path) -> Scenario:
         body = path.read_bytes()
     except OSError as error:
         raise Invalid(f"{path}: {error.strerror or error}") from None
-    return parse(body, str(path))
+    found = parse(body, str(path))
+    return replace(found, fault=tuple(_beside(path, one) for one in found.fault))
+
+
+def _beside(path: Path, one: AnyPrimitive) -> AnyPrimitive:
+    """A primitive whose file is named from the folder of the scenario."""
+    if isinstance(one, Service) and one.file:
+        return replace(one, file=str((path.parent / one.file).absolute()))
+    return one
 
 
 def parse(body: bytes, name: str = "scenario") -> Scenario:
@@ -219,6 +233,8 @@ def _faults(found: Scenario) -> list[Fault]:
         faults.append(Fault("/truth/domain", "a scenario without a fault expects silence"))
     if len(found.fault) > MOST_FAULTS:
         faults.append(Fault("/fault", f"at most {MOST_FAULTS} primitives"))
+    if found.world.replicas > 1 and found.world.store == "sqlite":
+        faults.append(Fault("/world/replicas", "several replicas need postgresql"))
     for number, one in enumerate(found.fault):
         faults += [Fault(f"/fault/{number}", said) for said in _wrong(one, found.world)]
     return faults
@@ -232,9 +248,11 @@ def _wrong(one: AnyPrimitive, world: World) -> list[str]:
         said.append("a provider primitive has a rule or settings, one of them")
     if isinstance(one, Dns | Tls) and not world.tls:
         said.append("dns and tls primitives need `tls = true` in [world]")
-    if isinstance(one, Store) and one.effect in {"stopped", "slow"} and world.store == "sqlite":
+    if isinstance(one, Store) and one.effect != "locked" and world.store == "sqlite":
         said.append(f"the store is {one.effect} on postgresql alone")
-    if isinstance(one, Service) and one.deploy and not one.version:
+    if isinstance(one, Tcp) and one.replica is not None and one.replica >= world.replicas:
+        said.append(f"there is no replica {one.replica}: the world has {world.replicas}")
+    if isinstance(one, Service) and (one.deploy or one.file) and not one.version:
         said.append("a deploy names the version that it changes")
     if not all(math.isfinite(value) for value in (one.start_seconds, one.severity)):
         said.append("numbers must be finite")

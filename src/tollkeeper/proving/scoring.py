@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.proving.ground import Played, Said
-from tollkeeper.proving.scenario import Scenario
+from tollkeeper.proving.scenario import Scenario, Truth
 
 SURE: Final = 0.8
 MOVABLE: Final = frozenset({"provider_changed", "our_code"})
@@ -19,6 +19,10 @@ MOVABLE: Final = frozenset({"provider_changed", "our_code"})
 
 LEAST_MOVED: Final = 0.02
 """How much larger the share of shoppers with a bad time must be for a fault to have mattered."""
+
+LEAST_STRUCK: Final = 5
+"""How many requests a fault must have struck where no shopper noticed: two more than the failures
+that a verdict needs (`verdict.LEAST_BAD`)."""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +73,16 @@ def mark(scenario: Scenario, played: Played) -> Mark:
         sure_and_wrong=expected and first is not None and not right and first.confidence >= SURE,
         abstained=expected and bool(told) and first is None,
         false_page=(not expected and bool(told)) or played.early > 0,
-        wrong_move=bool(played.moves) and truth.domain not in MOVABLE,
+        wrong_move=bool(played.moves) and not _may_move(truth),
         both_found=truth.also in {said.domain for said in clear} if truth.also else None,
         valid=not expected or _has_mattered(scenario, played),
         says=first.says if first is not None else "",
     )
+
+
+def _may_move(truth: Truth) -> bool:
+    """Whether another version could help: it would where one alone is hit, whoever is to blame."""
+    return truth.domain in MOVABLE or "integration" in truth.slice
 
 
 def _is_grounded(said: Said, scenario: Scenario) -> bool:
@@ -91,12 +100,17 @@ def _pointer(clear: Sequence[Said], pointer: str) -> bool:
 
 
 def _has_mattered(scenario: Scenario, played: Played) -> bool:
+    """Whether the fault moved what shoppers saw, or struck often enough that only the rescue of
+    single payments can have hidden it. What struck is counted outside the service."""
     kinds = {type(one).__name__ for one in scenario.fault}
     webhooks = any("webhook" in str(getattr(one, "rule", "")) for one in scenario.fault)
     if webhooks or "Traffic" in kinds:
         return True  # what a shopper cannot see, or is no shopper's
     slower = played.slow_during > 2 * played.slow_before + 0.2
-    return played.bad_during >= played.bad_before + LEAST_MOVED or slower
+    later = played.tail_during > 2 * played.tail_before + 0.5
+    worse = played.bad_during >= played.bad_before + LEAST_MOVED
+    refused = played.declined_during >= played.declined_before + LEAST_MOVED
+    return worse or slower or later or refused or played.struck >= LEAST_STRUCK
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """The service of a proving ground: the real one, with a resolver and levers of its own.
 
 `python -m tollkeeper.proving.serve --config FILE` reads TOLLKEEPER_LEVERS (the port on loopback on
-which it takes levers, JSON a line) and TOLLKEEPER_DNS (the port of the test's resolver).
+which it takes levers, JSON a line), TOLLKEEPER_DNS (the port of the test's resolver) and
+TOLLKEEPER_HOST_NAME.
 """
 
 import asyncio
@@ -22,14 +23,16 @@ from tollkeeper import app
 from tollkeeper.api import server
 from tollkeeper.app import service as composition
 from tollkeeper.app.system import SystemClock
+from tollkeeper.flows.ports import Target, WireResult
 from tollkeeper.integrations import catalogue
-from tollkeeper.integrations.version import Integration, OperationInput, WireRequest
-from tollkeeper.payments.outcome import Operation
+from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
+from tollkeeper.payments.outcome import Operation, Outcome
 from tollkeeper.proving.network import address_in, question_of
 from tollkeeper.wire.provider import HttpWire
 
 LEVERS: Final = "TOLLKEEPER_LEVERS"
 DNS: Final = "TOLLKEEPER_DNS"
+HOST_NAME: Final = "TOLLKEEPER_HOST_NAME"
 SUFFIX: Final = ".test"
 """Names that the test's own resolver knows (RFC 6761)."""
 
@@ -69,12 +72,16 @@ class StubResolver(AbstractResolver):
 
 
 class Levers:
-    """What can be done to this process from outside."""
+    """What can be done to this process from outside. `struck`: requests of broken versions, which
+    is what a lever answers."""
 
     def __init__(self) -> None:
         self.stall_seconds = 0.0
         self.clock_ms = 0
         self.broken: dict[str, str] = {}
+        self.files: dict[str, Integration] = {}
+        self.leaked: list[int] = []
+        self.struck = 0
         self._stalling: asyncio.Task[None] | None = None
 
     async def listen(self, port: int) -> None:
@@ -84,7 +91,7 @@ class Levers:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for line in reader:
             self._pull(msgspec.json.decode(line, type=dict[str, Any]))
-            writer.write(b"done\n")
+            writer.write(b"%d\n" % self.struck)
             await writer.drain()
         writer.close()
 
@@ -101,6 +108,9 @@ class Levers:
             self.clock_ms = int(lever["clock_ms"])
         if "deploy" in lever:
             self.broken[str(lever["version"])] = str(lever["deploy"])
+            self.files.pop(str(lever["version"]), None)
+            if lever.get("file"):
+                self.files[str(lever["version"])] = from_file(Path(str(lever["file"])))
 
     async def _stall(self) -> None:
         """Blocks the event loop again and again, half of the time."""
@@ -125,18 +135,33 @@ type Request = Callable[[Operation, OperationInput], WireRequest]
 
 def breakable(version: Integration) -> Integration:
     """A version that fails as a deploy made it fail."""
-    real = version.request
 
     def request(operation: Operation, order: OperationInput) -> WireRequest:
         deploy = LEVER.broken.get(version.name, "")
-        made = real(operation, order)
+        LEVER.struck += bool(deploy) or version.name in LEVER.files
+        made = LEVER.files.get(version.name, version).request(operation, order)
         if deploy == "raises" and operation not in {"lookup", "find"}:
             raise KeyError("amount_details")
         if deploy == "wrong_field" and made.method == "POST":
             return msgspec.structs.replace(made, body=made.body.replace(b"amount=", b"amonut="))
+        if deploy == "leaks":
+            LEVER.leaked += [os.open(os.devnull, os.O_RDONLY) for _ in range(LEAKED)]
+        if deploy == "asks_again":
+            return msgspec.structs.replace(made, headers=(*made.headers, (AGAIN, "yes")))
         return made
 
-    return msgspec.structs.replace(version, request=request)
+    def outcome(operation: Operation, reply: WireReply) -> Outcome:
+        return LEVER.files.get(version.name, version).outcome(operation, reply)
+
+    return msgspec.structs.replace(version, request=request, outcome=outcome)
+
+
+AGAIN: Final = "x-proving-again"
+"""Marks a request of a version that asks again and again; it does not leave the process."""
+
+TIMES: Final = 10
+LEAKED: Final = 4
+"""How often such a version asks, and how many descriptors one that leaks loses each time."""
 
 
 def from_file(path: Path) -> Integration:
@@ -151,11 +176,20 @@ def from_file(path: Path) -> Integration:
     return found
 
 
-class NamedWire(HttpWire):
-    """The wire to providers with the test's resolver."""
+class LeveredWire(HttpWire):
+    """The wire to providers with the test's resolver, and with versions that ask again."""
 
     def __init__(self, budgets: Any = None) -> None:
-        super().__init__(budgets, resolver=StubResolver(int(os.environ[DNS])))
+        port = os.environ.get(DNS)
+        super().__init__(budgets, resolver=StubResolver(int(port)) if port else None)
+
+    async def send(self, request: WireRequest, target: Target) -> WireResult:
+        headers = tuple(one for one in request.headers if one[0] != AGAIN)
+        if len(headers) == len(request.headers):
+            return await super().send(request, target)
+        request = msgspec.structs.replace(request, headers=headers)
+        sent = [super(LeveredWire, self).send(request, target) for _ in range(TIMES)]
+        return (await asyncio.gather(*sent))[-1]
 
 
 class LeveredService(app.Service):
@@ -170,8 +204,10 @@ class LeveredService(app.Service):
 
 def install() -> None:
     """Puts levers where the service takes its parts from."""
-    if os.environ.get(DNS):
-        setattr(composition, "HttpWire", NamedWire)  # noqa: B010 - mypy forbids the assignment
+    host = os.environ.get(HOST_NAME)
+    if host:
+        setattr(socket, "gethostname", lambda: host)  # noqa: B010 - mypy forbids the assignment
+    setattr(composition, "HttpWire", LeveredWire)  # noqa: B010 - as above
     setattr(composition, "SystemClock", ShiftedClock)  # noqa: B010 - as above
     setattr(app, "Service", LeveredService)  # noqa: B010 - as above
     for name, version in list(catalogue.INSTALLED.items()):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import statistics
 import time
 from typing import Any, Final
 
@@ -158,7 +157,7 @@ class Shop:
             "Authorization": f"Bearer {secret or ground.secret}",
             "Idempotency-Key": f"{self._name}-{self._number}",
         }
-        url = f"http://127.0.0.1:{ground.ports[0]}{path}"
+        url = f"http://127.0.0.1:{ground.chance.choice(ground.ports)}{path}"
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
             async with asyncio.timeout(GIVE_UP_SECONDS):
                 async with ground.session.post(url, json=body, headers=headers) as reply:
@@ -173,10 +172,16 @@ class Shop:
         found = [visit.is_bad for visit in self.visits if (visit.at >= 0) == during]
         return round(sum(found) / len(found), 3) if found else 0.0
 
-    def median_seconds(self, *, during: bool) -> float:
-        """The median time to the first answer before the fault, or during it."""
-        found = [visit.seconds for visit in self.visits if (visit.at >= 0) == during]
-        return round(statistics.median(found), 3) if found else 0.0
+    def declined(self, *, during: bool) -> float:
+        """The share of shoppers who were declined before the fault, or during it."""
+        found = [visit.said == "declined" for visit in self.visits if (visit.at >= 0) == during]
+        return round(sum(found) / len(found), 3) if found else 0.0
+
+    def quantile_seconds(self, share: float, *, during: bool) -> float:
+        """The time to the first answer that this share of shoppers stays below, before the fault or
+        during it."""
+        found = sorted(visit.seconds for visit in self.visits if (visit.at >= 0) == during)
+        return round(found[min(int(share * len(found)), len(found) - 1)], 3) if found else 0.0
 
 
 def _said(status: int, answer: dict[str, Any]) -> str:

@@ -84,6 +84,7 @@ API_STAGES: Final[dict[str, str]] = {
     "overloaded": "admit",
     "misconfigured": "admit",
     "store_unavailable": "persist",
+    "store_full": "persist",
     "store_doubt": "persist",
 }
 """Errors of our own side, and the stage at which a request meets them."""
@@ -137,5 +138,5 @@ def job_cell(kind: str, error: str, *, host: str) -> Cell:
     )
 
 
-STORE_ERRORS: Final = frozenset({"store_unavailable", "store_doubt"})
+STORE_ERRORS: Final = frozenset({"store_unavailable", "store_full", "store_doubt"})
 """Errors of ours that mean the database."""

@@ -9,9 +9,10 @@ from typing import Final
 
 from tollkeeper.signals.counts import Change, ChangeKind, Gauges, Probe
 from tollkeeper.signals.evidence import Evidence, Place, row
-from tollkeeper.signals.history import Slice
+from tollkeeper.signals.history import Of, Slice
 from tollkeeper.signals.placing import sides_of
-from tollkeeper.signals.scene import Pile, Scene
+from tollkeeper.signals.scene import Pile, Scene, Subject
+from tollkeeper.signals.series import STALL_MS
 
 DECAY_S: Final = 180.0
 """A change loses two thirds of its weight in three minutes (ATTRIBUTION.md, section 3)."""
@@ -80,10 +81,36 @@ def overlap(scene: Scene, change: Change) -> float:
     bad = sum(pile.bad for pile in inside)
     if scene.bad <= 0 or bad <= 0:
         return 0.0
-    close = exp(-max(0.0, before) / DECAY_S)
+    close = exp(-max(0.0, before) / DECAY_S) * _untried(scene, change)
     if (sent := _sent_repeats(scene, change)) is not None:
         return close * sent
     return close * bad / scene.bad * _acquitted(scene, change, inside, bad)
+
+
+TRIED: Final = 10.0
+"""Healthy ones under a change that halve what it explains."""
+
+OF_SUBJECT: Final[dict[Subject, Of]] = {
+    "attempts": "attempts", "durations": "attempts", "repeats": "attempts", "answers": "answers",
+    "webhooks": "webhooks", "requests": "requests", "seconds": "requests",
+}  # fmt: skip
+
+
+def _untried(scene: Scene, change: Change) -> float:
+    """1 where the trouble came with the change, and less the more went well under it: what a deploy
+    breaks is broken at once. A rollout gives traffic step by step, and is left out."""
+    if change.kind == "rollout":
+        return 1.0
+    named = ("integration", "host", "account", "provider")
+    slice_ = next(
+        (((name, value),) for name in named if (value := getattr(change, name))), ()
+    )  # fmt: skip
+    of = OF_SUBJECT[scene.subject]
+    good = scene.series.good.get((of, slice_)) or scene.series.good.get((of, ())) or []
+    first = scene.series.first
+    since, until = change.at_ms // 1000 + LATEST_S - first, scene.onset.earliest - first
+    well = sum(good[max(since, 0) : max(until, 0)])
+    return TRIED / (TRIED + well)
 
 
 def _acquitted(scene: Scene, change: Change, inside: list[Pile], bad: float) -> float:
@@ -144,6 +171,8 @@ def _settings(scene: Scene, place: Place) -> Evidence:
 def _fingerprint(scene: Scene) -> tuple[float, str] | None:
     """How well a new fingerprint of settings explains the disturbance; `None` where none is known.
     No event is needed: the new value itself shows the change."""
+    if scene.subject in {"webhooks", "requests"}:
+        return _beside(scene)
     sides = sides_of(scene.piles, "settings")
     known = sum(side.bad for side in sides.values())
     if known < 0.5 * scene.bad or known <= 0:
@@ -162,6 +191,24 @@ def _fingerprint(scene: Scene) -> tuple[float, str] | None:
         acquitted = max(0.0, 1 - (others_bad / others_n) / max(top.rate, 1e-9))
     weight = exp(-max(0, before) / DECAY_S) * top.bad / known * acquitted
     return weight, f"New settings {top.value[:12]} came {before} s before the onset."
+
+
+def _beside(scene: Scene) -> tuple[float, str] | None:
+    """The same for what bears no fingerprint: by the settings that attempts bear meanwhile."""
+    seen = {line.cell.settings for line in scene.lines if line.cell.settings}
+    new = sorted(seen - scene.usual.settings)
+    if not seen or not scene.usual.settings:
+        return None
+    if not new:
+        return 0.0, "The settings in force are not new."
+    first, begin = _settings_seen(scene, new[-1])
+    if first is None or first == begin:
+        return None
+    before = scene.onset.second - scene.series.first - first
+    if not -LATEST_S <= before <= OLDEST_S:
+        return 0.0, f"The settings {new[-1][:12]} came {before} s before the onset."
+    weight = exp(-max(0, before) / DECAY_S)
+    return weight, f"New settings {new[-1][:12]} came {before} s before the onset."
 
 
 def _settings_seen(scene: Scene, settings: str) -> tuple[int | None, int | None]:
@@ -216,6 +263,7 @@ def _probes(scene: Scene) -> Iterator[Evidence]:
     for probe in probes:
         by_name.setdefault((probe.name, probe.asked), []).append(probe)
     yield from _anchors(by_name)
+    yield _slow_anchors(scene, by_name)
     tried, failed = _sum(by_name.get(("second", True), []) + by_name.get(("second", False), []))
     yield row(
         "second", failed >= 2 or (failed == 1 and tried <= 2), tried >= 2 and failed == 0,
@@ -256,6 +304,40 @@ def _anchors(by_name: Asked) -> Iterator[Evidence]:
     )  # fmt: skip
 
 
+SLOW_TIMES: Final = 4.0
+SLOW_MORE_MS: Final = 150.0
+SLOW_PART: Final = 0.25
+"""A neutral address is slow that takes four times the usual time and a lost packet's shortest delay
+(200 ms, RFC 6298) less some; one that is slow in a quarter of questions does not hang on chance."""
+
+
+def _slow_anchors(scene: Scene, by_name: Asked) -> Evidence:
+    """Whether neutral addresses answer more slowly than before the onset. Their slowness cannot
+    come from a provider."""
+    before = sorted(
+        probe.took_ms
+        for batch in scene.window.batches
+        for probe in batch.probes
+        if probe.name == "anchor" and not probe.failed and _is_before(scene, probe)
+    )
+    since = [probe for probe in by_name.get(("anchor", False), []) if not probe.failed]
+    if len(before) < 3 or not since:
+        return row("anchor_slow", yes=False, no=False, sentence="Too little is known of them.")
+    usual = before[len(before) // 2]
+    limit = max(SLOW_TIMES * usual, usual + SLOW_MORE_MS)
+    slow = sum(probe.took_ms > limit for probe in since)
+    return row(
+        "anchor_slow", slow >= 2 and slow >= SLOW_PART * len(since),
+        len(since) >= 3 and slow == 0,
+        f"{slow} of {len(since)} neutral addresses took more than {limit:.0f} ms, usually "
+        f"{usual:.0f} ms.", slow, len(since),
+    )  # fmt: skip
+
+
+def _is_before(scene: Scene, probe: Probe) -> bool:
+    return probe.at_ms < scene.onset.earliest * 1000
+
+
 def _golden(by_name: Asked) -> Iterator[Evidence]:
     tried, failed = _sum(by_name.get(("golden", True), []))
     before_tried, before_failed = _sum(by_name.get(("golden_previous", True), []))
@@ -278,7 +360,7 @@ def _golden(by_name: Asked) -> Iterator[Evidence]:
 
 
 def _gauges(scene: Scene) -> Iterator[Evidence]:
-    lag = _by_host(scene, lambda gauges: gauges.lag_ms)
+    lag = _by_host(scene, _lag)
     yield _gauge("event_loop_lag", lag, (60, 30), "The event loop lags {:.0f} ms")
     wait = _by_host(scene, lambda gauges: gauges.store_ms)
     yield _gauge("store_wait", wait, (120, 40), "The store lets {:.0f} ms pass")
@@ -292,8 +374,9 @@ def _gauges(scene: Scene) -> Iterator[Evidence]:
     yield _gauge("clock_off", clock, (30_000, 5_000), "Our clock is {:.0f} ms off")
 
 
-def _clock(gauges: Gauges) -> float | None:
-    return None if gauges.clock_ms is None else abs(gauges.clock_ms)
+def _lag(gauges: Gauges) -> float | None:
+    """The lag of one second, with one long pause counted as one stall."""
+    return None if gauges.lag_ms is None else min(gauges.lag_ms, STALL_MS)
 
 
 def _by_host(scene: Scene, read: Callable[[Gauges], float | None]) -> float | None:

@@ -104,7 +104,8 @@ class Tally(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
     """Attempts under way when a batch was made that have waited for more than three seconds, by
-    where they stand now: nothing of their future is known."""
+    where they stand now: nothing of their future is known. Without a provider, operations of our
+    own store that have, at the stage `persist`."""
 
     started_s: int
     provider: str

@@ -128,7 +128,15 @@ NO_WEBHOOKS_LEFT: Final = 0.3
 """Of the webhooks that payments of two to four seconds ago promise: 80 % are usual, and 30 % of
 those matter (a Poisson count, so that a quiet night promises none)."""
 
-NAMES: Final = (*(bank.name for bank in BANKS), LATENCY, NO_WEBHOOKS)
+STALLS: Final = "stalls"
+STALLS_USUAL: Final = 0.01
+STALLS_MATTER: Final = 0.25
+STALLS_THRESHOLD: Final = 8.0
+STALLS_PART: Final = 3
+"""Of a process's seconds: in one of a hundred its event loop may stand still, and one of four
+matters. Three such seconds are the least, so that one long pause is no alarm."""
+
+NAMES: Final = (*(bank.name for bank in BANKS), LATENCY, NO_WEBHOOKS, STALLS)
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +206,7 @@ def alarms_in(series: Series, usual: Usual) -> tuple[Alarm, ...]:
     """The alarms that stand at the end of a series, the earliest first, strongest before others of
     the same second."""
     found = [*_counted(series, usual), *_slow(series), *_unhooked(series, usual)]
+    found += _stalls(series)
     return tuple(sorted(found, key=lambda alarm: (alarm.at_ms, -alarm.statistic, alarm.bank)))
 
 
@@ -302,4 +311,16 @@ def _unhooked(series: Series, usual: Usual) -> Iterator[Alarm]:
         counts = ({second: float(count) for second, count in enumerate(paid) if count}, hooked)
         slice_: Slice = (("provider", provider),)
         if (alarm := alarm_of(series, bank, slice_, climb, counts)) is not None:
+            yield alarm
+
+
+def _stalls(series: Series) -> Iterator[Alarm]:
+    """Our own event loop stands still again and again: seen before anyone's payment fails."""
+    for host, stalled in series.stalled.items():
+        awake = series.awake.get(host) or [0] * series.size
+        rates = (STALLS_USUAL, STALLS_MATTER)
+        climb = walk(stalled, awake, rates, STALLS_THRESHOLD, STALLS_PART)
+        bank: tuple[str, Family, float] = (STALLS, "slowness", STALLS_THRESHOLD)
+        slice_: Slice = (("host", host),) if host else ()
+        if (alarm := alarm_of(series, bank, slice_, climb, (stalled, awake))) is not None:
             yield alarm

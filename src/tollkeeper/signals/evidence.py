@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.signals.placing import Split, State, localize, sides_of, split
+from tollkeeper.signals.placing import NO_SPLIT, Split, State, localize, sides_of, split
 from tollkeeper.signals.scene import Pile, Scene
 
 
@@ -73,6 +73,9 @@ def place_of(scene: Scene) -> Place:
     within = inside if splits["one_provider"].state == "yes" else scene.piles
     splits |= {name: split(within, of) for name, of in SPLITS.items()}
     splits |= {name: split(inside, of) for name, of in INNER_SPLITS.items()}
+    if scene.subject == "repeats":
+        # A rescue repeats through another version by its nature: that says nothing of the version.
+        splits["one_version"] = NO_SPLIT
     return Place(
         slice=slice_,
         provider=provider,

@@ -49,6 +49,10 @@ LATE_SHARE: Final = 0.05
 PRIOR_LATE_MS: Final = 2_250.0
 """The 95 % point of durations where there is no history: twice a slow provider's usual second."""
 
+LATE_LEAST_MS: Final = 300.0
+"""A reply is not late before that, however quick replies usually are: where they take 50 ms, a busy
+machine of ours triples them, and no shopper notices (Nielsen, 1993: one second)."""
+
 LEAST_TIMES: Final = 60
 """Durations below which an operation has no 95 % point of its own."""
 
@@ -114,9 +118,9 @@ def _of_decline(cell: Cell) -> tuple[Measure, ...]:
 
 class Usual(msgspec.Struct, frozen=True, kw_only=True):
     """History, summed up. `of` and `bad` count by slice; `troubles` failures by kind; `late` the
-    part of each bucket of durations beyond the 95 % point, by provider and operation, with the
-    point itself in `late_ms`; `long` attempts over three seconds; `phases` seconds of connecting,
-    TLS and waiting by provider, as counts and sums."""
+    part of each bucket of durations beyond the 95 % point and `LATE_LEAST_MS`, by provider and
+    operation, with the point itself in `late_ms`; `long` attempts over three seconds; `phases`
+    seconds of connecting, TLS and waiting by provider, as counts and sums."""
 
     seconds: int = 0
     of: dict[tuple[Of, Slice], float] = {}
@@ -255,7 +259,7 @@ class _Book:
             of=self.of,
             bad=self.bad,
             troubles=self.troubles,
-            late={key: parts_beyond(point) for key, point in points.items()},
+            late={key: parts_beyond(max(point, LATE_LEAST_MS)) for key, point in points.items()},
             late_ms=points,
             long=sum(late_count(took, beyond) for took in self.took.values()),
             phases={provider: tuple(sums) for provider, sums in self.phases.items()},

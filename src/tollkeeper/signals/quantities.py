@@ -13,7 +13,8 @@ from tollkeeper.signals.words import REASONLESS, UNAVAILABLE, WRONG_NUMBERS, tro
 
 def families(scene: Scene, place: Place) -> Iterator[Evidence]:
     """The rows about what the disturbance is one of."""
-    declines, slowness = scene.family == "declines", scene.family == "slowness"
+    declines = scene.family == "declines"
+    slowness = scene.family == "slowness" and scene.subject == "durations"
     yield row(
         "declines_alone", declines, not declines,
         f"{scene.bad:.0f} of {scene.of:.0f} are bad, and the disturbance is one of "
@@ -55,6 +56,11 @@ def declines(scene: Scene, place: Place) -> Iterator[Evidence]:
     yield row(
         "reasonless_declines", reasonless >= 3 and reasonless > 0.4 * bad, reasonless < 0.1 * bad,
         f"{reasonless:.0f} of {bad:.0f} declines give no reason that we know.", reasonless, bad,
+    )  # fmt: skip
+    banks = sum(by_word.values()) - wrong - reasonless
+    yield row(
+        "banks_reasons", banks >= 3 and banks > 0.7 * bad, banks < 0.3 * bad,
+        f"{banks:.0f} of {bad:.0f} declines give a reason that only a bank can have.", banks, bad,
     )  # fmt: skip
     gathered = GATHERED & set(place.slice)
     where = ", ".join(f"{name} {place.slice[name]}" for name in sorted(gathered)) or "no bank"
@@ -162,7 +168,10 @@ def _connecting(scene: Scene) -> Iterator[Evidence]:
 
 def _short(scene: Scene) -> Iterator[Evidence]:
     """Attempts that get no reply are given up sooner than replies usually come. No history of
-    timeouts is needed, only one of replies."""
+    timeouts is needed, only one of replies. Usual timeouts beside a disturbance of another kind
+    say nothing."""
+    if scene.subject != "attempts":
+        return
     short = long = 0.0
     for line in scene.lines:
         cell = line.cell

@@ -61,16 +61,39 @@ RULES: Final = (
     ),
     Rule(
         name="version_alone", yes=("one_version",),
-        never=("unreadable", "address_gone", "told_to_wait"),
+        never=(
+            "unreadable", "address_gone", "told_to_wait", "server_errors", "broken_replies",
+            "slow_first_byte", "no_reply",
+        ),
         sentence="One version fails, and the replies of the others are fine.",
+    ),
+    Rule(
+        name="version_breaks_there", yes=("one_version", "server_errors"),
+        sentence="The provider fails inside for one API version, and serves the others.",
+    ),
+    Rule(
+        name="version_slow_there", yes=("one_version", "slow_first_byte"),
+        sentence="The provider is slow for one API version, and quick for the others.",
     ),
     Rule(
         name="unreadable_for_all", yes=("unreadable",), never=("one_version",),
         sentence="Replies depart from the contract, and no version is spared.",
     ),
     Rule(
+        name="unreadable_since_deploy", yes=("unreadable", "one_version", "our_deploy"),
+        sentence="One version cannot read its replies since it was deployed; the others can.",
+    ),
+    Rule(
         name="store_with_space", yes=("store_errors",), never=("no_space", "disk_full"),
         sentence="The store fails, and its disk has space.",
+    ),
+    Rule(
+        name="signatures_stale", yes=("clock_off", "webhooks_rejected"),
+        sentence="Webhooks are refused, and our clock tells another time than the provider's.",
+    ),
+    Rule(
+        name="certificates_stale", yes=("clock_off", "certificate"),
+        sentence="Certificates are refused, and our clock tells another time than the provider's.",
     ),
     Rule(
         name="settings_refused", yes=("key_refused", "our_settings"),

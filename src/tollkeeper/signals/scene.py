@@ -17,6 +17,8 @@ from tollkeeper.signals.detectors import (
     LATE_USUAL,
     LATENCY,
     NO_WEBHOOKS,
+    STALLS,
+    STALLS_USUAL,
     Alarm,
     Family,
     bank_rates,
@@ -25,9 +27,12 @@ from tollkeeper.signals.history import Slice, Usual, late_count
 from tollkeeper.signals.series import Series, batches_of, cell_of, lines_of, waiting_of
 from tollkeeper.signals.words import WRONG_NUMBERS, Trouble, trouble_of
 
-type Subject = Literal["attempts", "answers", "webhooks", "requests", "durations", "repeats"]
+type Subject = Literal[
+    "attempts", "answers", "webhooks", "requests", "durations", "repeats", "seconds"
+]  # fmt: skip
 """What is bad: attempts that failed, authorizations that were declined, webhooks that we rejected,
-requests to our API that failed, attempts that took long, attempts after others."""
+requests to our API that failed, attempts that took long, attempts after others, seconds in which
+our event loop stood still."""
 
 INTERVAL_NATS: Final = 2.0
 """How much less likely than the likeliest the ends of the onset's interval are: about 95 %."""
@@ -115,7 +120,9 @@ def scene_of(window: Window, usual: Usual, series: Series, alarms: tuple[Alarm, 
         batches=batches,
         lines=lines,
         waiting=waiting,
-        piles=_piles(lines, waiting, usual, subject),
+        piles=_piles(lines, waiting, usual, subject)
+        if subject != "seconds"
+        else _seconds(series, onset),
     )
 
 
@@ -139,7 +146,7 @@ def _subject(alarms: tuple[Alarm, ...], family: Family) -> Subject:
     if family == "declines":
         return "answers"
     if family == "slowness":
-        return "durations"
+        return "durations" if any(alarm.bank == LATENCY for alarm in alarms) else "seconds"
     names = {alarm.bank for alarm in alarms}
     if names & {"fail", "sustained", "contract", "not_now", "internal", "missing"}:
         return _loudest(alarms)
@@ -187,6 +194,10 @@ def onset_of(series: Series, usual: Usual, alarm: Alarm, subject: Subject) -> On
 def _counts(
     series: Series, usual: Usual, alarm: Alarm, slice_: Slice
 ) -> tuple[dict[int, float], list[int], float]:
+    if alarm.bank == STALLS:
+        host = alarm.slice.get("host", "")
+        stalled = {second: float(n) for second, n in series.stalled.get(host, {}).items()}
+        return stalled, series.awake.get(host) or [0] * series.size, STALLS_USUAL
     if alarm.bank in {LATENCY, NO_WEBHOOKS}:
         late = series.late.get(slice_, {}) if alarm.bank == LATENCY else {}
         good = series.good.get(("attempts", slice_)) or [0] * series.size
@@ -217,6 +228,18 @@ def raised(bad: float, of: float, rate: float) -> float:
 # piles
 
 
+def _seconds(series: Series, onset: Onset) -> tuple[Pile, ...]:
+    """Seconds of each host since the onset, and those in which its event loop stood still."""
+    since = max(onset.second - series.first, 0)
+    piles = []
+    for host in sorted({*series.stalled, *series.awake}):
+        stalled = sum(n for second, n in series.stalled.get(host, {}).items() if second >= since)
+        n = stalled + sum(series.awake.get(host, [])[since:])
+        cell = Cell(kind="api", host=host, result="failed", error="event_loop_lag")
+        piles.append(Pile(cell, n, stalled, STALLS_USUAL * n))
+    return tuple(piles)
+
+
 def _piles(
     lines: Iterable[Counted], waiting: Iterable[Waiting], usual: Usual, subject: Subject
 ) -> tuple[Pile, ...]:
@@ -225,9 +248,9 @@ def _piles(
         counted = _weighed(line.cell, line.tally, usual, subject)
         if counted is not None:
             _pile(piles, line.cell, *counted)
-    if subject in {"attempts", "durations"}:
-        for one in waiting:
-            _pile(piles, cell_of(one), float(one.n), float(one.n))
+    for one in waiting if subject in WAITED else ():
+        if (cell := cell_of(one)).kind == _KIND[subject]:
+            _pile(piles, cell, float(one.n), float(one.n))
     for cell, pile in piles.items():
         pile.usual = pile.n * _usual_rate(cell, usual, subject)
         if pile.bad and cell.result == "failed":
@@ -266,9 +289,12 @@ def _weighed(
     return (tally.witnesses, tally.witnesses) if failed else (tally.n, 0)
 
 
+WAITED: Final[frozenset[Subject]] = frozenset({"attempts", "durations", "requests"})
+"""What can wait, and is bad as long as it does."""
+
 _KIND: Final[dict[Subject, str]] = {
     "attempts": "attempt", "answers": "attempt", "durations": "attempt", "repeats": "attempt",
-    "webhooks": "webhook_in", "requests": "api",
+    "webhooks": "webhook_in", "requests": "api", "seconds": "",
 }  # fmt: skip
 
 

@@ -72,10 +72,19 @@ def waiting_of(batches: tuple[Batch, ...]) -> list[Waiting]:
     ]
 
 
+STALL_MS: Final = 300.0
+"""From which delay on an event loop stood still: four times the delay at which it lags (60 ms, by
+ATTRIBUTION.md's program), and more than a pause for collecting garbage takes."""
+
+NO_DESCRIPTORS: Final = 0.97
+"""The share of descriptors in use from which on a process cannot open what it needs."""
+
+
 class Series(msgspec.Struct):
     """Counts by second since `first`. `good` by what they are one of, `bad` by measure (one for
     each customer and minute), `who` the providers that failed in a second, `late` slow ones, `paid`
-    approved authorizations, `hooked` webhooks that came, both by provider."""
+    approved authorizations, `hooked` webhooks that came, both by provider; `stalled` seconds in
+    which a host's event loop stood still, beside its other ones in `awake`."""
 
     first: int
     size: int
@@ -85,6 +94,8 @@ class Series(msgspec.Struct):
     late: dict[Slice, dict[int, float]] = {}
     paid: dict[str, Row] = {}
     hooked: dict[str, Row] = {}
+    stalled: dict[str, dict[int, int]] = {}
+    awake: dict[str, Row] = {}
 
 
 def unroll(window: Window, usual: Usual) -> Series:
@@ -93,6 +104,7 @@ def unroll(window: Window, usual: Usual) -> Series:
     counting = Counting(_blank(_last_of(batches, window)), usual)
     for batch in batches:
         counting.count(batch.counted)
+        counting.gauge(batch)
     for waiting in waiting_of(batches):
         counting.wait(waiting)
     return counting.series
@@ -132,6 +144,7 @@ class Rolling:
             if key not in self._taken:
                 self._taken.add(key)
                 counting.count(batch.counted)
+                counting.gauge(batch)
         if len(self._taken) > 2 * len(batches) + WINDOW_S:
             self._taken = {(batch.second, batch.replica) for batch in batches}
         now = counting.copied()
@@ -193,17 +206,30 @@ class Counting:
                         late[second] = late.get(second, 0.0) + took * part
             self._attempt(second, cell, tally, plan)
 
+    def gauge(self, batch: Batch) -> None:
+        """Adds the second of one process: whether its event loop stood still in it, or it had no
+        descriptor left."""
+        second, gauges = batch.second - self.series.first, batch.gauges
+        if gauges.lag_ms is None or not 0 <= second < self.series.size:
+            return
+        if gauges.lag_ms >= STALL_MS or (gauges.descriptors or 0.0) >= NO_DESCRIPTORS:
+            stalled = self.series.stalled.setdefault(batch.host, {})
+            stalled[second] = stalled.get(second, 0) + 1
+        else:
+            awake = self.series.awake.setdefault(batch.host, [0] * self.series.size)
+            awake[second] += 1
+
     def go_on(self, first: int) -> None:
         """Moves on to a later first second, and forgets those before."""
         series, by = self.series, first - self.series.first
         if by <= 0:
             return
         series.first = first
-        for rows in (series.good, series.paid, series.hooked):
+        for rows in (series.good, series.paid, series.hooked, series.awake):
             for row in rows.values():
                 del row[:by]
                 row.extend([0] * by)
-        for sparse in (series.bad, series.who, series.late):
+        for sparse in (series.bad, series.who, series.late, series.stalled):
             for counts in sparse.values():
                 _shift(counts, by)
         ahead, self.ahead = self.ahead, []
@@ -298,10 +324,14 @@ class Counting:
         )
 
     def wait(self, waiting: Waiting) -> None:
-        """Counts attempts that have waited for more than three seconds as silent so far."""
+        """Counts attempts that have waited for more than three seconds as silent so far, and
+        operations of our store that have as requests that fail."""
         second = waiting.started_s - self.series.first
         if 0 <= second < self.series.size:
             cell = cell_of(waiting)
+            if cell.kind == "api":
+                _note(self._mark(cell, "erring"), second, waiting.n, cell.provider)
+                return
             plan = self._plan(cell)
             _note(self._mark(cell, "silent"), second, waiting.n, cell.provider)
             for late in plan.late:
@@ -327,9 +357,9 @@ def _note(mark: _Mark, second: int, count: int, provider: str) -> None:
 
 
 def cell_of(waiting: Waiting) -> Cell:
-    """A waiting attempt as a cell: it shows where it stands and nothing else."""
+    """What waits as a cell: it shows where it stands and nothing else."""
     return Cell(
-        kind="attempt",
+        kind="attempt" if waiting.provider else "api",
         provider=waiting.provider,
         integration=waiting.integration,
         operation=waiting.operation,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
+from tollkeeper.signals.counts import REQUEST
 from tollkeeper.signals.evidence import Evidence, Place, row
 from tollkeeper.signals.scene import Scene
-from tollkeeper.signals.words import INSIDE, Trouble
+from tollkeeper.signals.words import INSIDE, Trouble, is_callers
 
 MOSTLY: Final = 0.5
 HARDLY: Final = 0.15
@@ -18,7 +19,7 @@ TROUBLES: Final[dict[str, tuple[frozenset[Trouble], str]]] = {
     "broken_replies": (frozenset({"broken"}), "got a reply that broke off"),
     "certificate": (frozenset({"certificate"}), "met a certificate that we do not trust"),
     "fields_refused": (frozenset({"refused"}), "were refused for what they asked"),
-    "address_gone": (frozenset({"gone"}), "asked for something that is not there (404, 410)"),
+    "address_gone": (frozenset({"gone"}), "asked for something that is not there (3xx, 404, 410)"),
     "unreadable": (frozenset({"unreadable"}), "got a reply that the version cannot read"),
     "key_refused": (frozenset({"key_refused"}), "were refused for our key (401, 403)"),
     "told_to_wait": (frozenset({"limited"}), "were told to send less (429)"),
@@ -72,6 +73,26 @@ def troubled(scene: Scene, place: Place) -> Iterator[Evidence]:
     if scene.subject == "attempts":
         yield _answered(counts, whole)
     yield from _inside(scene, counts, whole)
+    yield _parameter(scene)
+
+
+def _parameter(scene: Scene) -> Evidence:
+    """Whether what is refused is a parameter that our versions choose, and no caller."""
+    ours = callers = 0.0
+    for pile in scene.piles:
+        parameter = pile.cell.pointer.removeprefix(REQUEST)
+        if pile.trouble != "refused" or parameter == pile.cell.pointer:
+            continue
+        if is_callers(parameter):
+            callers += pile.bad
+        else:
+            ours += pile.bad
+    whole = ours + callers
+    return row(
+        "our_parameter", whole >= 2 and ours >= MOSTLY * whole,
+        whole >= 2 and ours < MOSTLY * whole,
+        f"{ours:.0f} of {whole:.0f} refusals name a parameter that no caller can set.", ours, whole,
+    )  # fmt: skip
 
 
 def _sum(counts: dict[Trouble, float], troubles: frozenset[Trouble]) -> float:

@@ -18,9 +18,12 @@ VETOES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
         ("event_loop_lag",), ("clock_off",),
     ),
     "our_database": (("store_errors",),),
+    "our_configuration": (
+        ("our_settings", "short_timeouts"), ("settings_refused",), ("settings_astray",),
+    ),
 }  # fmt: skip
 """By domain: each tuple of rows that all say yes is a reason. Another version fails alike where a
-bank, a caller, our machines or our store are at fault."""
+bank, a caller, our machines, our settings or our store are at fault."""
 
 
 def vetoes_of(rows: Rows) -> frozenset[str]:

@@ -72,18 +72,21 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     ),
     "certificate": Weights("words", {INFRA: 1.5, DOWN: 1.5, CONFIG: 0.5}),
     "fields_refused": Weights("words", {CHANGED: 2, CODE: 2, BAD: 2}),
+    # An account can only get wrong what it gave us.
+    "our_parameter": Weights("words", {CHANGED: 1.5, CODE: 1.5, BAD: -3}, {BAD: 0.5}),
     "address_gone": Weights("words", {CHANGED: 3, CONFIG: 1.5}, {CHANGED: -0.5}),
     "unreadable": Weights("words", {CHANGED: 4, CONFIG: -1}),
     "key_refused": Weights("words", {CONFIG: 3, LIMITED: 2}),
     "told_to_wait": Weights("words", {LIMITED: 3.5, CODE: 1}, {LIMITED: -0.5}),
-    "key_in_use": Weights("words", {DOWN: 1, CODE: 1}),
+    # Our keys are our versions' own and new each time: only the provider can mix them up, or a bug.
+    "key_in_use": Weights("words", {DOWN: 2.5, CODE: 1.5, CHANGED: -0.5, BAD: -2}),
     "cannot_build": Weights("words", {CODE: 4}),
     "store_errors": Weights("words", {DB: 3.5, INFRA: 1}),
     "turned_away": Weights("words", {INFRA: 2, BAD: 0.5}),
     # A full disk shows as errors of the store: the store is its victim.
     "no_space": Weights("words", {INFRA: 5.5, DB: -3}, {INFRA: -0.5}),
     "no_handles": Weights("words", {INFRA: 5, CODE: 0.5, DB: -2}),
-    "webhooks_rejected": Weights("words", {CHANGED: 3, CONFIG: 1.5}),
+    "webhooks_rejected": Weights("words", {CHANGED: 3, CONFIG: 1.5, BAD: -0.5, DB: -1}),
     "webhooks_contradict": Weights("words", {CHANGED: 3}),
     "webhooks_missing": Weights("measure", {DOWN: 1.5, CHANGED: 0.5}),
     "only_our_api": Weights(
@@ -95,8 +98,9 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "bank_unavailable": Weights("words", {ISSUER: 2}),
     "declines_gathered": Weights("place", {ISSUER: 2.5}, {ISSUER: -1.5, CHANGED: 1}),
     "reasonless_declines": Weights("words", {CHANGED: 4}),
+    "banks_reasons": Weights("words", {ISSUER: 1, CHANGED: -1}),
     "wrong_numbers": Weights("words", {BAD: 4}, {BAD: -1}),
-    "many_methods": Weights("measure", {BAD: 3}),
+    "many_methods": Weights("measure", {BAD: 3}, {BAD: -1}),
     "small_amounts": Weights("measure", {BAD: 1}),
     "more_payments": Weights("measure", {BAD: 1, INFRA: 1}),
     "more_repeats": Weights("measure", {CODE: 2.5}),
@@ -144,12 +148,15 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "anchor_asked": Weights(
         "probe", {INFRA: 3.5, DOWN: -1.5, SLOW: -1.5, CHANGED: -1.5}, {INFRA: -1.5}
     ),
+    # What is slow for neutral addresses as well is slow on our side.
+    "anchor_slow": Weights("probe", {INFRA: 3.5, SLOW: -3, DOWN: -1}, {INFRA: -0.5}),
     "second": Weights("probe", {INFRA: 3, DOWN: -1, SLOW: -1, CHANGED: -1}, {INFRA: -0.5}),
     "golden_split": Weights(
         "probe", {CODE: 3, CHANGED: -0.5}, {CODE: -2, DOWN: 0.5, CHANGED: 1, CONFIG: 0.5}
     ),
     "golden_fine": Weights("probe", {ISSUER: 1, BAD: 1, DB: 0.5}, {ISSUER: -1, BAD: -1.5}),
-    "store_probe": Weights("probe", {DB: 2.5, INFRA: 0.5}, {DB: -1.5}),
+    # A lock may hold one table and spare the one that is written here.
+    "store_probe": Weights("probe", {DB: 2.5, INFRA: 0.5}, {DB: -0.5}),
     # Gauges.
     "event_loop_lag": Weights("gauge", {INFRA: 4, SLOW: -1}),
     "store_wait": Weights("gauge", {DB: 2}),
@@ -163,8 +170,14 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "refused_for_all": Weights("place", {CHANGED: 2, CODE: -1}),
     "refused_for_one": Weights("place", {BAD: 2}),
     "version_alone": Weights("place", {CODE: 2}),
+    # Our versions send alike: what only one of them meets inside the provider is the provider's.
+    "version_breaks_there": Weights("place", {DOWN: 3, CODE: -1.5}),
+    "version_slow_there": Weights("place", {SLOW: 4, CODE: -1.5}),
     "unreadable_for_all": Weights("place", {CHANGED: 2}),
+    "unreadable_since_deploy": Weights("change", {CODE: 3, CHANGED: -2}),
     "store_with_space": Weights("words", {DB: 1.5}),
+    "signatures_stale": Weights("gauge", {INFRA: 2.5, CHANGED: -1}),
+    "certificates_stale": Weights("gauge", {INFRA: 2}),
     "settings_refused": Weights("change", {CONFIG: 1.5, LIMITED: -1}),
     "settings_astray": Weights("change", {CONFIG: 1.5, CHANGED: -1}),
 }  # fmt: skip
@@ -172,8 +185,8 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
 
 EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     INFRA: frozenset({
-        "anchor", "anchor_asked", "second", "one_host", "event_loop_lag", "no_space", "no_handles",
-        "disk_full", "descriptors_out", "clock_off", "slow_connecting", "turned_away",
+        "anchor", "anchor_asked", "anchor_slow", "second", "one_host", "event_loop_lag", "no_space",
+        "no_handles", "disk_full", "descriptors_out", "clock_off", "slow_connecting", "turned_away",
     }),
     CODE: frozenset({
         "one_version", "golden_split", "cannot_build", "more_repeats", "our_deploy", "only_our_api",
@@ -182,6 +195,7 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     DB: frozenset({"store_errors", "store_wait", "store_probe"}),
     DOWN: frozenset({
         "server_errors", "no_connection", "broken_replies", "no_reply", "webhooks_missing",
+        "key_in_use",
     }),
     SLOW: frozenset({"slow_first_byte", "no_reply", "slowness_alone"}),
     CHANGED: frozenset({
@@ -189,7 +203,7 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
         "reasonless_declines",
     }),
     LIMITED: frozenset({"told_to_wait", "key_refused"}),
-    ISSUER: frozenset({"bank_unavailable", "declines_gathered"}),
+    ISSUER: frozenset({"bank_unavailable", "declines_gathered", "banks_reasons"}),
     BAD: frozenset({"wrong_numbers", "many_methods", "one_account", "small_amounts"}),
 }  # fmt: skip
 """Rows of which at least one ought to be present where a domain is to blame. Without any, the

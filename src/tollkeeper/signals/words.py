@@ -17,7 +17,9 @@ reply began and did not end. `silent`: no reply in time. `unreadable`: a reply t
 not understand. `busy_key`: the provider says that our own key is in use. `signature`,
 `contradicted` and `webhook` are those of a webhook."""
 
-NO_SPACE: Final = frozenset({"no_space", "ENOSPC", "disk_full", "EROFS", "io_error", "EIO"})
+NO_SPACE: Final = frozenset(
+    {"no_space", "store_full", "ENOSPC", "disk_full", "EROFS", "io_error", "EIO"}
+)
 """Error words of a disk that takes no more bytes."""
 
 NO_HANDLES: Final = frozenset({"too_many_files", "EMFILE", "ENFILE", "out_of_memory", "ENOMEM"})
@@ -40,6 +42,19 @@ UNAVAILABLE: Final = frozenset({"try_again_later"})
 
 REASONLESS: Final = frozenset({"declined", "unknown", ""})
 """Declines for a reason that no table knows."""
+
+CALLERS: Final = frozenset({
+    "amount", "currency", "customer", "description", "metadata", "payment_method", "reference",
+    "statement_descriptor",
+})  # fmt: skip
+"""Parameters of our requests that carry what a caller gave us. All others are our versions' own: no
+account can get them wrong."""
+
+
+def is_callers(parameter: str) -> bool:
+    """Whether a parameter, such as `metadata[order]`, carries what a caller gave."""
+    return parameter.partition("[")[0] in CALLERS
+
 
 INSIDE: Final[frozenset[Trouble]] = frozenset(
     {"build", "turned_away", "store", "no_space", "no_handles"}
@@ -97,6 +112,8 @@ def _of_exchange(cell: Cell) -> Trouble:
 def _of_status(status: int) -> Trouble:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
+    if 300 <= status < 400:
+        return "gone"  # it lives elsewhere: we follow nothing with money in it
     if 400 <= status < 500:
         return "refused"
     return "server_error" if status >= 500 else "other"

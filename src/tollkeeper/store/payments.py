@@ -246,7 +246,7 @@ class Payments(Topic):
 
     async def commit(self, change: Change) -> Recorded:
         """Writes all of `change`, or nothing: see `commit_change`."""
-        return await self.driver.write(self.commit_operation(change))
+        return await self.watched(self.driver.write(self.commit_operation(change)))
 
     def commit_operation(self, change: Change) -> Operation[Recorded]:
         """The operation that `commit` runs."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from tollkeeper.kernel.errors import StoreDoubt, Unavailable
+from tollkeeper.kernel.errors import StoreDoubt, StoreFull, Unavailable
 from tollkeeper.store.composing import MAX_COMPOSED, composed
 from tollkeeper.store.statements import Batch, Operation, Result, Rollback, Statement, Values
 
@@ -77,6 +77,8 @@ class Postgres:
         try:
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 return await _write(connection, operation)
+        except asyncpg.exceptions.DiskFullError as error:
+            raise StoreFull(f"PostgreSQL undid the transaction: {error}") from error
         except _UNDONE as error:
             raise Unavailable(f"PostgreSQL undid the transaction: {error}") from error
         except _LOST as error:

@@ -223,7 +223,10 @@ class ThreadedSQLite:
         return await future
 
     def _next(self, patience_ends: float) -> None:
-        """Begins the next transaction; while another process writes, tries again and again."""
+        """Begins the next transaction; while another process writes, tries again and again. What
+        its caller has given up meanwhile is not written: the caller has said so elsewhere."""
+        while self._waiting and self._waiting[0].future.cancelled():
+            self._waiting.popleft()
         if not self._waiting:
             self._idle.set()
             return
@@ -246,7 +249,9 @@ class ThreadedSQLite:
         waiting = self._waiting
         batch = [waiting.popleft()]
         while waiting and not waiting[0].long and not batch[0].long and len(batch) < MAX_BATCH:
-            batch.append(waiting.popleft())
+            item = waiting.popleft()
+            if not item.future.cancelled():
+                batch.append(item)
         return batch
 
     def _write(self, batch: list[_Item]) -> None:

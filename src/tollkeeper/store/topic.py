@@ -5,8 +5,10 @@ said once. The class satisfies by shape the port that its feature declares.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Literal, Protocol, Self, overload
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from itertools import count
+from typing import Any, Final, Literal, Protocol, Self, overload
 
 from tollkeeper.store.statements import Operation
 
@@ -43,9 +45,28 @@ class Topic:
     def __init__(self, driver: Driver, clock: StoreClock) -> None:
         self.driver = driver
         self.clock = clock
+        self._numbers = count()
+        self._under_way: dict[int, int] = {}
+
+    async def watched[T](self, running: Coroutine[Any, Any, T]) -> T:
+        """Runs a short operation, and knows meanwhile since when it has been under way."""
+        number = next(self._numbers)
+        self._under_way[number] = self.clock.now_ms() // 1000
+        try:
+            return await running
+        finally:
+            del self._under_way[number]
+
+    def stuck(self, until_s: int) -> Mapping[int, int]:
+        """How many short operations that began in or before second `until_s` are not over, by the
+        second in which they began. What may take long by its nature is left out."""
+        return Counter(began for began in self._under_way.values() if began <= until_s)
 
 
 type Way = Literal["write", "write_long", "read", "read_at_one_moment"]
+
+SHORT: Final = frozenset({"write", "read"})
+"""Operations that take milliseconds while all is well."""
 
 
 class Method[**P, T]:
@@ -66,6 +87,13 @@ class Method[**P, T]:
         if topic is None:
             return self
         run, operation = getattr(topic.driver, self.way), self.operation
+        if self.way in SHORT:
+            watched = topic.watched
+
+            def watch(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+                return watched(run(operation(*args, **kwargs)))
+
+            return watch
 
         def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
             return run(operation(*args, **kwargs))  # type: ignore[no-any-return]

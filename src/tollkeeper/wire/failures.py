@@ -32,7 +32,13 @@ ERRNOS: Final[dict[int, str]] = {
     errno.ETIMEDOUT: "connection_timeout",
     errno.ECONNRESET: "connection_terminated",
     errno.EPIPE: "connection_terminated",
+    errno.EMFILE: "too_many_files",
+    errno.ENFILE: "too_many_files",
+    errno.ENOMEM: "out_of_memory",
 }
+"""The last three are words of our own: RFC 9209 knows no side that has run out of itself."""
+
+OWN: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 DETAIL_LENGTH: Final = 200
 
@@ -73,6 +79,8 @@ def _word(error: Exception, trip: Trip) -> str:
         return "connection_limit_reached" if trip.queued else TIMEOUTS[trip.stage]
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return "tls_alert_received" if _is_alert(error.os_error) else "tls_protocol_error"
+    if isinstance(error, OSError) and error.errno in OWN:
+        return ERRNOS[error.errno]
     known = next((word for kinds, word in KINDS if isinstance(error, kinds)), None)
     if known is not None:
         return known

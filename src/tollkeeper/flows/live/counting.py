@@ -8,10 +8,12 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from msgspec.structs import replace
 
+from tollkeeper.integrations.version import WireReply
 from tollkeeper.signals.counts import (
     EDGES_MS,
     OTHER,
@@ -38,6 +40,7 @@ METHODS_MS: Final = 600_000
 MANY_METHODS: Final = 2
 SMALL_PART: Final = 20
 LONG_WAIT_S: Final = 3
+NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ class Customers:
 class Counting:
     """Counts of the second that goes on. `host`: the name of this machine, on every line.
     `totals` count since the process started, by kind, provider, operation and result; `gauges` are
-    those of the last batch."""
+    those of the last batch. `clock_ms`: how far our clock is ahead of the providers'."""
 
     host: str = ""
     lines: dict[tuple[int, Cell], Tally] = field(default_factory=dict)
@@ -107,6 +110,8 @@ class Counting:
     totals: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     customers: Customers = field(default_factory=Customers)
     gauges: Gauges = field(default_factory=Gauges)
+    clock_ms: float | None = None
+    _clocked_s: int = 0
     _usual: dict[tuple[str, str], float] = field(default_factory=dict)
     _kept: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
     _under_way: dict[int, tuple[int, str, str, str]] = field(default_factory=dict)
@@ -166,13 +171,24 @@ class Counting:
         self._under_way[self._number] = (at_ms // 1000, provider, integration, operation)
         return self._number
 
+    def compare_clocks(self, at_ms: int, reply: WireReply) -> None:
+        """Compares our clock with the one that a reply is dated by, once a second at most."""
+        if at_ms // 1000 != self._clocked_s:
+            self._clocked_s = at_ms // 1000
+            theirs_ms = reply.date_ms()
+            if theirs_ms is not None:
+                self.clock_ms = float(at_ms - theirs_ms)
+
     def end(self, number: int) -> None:
         """An attempt is over."""
         self._under_way.pop(number, None)
 
-    def take(self, second: int, replica: str, gauges: Gauges) -> Batch:
+    def take(
+        self, second: int, replica: str, gauges: Gauges, stuck: Mapping[int, int] = NOTHING
+    ) -> Batch:
         """The batch of all that has started until `second`, since the last one. What started later
-        stays for the next one."""
+        stays for the next one. `stuck`: operations of our store that hang, by the second in which
+        they began."""
         later = {key: tally for key, tally in self.lines.items() if key[0] > second}
         batch = Batch(
             second=second,
@@ -181,7 +197,7 @@ class Counting:
             counted=[
                 Counted(at, cell, tally) for (at, cell), tally in self.lines.items() if at <= second
             ],
-            waiting=self._waiting(second),
+            waiting=[*self._waiting(second), *_stuck(stuck)],
             probes=self.probes,
             gauges=gauges,
             dropped=self.dropped,
@@ -198,6 +214,10 @@ class Counting:
             Waiting(started, provider, integration, operation, "", n)
             for (started, provider, integration, operation), n in sorted(long.items())
         ]
+
+
+def _stuck(began: Mapping[int, int]) -> list[Waiting]:
+    return [Waiting(at_s, "", "", "store", "persist", n) for at_s, n in sorted(began.items())]
 
 
 def coarser(cell: Cell) -> Cell:

@@ -1,5 +1,6 @@
 """What the flows of signals need of the store."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from tollkeeper.payments.change import OutEvent
@@ -13,6 +14,10 @@ class SignalStore(Protocol):
 
     async def count_attention(self) -> int:
         """How many payments need a person."""
+        ...
+
+    def stuck(self, until_s: int) -> Mapping[int, int]:
+        """How many short operations that began in or before a second are not over, by second."""
         ...
 
     async def save_batch(self, batch: Batch) -> None: ...

@@ -5,6 +5,7 @@ alert is written once, by whichever comes first. While the store does not answer
 its own counts, and what it says is in its log and metrics alone.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -37,6 +38,13 @@ OWN_SECONDS: Final = 5.0
 CHANGES_SECONDS: Final = 3.0
 """How often changes are read anew while something is wrong."""
 
+STORE_SECONDS: Final = 2.0
+"""How long a look waits for the store: one that is locked or slow is as good as away, and what is
+seen of it must be told now."""
+
+AWAY: Final = (StoreDoubt, Unavailable, TimeoutError)
+"""The store does not answer, or not in time."""
+
 
 @dataclass(kw_only=True)
 class Watcher:
@@ -58,9 +66,10 @@ class Watcher:
         runtime = self.runtime
         at_ms = runtime.store.now_ms()
         try:
-            batches = await self.recent.read(runtime.store, pending, at_ms // 1000)
-            usual = await self._usual(at_ms, batches)
-        except (StoreDoubt, Unavailable):
+            async with asyncio.timeout(STORE_SECONDS):
+                batches = await self.recent.read(runtime.store, pending, at_ms // 1000)
+                usual = await self._usual(at_ms, batches)
+        except AWAY:
             batches = self.recent.known(pending, at_ms // 1000)
             usual = self.usual or usual_of((), 0)
         window = Window(
@@ -72,7 +81,8 @@ class Watcher:
         series = self._series(window, usual)
         found = attribute(window, usual, series)
         if found.alarms and await self._read_changes(at_ms):
-            found = attribute(replace(window, changes=self.changes), usual, series)
+            window = replace(window, changes=self.changes)
+            found = attribute(window, usual, series)
         self._keep(found)
         if found.alarms or runtime.live.open_alerts:
             await self._follow_up(window, usual, found)
@@ -83,12 +93,13 @@ class Watcher:
         newest = since(window.batches, window.at_ms // 1000 - QUIET_S)
         recent = attribute(replace(window, batches=newest), usual)
         try:
-            begins = await begins_s(self.runtime.store, window.at_ms)
-            if begins > self.begins_s:  # another replica has said that an alert is over
-                self.begins_s = begins
-                found = attribute(replace(window, batches=since(window.batches, begins)), usual)
-            await _write(self.runtime, found, is_quiet=not recent.alarms)
-        except (StoreDoubt, Unavailable):
+            async with asyncio.timeout(STORE_SECONDS):
+                begins = await begins_s(self.runtime.store, window.at_ms)
+                if begins > self.begins_s:  # another replica has said that an alert is over
+                    self.begins_s = begins
+                    found = attribute(replace(window, batches=since(window.batches, begins)), usual)
+                await _write(self.runtime, found, is_quiet=not recent.alarms)
+        except AWAY:
             _tell_without_store(self.runtime, found, is_quiet=not recent.alarms)
 
     def _series(self, window: Window, usual: Usual) -> Series:
@@ -115,8 +126,9 @@ class Watcher:
             return False
         self.changes_at, before = now, self.changes
         try:
-            self.changes = await changes_until(self.runtime.store, at_ms)
-        except (StoreDoubt, Unavailable):
+            async with asyncio.timeout(STORE_SECONDS):
+                self.changes = await changes_until(self.runtime.store, at_ms)
+        except AWAY:
             return False
         return self.changes != before
 

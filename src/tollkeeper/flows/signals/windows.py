@@ -27,9 +27,11 @@ CHANGES_MS: Final = 1_800_000
 
 OWN_S: Final = 60
 OWN_LEAST_S: Final = 20
+OWN_NEWEST_S: Final = 20
 OWN_LEAST: Final = 30
 """Where nothing is known of before: the newest minute is what is judged, by at least twenty seconds
-and thirty attempts before it."""
+and thirty attempts before it. A process that is younger is judged by its first twenty seconds, once
+twenty more are over."""
 
 MANY_CHANGES: Final = 200
 
@@ -53,14 +55,17 @@ async def begins_s(store: Store, at_ms: int) -> int:
 
 def usual_from(batches: Iterable[Batch], at_s: int) -> tuple[int, list[Counted]]:
     """What is usual by the window itself, where no sums are there yet: all but its newest minute,
-    if that is long enough. Seconds and sums, none of either where it is not."""
-    lines = [line for batch in batches for line in batch.counted if line.started_s < at_s - OWN_S]
+    or the first seconds of a younger one. Seconds and sums, none of either where that is too
+    little."""
+    lines = [line for batch in batches for line in batch.counted]
     first = min((line.started_s for line in lines), default=at_s)
-    seconds = at_s - OWN_S - first
-    attempts = sum(line.tally.n for line in lines if line.cell.kind == "attempt")
-    if seconds < OWN_LEAST_S or attempts < OWN_LEAST:
+    end = max(at_s - OWN_S, first + OWN_LEAST_S)
+    if end > at_s - OWN_NEWEST_S:
         return 0, []
-    return seconds, fold(lines, first)
+    usual = [line for line in lines if line.started_s < end]
+    if sum(line.tally.n for line in usual if line.cell.kind == "attempt") < OWN_LEAST:
+        return 0, []
+    return end - first, fold(usual, first)
 
 
 async def window_at(store: Store, routes: Routes, at_ms: int) -> Window:
