@@ -318,3 +318,22 @@ async def test_an_alert_becomes_a_case_that_is_judged_again(tmp_path: Path) -> N
         for wrong in (b"", b"{}", b"\xff", body[:-9], body.replace(b'"format":1', b'"format":9')):
             with pytest.raises(cases.BadCase):
                 cases.read(wrong)
+
+
+async def test_another_release_is_a_change_and_the_first_start_is_none(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        s.runtime = dataclasses.replace(s.runtime, release="1+aa")
+        await following.note_start(s.runtime)
+        await following.note_start(s.runtime)
+        assert await commands.changes(s.store, 1) == []
+        await s.clock.advance(1)
+        newer = dataclasses.replace(s.runtime, release="2+bb")
+        await following.note_start(newer)
+        await following.note_start(newer)
+        (change,) = await commands.changes(s.store, 1)
+        assert (change.kind, change.text) == ("deploy", "release 2+bb")
+        await s.clock.advance(1)
+        other = dataclasses.replace(newer, trust="another", _kept={})
+        await following.note_start(other)
+        (settings, _) = await commands.changes(s.store, 1)
+        assert (settings.kind, settings.provider) == ("settings", "stripe")

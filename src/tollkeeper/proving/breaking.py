@@ -15,6 +15,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from tollkeeper.proving.certificates import authority
 from tollkeeper.proving.disks import fill
 from tollkeeper.proving.members import relays_of
 from tollkeeper.proving.network import Lever
@@ -164,13 +165,11 @@ async def _tls(ground: Any, one: Tls) -> Heal:
 
 def _other_certificate(effect: str, ground: Any) -> Callable[[], ssl.SSLContext]:
     """A certificate that is over, or of an authority that the service does not trust."""
-    import trustme  # noqa: PLC0415 - of the tests' environment
-
     names = ("provider.test", "anchor.test")
     if effect == "expired":
         leaf = ground.authority.issue_cert(*names, not_after=LONG_OVER)
     else:
-        leaf = trustme.CA().issue_cert(*names)
+        leaf = authority().issue_cert(*names)
 
     def context() -> ssl.SSLContext:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -182,11 +181,9 @@ def _other_certificate(effect: str, ground: Any) -> Callable[[], ssl.SSLContext]
 
 async def _broken_trust(ground: Any) -> Heal:
     """Our store of authorities is replaced by one without the peers' authority."""
-    import trustme  # noqa: PLC0415 - of the tests' environment
-
     good = ground.trust
     ground.trust = ground.folder / "broken.pem"
-    trustme.CA().cert_pem.write_to_path(str(ground.trust))
+    authority().cert_pem.write_to_path(str(ground.trust))
     await ground.restart()
 
     async def heal() -> None:

@@ -23,6 +23,7 @@ import msgspec
 from tollkeeper import app as root
 from tollkeeper.flows.operations.keys import PLATFORM, create_key
 from tollkeeper.proving.breaking import strike, strikes_of
+from tollkeeper.proving.certificates import authority
 from tollkeeper.proving.disks import small_disk
 from tollkeeper.proving.members import Member, store_relay, through
 from tollkeeper.proving.network import Names, Relay, anchor_server
@@ -160,12 +161,10 @@ class Ground(Yard):
         return {DNS: str(self.names.port), "SSL_CERT_FILE": str(self.trust)}
 
     def _make_certificates(self) -> None:
-        import trustme  # noqa: PLC0415 - of the tests' environment
-
-        self.authority = authority = trustme.CA()
+        self.authority = authority()
         self.trust = self.folder / "trust.pem"
-        authority.cert_pem.write_to_path(str(self.trust))
-        leaf = authority.issue_cert(HOST, "anchor.test")
+        self.authority.cert_pem.write_to_path(str(self.trust))
+        leaf = self.authority.issue_cert(HOST, "anchor.test")
 
         def context() -> ssl.SSLContext:
             made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -119,15 +119,14 @@ def changes_at_start(
 ) -> list[Change]:
     """What has changed since the last start that is known: the release, or the settings of a
     provider. `last` and `now` have `release` and `settings`, fingerprints by provider. The first
-    start of all is a deploy."""
-    if last is None or last.get("release") != now["release"]:
-        deploy = Change(at_ms=0, kind="deploy", text=f"release {now['release']}", host=host)
-    else:
-        deploy = None
-    before = last.get("settings", {}) if last is not None else {}
+    start of all changes nothing: no payment was made before it."""
+    if last is None:
+        return []
+    deploys = [Change(at_ms=0, kind="deploy", text=f"release {now['release']}", host=host)]
+    before = last.get("settings", {})
     changed = [
         Change(at_ms=0, kind="settings", text=f"settings of {name}", provider=name, settings=mark)
         for name, mark in now["settings"].items()
         if name in before and before[name] != mark
     ]
-    return ([deploy] if deploy is not None else []) + changed
+    return (deploys if last.get("release") != now["release"] else []) + changed

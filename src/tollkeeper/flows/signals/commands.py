@@ -163,6 +163,13 @@ async def keep(
     return change
 
 
+async def remember_start(runtime: Runtime, start: Mapping[str, Any]) -> None:
+    """Keeps what the first start said of itself, for the next one; it is no change."""
+    data = msgspec.Raw(msgspec.json.encode({"object": "start", "start": start}))
+    told = Told(at_ms=runtime.store.now_ms(), type="start.first", data=data)
+    await runtime.store.save_change(runtime.new_id("chg"), told)
+
+
 async def last_start(store: Store) -> Mapping[str, Any] | None:
     """What the newest start said of itself; `None` where none is known."""
     for told in await store.list_changes(0, store.now_ms(), MANY_CHANGES):

@@ -39,6 +39,8 @@ async def note_start(runtime: Runtime) -> None:
         "settings": {name: runtime.fingerprint(name) for name in runtime.settings.providers},
     }
     last = await commands.last_start(runtime.store)
+    if last is None:
+        await commands.remember_start(runtime, now)
     for change in changes_at_start(last, now, runtime.live.counting.host):
         await commands.keep(runtime, change, actor="start", more=now)
 
