@@ -67,6 +67,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     judge: str = ""
 
     @property
+    def is_open(self) -> bool:
+        """Whether it goes on."""
+        return self.status == "open"
+
+    @property
     def last(self) -> Said | None:
         """What was said last, with its newest counts."""
         return self.now or (self.said[-1] if self.said else None)

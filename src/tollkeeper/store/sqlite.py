@@ -223,10 +223,7 @@ class ThreadedSQLite:
         return await future
 
     def _next(self, patience_ends: float) -> None:
-        """Begins the next transaction; while another process writes, tries again and again. What
-        its caller has given up meanwhile is not written: the caller has said so elsewhere."""
-        while self._waiting and self._waiting[0].future.cancelled():
-            self._waiting.popleft()
+        """Begins the next transaction; while another process writes, tries again and again."""
         if not self._waiting:
             self._idle.set()
             return
@@ -249,9 +246,7 @@ class ThreadedSQLite:
         waiting = self._waiting
         batch = [waiting.popleft()]
         while waiting and not waiting[0].long and not batch[0].long and len(batch) < MAX_BATCH:
-            item = waiting.popleft()
-            if not item.future.cancelled():
-                batch.append(item)
+            batch.append(waiting.popleft())
         return batch
 
     def _write(self, batch: list[_Item]) -> None:

@@ -124,7 +124,7 @@ def alert_view(alert: Alert, watches: Sequence[Watch] = ()) -> AlertView:
 
 def _traffic(alert: Alert, watches: Sequence[Watch]) -> list[str]:
     """What failover does while the alert is open; who was moved since it began."""
-    if alert.status != "open":
+    if not alert.is_open:
         return []
     mine = [w for w in watches if alert.fingerprint in {w.provider, SERVICE}]
     moved = [
