@@ -90,8 +90,8 @@ def test_the_laws_of_the_ladder(
         late = now_ms > attempt.sent_ms + b.POLICY.window_ms
         assert attempt.replays < MAX_REPLAYS or late
         assert now_ms < attempt.first_sent_ms + b.POLICY.retention_ms
-        if attempt.operation == "authorize":
-            assert now_ms < books.payment.deadline_ms
+        if attempt.operation == "authorize" and books.payment.capture_method != "manual":
+            assert now_ms < books.payment.deadline_ms  # a hold takes no money of who has left
         asked = look.refunds_asked_ms if attempt.operation == "refund" else look.charge_asked_ms
         assert asked is not None  # it asks before it sends
     if chosen.kind == "cancel":
