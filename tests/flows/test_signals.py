@@ -15,6 +15,7 @@ from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.probing import Prober
 from tollkeeper.flows.signals.studying import Page
 from tollkeeper.flows.signals.views import alert_view
+from tollkeeper.flows.signals.windows import Recent
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid, NotFound, Unavailable
 from tollkeeper.signals import cases
@@ -337,3 +338,19 @@ async def test_another_release_is_a_change_and_the_first_start_is_none(tmp_path:
         await following.note_start(other)
         (settings, _) = await commands.changes(s.store, 1)
         assert (settings.kind, settings.provider) == ("settings", "stripe")
+
+
+async def test_batches_that_waited_long_for_the_store_are_found_by_other_replicas(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as s:
+        recent = Recent()
+        now_s = s.clock.now_ms() // 1000
+        await s.store.save_batch(Batch(second=now_s, replica="a"))
+        assert len(await recent.read(s.store, (), now_s)) == 1
+        await s.store.save_batch(Batch(second=now_s - 60, replica="b"))
+        assert len(await recent.read(s.store, (), now_s + 1)) == 1
+        found = await recent.read(s.store, (), now_s + 16)
+        assert [(batch.second, batch.replica) for batch in found] == [
+            (now_s - 60, "b"), (now_s, "a"),
+        ]  # fmt: skip

@@ -109,3 +109,14 @@ def test_what_started_after_the_second_of_a_batch_is_in_the_next_one() -> None:
     assert [line.started_s for line in taken(counting, 100).counted] == [100]
     assert [line.started_s for line in taken(counting, 101).counted] == [101]
     assert taken(counting, 102).counted == []
+
+
+def test_words_of_a_provider_without_end_are_folded_like_accounts() -> None:
+    counting = Counting()
+    for number in range(MAX_LINES * 3):
+        word = "".join(chr(97 + int(digit)) for digit in str(number))
+        cell = Cell(kind="attempt", stage="provider", result="failed", status=400, error=word)
+        counting.add(cell, 60_000, 10)
+    batch = taken(counting)
+    assert len(batch.counted) <= MAX_LINES + 1
+    assert sum(line.tally.n for line in batch.counted) == MAX_LINES * 3

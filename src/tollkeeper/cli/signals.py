@@ -273,7 +273,7 @@ def judge(
     reason: Reason,
     config: Config = None,
 ) -> int:
-    """Say that the verdict of an alert was right or wrong. It is kept as a case to learn from.
+    """Say that the verdict of an alert was right or wrong. `alerts export` makes a case of it.
 
     Example: `tollkeeper alerts judge alr_01k... wrong --reason "it was our firewall"`
     """

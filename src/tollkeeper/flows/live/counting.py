@@ -228,7 +228,7 @@ def coarser(cell: Cell) -> Cell:
         country=OTHER if cell.country else "",
         issuer=OTHER if cell.issuer else "",
         method=OTHER if cell.method else "",
-        error=cell.error if cell.error and cell.error.replace("_", "").isalpha() else "",
+        error="" if cell.stage == "provider" else cell.error,  # its own words have no end
         pointer="",
         currency=OTHER if cell.currency else "",
     )

@@ -88,7 +88,7 @@ async def case_of(store: Store, routes: Routes, alert_id: str) -> Case:
 async def silence(
     runtime: Runtime, alert_id: str, seconds: float, *, reason: str, actor: str
 ) -> Alert:
-    """Tells nobody of an alert for so many seconds; it goes on being watched."""
+    """Sends no message about an alert for so many seconds; it goes on being watched."""
     check_reason(reason)
     if not 0 < seconds <= LONGEST_SILENCE_S:
         fault = Fault("/seconds", f"above 0, at most {LONGEST_SILENCE_S}")
@@ -105,8 +105,8 @@ async def silence(
 async def judge(
     runtime: Runtime, alert_id: str, judgment: str, *, reason: str, actor: str
 ) -> Alert:
-    """Says that the verdict of an alert is right or wrong, and why. What is wrong is kept as a case
-    to learn from."""
+    """Says that the verdict of an alert is right or wrong, and why. `case_of` makes a case of it,
+    which has the judgment in it."""
     check_reason(reason)
     if judgment not in JUDGMENTS:
         fault = Fault("/judgment", f"one of {', '.join(JUDGMENTS)}")

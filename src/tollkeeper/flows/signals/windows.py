@@ -100,17 +100,31 @@ class Recent:
         self._batches: dict[tuple[int, str], Batch] = {}
         self._cells: dict[Cell, Cell] = {}
         self._until = 0
+        self._whole_s = 0
 
     async def read(self, store: Store, own: Iterable[Batch], now_s: int) -> tuple[Batch, ...]:
         """The batches until `now_s`, oldest first; `own`: those that could not be written yet."""
         first = now_s - WINDOW_S
         from_s = max(first, self._until - LATE_S) if self._until else first
-        for batch in await store.list_batches(from_s, now_s):
+        self._take(await store.list_batches(from_s, now_s))
+        self._until = now_s
+        if now_s >= self._whole_s + WHOLE_S:
+            self._whole_s = now_s
+            await self._read_late(store, first, from_s)
+        return self.known(own, now_s)
+
+    async def _read_late(self, store: Store, first: int, until_s: int) -> None:
+        """Reads batches that waited for the store longer than `LATE_S`, if there are any."""
+        names = await store.list_batch_names(first, until_s)
+        missed = [second for second, replica in names if (second, replica) not in self._batches]
+        if missed:
+            self._take(await store.list_batches(min(missed), until_s))
+
+    def _take(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
             key = (batch.second, batch.replica)
             if key not in self._batches:
                 self._batches[key] = interned(batch, self._cells)
-        self._until = now_s
-        return self.known(own, now_s)
 
     def known(self, own: Iterable[Batch], now_s: int) -> tuple[Batch, ...]:
         """What is known without the store."""
@@ -122,5 +136,7 @@ class Recent:
 
 
 LATE_S: Final = 5
-"""How long after its second a batch of another replica may be written and still be read at once;
-one that waited longer for the store is found by the next whole reading."""
+"""How long after its second a batch of another replica may be written and still be read at once."""
+
+WHOLE_S: Final = 15
+"""How often batches are looked for that waited longer for the store."""
