@@ -23,8 +23,8 @@ from tollkeeper.flows.signals.views import alert_view
 from tollkeeper.kernel.errors import Invalid, TollkeeperError
 from tollkeeper.proving.breaking import strike, strikes_of
 from tollkeeper.proving.network import Lever, pull
-from tollkeeper.proving.program import known
-from tollkeeper.proving.scenario import Dns, Scenario, Store, Tls, read
+from tollkeeper.proving.program import chosen
+from tollkeeper.proving.scenario import Dns, Scenario, Store, Tls
 from tollkeeper.proving.shopping import Shop
 
 PORTS: Final = "levers.json"
@@ -202,8 +202,8 @@ def fault(
     Exits with 1 if nothing was said. Example: `tollkeeper drill fault F20`
     """
     try:
-        path = Path(file) if "." in file or "/" in file else known().get(file, Path(file))
-        scenario = read(path)
+        is_path = "." in file or "/" in file
+        (scenario,) = chosen((), (Path(file),)) if is_path else chosen((file,), ())
         if seconds:
             world = msgspec.structs.replace(scenario.world, fault_seconds=seconds)
             scenario = msgspec.structs.replace(scenario, world=world)

@@ -107,7 +107,7 @@ def steps_of(
     over."""
     steps = []
     going = _continued(open_alerts, look) if look.alarms and not is_quiet else None
-    if look.alarms and not open_alerts:
+    if look.alarms and going is None and not (is_quiet and open_alerts):
         steps.append(Step(_opened(look, new_id), "opened"))
     for alert in open_alerts:
         step = _went_on(alert, look) if alert is going else _over(alert, look.at_ms)
@@ -181,8 +181,8 @@ def _is_news(last: Said, said: Said) -> bool:
 
 
 def _over(alert: Alert, now_ms: int) -> Step | None:
-    if now_ms < alert.seen_ms + SEEN_EVERY_MS:
-        return None
+    if now_ms < max(alert.seen_ms + SEEN_EVERY_MS, alert.opened_ms + QUIET_S * 1000):
+        return None  # what was found slowly does not alarm by two minutes alone
     done = replace(alert, status="resolved", resolved_ms=now_ms, revision=alert.revision + 1)
     return Step(done, "resolved")
 
