@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.altering import alter
 from tests.flows.stage import Stage, stage
 
 from tollkeeper.flows.payments import webhook
 from tollkeeper.kernel.errors import Conflict, Invalid, TollkeeperError
 from tollkeeper.simulator.stripe import challenge
 from tollkeeper.simulator.stripe.webhooks import sign
+from tollkeeper.testing.misread import misreading
 
 THREE_D = "pm_card_threeDSecure2Required"
 VERSION = "2022-11-15"
@@ -66,6 +68,21 @@ async def test_a_refund_that_fails_after_it_succeeded_gives_its_amount_back(
         refund = await s.refund(paid["id"], 400)
         assert refund["status"] == "succeeded"
         books = await s.books(paid["id"])
+        await s.control(f"refunds/{books.refunds[0].provider_id}/fail")
+        await told(s, "refund.failed", {"payment_intent": books.payment.provider_id, "id": "re_x"})
+        await s.work(5)
+        books = await s.books(paid["id"])
+        assert (books.refunds[0].status, books.payment.refunded_minor) == ("failed", 0)
+        await s.agreed()
+
+
+async def test_a_version_that_takes_a_capture_back_is_not_believed(tmp_path: Path) -> None:
+    async with stage(tmp_path) as s:
+        paid = await s.create()
+        await s.refund(paid["id"], 400)
+        books = await s.books(paid["id"])
+        real = s.runtime.installed
+        alter(s.runtime, installed=misreading(real, books.payment.integration, "declined"))
         await s.control(f"refunds/{books.refunds[0].provider_id}/fail")
         await told(s, "refund.failed", {"payment_intent": books.payment.provider_id, "id": "re_x"})
         await s.work(5)

@@ -77,6 +77,20 @@ def judge_seen(payment: Payment, attempt: Attempt, outcome: Outcome) -> Outcome:
     )
 
 
+def is_whole(said: Outcome) -> bool:
+    """Whether an answer to a question was read to its last row, and says more than a status."""
+    return said.is_known and not refused_by_status_alone(said) and not said.unread
+
+
+def takes_back(payment: Payment, said: Outcome) -> bool:
+    """Whether a reading of the payment's own charge holds less money captured than was known: no
+    provider undoes a capture, so that whoever reads it may misread."""
+    charge = said.charge
+    if charge is None or charge.provider_id != payment.provider_id:
+        return False
+    return charge.captured_minor < payment.captured_minor
+
+
 def _contradiction(outcome: Outcome) -> str | None:
     """Why a decline cannot be one: its own charge has moved money, or still may."""
     charge = outcome.charge
