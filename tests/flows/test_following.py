@@ -91,6 +91,20 @@ async def test_a_version_that_takes_a_capture_back_is_not_believed(tmp_path: Pat
         await s.agreed()
 
 
+async def test_a_doubt_is_not_ended_by_one_version_that_takes_approvals_for_declines(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, rescue_seconds=0) as s:
+        s.fault("drop", when="after", operation="payment_intents.create", count=1)
+        asked = await s.create()
+        assert (asked["status"], asked["outcome"]) == ("processing", "unknown")
+        real = s.runtime.installed
+        alter(s.runtime, installed=misreading(real, asked["integration"], "declined"))
+        await s.work(60)
+        assert (await s.books(asked["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
 async def test_a_refund_whose_row_cannot_be_read_is_looked_at_again(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         paid = await s.create()

@@ -19,7 +19,7 @@ from tollkeeper.payments.outcome import (
     UnreadRow,
     unknown,
 )
-from tollkeeper.payments.payment import Attempt, MoneyOperation, Payment, ResultClass
+from tollkeeper.payments.payment import Attempt, Books, MoneyOperation, Payment, ResultClass
 
 NOT_SENT: Final = "not_sent"
 """The refusal code of class A."""
@@ -82,13 +82,17 @@ def is_whole(said: Outcome) -> bool:
     return said.is_known and not refused_by_status_alone(said) and not said.unread
 
 
-def takes_back(payment: Payment, said: Outcome) -> bool:
-    """Whether a reading of the payment's own charge holds less money captured than was known: no
-    provider undoes a capture, so that whoever reads it may misread."""
-    charge = said.charge
-    if charge is None or charge.provider_id != payment.provider_id:
-        return False
-    return charge.captured_minor < payment.captured_minor
+def is_doubtful(books: Books, said: Outcome) -> bool:
+    """Whether an answer should be read by a second version: it holds less money captured than was
+    known, and no provider undoes a capture; or it would end a doubt as a decline, and who misreads
+    it is never asked about the payment again."""
+    payment = books.payment
+    charges = said.charges if said.charge is None else (said.charge, *said.charges)
+    mine = [charge for charge in charges if charge.payment_id == payment.id]
+    known = [charge for charge in mine if charge.provider_id == payment.provider_id]
+    if any(charge.captured_minor < payment.captured_minor for charge in known):
+        return True
+    return bool(books.open_attempts()) and any(charge.state == "declined" for charge in mine)
 
 
 def _contradiction(outcome: Outcome) -> str | None:

@@ -17,7 +17,7 @@ from tollkeeper.flows.sending import (
 )
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.change import Change, Exchange
-from tollkeeper.payments.judging import is_whole, takes_back
+from tollkeeper.payments.judging import is_doubtful, is_whole
 from tollkeeper.payments.outcome import (
     Operation,
     Outcome,
@@ -90,9 +90,9 @@ async def ask_versions(
     current: SettlementRun, operation: Operation, order: OperationInput
 ) -> Outcome:
     """Asks through the payment's version, and where that cannot read the answer, or some row of it,
-    through each other version that declares it can handle it; so too where the answer takes back
-    money that was known to be captured. A candidate that was not proved is asked last: its payments
-    are settled by the reading of a version that was."""
+    or the answer is doubtful, through each other version that declares it can handle it. A
+    candidate that was not proved is asked last: its payments are settled by the reading of a
+    version that was."""
     runtime, payment = current.runtime, current.books.payment
     name, account = payment.integration, payment.account
     askers = [runtime.integration(name), *able_versions(runtime, name, account)]
@@ -101,7 +101,7 @@ async def ask_versions(
     first: Outcome | None = None
     for version in askers:
         said = await ask(runtime, version, operation, order)
-        if said.is_silence or (is_whole(said) and not takes_back(payment, said)):
+        if said.is_silence or (is_whole(said) and not is_doubtful(current.books, said)):
             return said
         if first is None or (not first.is_known and said.is_answer):
             first = said
