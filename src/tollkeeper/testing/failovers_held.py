@@ -156,8 +156,9 @@ def _check_ended(
 
 
 def _may_take(version: str, at_ms: int, records: list[Record]) -> bool:
-    """Whether the version had a share, or everything, at that time or a moment before."""
-    has_share = False
+    """Whether the version had a share, or everything, at that time or a moment before; of all
+    payments, or of a part of them, which has a share of its own."""
+    parts = set()
     for record in records:
         if record.at_ms > at_ms:
             break
@@ -165,11 +166,11 @@ def _may_take(version: str, at_ms: int, records: list[Record]) -> bool:
         if mine and (record.kind == "moved" or _is_refuge(record)):
             return True
         if mine and record.before.share == 0 and record.after.share > 0:
-            has_share = True
+            parts.add(record.condition)
         ends = record.kind in {"misread", "stopped"} or record.after.share == 0
-        if mine and has_share and ends and record.at_ms < at_ms - SOON_MS:
-            has_share = False
-    return has_share
+        if mine and ends and record.at_ms < at_ms - SOON_MS:
+            parts.discard(record.condition)
+    return bool(parts)
 
 
 def _is_refuge(record: Record) -> bool:
