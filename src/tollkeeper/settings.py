@@ -257,6 +257,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "what failover counted and decided are kept.",
         ),
     ] = 90.0
+    incident_days: Annotated[
+        float,
+        Meta(gt=0, description="How long incidents that are over are kept, with their timelines."),
+    ] = 400.0
     max_body_bytes: Annotated[
         int, Meta(gt=0, description="The largest request body, in bytes.")
     ] = 65_536

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from tests.store import stage
 from tests.store.backends import EPOCH_MS, Backend
 
-from tollkeeper.flows.ports import Rerouting, Store
+from tollkeeper.flows.ports import Job, Rerouting, Store
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.assignment import Assignment, FirstResult, FollowUpResult, ShadowResult
 from tollkeeper.payments.change import OutEvent
@@ -41,6 +41,12 @@ def later(of: Rollout, **fields: object) -> Rollout:
     return replace(of, revision=of.revision + 1, seq=of.seq + 1, **fields)
 
 
+async def claimed(store: Store, at_ms: int = EPOCH_MS) -> list[Job]:
+    """The due jobs of rollouts and of payments; those of incidents are looked at elsewhere."""
+    found = await store.claim_jobs(at_ms, 1_000, 20)
+    return [job for job in found if job.kind != "incident_news"]
+
+
 async def pay(
     store: Store, number: int, *, canary: bool, decided: bool = True, drawn: bool = False
 ) -> str:
@@ -72,7 +78,7 @@ async def test_one_rollout_of_a_provider_at_a_time(backend: Backend) -> None:
         assert not await store.insert_rollout(other, record(other), event())
         assert [found.id for found in await store.list_rollouts(10)] == ["ro_1"]
         assert await store.load_rollout("ro_1") == first
-        (job,) = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        (job,) = await claimed(store)
         assert (job.kind, job.subject) == ("advance", "ro_1")
 
 
@@ -80,7 +86,7 @@ async def test_a_decision_upon_what_has_moved_on_is_refused(backend: Backend) ->
     async with backend.store() as store:
         first = rollout()
         await store.insert_rollout(first, record(first), event())
-        (job,) = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        (job,) = await claimed(store)
         second = later(first, share_ppm=10_000)
         assert await store.save_rollout(job, second, record=record(second))
         stale = later(first, share_ppm=990_000)
@@ -94,8 +100,8 @@ async def test_a_controller_that_lost_its_lease_decides_nothing(backend: Backend
     async with backend.store() as store:
         first = rollout()
         await store.insert_rollout(first, record(first), event())
-        (lost,) = await store.claim_jobs(EPOCH_MS, 1_000, 10)
-        (held,) = await store.claim_jobs(EPOCH_MS + 1_000, 1_000, 10)
+        (lost,) = await claimed(store)
+        (held,) = await claimed(store, EPOCH_MS + 1_000)
         second = later(first)
         assert not await store.save_rollout(lost, second, record=record(second))
         assert await store.save_rollout(held, second, record=record(second))
@@ -149,7 +155,7 @@ async def test_cross_reads_are_asked_once_and_swept_at_the_end(backend: Backend)
         late = await pay(store, 4, canary=True, drawn=True)  # by a replica that lags behind
         assert await store.sweep("ro_1", EPOCH_MS, 10) == 4
         assert await store.sweep("ro_1", EPOCH_MS, 10) == 0
-        jobs = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        jobs = await claimed(store)
         asked = sorted(job.subject for job in jobs if job.kind == "cross_read")
         assert asked == sorted(f"ro_1|{payment_id}" for payment_id in (one, again, two, late))
 
@@ -185,7 +191,7 @@ async def test_the_end_of_a_rollout_makes_settling_of_its_unknown_payments_due(
         await store.insert_rollout(first, record(first), event())
         ended = later(first, status="rolled_back", share_ppm=0)
         await store.save_rollout(None, ended, record=record(ended))
-        due = {job.kind for job in await store.claim_jobs(EPOCH_MS, 1_000, 10)}
+        due = {job.kind for job in await claimed(store)}
         assert "settle" in due
 
 
@@ -336,7 +342,7 @@ async def test_what_a_rollout_had_counted_is_forgotten_once_it_is_over(backend: 
         ended = later(ended)
         await store.forget(**times)
         assert len(await store.list_records(id_, 0, 10)) == 4, "its payments are still looked up"
-        for job in await store.claim_jobs(EPOCH_MS, 1_000, 10):
+        for job in await claimed(store):
             await store.finish_job(job)
         await store.forget(**times)
         assert [r.seq for r in await store.list_records(id_, 0, 10)] == [1, 4]

@@ -5,6 +5,7 @@ from typing import Final
 
 from tollkeeper.api import events, hooks, payments, requests, shopper, views
 from tollkeeper.api.failover_routes import FAILOVERS
+from tollkeeper.api.incident_routes import INCIDENTS
 from tollkeeper.api.rollout_routes import ROLLOUTS
 from tollkeeper.api.route import Route
 from tollkeeper.api.signal_routes import SIGNALS
@@ -229,6 +230,7 @@ ROUTES: Final = (
     *ROLLOUTS,
     *FAILOVERS,
     *SIGNALS,
+    *INCIDENTS,
     Route(
         method="POST",
         path="/v1/inbound/{provider}/{version}",

@@ -19,6 +19,8 @@ from tollkeeper.app.system import ServerClock, SystemChance, SystemClock, vault_
 from tollkeeper.flows import routes
 from tollkeeper.flows.contracts import jobs as contracts_jobs
 from tollkeeper.flows.failover import jobs as failover_jobs
+from tollkeeper.flows.incidents import jobs as incidents_jobs
+from tollkeeper.flows.incidents import tidying
 from tollkeeper.flows.operations import jobs as operations_jobs
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.payments import jobs as payments_jobs
@@ -31,6 +33,7 @@ from tollkeeper.flows.webhooks import jobs as webhooks_jobs
 from tollkeeper.jobs.lanes import lanes_for
 from tollkeeper.jobs.worker import Worker
 from tollkeeper.kernel.errors import TollkeeperError
+from tollkeeper.notify.sending import Sender
 from tollkeeper.settings import Settings
 from tollkeeper.signals.cells import job_cell
 from tollkeeper.store import migrate
@@ -49,8 +52,13 @@ JOBS: Final[dict[str, JobKind]] = {
     **rollouts_jobs.JOBS,
     **failover_jobs.JOBS,
     **signals_jobs.JOBS,
+    **incidents_jobs.JOBS,
 }
 """Every kind of job, as its feature declares it."""
+
+
+NOTIFY_BUDGETS: Final = Budgets(dns=3, connect=3, tls=3, send=3, wait=6, read=3, total=8)
+"""How long each stage of a message over HTTP may take, in seconds."""
 
 
 def handlers(runtime: Runtime) -> dict[str, Callable[[Job], Awaitable[None]]]:
@@ -128,6 +136,7 @@ class Service:
             machine=Machine(settings).measured,
             trust=trusted(),
             release=starting.release() if self._work else "",
+            notify=Sender(await self._stack.enter_async_context(HttpWire(NOTIFY_BUDGETS))),
             sources=await self._stack.enter_async_context(PublishedSources()),
         )
         self.runtime.live.counting.host = socket.gethostname()
@@ -142,6 +151,7 @@ class Service:
                 await self.store.wake_orphans(self.store.now_ms())
             await retention.plan(self.runtime)
             await following.plan(self.runtime)
+            await tidying.plan(self.runtime)
             await following.note_start(self.runtime)
             await self._start_worker()
 

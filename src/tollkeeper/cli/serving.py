@@ -20,7 +20,9 @@ from urllib.parse import urlencode
 import cyclopts
 
 from tollkeeper import app
+from tollkeeper.cli.demo_plan import DEMO_PLAN
 from tollkeeper.cli.opening import Config, console, with_runtime
+from tollkeeper.flows.incidents import planning
 from tollkeeper.flows.operations import keys
 from tollkeeper.kernel.errors import Misconfigured, Unavailable
 
@@ -30,6 +32,9 @@ SERVER: Final = "tollkeeper.api.server"
 LEVERED: Final = "tollkeeper.proving.serve"
 RELAY: Final = "tollkeeper.proving.relaying"
 """The demo's service can be broken by a drill, and so can its way to the simulator."""
+
+INBOX: Final = "tollkeeper.proving.inbox"
+"""The demo's mailbox and chat."""
 
 PORTS_FILE: Final = "levers.json"
 RESTART_FILE: Final = "restart"
@@ -126,6 +131,8 @@ class Demo:
         self.simulator_port = _free(simulator_port, SIMULATOR_PORT)
         self._lock: int | None = None
         self.relay, self.relay_control, self.levers = (_free(0, 0) for _ in range(3))
+        self.mail, self.chat = (_free(0, 0) for _ in range(2))
+        self._shown = 0
         self.programs: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     @property
@@ -144,8 +151,8 @@ class Demo:
         """Starts everything, each program when the one before is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = locked(self.folder)
-        for old in self.folder.glob("demo.sqlite3*"):
-            old.unlink()
+        for old in (*self.folder.glob("demo.sqlite3*"), self._inbox):
+            old.unlink(missing_ok=True)
         self._program(
             "simulator",
             ["-m", "tollkeeper.simulator", "serve", "--port", str(self.simulator_port)],
@@ -160,6 +167,9 @@ class Demo:
         self._program(
             "relay", ["-m", RELAY, *map(str, (self.relay, self.simulator_port, self.relay_control))]
         )
+        self._program("inbox", ["-m", INBOX, str(self.mail), str(self.chat), str(self._inbox)])
+        plan = planning.read_plan(self._plan().encode())
+        with_runtime(self.config, lambda w: planning.apply(w, plan, actor="demo"))
         self._serve()
         self._write_ports()
         if rate > 0:
@@ -201,7 +211,23 @@ class Demo:
             for name, program in self.programs:
                 if program.poll() is not None:
                     raise Unavailable(f"the {name} ended; see {self.folder / f'{name}.log'}")
+            self._show_inbox()
             time.sleep(0.2)
+
+    @property
+    def _inbox(self) -> Path:
+        return self.folder / "inbox.txt"
+
+    def _show_inbox(self) -> None:
+        """Prints what has arrived at the demo's mailbox and chat."""
+        lines = self._inbox.read_text("utf-8").splitlines() if self._inbox.exists() else []
+        for line in lines[self._shown :]:
+            console.print(line, markup=False)
+        self._shown = len(lines)
+        sys.stdout.flush()
+
+    def _plan(self) -> str:
+        return DEMO_PLAN.format(mail=self.mail, chat=self.chat)
 
     def stop(self) -> None:
         """Ends the programs, the last one first."""
@@ -274,6 +300,7 @@ description = "{self.provider}/_control/openapi.json"
         console.print(f"service    {self.api}      (OpenAPI at {self.api}/openapi.json)")
         console.print(f"simulator  {self.provider}     (ledger at {self.provider}/_control/ledger)")
         console.print(f"test key   [bold]{secret}[/bold]")
+        console.print(f"inbox      {self._inbox}   (mail and chat of who is on call)")
         console.print(f"settings   {self.config}   (database and logs beside it)")
         console.print()
         console.print(f"export TOLLKEEPER_CONFIG={self.config} TK={self.api} KEY={secret}")

@@ -1,6 +1,5 @@
 """`tollkeeper status`, `why`, `alerts` and `changes`: what goes wrong, whose it is, since when."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -28,6 +27,7 @@ from tollkeeper.flows.signals.views import (
     change_view,
     look_view,
 )
+from tollkeeper.kernel.clock import moment_ms
 from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.cases import BadCase, Case, look, read, write
@@ -146,14 +146,11 @@ def _print_look(view: LookView, *, as_json: bool) -> int:
 
 
 def _moment(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+    found = moment_ms(text)
+    if found is None:
         fault = Fault("--at", "a moment like 2026-11-26T10:02:00Z")
-        raise Invalid(f"--at {text[:40]!r} is no moment", faults=(fault,)) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+        raise Invalid(f"--at {text[:40]!r} is no moment", faults=(fault,))
+    return found
 
 
 def _print_alert(view: AlertView) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.state import Live
-from tollkeeper.flows.ports import Hook, Sources, Store, Target, Tell, Vault, Wire
+from tollkeeper.flows.ports import Hook, Notify, Sources, Store, Target, Tell, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
 from tollkeeper.integrations.version import Integration
@@ -57,6 +57,7 @@ class Runtime:
     live: Live
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
+    notify: Notify | None = None
     tell: Tell = _silent
     sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     machine: Callable[[], Gauges] = Gauges

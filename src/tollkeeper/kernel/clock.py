@@ -3,6 +3,7 @@
 Law: nobody outside `app.py` and the programs' own entry points creates a real clock.
 """
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
@@ -32,6 +33,17 @@ def rfc3339(at_ms: int) -> str:
     minute, second = divmod(rest, 60)
     year, month, day = _civil(days)
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{millis:03d}Z"
+
+
+def moment_ms(text: str) -> int | None:
+    """Unix milliseconds of a moment in RFC 3339, UTC where it names no offset; `None` where it is
+    none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
 
 
 def _civil(days: int) -> tuple[int, int, int]:

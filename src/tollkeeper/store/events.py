@@ -5,8 +5,10 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.incidents.news import makes_job
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.store import tables as t
+from tollkeeper.store.jobs import UPSERT_JOB, fresh_job
 from tollkeeper.store.statements import Item, Operation, Row, insert_into, sql
 from tollkeeper.store.topic import Topic, reads
 
@@ -52,6 +54,9 @@ def event_statements(event: OutEvent) -> Iterator[Item]:
             {"at_ms": event.created_ms, "type": event.type, "data": msgspec.Raw(event.data)}
         )
         yield INSERT_CHANGE, {"id": event.id, "at_ms": event.created_ms, "body": body}
+    if makes_job(event.type):
+        row = {"kind": "incident_news", "subject": event.id}
+        yield UPSERT_JOB, row | fresh_job(event.created_ms, event.created_ms)
 
 
 def load_event(event_id: str) -> Operation[OutEvent | None]:

@@ -5,6 +5,7 @@ from tollkeeper.store.canaries import Canaries
 from tollkeeper.store.descriptions import Descriptions
 from tollkeeper.store.events import Events
 from tollkeeper.store.failovers import Failovers
+from tollkeeper.store.incidents import Incidents
 from tollkeeper.store.jobs import Jobs
 from tollkeeper.store.keys import ApiKeys
 from tollkeeper.store.payments import Payments
@@ -27,6 +28,7 @@ class SqlStore(
     Retention,
     Failovers,
     Signals,
+    Incidents,
 ):
     """Satisfies the flows' ports by shape."""
 

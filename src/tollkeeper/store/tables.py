@@ -496,3 +496,79 @@ changes: Final = Table(
     Column("body", LargeBinary, nullable=False),
 )
 Index("changes_in_order", changes.c.at_ms)
+
+incidents: Final = Table(
+    "incidents",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("fingerprint", TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
+    Column("opened_ms", BigInteger, nullable=False),
+    Column("ended_ms", BigInteger),
+    Column("revision", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+_open_incident: Final = incidents.c.ended_ms.is_(None)
+Index(
+    "incidents_open",
+    incidents.c.fingerprint,
+    unique=True,
+    sqlite_where=_open_incident,
+    postgresql_where=_open_incident,
+)
+Index("incidents_ended", incidents.c.fingerprint, incidents.c.ended_ms)
+
+incident_entries: Final = Table(
+    "incident_entries",
+    metadata,
+    Column("incident_id", TEXT, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+incident_news: Final = Table(
+    "incident_news",
+    metadata,
+    Column("event_id", TEXT, primary_key=True),
+    Column("incident_id", TEXT, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+notifications: Final = Table(
+    "notifications",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("key", TEXT, nullable=False),
+    Column("incident_id", TEXT, nullable=False),
+    Column("receiver", TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("status", TEXT, nullable=False),
+    Column("sent_ms", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("notifications_key", notifications.c.key, unique=True)
+Index("notifications_incident", notifications.c.incident_id, notifications.c.id)
+Index("notifications_receiver", notifications.c.receiver, notifications.c.status)
+
+on_call_plans: Final = Table(
+    "on_call_plans",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+covers: Final = Table(
+    "covers",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("schedule", TEXT, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("covers_until", covers.c.until_ms)

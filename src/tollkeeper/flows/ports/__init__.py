@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tollkeeper.flows.ports.contracts import DescriptionStore, SeenDescription
 from tollkeeper.flows.ports.failover import FailoverStore, TrialRow
+from tollkeeper.flows.ports.incidents import IncidentStore, IncidentWrite, Notify, SealedPlan
 from tollkeeper.flows.ports.jobs import Due, Job, JobKind, JobStore, Parties
 from tollkeeper.flows.ports.machine import (
     Fetched,
@@ -39,6 +40,7 @@ class Store(
     JobStore,
     FailoverStore,
     SignalStore,
+    IncidentStore,
     Protocol,
 ):
     """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
@@ -63,9 +65,12 @@ __all__ = [
     "Follow",
     "Hook",
     "HookResult",
+    "IncidentStore",
+    "IncidentWrite",
     "Job",
     "JobKind",
     "JobStore",
+    "Notify",
     "OperationStore",
     "Parties",
     "PaymentStore",
@@ -73,6 +78,7 @@ __all__ = [
     "Rerouting",
     "RolloutStore",
     "RoutingRow",
+    "SealedPlan",
     "SeenDescription",
     "SignalStore",
     "Sources",

@@ -1,0 +1,97 @@
+"""Notifying: each message is written before it is sent, and what came of it after.
+
+A process that dies in between leaves a message whose sending is in doubt. It is sent again under
+the same identity, since a lost page is worse than one that arrives twice and is known for one.
+"""
+
+from typing import Final
+
+from tollkeeper.flows.incidents.writing import changed, plan_now
+from tollkeeper.flows.ports import Job
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.incidents.incident import Incident, Writing
+from tollkeeper.incidents.paging import (
+    ALONG,
+    Answer,
+    Notification,
+    again_ms,
+    answered,
+    begun,
+    is_step_lost,
+    message,
+    wait_ms,
+)
+from tollkeeper.incidents.plan import Receiver
+from tollkeeper.incidents.stepping import hurried
+from tollkeeper.kernel.errors import NotFound
+
+GONE: Final = Answer(ok=False, said="the plan has no such receiver any more", again=False)
+NO_SENDER: Final = Answer(ok=False, said="this process sends no messages", again=True)
+
+
+async def notify(runtime: Runtime, job: Job) -> None:
+    """Runs one `notify` job: sends one message once, and writes what came of it."""
+    store = runtime.store
+    known = await store.load_notification(job.subject)
+    if known is None or not known.is_waiting:
+        await store.finish_job(job)
+        return
+    receiver = (await plan_now(runtime)).receivers.get(known.receiver)
+    now_ms = store.now_ms()
+    if receiver is not None and not known.tries:
+        pause_ms = wait_ms(receiver.every_seconds, await store.last_sent_ms(known.receiver), now_ms)
+        if pause_ms:
+            await store.postpone_job(job, now_ms + pause_ms)
+            return
+    others = await store.queued_for(known.receiver, ALONG + 1)
+    sending = begun(known, [one for one in others if one.id != known.id], now_ms)
+    if not await store.begin_notification(sending, known.status):
+        await store.postpone_job(job, now_ms)
+        return
+    answer = await _send(runtime, receiver, sending)
+    done = answered(sending, answer, store.now_ms())
+    runtime.tell(
+        "notification_tried",
+        notification=done.id,
+        incident=done.incident,
+        kind=done.kind,
+        receiver=done.receiver,
+        status=done.status,
+        answer=answer.said[:200],
+    )
+    again = again_ms(done, store.now_ms()) if done.is_waiting else None
+    await store.end_notification(job, done, again)
+    if not done.is_waiting and not answer.ok and done.is_page:
+        await _hurry(runtime, done, answer)
+
+
+async def _send(runtime: Runtime, receiver: Receiver | None, sending: Notification) -> Answer:
+    if receiver is None:
+        return GONE
+    if runtime.notify is None:
+        return NO_SENDER
+    along = [
+        one
+        for id_ in sending.along
+        if (one := await runtime.store.load_notification(id_)) is not None
+    ]
+    incident = await runtime.store.load_incident(sending.incident) if sending.incident else None
+    return await runtime.notify.send(receiver, message(sending, along, incident))
+
+
+async def _hurry(runtime: Runtime, done: Notification, answer: Answer) -> None:
+    """Pages the next level at once where every page of this step was given up."""
+    if not is_step_lost(await runtime.store.list_notifications(done.incident), done.step):
+        return
+    reason = f"no page of step {done.step} has arrived ({answer.said[:100]}): the next level"
+
+    async def decide(incident: Incident) -> Writing:
+        after = hurried(incident, runtime.store.now_ms(), reason)
+        if after is None or incident.step != done.step:
+            raise NotFound("nothing is to be hurried")
+        return after
+
+    try:
+        await changed(runtime, done.incident, decide)
+    except NotFound:
+        return

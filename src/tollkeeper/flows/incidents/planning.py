@@ -1,0 +1,136 @@
+"""Planning: the on-call plan as it is applied, and covers, which anyone may take."""
+
+import tomllib
+from typing import Final
+
+import msgspec
+
+from tollkeeper.flows.incidents.writing import change_of, covers_now, plan_now, tell
+from tollkeeper.flows.ports import SealedPlan
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.incidents.escalation import shift_of
+from tollkeeper.incidents.plan import Plan, owner_faults, plan_faults
+from tollkeeper.incidents.schedule import Cover, Shift
+from tollkeeper.incidents.stepping import wakened
+from tollkeeper.kernel.errors import Conflict, Fault, Invalid, NotFound
+from tollkeeper.payments.cards import check_reason
+
+LONGEST_PLAN: Final = 1_000_000
+LONGEST_COVER_MS: Final = 60 * 86_400_000
+
+
+def read_plan(text: bytes) -> Plan:
+    """A plan from TOML; raises `Invalid` with everything that is wrong."""
+    if len(text) > LONGEST_PLAN:
+        raise Invalid(f"a plan has at most {LONGEST_PLAN} bytes")
+    try:
+        plan = msgspec.convert(tomllib.loads(text.decode("utf-8")), Plan)
+    except UnicodeDecodeError:
+        raise Invalid("the plan is not UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Invalid(f"the plan is no TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at `$")
+        pointer = "/" + place.rstrip("`").replace("[...]", "/*").replace(".", "/").lstrip("/")
+        raise Invalid(f"the plan: {said}", faults=(Fault(pointer, said),)) from None
+    faults = plan_faults(plan)
+    if faults:
+        raise Invalid("the plan cannot be taken", faults=tuple(faults))
+    return plan
+
+
+def shown(plan: Plan) -> Plan:
+    """A plan without its secrets: addresses and keys."""
+    hidden = {
+        name: msgspec.structs.replace(one, url="", key="") for name, one in plan.receivers.items()
+    }
+    return msgspec.structs.replace(plan, receivers=hidden)
+
+
+async def apply(runtime: Runtime, plan: Plan, *, actor: str) -> int:
+    """Makes a plan the one in force; gives its revision."""
+    faults = [*plan_faults(plan), *owner_faults(await plan_now(runtime), plan, actor)]
+    if faults:
+        raise Invalid("the plan cannot be taken", faults=tuple(faults))
+    known = await runtime.store.load_plan()
+    revision = known.revision + 1 if known is not None else 1
+    sealed = SealedPlan(
+        revision=revision,
+        at_ms=runtime.store.now_ms(),
+        actor=actor,
+        sealed=runtime.vault.seal(msgspec.json.encode(plan)),
+    )
+    if not await runtime.store.save_plan(sealed):
+        raise Conflict("another plan was applied meanwhile: read it, and apply yours again")
+    await _wake(runtime, plan)
+    runtime.tell("plan_applied", revision=revision, actor=actor, people=sorted(plan.people))
+    return revision
+
+
+async def _wake(runtime: Runtime, plan: Plan) -> None:
+    """Pages for incidents for which no one could be paged before; one that changes meanwhile is
+    looked at again by whoever changes it."""
+    for incident in await runtime.store.list_open_incidents():
+        writing = wakened(incident, plan, runtime.store.now_ms())
+        if writing is not None and await runtime.store.save_incident(change_of(runtime, writing)):
+            tell(runtime, writing)
+
+
+async def on_call(runtime: Runtime, at_ms: int | None = None) -> dict[str, Shift | None]:
+    """Who is on call in each schedule, now or at a moment."""
+    plan, covers = await plan_now(runtime), await covers_now(runtime)
+    moment = runtime.store.now_ms() if at_ms is None else at_ms
+    return {name: shift_of(plan, covers, name, moment) for name in plan.schedules}
+
+
+async def cover(
+    runtime: Runtime,
+    schedule: str,
+    person: str,
+    from_ms: int | None,
+    until_ms: int,
+    *,
+    reason: str,
+    actor: str,
+) -> Cover:
+    """A person takes the pages of a schedule for a while; from now on where `from_ms` is `None`."""
+    if reason:
+        check_reason(reason)
+    plan = await plan_now(runtime)
+    faults = []
+    if schedule not in plan.schedules:
+        faults.append(Fault("/schedule", f"one of {', '.join(plan.schedules) or 'none'}"))
+    if person not in plan.people:
+        faults.append(Fault("/person", f"one of {', '.join(plan.people) or 'none'}"))
+    now_ms = runtime.store.now_ms()
+    from_ms = now_ms if from_ms is None else from_ms
+    if not now_ms - 60_000 <= from_ms < until_ms <= from_ms + LONGEST_COVER_MS:
+        faults.append(Fault("/until", "after the beginning, which is not past; at most 60 days"))
+    if faults:
+        raise Invalid("this turn cannot be covered", faults=tuple(faults))
+    taken = Cover(
+        id=runtime.new_id("cov"),
+        schedule=schedule,
+        person=person,
+        from_ms=from_ms,
+        until_ms=until_ms,
+        by=actor,
+        reason=reason,
+    )
+    await runtime.store.save_cover(taken)
+    runtime.tell("cover_taken", schedule=schedule, person=person, actor=actor)
+    return taken
+
+
+async def covers(runtime: Runtime) -> list[Cover]:
+    """Covers that are not over."""
+    return await runtime.store.list_covers(runtime.store.now_ms())
+
+
+async def uncover(runtime: Runtime, cover_id: str, *, actor: str) -> Cover:
+    """Takes a cover back."""
+    found = next((one for one in await covers(runtime) if one.id == cover_id), None)
+    if found is None or not await runtime.store.remove_cover(cover_id):
+        raise NotFound("there is no such cover; `tollkeeper oncall show` lists them")
+    runtime.tell("cover_removed", cover=cover_id, actor=actor)
+    return found
