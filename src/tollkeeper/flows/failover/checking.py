@@ -22,13 +22,17 @@ FIRST_PAUSE_MS: Final = 500
 LONGEST_PAUSE_MS: Final = 30_000
 """Together some five minutes: then nobody could answer."""
 
+PATIENT_TRIES: Final = 4
+"""Tries, some eight seconds, in which a reader that does not answer now is waited for: it may tell
+which of two others is right."""
+
 ACTOR: Final = "failover"
 
 
 async def check(runtime: Runtime, job: Job) -> None:
     """Runs one `failover_check` job, whose subject is `VERSION|PAYMENT`."""
     version, _, payment_id = job.subject.partition("|")
-    verdicts = await _verdicts(runtime, version, payment_id)
+    verdicts = await _verdicts(runtime, version, payment_id, hurries=job.tries > PATIENT_TRIES)
     if not verdicts and job.tries < MAX_TRIES:
         pause_ms = min(FIRST_PAUSE_MS << min(job.tries, 6), LONGEST_PAUSE_MS)
         await runtime.store.postpone_job(job, runtime.store.now_ms() + pause_ms)
@@ -48,8 +52,11 @@ async def check(runtime: Runtime, job: Job) -> None:
     await runtime.store.finish_job(job)
 
 
-async def _verdicts(runtime: Runtime, version: str, payment_id: str) -> dict[str, Verdict]:
-    """What other versions see, and what that says of each; empty where it must be asked again."""
+async def _verdicts(
+    runtime: Runtime, version: str, payment_id: str, *, hurries: bool
+) -> dict[str, Verdict]:
+    """What other versions see, and what that says of each; empty where it must be asked again.
+    `hurries`: a reader that gives no answer is not waited for any more."""
     try:
         books = await load(runtime, payment_id)
     except NotFound:
@@ -64,18 +71,20 @@ async def _verdicts(runtime: Runtime, version: str, payment_id: str) -> dict[str
     if payment.provider_id is None:
         return {version: "agreed"}  # nothing is at the provider that could be seen otherwise
     readers = await _readers(runtime, version, payment)
-    return await _compared(runtime, version, books, readers)
+    return await _compared(runtime, version, books, readers, hurries=hurries)
 
 
 async def _compared(
-    runtime: Runtime, version: str, books: Books, readers: list[str]
+    runtime: Runtime, version: str, books: Books, readers: list[str], *, hurries: bool
 ) -> dict[str, Verdict]:
     """Two against one: where one reader sees the payment otherwise, another one is asked as well.
     Where it is one against one, neither is believed, and the payment needs a person."""
     against: list[Sight] = []
+    silent = 0
     for reader in readers:
         seen = await looked_at(runtime, books, reader)
         if seen is None:
+            silent += 1
             continue
         if not seen.why:
             wrong: dict[str, Verdict] = {other.reader: "disagreed" for other in against}
@@ -84,7 +93,7 @@ async def _compared(
             is_done = await believe(runtime, books, seen, ACTOR)
             return {version: "disagreed"} if is_done else {}
         against.append(seen)
-    if not against:
+    if not against or (silent and not hurries):
         return {}
     await call_for_a_person(runtime, books, against[0], ACTOR)
     carried = carrying(runtime.live.routes.rules, version.partition("@")[0])
