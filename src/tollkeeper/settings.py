@@ -205,6 +205,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "looks and reaches its database. A monitor there pages when the requests stop."
         ),
     ] = None
+    alertmanagers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses of Prometheus' Alertmanagers, such as "
+            "`http://127.0.0.1:9093`. Each alert is posted to every one of them, again each "
+            "minute while it is open, and once when it is over."
+        ),
+    ] = ()
+    alert_labels: Annotated[
+        dict[str, str],
+        Meta(
+            description="Labels of alerts that are posted, such as the name of this installation; "
+            "`severity` is `page` unless it stands here."
+        ),
+    ] = {}
     shopper_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long the service may repeat a payment in doubt under its own key."),

@@ -25,7 +25,7 @@ from tollkeeper.flows.payments import jobs as payments_jobs
 from tollkeeper.flows.ports import Job, JobKind, Store
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
 from tollkeeper.flows.runtime import Runtime, live_state
-from tollkeeper.flows.signals import following, probing
+from tollkeeper.flows.signals import following, posting, probing
 from tollkeeper.flows.signals import jobs as signals_jobs
 from tollkeeper.flows.webhooks import jobs as webhooks_jobs
 from tollkeeper.jobs.lanes import lanes_for
@@ -36,6 +36,7 @@ from tollkeeper.signals.cells import job_cell
 from tollkeeper.store import migrate
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.store import SqlStore
+from tollkeeper.wire.monitors import Monitors
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.sources import PublishedSources
 from tollkeeper.wire.trip import Budgets
@@ -129,19 +130,21 @@ class Service:
             trust=trusted(),
             release=starting.release() if self._work else "",
             sources=await self._stack.enter_async_context(PublishedSources()),
+            hand_over=(await self._stack.enter_async_context(Monitors())).hand_over,
         )
         self.runtime.live.counting.host = socket.gethostname()
         await routes.refresh(self.runtime)
         routes.check(self.runtime)
         if self._work:
             self._tell_start()
-            for follower in (routes.follow, following.follow, probing.follow):
+            for follower in (routes.follow, following.follow, probing.follow, posting.follow):
                 task = asyncio.create_task(follower(self.runtime))
                 self._stack.push_async_callback(_cancelled, task)
             if alone:
                 await self.store.wake_orphans(self.store.now_ms())
             await retention.plan(self.runtime)
             await following.plan(self.runtime)
+            await posting.plan(self.runtime)
             await following.note_start(self.runtime)
             await self._start_worker()
 

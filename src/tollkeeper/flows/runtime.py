@@ -10,7 +10,7 @@ import msgspec
 
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.state import Live
-from tollkeeper.flows.ports import Hook, Sources, Store, Target, Tell, Vault, Wire
+from tollkeeper.flows.ports import HandOver, Hook, Sources, Store, Target, Tell, Vault, Wire
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
 from tollkeeper.integrations.version import Integration
@@ -36,6 +36,11 @@ def configured_rules(settings: Settings) -> tuple[Rule, ...]:
     return (Rule(condition=Condition(), weights=dict(settings.weights)),)
 
 
+async def _nobody(address: str, body: bytes) -> str:
+    """Takes nothing: for tests, and for commands."""
+    return "no connection is open"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """`sender` names this process; `alone` says that no other one sends on the same store, so that
@@ -58,6 +63,7 @@ class Runtime:
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
     tell: Tell = _silent
+    hand_over: HandOver = _nobody
     sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     machine: Callable[[], Gauges] = Gauges
     trust: str = ""

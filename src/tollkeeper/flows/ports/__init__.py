@@ -12,6 +12,7 @@ from tollkeeper.flows.ports.failover import FailoverStore, TrialRow
 from tollkeeper.flows.ports.jobs import Due, Job, JobKind, JobStore, Parties
 from tollkeeper.flows.ports.machine import (
     Fetched,
+    HandOver,
     Hook,
     HookResult,
     Sources,
@@ -61,6 +62,7 @@ __all__ = [
     "FailoverStore",
     "Fetched",
     "Follow",
+    "HandOver",
     "Hook",
     "HookResult",
     "Job",
