@@ -220,6 +220,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "`severity` is `page` unless it stands here."
         ),
     ] = {}
+    slo_files: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Files with objectives in OpenSLO v1. An alert is opened while the error "
+            "budget of one burns too fast. `tollkeeper signals slo check` tells what is wrong with "
+            "a file."
+        ),
+    ] = ()
     shopper_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long the service may repeat a payment in doubt under its own key."),

@@ -25,7 +25,7 @@ _COMMANDS: Final = {
     "status": ("signals:status", "Say what goes wrong now, whose it is, what happens next."),
     "why": ("signals:why", "Explain a verdict, now or of a moment of the past."),
     "alerts": ("signals:alerts", "Alerts: list, show, silence, judge."),
-    "signals": ("studying:app", "What is counted: drift, backtest."),
+    "signals": ("studying:app", "What is counted: drift, backtest, objectives."),
     "changes": ("signals:changes", "Changes that verdicts weigh: list, announce."),
     "routes": ("routes:app", "Routes of new payments to integration versions: show, set, reset."),
     "keys": ("keys:app", "API keys: create, list, revoke."),

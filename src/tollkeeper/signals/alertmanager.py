@@ -40,6 +40,7 @@ def posted(alert: Alert, now_ms: int, labels: Mapping[str, str], base_url: str) 
         labels={
             "severity": "page",
             **labels,
+            **({"severity": alert.severity} if alert.severity != "page" else {}),
             "alertname": NAME,
             "service": "tollkeeper",
             "about": alert.fingerprint,
@@ -58,7 +59,7 @@ def body(alerts: list[Posted]) -> bytes:
 
 def _annotations(alert: Alert) -> dict[str, str]:
     """What is said of an alert now; texts that are empty are left out."""
-    found = {"alert_id": alert.id}
+    found = {"alert_id": alert.id, "summary": alert.says}
     if alert.last is not None:
         verdict = alert.last.verdict
         found |= {

@@ -24,7 +24,7 @@ from tollkeeper.flows.signals.windows import (
     usual_from,
 )
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
-from tollkeeper.signals.alerts import QUIET_S, Step, is_told, steps_of
+from tollkeeper.signals.alerts import QUIET_S, Step, is_told, looked_at, steps_of
 from tollkeeper.signals.counts import Batch, Change, Window, since
 from tollkeeper.signals.history import Usual, usual_of
 from tollkeeper.signals.series import Rolling, Series
@@ -141,14 +141,14 @@ class Watcher:
 
 async def _write(runtime: Runtime, found: Look, *, is_quiet: bool) -> None:
     live = runtime.live
-    alerts = await runtime.store.list_open_alerts()
+    alerts = looked_at(await runtime.store.list_open_alerts())
     for step in steps_of(alerts, found, runtime.new_id("alr"), is_quiet=is_quiet):
         if await _saved(runtime.store, runtime, step):
             live.alert_news[step.alert.fingerprint, step.news or "seen"] += 1
             if is_told(step):
                 tell_step(runtime, step)
     live.is_store_away = False
-    live.open_alerts = tuple(await runtime.store.list_open_alerts())
+    live.open_alerts = tuple(looked_at(await runtime.store.list_open_alerts()))
 
 
 async def _saved(store: Store, runtime: Runtime, step: Step) -> bool:
