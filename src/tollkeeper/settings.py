@@ -228,6 +228,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "a file."
         ),
     ] = ()
+    traces_url: Annotated[
+        str | None,
+        Meta(
+            description="Where spans are sent: OTLP over HTTP, such as "
+            "`http://127.0.0.1:4318/v1/traces`. Needs the extra `otel`. Off by default."
+        ),
+    ] = None
+    trace_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="The share of traces that are kept, if the caller has not decided it.",
+        ),
+    ] = 1.0
     shopper_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long the service may repeat a payment in doubt under its own key."),

@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
-from tollkeeper.app import starting
+from tollkeeper.app import starting, tracing
 from tollkeeper.app.logging import log, log_job_error, tell
 from tollkeeper.app.machine import Machine, trusted
 from tollkeeper.app.open_store import open_store
@@ -22,7 +22,7 @@ from tollkeeper.flows.failover import jobs as failover_jobs
 from tollkeeper.flows.operations import jobs as operations_jobs
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.payments import jobs as payments_jobs
-from tollkeeper.flows.ports import Job, JobKind, Store
+from tollkeeper.flows.ports import Fact, Job, JobKind, Store
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
 from tollkeeper.flows.runtime import Runtime, live_state
 from tollkeeper.flows.signals import following, posting, probing
@@ -65,8 +65,14 @@ async def _counted(
     """Runs a job, and counts how that went."""
     began = runtime.clock.monotonic()
     code = ""
+    facts: dict[str, Fact] = {
+        "tollkeeper.job.kind": name,
+        "tollkeeper.job.subject": job.subject,
+        "tollkeeper.job.tries": job.tries,
+    }
     try:
-        await run(runtime, job)
+        with runtime.tracer.span(f"job {name}", "consumer", facts):
+            await run(runtime, job)
     except Exception as error:
         code = error.code if isinstance(error, TollkeeperError) else "internal_error"
         raise
@@ -113,6 +119,10 @@ class Service:
         hook = await self._stack.enter_async_context(
             HookSender(allow_loopback=settings.webhooks_to_loopback)
         )
+        release = starting.release() if self._work else ""
+        replica = secrets.token_hex(8)
+        tracer, end_traces = tracing.opened(settings, release, replica)
+        self._stack.push_async_callback(asyncio.to_thread, end_traces)
         self.runtime = Runtime(
             store=self.store,
             wire=wire,
@@ -122,13 +132,14 @@ class Service:
             vault=vault,
             settings=settings,
             live=live_state(settings),
-            sender=secrets.token_hex(8),
+            sender=replica,
             alone=alone,
             tell=tell,
             sources_of=sources_of,
             machine=Machine(settings).measured,
             trust=trusted(),
-            release=starting.release() if self._work else "",
+            release=release,
+            tracer=tracer,
             sources=await self._stack.enter_async_context(PublishedSources()),
             hand_over=(await self._stack.enter_async_context(Monitors())).hand_over,
         )

@@ -10,7 +10,18 @@ import msgspec
 
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.state import Live
-from tollkeeper.flows.ports import HandOver, Hook, Sources, Store, Target, Tell, Vault, Wire
+from tollkeeper.flows.ports import (
+    NO_SPANS,
+    HandOver,
+    Hook,
+    Sources,
+    Store,
+    Target,
+    Tell,
+    Tracer,
+    Vault,
+    Wire,
+)
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
 from tollkeeper.integrations.version import Integration
@@ -64,6 +75,7 @@ class Runtime:
     sources: Sources | None = None
     tell: Tell = _silent
     hand_over: HandOver = _nobody
+    tracer: Tracer = NO_SPANS
     sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     machine: Callable[[], Gauges] = Gauges
     trust: str = ""

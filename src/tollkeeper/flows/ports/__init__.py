@@ -28,6 +28,7 @@ from tollkeeper.flows.ports.operations import ApiKey, OperationStore
 from tollkeeper.flows.ports.payments import PaymentStore
 from tollkeeper.flows.ports.rollouts import Follow, Place, Rerouting, RolloutStore, RoutingRow
 from tollkeeper.flows.ports.signals import SignalStore
+from tollkeeper.flows.ports.tracing import NO_SPANS, Fact, Span, SpanKind, Tracer
 from tollkeeper.flows.ports.webhooks import Delivery, Endpoint, WebhookStore
 
 
@@ -54,11 +55,13 @@ class Store(
 
 
 __all__ = [
+    "NO_SPANS",
     "ApiKey",
     "Delivery",
     "DescriptionStore",
     "Due",
     "Endpoint",
+    "Fact",
     "FailoverStore",
     "Fetched",
     "Follow",
@@ -78,10 +81,13 @@ __all__ = [
     "SeenDescription",
     "SignalStore",
     "Sources",
+    "Span",
+    "SpanKind",
     "Stage",
     "Store",
     "Target",
     "Tell",
+    "Tracer",
     "TrialRow",
     "Vault",
     "WebhookStore",
