@@ -97,7 +97,7 @@ async def test_a_payment_is_a_tree_of_spans_below_its_caller_s(tmp_path: Path) -
         (attempt,) = seen.named("provider authorize")
         assert attempt.parent_span_id == request.span_id
         assert attempt.kind == Span.SPAN_KIND_CLIENT
-        assert facts(attempt)["tollkeeper.integration"].startswith("stripe@")
+        assert facts(attempt)["payment.integration"].startswith("stripe@")
         assert facts(attempt)["http.response.status_code"] == 200
         children = [span for span in seen.spans if span.parent_span_id == attempt.span_id]
         assert "wait" in {span.name for span in children}
@@ -122,7 +122,7 @@ async def test_doubt_is_settled_in_spans_of_jobs_and_failures_are_errors(tmp_pat
         assert facts(failed)["error.type"] == "500"
         (settle, *_) = seen.named("job settle")
         assert settle.kind == Span.SPAN_KIND_CONSUMER
-        assert facts(settle)["tollkeeper.job.subject"].startswith("pay_")
+        assert facts(settle)["job.subject"].startswith("pay_")
 
 
 async def test_no_secret_and_nothing_that_a_caller_wrote_is_in_a_span(tmp_path: Path) -> None:

@@ -66,9 +66,9 @@ async def _counted(
     began = runtime.clock.monotonic()
     code = ""
     facts: dict[str, Fact] = {
-        "tollkeeper.job.kind": name,
-        "tollkeeper.job.subject": job.subject,
-        "tollkeeper.job.tries": job.tries,
+        "job.kind": name,
+        "job.subject": job.subject,
+        "job.tries": job.tries,
     }
     try:
         with runtime.tracer.span(f"job {name}", "consumer", facts):

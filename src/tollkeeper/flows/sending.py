@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.live.counting import Shopper
-from tollkeeper.flows.ports import Fact, Vault, WireFailure, WireResult
+from tollkeeper.flows.ports import Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
@@ -109,39 +109,11 @@ async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepa
         attempt.operation,
     )
     try:
-        result = await _exchanged(
-            runtime, prepared.integration, attempt.operation, prepared.request, books.payment.id
-        )
+        integration, request = prepared.integration, prepared.request
+        result = await runtime.exchange(integration, attempt.operation, request, books.payment.id)
     finally:
         counting.end(number)
     return interpret(runtime, books, attempt, prepared.integration, result, began)
-
-
-async def _exchanged(
-    runtime: Runtime,
-    integration: Integration,
-    operation: Operation,
-    request: WireRequest,
-    payment_id: str,
-) -> WireResult:
-    """Sends a request to the provider, in a span with its phases."""
-    facts: dict[str, Fact] = {
-        "http.request.method": request.method,
-        "tollkeeper.provider": integration.provider,
-        "tollkeeper.integration": integration.name,
-        "tollkeeper.operation": operation,
-        "tollkeeper.payment_id": payment_id,
-    }
-    with runtime.tracer.span(f"provider {operation}", "client", facts) as span:
-        result = await runtime.wire.send(request, runtime.target(integration))
-        span.phases(result.timings_ms)
-        if result.reply is not None:
-            span.note({"http.response.status_code": result.reply.status})
-            if result.reply.status >= 400:
-                span.failed(str(result.reply.status))
-        elif result.failure is not None:
-            span.failed(result.failure.error)
-    return result
 
 
 def interpret(
@@ -381,11 +353,10 @@ async def _asked(
     order: OperationInput,
     seconds: float,
 ) -> Outcome:
-    request = integration.request(operation, order)
-    began = runtime.clock.monotonic()
+    request, began = integration.request(operation, order), runtime.clock.monotonic()
     try:
         async with asyncio.timeout(seconds):
-            result = await _exchanged(runtime, integration, operation, request, order.payment_id)
+            result = await runtime.exchange(integration, operation, request, order.payment_id)
     except TimeoutError:
         late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
         result = WireResult(failure=late)
