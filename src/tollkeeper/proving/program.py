@@ -18,6 +18,7 @@ from rich.table import Table
 from tollkeeper.kernel.errors import Invalid, TollkeeperError
 from tollkeeper.proving.ground import prove
 from tollkeeper.proving.played import Played
+from tollkeeper.proving.prometheus import NAME, missing
 from tollkeeper.proving.report import write
 from tollkeeper.proving.scenario import Scenario, read
 from tollkeeper.proving.scoring import Mark, Run, Score, rival_scores, run_of, score
@@ -124,6 +125,8 @@ def main(  # noqa: PLR0913 - options, each with its help
     else:
         show(marks, found)
         show_rivals(found, others)
+    if rivals and missing():
+        progress.print(f"{NAME} is left out: {', '.join(missing())} not installed", markup=False)
     wrong = any(not one.right for one in marks if one.truth != "none" and one.valid)
     return int(wrong or found.false_pages > 0 or found.wrong_moves > 0)
 

@@ -108,8 +108,8 @@ def _scores(ours: Score, others: Mapping[str, Score]) -> str:
 def _summary(runs: Iterable[Run]) -> str:
     rows = [
         (
-            Markup(f'<a href="#{_anchor(run)}">{escape(run.mark.scenario)}</a>'), str(run.mark.seed),
-            run.mark.truth, run.mark.said, _seconds(run.mark.detected_seconds),
+            Markup(f'<a href="#{_anchor(run)}">{escape(run.mark.scenario)}</a>'),
+            str(run.mark.seed), run.mark.truth, run.mark.said, _seconds(run.mark.detected_seconds),
             _seconds(run.mark.attributed_seconds), _verdict(run.mark),
             "WRONG" if run.mark.wrong_move else ("yes" if run.played.moves else "-"),
         )
