@@ -49,7 +49,7 @@ first one runs as real programs beside the service; the others read the counts t
 
 1. **Burn rate, Prometheus**: Prometheus and Alertmanager with default intervals scrape `/metrics`.
    Burn rates of 99.9 % page. It names no cause.
-2. **Elimination** (Juspay's rule): fewer than 5 % of the last 20 payments of a version succeeded, or
+2. **Elimination** (Juspay): fewer than 5 % of the last 20 payments of a version succeeded, or
    20 % of the last 200. One version: the provider changed. All of them: it is down.
 3. **Status codes**: a tenth of the attempts of a minute failed, five at least. The kind with most
    failures counts: 5xx down, 429 limited, 401 and 403 our configuration, other 4xx our code, no

@@ -127,6 +127,23 @@ async def test_receivers_that_never_answer_are_given_up_once_the_alert_has_ended
         assert await s.store.next_job_ms(s.clock.now_ms()) is None
 
 
+async def test_a_password_in_an_address_is_not_told(tmp_path: Path) -> None:
+    told: list[dict[str, object]] = []
+
+    def tell(event: str, /, **facts: object) -> None:
+        told.append({"event": event, **facts})
+
+    async with stage(tmp_path, alertmanagers=("http://me:canary@127.0.0.1:9093",)) as s:
+        receivers = receiving(s)
+        receivers.away = {"http://me"}
+        s.runtime = dataclasses.replace(s.runtime, tell=tell)
+        await written(s)
+        await seconds(s, 2)
+        assert told[0]["event"] == "alert_unposted"
+        assert told[0]["address"] == "127.0.0.1:9093"
+        assert "canary" not in str(told)
+
+
 async def test_an_open_alert_gets_its_job_at_the_start(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         await written(s)

@@ -7,6 +7,7 @@ Alertmanager makes one alert of equal labels.
 
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.runtime import Runtime
@@ -75,5 +76,6 @@ async def _send(runtime: Runtime, alerts: Iterable[Alert], now_ms: int) -> bool:
         error = await runtime.hand_over(f"{address.rstrip('/')}/api/v2/alerts", body(found))
         if error:
             all_took = False
-            runtime.tell("alert_unposted", address=address, error=error)
+            place = urlsplit(address).netloc.rpartition("@")[2]  # without a password
+            runtime.tell("alert_unposted", address=place, error=error)
     return all_took
