@@ -57,8 +57,9 @@ first one runs as real programs beside the service; the others read the counts t
 4. **BARO, told the onset** (Pham et al., 2024): the metric that left its interquartile range
    furthest within 30 seconds, and the domain of that metric.
 
-BARO is told when the fault began, so that its seconds say nothing. The first rival needs Debian's
-`prometheus` and `prometheus-alertmanager`; it is left out where they are not installed.
+BARO is told when the fault began, so that its seconds say nothing; it takes no part in quiet runs.
+The first rival needs Debian's `prometheus` and `prometheus-alertmanager`; it is left out where they
+are not installed.
 
 `--report FOLDER` writes `report.html`, which needs nothing else: the score, and for each run the
 share of shoppers that were served well, with fault, alarm, verdict and move.

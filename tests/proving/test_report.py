@@ -97,6 +97,8 @@ def test_rivals_stand_beside_us() -> None:
     assert text.count(STATUS_RULE) == 2
     assert "4xx &lt;b&gt;" in text
     assert "9 s" in text
+    assert text.count(">missed<") == 3
+    assert html(run()).count('class="right"') == 0
 
 
 def test_whatever_a_scenario_says_is_text() -> None:

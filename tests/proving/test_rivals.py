@@ -122,6 +122,7 @@ def test_rivals_are_scored_like_us_on_the_same_runs() -> None:
     assert run_of(CHANGED, played()).rivals == {}
     quiet = replace(played(), with_rivals=True, rivals=told[:1])
     assert run_of(QUIET, quiet).rivals[STATUS_RULE].false_page
+    assert BARO not in run_of(QUIET, quiet).rivals  # there is no onset that it could be told
 
 
 def test_nothing_is_said_of_a_run_without_trouble_but_by_baro() -> None:

@@ -88,6 +88,8 @@ def _verdict(one: Mark) -> Markup:
         kind, word = ("wrong", "false page") if one.false_page else ("right", "silent")
     elif not one.valid:
         kind, word = "mute", "not valid: shoppers noticed nothing"
+    elif one.said == "nothing":
+        kind, word = "wrong", "missed"
     else:
         kind, word = ("right", "right") if one.right else ("wrong", "wrong")
     return Markup(f'<span class="{kind}">{word}</span>')

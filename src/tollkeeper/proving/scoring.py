@@ -129,9 +129,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_of(scenario: Scenario, played: Played) -> Run:
-    """A played scenario, marked. A rival that said nothing is marked too, if it took part."""
+    """A played scenario, marked. A rival that said nothing is marked too, if it took part: BARO
+    does not where there is no onset to tell it."""
     said = {one.rival: one for one in played.rivals}
-    names = [name for name in RIVALS if played.with_rivals and name not in played.rivals_absent]
+    absent = {*played.rivals_absent, *(() if scenario.expect == "verdict" else (BARO,))}
+    names = [name for name in RIVALS if played.with_rivals and name not in absent]
     return Run(
         scenario=scenario,
         played=played,
