@@ -61,6 +61,11 @@ def test_elimination_takes_declines_for_failures_and_one_version_for_a_change() 
     assert found is not None
     assert found.domain == "provider_changed"
     assert NEW in found.because
+    few = [batch(s, (cell(), 2), (cell(integration=NEW), s == 50)) for s in range(100)]
+    few += [batch(s, (cell("failed", status=500), 2)) for s in range(100, 160)]
+    found = eliminated(few, 100_000)
+    assert found is not None
+    assert found.domain == "provider_down"  # the other version carries too little to be watched
 
 
 @pytest.mark.parametrize(

@@ -64,13 +64,19 @@ def eliminated(batches: Iterable[Batch], began_ms: int) -> RivalSaid | None:
             results.extend([line.cell.result == "ok"] * line.tally.n)
         out = {name for name, results in last.items() if _is_out(results)}
         if out:
+            carrying = [name for name, kept in last.items() if len(kept) >= ELIMINATION[0][0]]
             return RivalSaid(
                 rival=ELIMINATION_RULE,
-                after_seconds=batch.second + 1 - began_ms / 1000,
-                domain="provider_down" if len(out) == len(last) else "provider_changed",
+                after_seconds=_after(batch, began_ms),
+                domain="provider_down" if len(out) == len(carrying) else "provider_changed",
                 because=f"too few successes through {', '.join(sorted(out))}",
             )
     return None
+
+
+def _after(batch: Batch, began_ms: int) -> float:
+    """When a rule can have read a batch, in seconds from the beginning of the fault."""
+    return round(batch.second + 1 - began_ms / 1000, 1)
 
 
 def _is_out(results: deque[bool]) -> bool:
@@ -112,7 +118,7 @@ def by_status(batches: Iterable[Batch], began_ms: int) -> RivalSaid | None:
             domain, count = whole.most_common(1)[0]
             return RivalSaid(
                 rival=STATUS_RULE,
-                after_seconds=batch.second + 1 - began_ms / 1000,
+                after_seconds=_after(batch, began_ms),
                 domain=domain,
                 because=f"{count} of {failed} failures of a minute",
             )
