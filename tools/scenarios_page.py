@@ -37,6 +37,34 @@ Several `[[fault]]` tables may overlap. An error names the place, and the neares
 `expect` is `verdict` or `silence`. In `silence` nothing may page.
 """
 
+RIVALS = """
+## Rivals and the report
+
+```sh
+./dev prove --fault F20 F28 --rivals --report report
+```
+
+`--rivals` scores simpler rules on the same runs, by the same marks. `--json` has them too. The
+first one runs as real programs beside the service; the others read the counts that it has written.
+
+1. **Burn rate, Prometheus**: Prometheus and Alertmanager with default intervals scrape `/metrics`.
+   Burn rates of 99.9 % page. It names no cause.
+2. **Elimination** (Juspay): fewer than 5 % of the last 20 payments of a version succeeded, or
+   20 % of the last 200. One version: the provider changed. All of them: it is down.
+3. **Status codes**: a tenth of the attempts of a minute failed, five at least. The kind with most
+   failures counts: 5xx down, 429 limited, 401 and 403 our configuration, other 4xx our code, no
+   connection our infrastructure, no reply slow.
+4. **BARO, told the onset** (Pham et al., 2024): the metric that left its interquartile range
+   furthest within 30 seconds, and the domain of that metric.
+
+BARO is told when the fault began, so that its seconds say nothing; it takes no part in quiet runs.
+The first rival needs Debian's `prometheus` and `prometheus-alertmanager`; it is left out where they
+are not installed.
+
+`--report FOLDER` writes `report.html`, which needs nothing else: the score, and for each run the
+share of shoppers that were served well, with fault, alarm, verdict and move.
+"""
+
 LIBRARY = """
 ## Scenarios that come with it
 
@@ -53,7 +81,7 @@ def page() -> str:
     parts.append(f"\n## Primitives\n\n{_said(Primitive)}\n")
     for name, primitive in KINDS.items():
         parts += [f"\n### `{name}`\n\n{_said(primitive)}\n\n", _table(primitive, own=True)]
-    parts.append(LIBRARY)
+    parts += [RIVALS, LIBRARY]
     for path in known().values():
         one = read(path)
         pointer = f"`{one.truth.pointer}`" if one.truth.pointer else ""

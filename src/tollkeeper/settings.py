@@ -205,6 +205,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "looks and reaches its database. A monitor there pages when the requests stop."
         ),
     ] = None
+    alertmanagers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses of Prometheus' Alertmanagers, such as "
+            "`http://127.0.0.1:9093`. Each alert is posted to every one of them, again each "
+            "minute while it is open, and once when it is over."
+        ),
+    ] = ()
+    alert_labels: Annotated[
+        dict[str, str],
+        Meta(
+            description="Labels of alerts that are posted, such as the name of this installation; "
+            "`severity` is `page` unless it stands here."
+        ),
+    ] = {}
+    slo_files: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Files with objectives in OpenSLO v1. An alert is opened while the error "
+            "budget of one burns too fast. `tollkeeper signals slo check` tells what is wrong with "
+            "a file."
+        ),
+    ] = ()
+    traces_url: Annotated[
+        str | None,
+        Meta(
+            description="Where spans are sent: OTLP over HTTP, such as "
+            "`http://127.0.0.1:4318/v1/traces`. Needs the extra `otel`. Off by default."
+        ),
+    ] = None
+    trace_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="The share of traces that are kept, if the caller has not decided it.",
+        ),
+    ] = 1.0
     shopper_deadline_seconds: Annotated[
         Seconds,
         Meta(description="How long the service may repeat a payment in doubt under its own key."),

@@ -45,3 +45,10 @@ def test_what_is_at_its_default_is_not_shown() -> None:
 def test_every_setting_that_sounds_secret_is_named_as_one() -> None:
     for kind in (Settings, ProviderSettings):
         assert set(planted(kind)) <= starting.SECRETS
+
+
+def test_an_address_with_a_password_is_not_shown() -> None:
+    addresses = ("http://me:canary@127.0.0.1:9093", "http://127.0.0.1:9093")
+    shown = starting.shown(Settings(alertmanagers=addresses, traces_url=addresses[0]))
+    assert "canary" not in str(shown)
+    assert addresses[1] in shown["alertmanagers"]

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from tests.proving.test_scenarios import SOUND
 
-from tollkeeper.proving.ground import Played, Said
+from tollkeeper.proving.played import Played, Said
 from tollkeeper.proving.scenario import Scenario, Truth, parse
 from tollkeeper.proving.scoring import mark, score
 

@@ -87,6 +87,18 @@ async def test_an_alert_is_open_once_and_changed_upon_its_revision(backend: Back
         assert await store.load_alert("alr_3") is None
 
 
+async def test_jobs_about_an_alert_are_written_with_it_or_not_at_all(backend: Backend) -> None:
+    async with backend.store() as store:
+        assert await store.save_alert(alert(), (), {"post_alert": EPOCH_MS})
+        assert not await store.save_alert(alert(id="alr_2"), (), {"post_alert": EPOCH_MS})
+        (job,) = await store.claim_jobs(EPOCH_MS, 1_000, 10)
+        assert (job.kind, job.subject) == ("post_alert", "alr_1")
+        more = alert(revision=2)
+        assert await store.save_alert(more, (), {"post_alert": EPOCH_MS + 9})
+        assert not await store.postpone_job(job, EPOCH_MS + 60_000)  # news took it away
+        assert await store.next_job_ms(EPOCH_MS) == EPOCH_MS + 9
+
+
 async def test_changes_are_listed_newest_first_and_old_things_go(backend: Backend) -> None:
     async with backend.store() as store:
         await store.save_change("chg_1", told(EPOCH_MS, "change.deploy"))

@@ -47,7 +47,25 @@ log: Final = structlog.get_logger("tollkeeper.api")
 
 
 async def serve(route: Route, state: State, scope: Scope, receive: Receive) -> Answer:
-    """One request from its headers to its answer."""
+    """One request from its headers to its answer, in a span below the caller's."""
+    facts = {"http.request.method": route.method, "http.route": route.path}
+    tracer = admission_of(state).runtime.tracer
+    name, parent = f"{route.method} {route.path}", _parent(scope)
+    with tracer.span(name, "server", facts, parent=parent) as span:
+        answer = await _served(route, state, scope, receive)
+        span.note({"http.response.status_code": answer.status})
+        if answer.status >= 500:
+            span.failed(str(answer.status))
+    return answer
+
+
+def _parent(scope: Scope) -> str:
+    """The caller's `traceparent` (W3C Trace Context); what is no such thing is ignored later."""
+    found = (value for key, value in scope["headers"] if key == b"traceparent")
+    return next(found, b"")[:64].decode("latin-1")
+
+
+async def _served(route: Route, state: State, scope: Scope, receive: Receive) -> Answer:
     desk = admission_of(state)
     metrics: Metrics = state.metrics
     clock = desk.runtime.clock

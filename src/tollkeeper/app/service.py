@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import msgspec
 
-from tollkeeper.app import starting
+from tollkeeper.app import starting, tracing
 from tollkeeper.app.logging import log, log_job_error, tell
 from tollkeeper.app.machine import Machine, trusted
 from tollkeeper.app.open_store import open_store
@@ -24,10 +24,10 @@ from tollkeeper.flows.incidents import tidying
 from tollkeeper.flows.operations import jobs as operations_jobs
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.payments import jobs as payments_jobs
-from tollkeeper.flows.ports import Job, JobKind, Store
+from tollkeeper.flows.ports import Fact, Job, JobKind, Store
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
 from tollkeeper.flows.runtime import Runtime, live_state
-from tollkeeper.flows.signals import following, probing
+from tollkeeper.flows.signals import following, posting, probing
 from tollkeeper.flows.signals import jobs as signals_jobs
 from tollkeeper.flows.webhooks import jobs as webhooks_jobs
 from tollkeeper.jobs.lanes import lanes_for
@@ -39,6 +39,7 @@ from tollkeeper.signals.cells import job_cell
 from tollkeeper.store import migrate
 from tollkeeper.store.postgres import Postgres
 from tollkeeper.store.store import SqlStore
+from tollkeeper.wire.monitors import Monitors
 from tollkeeper.wire.provider import HttpWire
 from tollkeeper.wire.sources import PublishedSources
 from tollkeeper.wire.trip import Budgets
@@ -72,8 +73,14 @@ async def _counted(
     """Runs a job, and counts how that went."""
     began = runtime.clock.monotonic()
     code = ""
+    facts: dict[str, Fact] = {
+        "job.kind": name,
+        "job.subject": job.subject,
+        "job.tries": job.tries,
+    }
     try:
-        await run(runtime, job)
+        with runtime.tracer.span(f"job {name}", "consumer", facts):
+            await run(runtime, job)
     except Exception as error:
         code = error.code if isinstance(error, TollkeeperError) else "internal_error"
         raise
@@ -120,6 +127,10 @@ class Service:
         hook = await self._stack.enter_async_context(
             HookSender(allow_loopback=settings.webhooks_to_loopback)
         )
+        release = starting.release() if self._work else ""
+        replica = secrets.token_hex(8)
+        tracer, end_traces = tracing.opened(settings, release, replica)
+        self._stack.push_async_callback(asyncio.to_thread, end_traces)
         self.runtime = Runtime(
             store=self.store,
             wire=wire,
@@ -129,22 +140,24 @@ class Service:
             vault=vault,
             settings=settings,
             live=live_state(settings),
-            sender=secrets.token_hex(8),
+            sender=replica,
             alone=alone,
             tell=tell,
             sources_of=sources_of,
             machine=Machine(settings).measured,
             trust=trusted(),
-            release=starting.release() if self._work else "",
+            release=release,
+            tracer=tracer,
             notify=Sender(await self._stack.enter_async_context(HttpWire(NOTIFY_BUDGETS))),
             sources=await self._stack.enter_async_context(PublishedSources()),
+            hand_over=(await self._stack.enter_async_context(Monitors())).hand_over,
         )
         self.runtime.live.counting.host = socket.gethostname()
         await routes.refresh(self.runtime)
         routes.check(self.runtime)
         if self._work:
             self._tell_start()
-            for follower in (routes.follow, following.follow, probing.follow):
+            for follower in (routes.follow, following.follow, probing.follow, posting.follow):
                 task = asyncio.create_task(follower(self.runtime))
                 self._stack.push_async_callback(_cancelled, task)
             if alone:
@@ -152,6 +165,7 @@ class Service:
             await retention.plan(self.runtime)
             await following.plan(self.runtime)
             await tidying.plan(self.runtime)
+            await posting.plan(self.runtime)
             await following.note_start(self.runtime)
             await self._start_worker()
 

@@ -47,6 +47,10 @@ def _shown(name: str, value: Any) -> Any:
         return store_of(value)
     if isinstance(value, dict):
         return {key: _shown(key, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(name, inner) for inner in value]
+    if isinstance(value, str) and "://" in value and "@" in value:
+        return HIDDEN  # an address with a user and a password
     return value
 
 

@@ -28,7 +28,7 @@ _COMMANDS: Final = {
     "incidents": ("incidents:app", "Incidents: list, show, acknowledge, note, resolve."),
     "oncall": ("oncall:app", "The on-call plan: apply, check, show, who, cover."),
     "notify": ("oncall:notify", "Messages to people: test."),
-    "signals": ("studying:app", "What is counted: drift, backtest."),
+    "signals": ("studying:app", "What is counted: drift, backtest, objectives."),
     "changes": ("signals:changes", "Changes that verdicts weigh: list, announce."),
     "routes": ("routes:app", "Routes of new payments to integration versions: show, set, reset."),
     "keys": ("keys:app", "API keys: create, list, revoke."),

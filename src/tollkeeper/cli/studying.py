@@ -1,18 +1,34 @@
-"""`tollkeeper signals`: departures from contracts, and a backtest of the detectors."""
+"""`tollkeeper signals`: departures from contracts, a backtest of the detectors, objectives."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import cyclopts
 from rich.markup import escape
 from rich.progress import Progress as Bar
 
-from tollkeeper.cli.opening import AsJson, Config, console, print_json, table_of, with_store
+from tollkeeper.cli.opening import (
+    AsJson,
+    Config,
+    console,
+    print_json,
+    table_of,
+    with_runtime,
+    with_store,
+)
 from tollkeeper.flows.ports import Store
-from tollkeeper.flows.signals import studying
+from tollkeeper.flows.signals import budgets, studying
+from tollkeeper.flows.signals.budgets import ObjectiveView, objective_view
 from tollkeeper.flows.signals.studying import Page
 from tollkeeper.kernel.clock import rfc3339
+from tollkeeper.kernel.errors import Invalid
+from tollkeeper.signals import openslo
+from tollkeeper.signals.slos import Objective
 
-app: Final = cyclopts.App(name="signals", help="What is counted: drift, backtest.")
+app: Final = cyclopts.App(name="signals", help="What is counted: drift, backtest, objectives.")
+
+slo: Final = cyclopts.App(name="slo", help="Objectives of OpenSLO files: check, status.")
+app.command(slo)
 
 Hours = Annotated[float, cyclopts.Parameter(help="Of the last so many hours.")]
 
@@ -86,3 +102,62 @@ def backtest(
         )
     console.print(table if pages else f"nothing would have paged in {hours:g} hours")
     return int(bool(pages))
+
+
+@slo.command
+def check(
+    files: Annotated[list[Path], cyclopts.Parameter(help="OpenSLO v1 files, YAML.", negative="")],
+    /,
+    *,
+    json: AsJson = False,
+) -> int:
+    """Say what an OpenSLO file means here: what is counted, the target, the rules that alert.
+
+    References between the files are followed. Exits with 2 if one cannot be watched.
+    Example: `tollkeeper signals slo check objectives.yaml`
+    """
+    views = [objective_view(one) for one in openslo_read(files)]
+    if json:
+        print_json(views)
+        return 0
+    _print_objectives(views)
+    return 0
+
+
+@slo.command
+def status(*, json: AsJson = False, config: Config = None) -> int:
+    """Show how fast the error budgets of the objectives in `slo_files` burn now.
+
+    Exits with 1 if a rule holds. Example: `tollkeeper signals slo status`
+    """
+    views: list[ObjectiveView] = with_runtime(config, budgets.standing)
+    if json:
+        print_json(views)
+    elif views:
+        _print_objectives(views)
+    else:
+        console.print("the setting slo_files names no file")
+    return int(any(view.burning for view in views))
+
+
+def openslo_read(files: list[Path]) -> list[Objective]:
+    """The objectives of some files."""
+    texts = {}
+    for path in files:
+        try:
+            texts[str(path)] = path.read_bytes()
+        except OSError as error:
+            raise Invalid(f"{path}: {error.strerror}") from None
+    return openslo.read(texts)
+
+
+def _print_objectives(views: list[ObjectiveView]) -> None:
+    table = table_of("objective", "counts", "good", "target", "alerts while it burns", "now")
+    for view in views:
+        where = "; ".join(f"{name} {', '.join(values)}" for name, values in view.where.items())
+        table.add_row(
+            view.name, escape(f"{view.counts} {where}".strip()), view.good,
+            f"{view.target:.6g} in {view.days:g} d", "\n".join(view.rules),
+            escape("\n".join(view.burning)) or "-",
+        )  # fmt: skip
+    console.print(table)

@@ -10,13 +10,28 @@ import msgspec
 
 from tollkeeper.flows.live.places import Places
 from tollkeeper.flows.live.state import Live
-from tollkeeper.flows.ports import Hook, Notify, Sources, Store, Target, Tell, Vault, Wire
+from tollkeeper.flows.ports import (
+    NO_SPANS,
+    Fact,
+    HandOver,
+    Hook,
+    Notify,
+    Sources,
+    Store,
+    Target,
+    Tell,
+    Tracer,
+    Vault,
+    Wire,
+    WireResult,
+)
 from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.integrations.masking import fields_read
-from tollkeeper.integrations.version import Integration
+from tollkeeper.integrations.version import Integration, WireRequest
 from tollkeeper.kernel.chance import Chance
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.ids import new_id
+from tollkeeper.payments.outcome import Operation
 from tollkeeper.payments.settlement import Policy
 from tollkeeper.routing.router import Router
 from tollkeeper.routing.routes import Condition, Routes, Rule
@@ -34,6 +49,11 @@ def _silent(event: str, /, **facts: object) -> None:
 def configured_rules(settings: Settings) -> tuple[Rule, ...]:
     """The routing that the settings ask for, before any promotion."""
     return (Rule(condition=Condition(), weights=dict(settings.weights)),)
+
+
+async def _nobody(address: str, body: bytes) -> str:
+    """Takes nothing: for tests, and for commands."""
+    return "no connection is open"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +79,8 @@ class Runtime:
     sources: Sources | None = None
     notify: Notify | None = None
     tell: Tell = _silent
+    hand_over: HandOver = _nobody
+    tracer: Tracer = NO_SPANS
     sources_of: Callable[[Integration], Mapping[str, bytes]] = lambda _: {}
     machine: Callable[[], Gauges] = Gauges
     trust: str = ""
@@ -109,6 +131,28 @@ class Runtime:
             base_url=(mine.base_url or integration.base_url).rstrip("/"),
             headers=integration.credentials(mine.all_secrets()),
         )
+
+    async def exchange(
+        self, integration: Integration, operation: Operation, request: WireRequest, payment_id: str
+    ) -> WireResult:
+        """Sends a request to the provider, in a span with its phases."""
+        facts: dict[str, Fact] = {
+            "http.request.method": request.method,
+            "payment.provider": integration.provider,
+            "payment.integration": integration.name,
+            "payment.operation": operation,
+            "payment.id": payment_id,
+        }
+        with self.tracer.span(f"provider {operation}", "client", facts) as span:
+            result = await self.wire.send(request, self.target(integration))
+            span.phases(result.timings_ms)
+            if result.reply is not None:
+                span.note({"http.response.status_code": result.reply.status})
+                if result.reply.status >= 400:
+                    span.failed(str(result.reply.status))
+            elif result.failure is not None:
+                span.failed(result.failure.error)
+        return result
 
     def fingerprint(self, provider: str) -> str:
         """Eight hexadecimal digits of all that is set for a provider: address, keys, timeouts and

@@ -109,7 +109,8 @@ async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepa
         attempt.operation,
     )
     try:
-        result = await runtime.wire.send(prepared.request, runtime.target(prepared.integration))
+        integration, request = prepared.integration, prepared.request
+        result = await runtime.exchange(integration, attempt.operation, request, books.payment.id)
     finally:
         counting.end(number)
     return interpret(runtime, books, attempt, prepared.integration, result, began)
@@ -352,11 +353,10 @@ async def _asked(
     order: OperationInput,
     seconds: float,
 ) -> Outcome:
-    request, target = integration.request(operation, order), runtime.target(integration)
-    began = runtime.clock.monotonic()
+    request, began = integration.request(operation, order), runtime.clock.monotonic()
     try:
         async with asyncio.timeout(seconds):
-            result = await runtime.wire.send(request, target)
+            result = await runtime.exchange(integration, operation, request, order.payment_id)
     except TimeoutError:
         late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
         result = WireResult(failure=late)

@@ -12,21 +12,26 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 
 from tollkeeper import app as root
 from tollkeeper.flows.operations.keys import PLATFORM, create_key
+from tollkeeper.proving import rivals
 from tollkeeper.proving.breaking import strike, strikes_of
 from tollkeeper.proving.certificates import authority
 from tollkeeper.proving.disks import small_disk
+from tollkeeper.proving.hearing import read_log
 from tollkeeper.proving.members import Member, store_relay, through
 from tollkeeper.proving.network import Names, Relay, anchor_server
+from tollkeeper.proving.played import Played
+from tollkeeper.proving.prometheus import NAME, BurnRates, missing
+from tollkeeper.proving.rivals import RivalSaid
 from tollkeeper.proving.scenario import Scenario, Store
 from tollkeeper.proving.serve import DNS
 from tollkeeper.proving.shopping import Shop
@@ -35,50 +40,8 @@ from tollkeeper.testing.postgres import postgres_database
 
 HOST: Final = "provider.test"
 WEIGHTS: Final = {"stripe@2022-08-01": 70.0, "stripe@2026-03-25.dahlia": 30.0}
-TOLD: Final = frozenset({"alert_opened", "alert_verdict"})
-MOVES: Final = frozenset({"failover_share", "failover_moved"})
 AFTER_SECONDS: Final = 3.0
 """How long the service is watched once the fault is over: what it said then still counts."""
-
-
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """One verdict as the log tells it, so many seconds after the fault began."""
-
-    after_seconds: float
-    domain: str
-    confidence: float
-    pointer: str
-    slice: dict[str, str]
-    about: str
-    says: str
-    because: tuple[str, ...] = ()
-
-
-class Played(msgspec.Struct, frozen=True, kw_only=True):
-    """What one scenario came to. `early`: alerts before the fault. `moves`: decisions of failover
-    that moved traffic. `bad_*`: the share of shoppers who were told failed, wait or nothing, before
-    the fault and during it. `slow_*`: median seconds to the first answer; `tail_*`: what nine of
-    ten stay below. `declined_*`: the share who were declined. `struck`: how often the provider, the
-    network or the resolver did what the file says, as each of them counts it, and webhooks that
-    the service had refused when its own fault ended."""
-
-    scenario: str
-    rate: float
-    severity: float
-    seed: int
-    said: tuple[Said, ...]
-    early: int
-    moves: tuple[str, ...]
-    shoppers: int
-    bad_before: float
-    bad_during: float
-    slow_before: float
-    slow_during: float
-    tail_before: float = 0.0
-    tail_during: float = 0.0
-    struck: int = 0
-    declined_before: float = 0.0
-    declined_during: float = 0.0
 
 
 class Ground(Yard):
@@ -107,6 +70,7 @@ class Ground(Yard):
         self.authority: Any = None
         self.bad_secret = ""
         self.struck = 0
+        self.rivals: list[RivalSaid] = []
 
     async def open(self) -> None:
         """Starts the simulator, the network, and the service with its key and webhooks."""
@@ -254,14 +218,18 @@ class Ground(Yard):
             self.neutral.close()
 
 
-async def play(ground: Ground, tell: Callable[[str], None]) -> Played:
-    """Plays a scenario from the first shopper to the last verdict."""
+async def play(ground: Ground, tell: Callable[[str], None], *, with_rivals: bool = False) -> Played:
+    """Plays a scenario from the first shopper to the last verdict; with rivals, what others make of
+    the same run."""
+    burn_rates = BurnRates(ground.folder, ground.ports) if with_rivals and not missing() else None
     scenario, world = ground.scenario, ground.scenario.world
     timeout = aiohttp.ClientTimeout(total=30)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as ground.session:
         try:
             await ground.open()
+            if burn_rates is not None:
+                await burn_rates.start()
             tell(f"{scenario.id}: {world.rate:g} shoppers a second, all is well")
             shopping = asyncio.create_task(ground.shop.open(world.rate))
             await asyncio.sleep(world.warmup_seconds)
@@ -272,14 +240,34 @@ async def play(ground: Ground, tell: Callable[[str], None]) -> Played:
             await asyncio.sleep(AFTER_SECONDS)
             ground.shop.close()
             await shopping
+            if with_rivals:
+                ground.rivals = await _rivals(ground, burn_rates)
         finally:
+            if burn_rates is not None:
+                await burn_rates.stop()
             await ground.close()
-    return _played(ground)
+    absent = (NAME,) if with_rivals and missing() else ()
+    return replace(_played(ground), with_rivals=with_rivals, rivals_absent=absent)
+
+
+async def _rivals(ground: Ground, burn_rates: BurnRates | None) -> list[RivalSaid]:
+    """What the rivals say, from the counts that the service has written and from their programs."""
+    began_ms = ground.began_ms or 0
+    settings = replace(
+        root.read_settings(ground.folder / "replica-0.toml"), database=ground.database
+    )
+    store = await root.open_store(settings)
+    try:
+        batches = await store.list_batches(0, int(time.time()))
+    finally:
+        await store.close()
+    paged = burn_rates.said(began_ms) if burn_rates is not None else None
+    return [*rivals.judged(batches, began_ms), *([paged] if paged is not None else [])]
 
 
 def _played(ground: Ground) -> Played:
     scenario = ground.scenario
-    said, early, moves = _read_log(ground)
+    said, early, moves = read_log(ground.folder, ground.began_ms or 0, len(ground.members))
     shop = ground.shop
     return Played(
         scenario=scenario.id,
@@ -288,7 +276,10 @@ def _played(ground: Ground) -> Played:
         seed=ground.seed,
         said=tuple(said),
         early=early,
-        moves=tuple(moves),
+        moves=tuple(reason for _, reason in moves),
+        moved_seconds=tuple(after for after, _ in moves),
+        seen=tuple(shop.seen()),
+        rivals=tuple(ground.rivals),
         shoppers=len(shop.visits),
         bad_before=shop.bad(during=False),
         bad_during=shop.bad(during=True),
@@ -302,59 +293,9 @@ def _played(ground: Ground) -> Played:
     )
 
 
-def _read_log(ground: Ground) -> tuple[list[Said], int, list[str]]:
-    """What the service's log says of alerts and moves."""
-    said, moves, early = [], [], 0
-    began_ms = ground.began_ms or 0
-    for line in _log_lines(ground):
-        try:
-            entry = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError:
-            continue  # a traceback, or what the interpreter itself has written
-        event = str(entry.get("event", ""))
-        after_ms = _moment_ms(entry) - began_ms
-        if event in MOVES and after_ms >= 0:
-            moves.append(str(entry.get("reason", "")))
-        if event not in TOLD:
-            continue
-        if after_ms < 0:
-            early += event == "alert_opened"
-            continue
-        said.append(
-            Said(
-                after_seconds=round(after_ms / 1000, 1),
-                domain=str(entry["domain"]),
-                confidence=float(entry["confidence"]),
-                pointer=str(entry["pointer"]),
-                slice=dict(entry["slice"]),
-                about=str(entry["about"]),
-                says=str(entry["says"]),
-                because=tuple(entry.get("because", ())),
-            )
-        )
-    return said, early, moves
-
-
-def _log_lines(ground: Ground) -> list[bytes]:
-    """The lines of all replicas, in the order of their times where there are several."""
-    lines = [
-        line
-        for path in sorted(ground.folder.glob("replica-*.log"))
-        for line in path.read_bytes().splitlines()
-    ]
-    return sorted(lines, key=_time_in) if len(ground.members) > 1 else lines
-
-
-def _time_in(line: bytes) -> bytes:
-    return line.rpartition(b'"timestamp": ')[2]
-
-
-def _moment_ms(entry: Mapping[str, Any]) -> int:
-    text = str(entry.get("timestamp", ""))
-    return int(datetime.fromisoformat(text).timestamp() * 1000) if text else 0
-
-
-def prove(scenario: Scenario, seed: int, tell: Callable[[str], None]) -> Played:
+def prove(
+    scenario: Scenario, seed: int, tell: Callable[[str], None], *, with_rivals: bool = False
+) -> Played:
     """Plays a scenario on a fresh database."""
     with tempfile.TemporaryDirectory(prefix="tollkeeper-proving-") as place:
         folder = Path(place)
@@ -364,4 +305,5 @@ def prove(scenario: Scenario, seed: int, tell: Callable[[str], None]) -> Played:
                 if any(isinstance(one, Store) and one.effect == "disk" for one in scenario.fault):
                     stack.enter_context(small_disk(folder / "pg"))
                 database = stack.enter_context(postgres_database(folder / "pg"))
-            return asyncio.run(play(Ground(folder, database, scenario, seed), tell))
+            ground = Ground(folder, database, scenario, seed)
+            return asyncio.run(play(ground, tell, with_rivals=with_rivals))

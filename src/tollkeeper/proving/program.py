@@ -16,9 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tollkeeper.kernel.errors import Invalid, TollkeeperError
-from tollkeeper.proving.ground import Played, prove
+from tollkeeper.proving.ground import prove
+from tollkeeper.proving.played import Played
+from tollkeeper.proving.prometheus import NAME, missing
+from tollkeeper.proving.report import write
 from tollkeeper.proving.scenario import Scenario, read
-from tollkeeper.proving.scoring import Mark, Score, mark, score
+from tollkeeper.proving.scoring import Mark, Run, Score, rival_scores, run_of, score
 
 LIBRARY: Final = Path(__file__).parent / "scenarios"
 MISUSE: Final = 2
@@ -33,11 +36,12 @@ class Case(msgspec.Struct, frozen=True):
 
     scenario: Scenario
     seed: int
+    with_rivals: bool = False
 
 
 def play(case: Case) -> Played:
     """Plays a case, in a process of its own."""
-    return prove(case.scenario, case.seed, _quiet)
+    return prove(case.scenario, case.seed, _quiet, with_rivals=case.with_rivals)
 
 
 def _quiet(text: str) -> None:
@@ -72,7 +76,7 @@ def scaled(scenario: Scenario, rate: float | None, severity: float | None) -> Sc
 
 
 @app.default
-def main(
+def main(  # noqa: PLR0913 - options, each with its help
     *,
     fault: Annotated[
         tuple[str, ...],
@@ -87,6 +91,12 @@ def main(
     ] = None,
     seeds: Annotated[int, cyclopts.Parameter(help="How often each is played.")] = 1,
     jobs: Annotated[int, cyclopts.Parameter(help="How many are played at once.")] = 2,
+    rivals: Annotated[
+        bool, cyclopts.Parameter(negative="", help="Score simpler rules on the same runs.")
+    ] = False,
+    report: Annotated[
+        Path | None, cyclopts.Parameter(help="A folder: write a page with plots into it.")
+    ] = None,
     json: Annotated[bool, cyclopts.Parameter(negative="", help="Print JSON.")] = False,
 ) -> int:
     """Play scenarios and compare what the service says with the truth.
@@ -99,36 +109,46 @@ def main(
     except TollkeeperError as error:
         progress.print(f"{error.code}: {error.detail}", soft_wrap=True, markup=False)
         return MISUSE
-    cases = [Case(one, seed) for one in scenarios for seed in range(1, seeds + 1)]
-    marks = _play_all(cases, jobs)
+    cases = [Case(one, seed, rivals) for one in scenarios for seed in range(1, seeds + 1)]
+    runs = _play_all(cases, jobs)
+    marks = [run.mark for run in runs]
     found = score(marks)
+    others = rival_scores(runs)
+    if report is not None:
+        progress.print(f"written: {write(report, runs, found, others)}", markup=False)
     if json:
-        body = msgspec.json.encode({"score": found, "marks": marks})
+        said = {f"{one.mark.scenario}/{one.mark.seed}": one.played.rivals for one in runs}
+        body = msgspec.json.encode(
+            {"score": found, "marks": marks, "rivals": others, "rivals_said": said}
+        )
         sys.stdout.write(msgspec.json.format(body).decode() + "\n")
     else:
         show(marks, found)
+        show_rivals(found, others)
+    if rivals and missing():
+        progress.print(f"{NAME} is left out: {', '.join(missing())} not installed", markup=False)
     wrong = any(not one.right for one in marks if one.truth != "none" and one.valid)
     return int(wrong or found.false_pages > 0 or found.wrong_moves > 0)
 
 
-def _play_all(cases: list[Case], jobs: int) -> list[Mark]:
-    marks = []
+def _play_all(cases: list[Case], jobs: int) -> list[Run]:
+    runs = []
     with ProcessPoolExecutor(max_workers=max(1, jobs)) as pool:
         running = {pool.submit(play, case): case for case in cases}
         for number, done in enumerate(as_completed(running), 1):
             case = running[done]
             try:
-                marks.append(mark(case.scenario, done.result()))
+                runs.append(run_of(case.scenario, done.result()))
             except Exception as error:  # noqa: BLE001 - one case must not end the others
                 progress.print(f"{case.scenario.id} was not played: {error!r}", markup=False)
                 continue
-            last = marks[-1]
+            last = runs[-1].mark
             progress.print(
                 f"{number} of {len(cases)}: {last.scenario} ({last.truth}): {last.said}"
                 f" after {last.attributed_seconds} s, {'right' if last.right else '-'}",
                 markup=False,
             )
-    return sorted(marks, key=lambda one: (one.scenario, one.seed))
+    return sorted(runs, key=lambda one: (one.mark.scenario, one.mark.seed))
 
 
 def show(marks: list[Mark], found: Score) -> None:
@@ -146,6 +166,23 @@ def show(marks: list[Mark], found: Score) -> None:
     console.print(table)
     for name, value in msgspec.structs.asdict(found).items():
         console.print(f"{name:16} {value}")
+
+
+def show_rivals(ours: Score, others: dict[str, Score]) -> None:
+    """Our score beside those of the rivals, on the same runs; nothing where none ran."""
+    if not others:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("who", "detected", "after s (p50)", "right", "sure or first, and wrong",
+                 "false pages"):  # fmt: skip
+        table.add_column(name)
+    for name, one in {"Tollkeeper": ours, **others}.items():
+        table.add_row(
+            name, f"{one.detected:.0%}", _shown(one.detected_p50),
+            f"{one.top_1 * one.detected:.0%}", f"{one.sure_and_wrong * one.detected:.0%}",
+            str(one.false_pages),
+        )  # fmt: skip
+    console.print(table)
 
 
 def _shown(value: float | None) -> str:

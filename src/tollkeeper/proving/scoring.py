@@ -9,9 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from tollkeeper.proving.ground import Played, Said
+from tollkeeper.proving.played import Played, Said
+from tollkeeper.proving.prometheus import NAME
+from tollkeeper.proving.rivals import BARO, ELIMINATION_RULE, STATUS_RULE, RivalSaid
 from tollkeeper.proving.scenario import Scenario, Truth
+
+RIVALS: Final = (NAME, ELIMINATION_RULE, STATUS_RULE, BARO)
+"""Who is scored beside us, with `--rivals`."""
 
 SURE: Final = 0.8
 MOVABLE: Final = frozenset({"provider_changed", "our_code"})
@@ -113,6 +119,43 @@ def _has_mattered(scenario: Scenario, played: Played) -> bool:
     return worse or slower or later or refused or played.struck >= LEAST_STRUCK
 
 
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One played scenario with its mark, and the marks of the rivals on it by their names."""
+
+    scenario: Scenario
+    played: Played
+    mark: Mark
+    rivals: dict[str, Mark] = {}
+
+
+def run_of(scenario: Scenario, played: Played) -> Run:
+    """A played scenario, marked. A rival that said nothing is marked too, if it took part: BARO
+    does not where there is no onset to tell it."""
+    said = {one.rival: one for one in played.rivals}
+    absent = {*played.rivals_absent, *(() if scenario.expect == "verdict" else (BARO,))}
+    names = [name for name in RIVALS if played.with_rivals and name not in absent]
+    return Run(
+        scenario=scenario,
+        played=played,
+        mark=mark(scenario, played),
+        rivals={name: mark(scenario, as_said_by(played, said.get(name))) for name in names},
+    )
+
+
+def as_said_by(played: Played, rival: RivalSaid | None) -> Played:
+    """A run as if a rival had said what was said; what pages before the fault is a false page."""
+    told: tuple[Said, ...] = ()
+    early = rival is not None and rival.after_seconds < 0
+    if rival is not None and not early:
+        told = (
+            Said(
+                after_seconds=round(rival.after_seconds, 1), domain=rival.domain, confidence=1.0,
+                pointer="", slice={}, about="", says=rival.because,
+            ),
+        )  # fmt: skip
+    return replace(played, said=told, early=int(early), moves=())
+
+
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """Figures over many marks; shares from 0 to 1, seconds over those that came."""
 
@@ -158,6 +201,15 @@ def score(marks: Iterable[Mark]) -> Score:
         wrong_moves=sum(one.wrong_move for one in every),
         false_pages=sum(one.false_page for one in every),
     )
+
+
+def rival_scores(runs: Iterable[Run]) -> dict[str, Score]:
+    """The score of each rival over all runs that it took part in."""
+    marks: dict[str, list[Mark]] = {}
+    for run in runs:
+        for name, one in run.rivals.items():
+            marks.setdefault(name, []).append(one)
+    return {name: score(found) for name, found in marks.items()}
 
 
 def _share(part: int, whole: int) -> float:

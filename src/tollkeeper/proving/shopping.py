@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import Any, Final
 
@@ -23,9 +24,10 @@ SLOW_SECONDS: Final = 3.0
 
 class Visit(msgspec.Struct):
     """What one shopper saw: after how many seconds of the fault it began (negative before it), the
-    first answer's status and how long it took."""
+    first answer's status and how long it took. `moment`: when it began, on the monotonic clock."""
 
     at: float
+    moment: float = 0.0
     status: int = 0
     said: str = ""
     seconds: float = 0.0
@@ -94,7 +96,8 @@ class Shop:
     async def _visit(self) -> None:
         chance = self.ground.chance
         began = time.monotonic()
-        visit = Visit(at=began - self.began if self.began is not None else -1.0)
+        at = began - self.began if self.began is not None else -1.0
+        visit = Visit(at=at, moment=began)
         self.visits.append(visit)
         mistypes = self.mistyping and chance.random() < self.mistyping
         manual = chance.random() < MANUAL
@@ -166,6 +169,17 @@ class Shop:
                 visit.status, visit.said = reply.status, _said(reply.status, answer)
             return answer if reply.status < 300 else None
         return None
+
+    def seen(self) -> list[tuple[int, int, int]]:
+        """By second of the fault, negative before it: shoppers, and those who had a bad time."""
+        if self.began is None:
+            return []
+        found: dict[int, list[int]] = {}
+        for visit in self.visits:
+            counts = found.setdefault(math.floor(visit.moment - self.began), [0, 0])
+            counts[0] += 1
+            counts[1] += visit.is_bad
+        return [(second, found[second][0], found[second][1]) for second in sorted(found)]
 
     def bad(self, *, during: bool) -> float:
         """The share of shoppers who had a bad time before the fault, or during it."""

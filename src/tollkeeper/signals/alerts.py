@@ -4,7 +4,7 @@ Law: an alert is changed only upon its revision before, so that replicas that lo
 counts write it once. What was said stays: a later verdict is one more, never a correction in place.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tollkeeper.signals.detectors import Alarm
 from tollkeeper.signals.saying import sentence_of
+from tollkeeper.signals.slos import Burning, Severity, sentence
 from tollkeeper.signals.verdict import Look, Verdict
 
 QUIET_S: Final = 120
@@ -49,8 +50,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """Something that goes wrong. `fingerprint`: the provider, or `service`. `seen_ms`: when it was
     last found. `said`: its verdicts, oldest first; `now`: the last of them with its newest counts.
-    `silenced_until_ms`: nobody is told until then. `judged`: what a person said of the verdict,
-    `right` or `wrong: REASON`, by `judge`."""
+    `says`: of a budget that burns, in words; such an alert has no verdict. `silenced_until_ms`:
+    nobody is told until then. `judged`: what a person said of the verdict, `right` or `wrong:
+    REASON`, by `judge`."""
 
     id: str
     fingerprint: str
@@ -60,6 +62,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     resolved_ms: int | None = None
     said: tuple[Said, ...] = ()
+    says: str = ""
+    severity: Severity = "page"
     now: Said | None = None
     silenced_until_ms: int = 0
     silence_reason: str = ""
@@ -70,6 +74,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether it goes on."""
         return self.status == "open"
+
+    @property
+    def is_of_budget(self) -> bool:
+        """Whether an objective's budget burns: no look found it, and none ends it."""
+        return bool(self.says)
 
     @property
     def last(self) -> Said | None:
@@ -185,6 +194,49 @@ def _over(alert: Alert, now_ms: int) -> Step | None:
         return None  # what was found slowly does not alarm by two minutes alone
     done = replace(alert, status="resolved", resolved_ms=now_ms, revision=alert.revision + 1)
     return Step(done, "resolved")
+
+
+def looked_at(alerts: Iterable[Alert]) -> list[Alert]:
+    """The alerts that looks found, without those of budgets."""
+    return [alert for alert in alerts if not alert.is_of_budget]
+
+
+def budget_steps(
+    open_alerts: Iterable[Alert], found: Iterable[Burning], new_id: Callable[[], str], now_ms: int
+) -> list[Step]:
+    """What must be written after a look at budgets: one alert for an objective and severity. No
+    ticket is opened while the objective pages."""
+    burning: dict[str, Burning] = {}
+    for one in found:
+        burning.setdefault(f"slo {one.objective.name} {one.rule.severity}", one)
+    paging = {one.objective.name for one in burning.values() if one.rule.severity == "page"}
+    steps, known = [], set()
+    for alert in open_alerts:
+        known.add(alert.fingerprint)
+        step = _burnt(alert, burning.get(alert.fingerprint), now_ms)
+        if step is not None:
+            steps.append(step)
+    for fingerprint, one in burning.items():
+        is_more = one.rule.severity == "page" or one.objective.name not in paging
+        if fingerprint not in known and is_more:
+            made = Alert(
+                id=new_id(), fingerprint=fingerprint, status="open", opened_ms=now_ms,
+                seen_ms=now_ms, says=sentence(one), severity=one.rule.severity,
+            )  # fmt: skip
+            steps.append(Step(made, "opened"))
+    return steps
+
+
+def _burnt(alert: Alert, one: Burning | None, now_ms: int) -> Step | None:
+    """An alert of a budget that burns on, or no more for two minutes."""
+    revision = alert.revision + 1
+    if one is not None:
+        return Step(replace(alert, seen_ms=now_ms, says=sentence(one), revision=revision), "")
+    if now_ms < alert.seen_ms + QUIET_S * 1000:
+        return None
+    return Step(
+        replace(alert, status="resolved", resolved_ms=now_ms, revision=revision), "resolved"
+    )
 
 
 def is_told(step: Step) -> bool:

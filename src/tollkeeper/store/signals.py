@@ -1,15 +1,18 @@
 """Signals in the store: batches of counts, their sums, alerts and changes."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.ports.signals import NO_JOBS
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.changes import Told
 from tollkeeper.signals.counts import Batch, Counted, decode, encode
 from tollkeeper.store import tables as t
 from tollkeeper.store.events import INSERT_CHANGE, event_statements
+from tollkeeper.store.jobs import enqueue_job
 from tollkeeper.store.statements import Operation, Rollback, insert_into, sql
 from tollkeeper.store.topic import Topic, reads, writes, writes_long
 
@@ -169,9 +172,11 @@ def load_usual(at_s: int) -> Operation[tuple[int, list[Counted]]]:
     return (int(rows[0][0]), _counted(rows[0][1])) if rows else (0, [])
 
 
-def save_alert(alert: Alert, events: tuple[OutEvent, ...] = ()) -> Operation[bool]:
-    """Writes an alert upon its revision before this one, with what is told of it; false where
-    another replica was faster."""
+def save_alert(
+    alert: Alert, events: tuple[OutEvent, ...] = (), jobs: Mapping[str, int] = NO_JOBS
+) -> Operation[bool]:
+    """Writes an alert upon its revision before this one, with what is told of it, and jobs about it
+    (kind, and when it is due); false where another replica was faster."""
     row = {
         "id": alert.id,
         "fingerprint": alert.fingerprint,
@@ -189,6 +194,8 @@ def save_alert(alert: Alert, events: tuple[OutEvent, ...] = ()) -> Operation[boo
         raise Rollback(False)  # noqa: FBT003 - the operation's answer
     for event in events:
         yield from event_statements(event)
+    for kind, at_ms in jobs.items():
+        yield from enqueue_job(kind, alert.id, at_ms)
     return True
 
 

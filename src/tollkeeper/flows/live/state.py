@@ -20,6 +20,7 @@ from tollkeeper.rollouts.tripwire import Tripwire
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.observation import Observation
+from tollkeeper.signals.slos import Objective, Share
 from tollkeeper.signals.verdict import Look
 
 COIN_AFTER: Final = 2
@@ -38,7 +39,9 @@ class Live:
     operation, kind and pointer. `counting`: what will be written as the batch of this second.
     `look` is the newest look at the counts of all replicas, `open_alerts` those that it found
     open, `wanted_probes` what its verdict wants to know, by provider; `alert_news` counts what was
-    told of alerts; `census` is what waits in the store. `unfailed`: first attempts that did not
+    told of alerts; `is_store_away`: the last look could not write what it found; `census` is what
+    waits in the store; `budgets` has the minutes of `objectives` by name, those before
+    `budgets_until_m` from their sums. `unfailed`: first attempts that did not
     fail, are not told one by one, and are not in the store yet, by version. `decisions` of
     failovers that this process made, by provider and kind. `wake_requested`: look at the routes
     soon."""
@@ -54,9 +57,13 @@ class Live:
     open_alerts: tuple[Alert, ...] = ()
     wanted_probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     alert_news: Counter[tuple[str, str]] = field(default_factory=Counter)
+    is_store_away: bool = False
     failed_looks: int = 0
     pending_batches: int = 0
     census: Census | None = None
+    objectives: tuple[Objective, ...] = ()
+    budgets: dict[str, dict[int, Share]] = field(default_factory=dict)
+    budgets_until_m: int = 0
     unfailed: Counter[str] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
     flushed_at: float = 0.0

@@ -13,6 +13,7 @@ from tollkeeper.flows.ports.incidents import IncidentStore, IncidentWrite, Notif
 from tollkeeper.flows.ports.jobs import Due, Job, JobKind, JobStore, Parties
 from tollkeeper.flows.ports.machine import (
     Fetched,
+    HandOver,
     Hook,
     HookResult,
     Sources,
@@ -28,6 +29,7 @@ from tollkeeper.flows.ports.operations import ApiKey, OperationStore
 from tollkeeper.flows.ports.payments import PaymentStore
 from tollkeeper.flows.ports.rollouts import Follow, Place, Rerouting, RolloutStore, RoutingRow
 from tollkeeper.flows.ports.signals import SignalStore
+from tollkeeper.flows.ports.tracing import NO_SPANS, Fact, Span, SpanKind, Tracer
 from tollkeeper.flows.ports.webhooks import Delivery, Endpoint, WebhookStore
 
 
@@ -55,14 +57,17 @@ class Store(
 
 
 __all__ = [
+    "NO_SPANS",
     "ApiKey",
     "Delivery",
     "DescriptionStore",
     "Due",
     "Endpoint",
+    "Fact",
     "FailoverStore",
     "Fetched",
     "Follow",
+    "HandOver",
     "Hook",
     "HookResult",
     "IncidentStore",
@@ -82,10 +87,13 @@ __all__ = [
     "SeenDescription",
     "SignalStore",
     "Sources",
+    "Span",
+    "SpanKind",
     "Stage",
     "Store",
     "Target",
     "Tell",
+    "Tracer",
     "TrialRow",
     "Vault",
     "WebhookStore",

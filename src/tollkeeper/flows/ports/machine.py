@@ -85,6 +85,13 @@ class Sources(Protocol):
     async def fetch(self, source: str, etag: str | None) -> Fetched: ...
 
 
+class HandOver(Protocol):
+    """Posts a JSON body to a monitor of the operator: empty text where it took it, or an error.
+    Never raises."""
+
+    async def __call__(self, address: str, body: bytes) -> str: ...
+
+
 class Tell(Protocol):
     """Tells operators: one line of the log. `facts` hold no secret and no card number."""
 

@@ -1,12 +1,14 @@
 """What the flows of signals need of the store."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.changes import Told
 from tollkeeper.signals.counts import Batch, Counted
+
+NO_JOBS: Final[Mapping[str, int]] = {}
 
 
 class SignalStore(Protocol):
@@ -48,8 +50,11 @@ class SignalStore(Protocol):
         """What was usual at `at_s`: seconds and sums."""
         ...
 
-    async def save_alert(self, alert: Alert, events: tuple[OutEvent, ...] = ()) -> bool:
-        """Writes an alert upon its revision before this one; false where that has moved on, or
+    async def save_alert(
+        self, alert: Alert, events: tuple[OutEvent, ...] = (), jobs: Mapping[str, int] = NO_JOBS
+    ) -> bool:
+        """Writes an alert upon its revision before this one, and jobs about it (kind, and when it
+        is due); false where that has moved on, or
         where another one with its fingerprint is open."""
         ...
 

@@ -4,7 +4,7 @@ import contextlib
 from typing import Final
 
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.signals import census, commands
+from tollkeeper.flows.signals import budgets, census, commands
 from tollkeeper.flows.signals.collecting import Collector
 from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.summing import EVERY_MS
@@ -24,6 +24,8 @@ async def plan(runtime: Runtime) -> None:
         await runtime.store.enqueue_job("sum_up_signals", SUBJECT, at_ms)
     if runtime.settings.heartbeat_url is not None:
         await runtime.store.enqueue_job("heartbeat", SUBJECT, runtime.store.now_ms() + EVERY_MS)
+    if runtime.settings.slo_files:
+        await runtime.store.enqueue_job(budgets.KIND, SUBJECT, runtime.store.now_ms())
     for provider, mine in runtime.settings.providers.items():
         if mine.status_feed is not None:
             await runtime.store.enqueue_job("read_status", provider, runtime.store.now_ms())

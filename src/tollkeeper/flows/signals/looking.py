@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tollkeeper.flows.ports import Store
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.flows.signals.posting import wakes
 from tollkeeper.flows.signals.telling import event_of, tell_step
 from tollkeeper.flows.signals.windows import (
     Recent,
@@ -23,7 +24,7 @@ from tollkeeper.flows.signals.windows import (
     usual_from,
 )
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
-from tollkeeper.signals.alerts import QUIET_S, Step, is_told, steps_of
+from tollkeeper.signals.alerts import QUIET_S, Step, is_told, looked_at, steps_of
 from tollkeeper.signals.counts import Batch, Change, Window, since
 from tollkeeper.signals.history import Usual, usual_of
 from tollkeeper.signals.series import Rolling, Series
@@ -140,23 +141,26 @@ class Watcher:
 
 async def _write(runtime: Runtime, found: Look, *, is_quiet: bool) -> None:
     live = runtime.live
-    alerts = await runtime.store.list_open_alerts()
+    alerts = looked_at(await runtime.store.list_open_alerts())
     for step in steps_of(alerts, found, runtime.new_id("alr"), is_quiet=is_quiet):
         if await _saved(runtime.store, runtime, step):
             live.alert_news[step.alert.fingerprint, step.news or "seen"] += 1
             if is_told(step):
                 tell_step(runtime, step)
-    live.open_alerts = tuple(await runtime.store.list_open_alerts())
+    live.is_store_away = False
+    live.open_alerts = tuple(looked_at(await runtime.store.list_open_alerts()))
 
 
 async def _saved(store: Store, runtime: Runtime, step: Step) -> bool:
     events = (event_of(runtime, step),) if is_told(step) else ()
-    return await store.save_alert(step.alert, events)
+    jobs = wakes(runtime, store.now_ms()) if step.news else {}
+    return await store.save_alert(step.alert, events, jobs)
 
 
 def _tell_without_store(runtime: Runtime, found: Look, *, is_quiet: bool) -> None:
     """Tells the log and metrics what cannot be written now; a later look writes what stays."""
     live = runtime.live
+    live.is_store_away = True
     alerts = {alert.id: alert for alert in live.open_alerts}
     for step in steps_of(live.open_alerts, found, runtime.new_id("alr"), is_quiet=is_quiet):
         alerts[step.alert.id] = step.alert

@@ -8,7 +8,7 @@ from typing import Final
 
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.signals.alerts import Alert, stood_in
+from tollkeeper.signals.alerts import Alert, looked_at, stood_in
 from tollkeeper.signals.counts import Counted, fold
 
 EVERY_MS: Final = 60_000
@@ -33,7 +33,7 @@ async def sum_up(runtime: Runtime, job: Job) -> None:
     """Sums up the minutes that are over, says anew what is usual, and removes what is old."""
     store = runtime.store
     now_m = store.now_ms() // 60_000
-    alerts = await store.list_alerts(NEWEST, MANY_ALERTS)
+    alerts = looked_at(await store.list_alerts(NEWEST, MANY_ALERTS))
     summed = False
     for _ in range(MINUTES_A_RUN):
         minute = await store.minute_to_sum(now_m - SETTLED_MINUTES)

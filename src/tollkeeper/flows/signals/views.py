@@ -97,6 +97,9 @@ class LookView(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: list[VerdictView]
 
 
+LOOK_AT_BUDGETS: Final = "look at what fails: `tollkeeper signals slo status`, `tollkeeper why`"
+
+
 def alert_view(alert: Alert, watches: Sequence[Watch] = ()) -> AlertView:
     """An alert for people and programs. `watches`: those of failover, where they are at hand."""
     last = alert.last
@@ -111,8 +114,8 @@ def alert_view(alert: Alert, watches: Sequence[Watch] = ()) -> AlertView:
         domain=verdict.domain if verdict is not None else "undetermined",
         confidence=verdict.confidence if verdict is not None else 0.0,
         pointer=verdict.pointer if verdict is not None else "",
-        says=sentence_of(verdict) if verdict is not None else "",
-        next=next_of(verdict) if verdict is not None else "",
+        says=sentence_of(verdict) if verdict is not None else alert.says,
+        next=next_of(verdict) if verdict is not None else LOOK_AT_BUDGETS,
         silenced_until=rfc3339(alert.silenced_until_ms) if alert.silenced_until_ms else None,
         judged=alert.judged,
         traffic=_traffic(alert, watches),

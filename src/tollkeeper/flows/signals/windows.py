@@ -6,6 +6,7 @@ from typing import Final
 from tollkeeper.flows.ports import Store
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.routing.routes import Routes
+from tollkeeper.signals.alerts import looked_at
 from tollkeeper.signals.changes import change_of
 from tollkeeper.signals.counts import (
     Batch,
@@ -49,7 +50,9 @@ async def changes_until(store: Store, at_ms: int) -> tuple[Change, ...]:
 async def begins_s(store: Store, at_ms: int) -> int:
     """The first second of the window of a moment: an alert that was over before it is history."""
     last = await store.list_alerts(first_id("alr", at_ms + 1), MANY_ALERTS)
-    over = [a.resolved_ms // 1000 for a in last if a.resolved_ms and a.resolved_ms <= at_ms]
+    over = [
+        a.resolved_ms // 1000 for a in looked_at(last) if a.resolved_ms and a.resolved_ms <= at_ms
+    ]
     return max(over, default=0) + 1
 
 
