@@ -106,6 +106,7 @@ def kinds() -> dict[str, Window]:
         ),
         "latency": window(since=25, took=lambda one: 13),
         "missing_webhooks": window(NO_HOOKS, since=20),
+        "late_webhooks": window(since=20, took=lambda one: 16 if one.kind == "webhook_in" else 6),
         "stalls": standing_still(window(), since=20),
     }
 
@@ -213,7 +214,7 @@ def test_one_second_adds_a_part_of_the_threshold_at_most() -> None:
 
 
 def test_every_bank_has_its_own_name_and_sane_rates() -> None:
-    assert len(set(NAMES)) == len(BANKS) + 3
+    assert len(set(NAMES)) == len(BANKS) + 4
     for bank in BANKS:
         for rate in (0.0, 0.01, 0.2, 0.9):
             assert bank.usual(rate) > 0

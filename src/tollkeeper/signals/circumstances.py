@@ -92,7 +92,7 @@ TRIED: Final = 10.0
 
 OF_SUBJECT: Final[dict[Subject, Of]] = {
     "attempts": "attempts", "durations": "attempts", "repeats": "attempts", "answers": "answers",
-    "webhooks": "webhooks", "requests": "requests", "seconds": "requests",
+    "webhooks": "webhooks", "absences": "webhooks", "requests": "requests", "seconds": "requests",
 }  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def _settings(scene: Scene, place: Place) -> Evidence:
 def _fingerprint(scene: Scene) -> tuple[float, str] | None:
     """How well a new fingerprint of settings explains the disturbance; `None` where none is known.
     No event is needed: the new value itself shows the change."""
-    if scene.subject in {"webhooks", "requests"}:
+    if scene.subject in {"webhooks", "absences", "requests"}:
         return _beside(scene)
     sides = sides_of(scene.piles, "settings")
     known = sum(side.bad for side in sides.values())

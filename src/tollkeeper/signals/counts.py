@@ -41,6 +41,8 @@ class Cell(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_defa
     departed from what the version reads. `repeat`: 0 for the first attempt of a payment, 1 for the
     second and so on, 3 at most. `settings`: a fingerprint of the settings, keys and trust store in
     force. `method` is the brand or kind of the payment method, `issuer` the bank, where known.
+    `version`: the API version that a reply or webhook says it is rendered at, where that is another
+    one than the one that reads it.
     """
 
     kind: Kind
@@ -62,6 +64,7 @@ class Cell(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_defa
     method: str = ""
     issuer: str = ""
     settings: str = ""
+    version: str = ""
 
 
 class Tally(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
@@ -70,8 +73,9 @@ class Tally(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
     `witnesses`: those that failed or were declined, but one for each customer and minute.
     `crowded`: those of a customer or of an address who tried more than two payment methods in ten
     minutes. `small`: amounts below a twentieth of the account's usual one. `took`: how many by
-    bucket of `EDGES_MS`, of the whole duration. `*_n` and `*_ms`: how many had that phase, and its
-    milliseconds together; `wait` is the time to the first byte of a reply.
+    bucket of `EDGES_MS`, of the whole duration; of a webhook since the provider made its event.
+    `*_n` and `*_ms`: how many had that phase, and its milliseconds together; `wait` is the time to
+    the first byte of a reply.
     """
 
     n: int = 0

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from tollkeeper.signals.counts import EDGES_MS, Cell
-from tollkeeper.signals.detectors import NO_WEBHOOKS
 from tollkeeper.signals.evidence import Evidence, Place, row
 from tollkeeper.signals.history import PRIOR_LATE_MS, phases_of
 from tollkeeper.signals.scene import Scene
@@ -25,9 +24,6 @@ def families(scene: Scene, place: Place) -> Iterator[Evidence]:
         f"{scene.bad:.0f} of {scene.of:.0f} are bad, and the disturbance is one of "
         f"{scene.family}.",
     )  # fmt: skip
-    missing = [alarm for alarm in scene.alarms if alarm.bank == NO_WEBHOOKS]
-    sentence = f"Webhooks are missing at {len(missing)} providers."
-    yield row("webhooks_missing", bool(missing), no=False, sentence=sentence, seen=len(missing))
 
 
 GATHERED: Final = frozenset({"issuer", "method", "country"})

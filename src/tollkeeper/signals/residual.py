@@ -58,7 +58,7 @@ def _subjects(scene: Scene) -> int:
         bool(names & kind)
         for kind in (
             {"fail", "sustained", "contract", "not_now", "internal", "missing"},
-            {"webhooks", "missing_webhooks"},
+            {"webhooks", "missing_webhooks", "late_webhooks"},
             {"api"},
         )
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tollkeeper.signals.absences import absences
 from tollkeeper.signals.circumstances import circumstances
 from tollkeeper.signals.evidence import Evidence, Place, placed
 from tollkeeper.signals.quantities import crowds, declines, durations, families, volume
@@ -11,7 +12,7 @@ from tollkeeper.signals.scene import Scene
 from tollkeeper.signals.troubles import troubled
 
 READERS: Final[tuple[Callable[[Scene, Place], Iterator[Evidence]], ...]] = (
-    placed, troubled, families, declines, crowds, volume, durations, circumstances,
+    placed, troubled, families, absences, declines, crowds, volume, durations, circumstances,
 )  # fmt: skip
 
 

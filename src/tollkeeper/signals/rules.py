@@ -96,6 +96,10 @@ RULES: Final = (
         sentence="Certificates are refused, and our clock tells another time than the provider's.",
     ),
     Rule(
+        name="no_webhooks_at_all", yes=("only_webhooks",), no=("one_provider",),
+        sentence="Webhooks of more than one provider do not come: they share our door.",
+    ),
+    Rule(
         name="settings_refused", yes=("key_refused", "our_settings"),
         sentence="Our key is refused since our settings changed.",
     ),

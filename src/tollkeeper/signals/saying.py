@@ -23,6 +23,15 @@ SAYINGS: Final[Mapping[Domain, str]] = {
 }
 """Each domain in a few words."""
 
+ONLY_WEBHOOKS: Final = "only_webhooks"
+"""The row that says that payments go well and webhooks do not."""
+
+UNHOOKED: Final = "{provider} sends its webhooks late or not at all, and payments go well"
+LOOK_UP: Final = (
+    "look at the deliveries in the provider's dashboard, and whether it reaches our address; "
+    "payments are settled by looking them up"
+)
+
 NEXT: Final[Mapping[Domain, str]] = {
     "our_infrastructure": "look at network, DNS, certificates and load of the host named; another "
     "version would fail alike, so no traffic is moved",
@@ -45,13 +54,21 @@ NEXT: Final[Mapping[Domain, str]] = {
 
 def sentence_of(verdict: Verdict) -> str:
     """One sentence: the cause, where, since when."""
-    said = SAYINGS[verdict.domain].format(provider=verdict.provider or "a provider")
+    saying = UNHOOKED if _is_unhooked(verdict) else SAYINGS[verdict.domain]
+    said = saying.format(provider=verdict.provider or "a provider")
     where = _where(verdict)
     place = f" ({where})" if where else ""
     pointer = f" at {verdict.pointer}" if verdict.pointer else ""
     since = rfc3339(verdict.since_ms)[11:19]
-    counts = f"{verdict.bad:g} of {verdict.of:g} failed" if verdict.of else "no counts"
+    bad = "did not come in time" if _is_unhooked(verdict) else "failed"
+    counts = f"{verdict.bad:g} of {verdict.of:g} {bad}" if verdict.of else "no counts"
     return f"{said[0].upper()}{said[1:]}{pointer}{place}, since {since} UTC: {counts}."
+
+
+def _is_unhooked(verdict: Verdict) -> bool:
+    """Whether the provider is to blame for its webhooks alone."""
+    names = {one.name for one in verdict.evidence_for}
+    return verdict.domain == "provider_down" and ONLY_WEBHOOKS in names
 
 
 def brief_of(verdict: Verdict) -> dict[str, object]:
@@ -82,7 +99,7 @@ def words(domain: str) -> str:
 
 def next_of(verdict: Verdict) -> str:
     """What happens next."""
-    return NEXT[verdict.domain]
+    return LOOK_UP if _is_unhooked(verdict) else NEXT[verdict.domain]
 
 
 def _where(verdict: Verdict) -> str:

@@ -58,7 +58,7 @@ def shares_of(scene: Scene) -> dict[Trouble, float]:
 
 def troubled(scene: Scene, place: Place) -> Iterator[Evidence]:
     """The rows about kinds of trouble; none where nothing failed."""
-    if scene.family != "failures" or scene.subject == "repeats":
+    if scene.family != "failures" or scene.subject in {"repeats", "absences"}:
         return
     counts = shares_of(scene)
     whole = sum(counts.values())

@@ -89,6 +89,15 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "webhooks_rejected": Weights("words", {CHANGED: 3, CONFIG: 1.5, BAD: -0.5, DB: -1}),
     "webhooks_contradict": Weights("words", {CHANGED: 3}),
     "webhooks_missing": Weights("measure", {DOWN: 1.5, CHANGED: 0.5}),
+    "webhooks_late": Weights("measure", {DOWN: 1.5, SLOW: 0.5}),
+    # Payments go well, so that of the provider only the sending of webhooks can be broken. Whether
+    # it reaches our door cannot be seen from inside.
+    "only_webhooks": Weights(
+        "place",
+        {DOWN: 2.5, INFRA: 2, SLOW: -1, DB: -2, LIMITED: -2, CHANGED: -0.5, CODE: -1, ISSUER: -2,
+         BAD: -2},
+    ),
+    "host_gone": Weights("gauge", {INFRA: 4, DOWN: -2}, {INFRA: -0.5}),
     "only_our_api": Weights(
         "place", {CODE: 1.5, DB: 1, INFRA: 1, DOWN: -3, SLOW: -3, CHANGED: -3, LIMITED: -3}
     ),
@@ -178,6 +187,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "store_with_space": Weights("words", {DB: 1.5}),
     "signatures_stale": Weights("gauge", {INFRA: 2.5, CHANGED: -1}),
     "certificates_stale": Weights("gauge", {INFRA: 2}),
+    "no_webhooks_at_all": Weights("place", {INFRA: 2, DOWN: -1}),
     "settings_refused": Weights("change", {CONFIG: 1.5, LIMITED: -1}),
     "settings_astray": Weights("change", {CONFIG: 1.5, CHANGED: -1}),
 }  # fmt: skip
@@ -187,6 +197,7 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     INFRA: frozenset({
         "anchor", "anchor_asked", "anchor_slow", "second", "one_host", "event_loop_lag", "no_space",
         "no_handles", "disk_full", "descriptors_out", "clock_off", "slow_connecting", "turned_away",
+        "host_gone",
     }),
     CODE: frozenset({
         "one_version", "golden_split", "cannot_build", "more_repeats", "our_deploy", "only_our_api",
@@ -195,7 +206,7 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     DB: frozenset({"store_errors", "store_wait", "store_probe"}),
     DOWN: frozenset({
         "server_errors", "no_connection", "broken_replies", "no_reply", "webhooks_missing",
-        "key_in_use",
+        "webhooks_late", "key_in_use",
     }),
     SLOW: frozenset({"slow_first_byte", "no_reply", "slowness_alone"}),
     CHANGED: frozenset({
