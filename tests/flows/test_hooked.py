@@ -8,6 +8,8 @@ import msgspec
 from tests.flows.stage import MIDDLE, Stage, stage
 
 from tollkeeper.flows.payments import webhook
+from tollkeeper.flows.signals import studying
+from tollkeeper.flows.signals.collecting import Collector
 from tollkeeper.integrations.version import WireReply
 from tollkeeper.kernel.errors import BadSignature
 from tollkeeper.signals.counts import EDGES_MS, Cell, Gauges
@@ -34,6 +36,24 @@ async def passed(s: Stage, seconds: float) -> None:
     await s.core.handle(SimRequest("GET", "/_control/health", "", [], b""))
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def test_versions_that_do_not_fit_are_a_finding_with_their_share(tmp_path: Path) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        await registered(s, "2022-08-01")
+        collector = Collector(runtime=s.runtime)
+        s.wire.pull("POST /v1/payment_intents", "as 2022-08-01")
+        for _ in range(3):
+            await s.create()
+            await passed(s, 1)
+            await arrive(s)
+            await collector.tick()
+        found = {one.operation: one for one in await studying.drift(s.store, 1) if one.version}
+        assert {one.version for one in found.values()} == {"2022-08-01"}
+        assert {one.integration for one in found.values()} == {MIDDLE}
+        hooks_, replies = found["webhook"], found["authorize"]
+        assert (hooks_.count, replies.count) == (hooks_.of, 1)
+        assert replies.of == 3
 
 
 async def arrive(s: Stage, *, secret: str = "whsec_1") -> None:

@@ -8,6 +8,7 @@ import msgspec
 from tollkeeper.flows.live.counting import Shopper
 from tollkeeper.flows.ports import Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.integrations.hints import reply_version
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
@@ -99,7 +100,7 @@ async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepa
     if prepared.request is None:
         said = not_sent("build_error", prepared.error)
         return _observed(
-            runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began)
+            runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began, "")
         )
     counting = runtime.live.counting
     number = counting.begin(
@@ -126,7 +127,7 @@ def interpret(
     """Judges a result; an unreadable reply is read again with the other installed versions. `began`
     is when the send began, in seconds on the monotonic clock."""
     reply = result.reply
-    trip = _trip(runtime, began, result)
+    trip = _trip(runtime, began, integration.provider, result)
     if reply is None:
         said = _unanswered(result)
         return _observed(runtime, books, attempt, SendResult(said, None), said, trip)
@@ -199,8 +200,9 @@ def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) 
     )
 
 
-def _trip(runtime: Runtime, began: float, result: WireResult | None = None) -> Trip:
-    """How a request went that began at `began`; without a result it could not be built."""
+def _trip(runtime: Runtime, began: float, provider: str, result: WireResult | None = None) -> Trip:
+    """How a request to a provider went that began at `began`; without a result it could not be
+    built."""
     at_ms = runtime.clock.now_ms()
     total_ms = int((runtime.clock.monotonic() - began) * 1000)
     if result is None:
@@ -213,6 +215,7 @@ def _trip(runtime: Runtime, began: float, result: WireResult | None = None) -> T
         error=failure.error if failure is not None else "",
         status=reply.status if reply is not None else 0,
         phases_ms=result.timings_ms,
+        version=reply_version(provider, reply) if reply is not None else "",
     )
 
 
@@ -361,7 +364,8 @@ async def _asked(
         late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
         result = WireResult(failure=late)
     said = _answer(runtime, integration, operation, result, seconds)
-    seen = observe(integration.name, operation, said, _trip(runtime, began, result))
+    trip = _trip(runtime, began, integration.provider, result)
+    seen = observe(integration.name, operation, said, trip)
     runtime.live.observe(seen)
     _count_question(runtime, seen, order)
     return said

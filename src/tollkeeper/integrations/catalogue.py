@@ -9,14 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Final
 
-from tollkeeper.integrations.hints import NO_HINTS, Hints
-from tollkeeper.integrations.stripe import (
-    golden,
-    hints,
-    v2022_08_01,
-    v2022_11_15,
-    v2026_03_25_dahlia,
-)
+from tollkeeper.integrations.stripe import golden, v2022_08_01, v2022_11_15, v2026_03_25_dahlia
 from tollkeeper.integrations.version import Integration, Samples
 from tollkeeper.kernel.errors import Misconfigured
 
@@ -30,14 +23,6 @@ OURS: Final[dict[str, Integration]] = {
 
 GOLDEN: Final[Mapping[str, Samples]] = {"stripe": golden.GOLDEN}
 """The golden samples of each provider in this package."""
-
-HINTS: Final[Mapping[str, Hints]] = {"stripe": hints.HINTS}
-"""How the hints of each provider in this package are read."""
-
-
-def hints_of(provider: str) -> Hints:
-    """How the hints of a provider are read; none are where the provider is not in this package."""
-    return HINTS.get(provider, NO_HINTS)
 
 
 def _outside() -> Iterator[tuple[str, Integration]]:

@@ -4,44 +4,77 @@ Law: no hint decides about a payment. They stand beside the frozen versions, so 
 may read them better. Reading one never raises; what is not there is empty.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
 from tollkeeper.integrations.version import WireReply
 
 
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one provider says what. `made_s`: the member of a webhook's body with the Unix second
+    in which the event was made. `event_version`: the one with the API version that it is rendered
+    at. `reply_version`: the header of a reply with its version, lower case."""
+
+    made_s: str
+    event_version: str
+    reply_version: str
+
+
+PLACES: Final[Mapping[str, Places]] = {
+    # Stripe's API reference: the event object, and versioning.
+    "stripe": Places(made_s="created", event_version="api_version", reply_version="stripe-version"),
+}
+"""By provider. One that is not here gives no hints."""
+
+VERSION: Final = re.compile(r"[0-9]{1,4}[0-9A-Za-z.-]{0,36}")
+"""The form of a version: no other text may go into a count."""
+
+LATEST_S: Final = 2**33
+"""Unix seconds beyond which a number is no time (the year 2242)."""
+
+
 class EventHint(msgspec.Struct, frozen=True):
-    """Of a webhook's body: when the provider made the event, in Unix milliseconds by its own clock,
-    0 where it does not say; and the API version that it was rendered at."""
+    """Of a webhook: when the provider made its event, in Unix milliseconds by the provider's clock,
+    0 where it does not say; and the API version that it is rendered at."""
 
     made_ms: int = 0
     version: str = ""
 
 
-class ReplyHint(msgspec.Struct, frozen=True):
-    """Of a reply: the API version that it was rendered at."""
-
-    version: str = ""
+_decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def _no_event(body: bytes) -> EventHint:
-    return EventHint()
+def event_hint(provider: str, body: bytes) -> EventHint:
+    """The hint in a webhook's body."""
+    places = PLACES.get(provider)
+    if places is None:
+        return EventHint()
+    try:
+        said = _decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return EventHint()
+    made_s = _plain(said.get(places.made_s))
+    is_time = type(made_s) is int and 0 < made_s < LATEST_S
+    return EventHint(
+        made_s * 1000 if is_time else 0, _version(_plain(said.get(places.event_version)))
+    )
 
 
-def _no_reply(reply: WireReply) -> ReplyHint:
-    return ReplyHint()
+def reply_version(provider: str, reply: WireReply) -> str:
+    """The API version that a reply says it is rendered at; empty where it does not."""
+    places = PLACES.get(provider)
+    return _version(reply.header(places.reply_version)) if places is not None else ""
 
 
-class Hints(msgspec.Struct, frozen=True):
-    """How the hints of one provider are read."""
+def _plain(raw: msgspec.Raw | None) -> Any:
+    try:
+        return msgspec.json.decode(raw) if raw is not None else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
-    event: Callable[[bytes], EventHint] = _no_event
-    reply: Callable[[WireReply], ReplyHint] = _no_reply
 
-
-NO_HINTS = Hints()
-"""Of a provider that this package does not know."""
-
-MAX_VERSION = 40
-"""Characters of a version that are kept."""
+def _version(value: Any) -> str:
+    return value if isinstance(value, str) and VERSION.fullmatch(value) else ""

@@ -44,6 +44,7 @@ def cell_of(
         currency=seen.currency,
         country=country,
         settings=settings,
+        version=other_version(seen.integration, seen.version),
     )
 
 

@@ -87,6 +87,10 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "no_space": Weights("words", {INFRA: 5.5, DB: -3}, {INFRA: -0.5}),
     "no_handles": Weights("words", {INFRA: 5, CODE: 0.5, DB: -2}),
     "webhooks_rejected": Weights("words", {CHANGED: 3, CONFIG: 1.5, BAD: -0.5, DB: -1}),
+    # The version of an endpoint's events is a setting of ours at the provider, or its default; that
+    # of a reply is what we asked for, or the provider does otherwise.
+    "webhooks_of_other_version": Weights("place", {CONFIG: 6, CHANGED: -2}),
+    "replies_of_other_version": Weights("place", {CHANGED: 2, CONFIG: 1}),
     "webhooks_contradict": Weights("words", {CHANGED: 3}),
     "webhooks_missing": Weights("measure", {DOWN: 1.5, CHANGED: 0.5}),
     "webhooks_late": Weights("measure", {DOWN: 1.5, SLOW: 0.5}),
@@ -202,7 +206,10 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     CODE: frozenset({
         "one_version", "golden_split", "cannot_build", "more_repeats", "our_deploy", "only_our_api",
     }),
-    CONFIG: frozenset({"our_settings", "one_settings", "key_refused", "short_timeouts"}),
+    CONFIG: frozenset({
+        "our_settings", "one_settings", "key_refused", "short_timeouts",
+        "webhooks_of_other_version",
+    }),
     DB: frozenset({"store_errors", "store_wait", "store_probe"}),
     DOWN: frozenset({
         "server_errors", "no_connection", "broken_replies", "no_reply", "webhooks_missing",

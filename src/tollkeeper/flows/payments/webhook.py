@@ -19,8 +19,8 @@ from tollkeeper.flows.ports import Job
 from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask
-from tollkeeper.integrations.catalogue import at_address, hints_of
-from tollkeeper.integrations.hints import EventHint
+from tollkeeper.integrations.catalogue import at_address
+from tollkeeper.integrations.hints import EventHint, event_hint
 from tollkeeper.integrations.version import (
     Delivery,
     EventUnreadable,
@@ -112,7 +112,7 @@ async def _taken(
     runtime: Runtime, integration: Integration, body: bytes, headers: Mapping[str, str], seen: Seen
 ) -> Fate:
     events = _read(runtime, integration, body, headers)
-    seen.hint = hints_of(integration.provider).event(body)
+    seen.hint = event_hint(integration.provider, body)
     if not events:
         return await _keep_unread(runtime, integration, body)
     fates = [await _take(runtime, integration, event, body, seen) for event in events]
