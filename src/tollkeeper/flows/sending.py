@@ -8,7 +8,7 @@ import msgspec
 from tollkeeper.flows.live.counting import Shopper
 from tollkeeper.flows.ports import Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.integrations.hints import reply_version
+from tollkeeper.flows.trips import trip_of
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
@@ -100,7 +100,7 @@ async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepa
     if prepared.request is None:
         said = not_sent("build_error", prepared.error)
         return _observed(
-            runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began, "")
+            runtime, books, attempt, SendResult(said, None), said, trip_of(runtime, began, "")
         )
     counting = runtime.live.counting
     number = counting.begin(
@@ -127,7 +127,7 @@ def interpret(
     """Judges a result; an unreadable reply is read again with the other installed versions. `began`
     is when the send began, in seconds on the monotonic clock."""
     reply = result.reply
-    trip = _trip(runtime, began, integration.provider, result)
+    trip = trip_of(runtime, began, integration.provider, result)
     if reply is None:
         said = _unanswered(result)
         return _observed(runtime, books, attempt, SendResult(said, None), said, trip)
@@ -197,25 +197,6 @@ def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) 
     )
     runtime.live.counting.add(
         cell, runtime.store.now_ms(), seen.total_ms, phases_ms=seen.phases_ms, shopper=shopper
-    )
-
-
-def _trip(runtime: Runtime, began: float, provider: str, result: WireResult | None = None) -> Trip:
-    """How a request to a provider went that began at `began`; without a result it could not be
-    built."""
-    at_ms = runtime.clock.now_ms()
-    total_ms = int((runtime.clock.monotonic() - began) * 1000)
-    if result is None:
-        return Trip(at_ms=at_ms, total_ms=total_ms, stage="build", error="build_error")
-    failure, reply = result.failure, result.reply
-    return Trip(
-        at_ms=at_ms,
-        total_ms=total_ms,
-        stage=failure.stage if failure is not None else "",
-        error=failure.error if failure is not None else "",
-        status=reply.status if reply is not None else 0,
-        phases_ms=result.timings_ms,
-        version=reply_version(provider, reply) if reply is not None else "",
     )
 
 
@@ -364,7 +345,7 @@ async def _asked(
         late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
         result = WireResult(failure=late)
     said = _answer(runtime, integration, operation, result, seconds)
-    trip = _trip(runtime, began, integration.provider, result)
+    trip = trip_of(runtime, began, integration.provider, result)
     seen = observe(integration.name, operation, said, trip)
     runtime.live.observe(seen)
     _count_question(runtime, seen, order)

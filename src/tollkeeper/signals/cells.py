@@ -8,6 +8,10 @@ from tollkeeper.signals.observation import Observation
 LAST_REPEAT: Final = 3
 """Third repeats and later ones are counted together."""
 
+SENT_AGAIN: Final = 4
+"""Counted as such a repeat: the very same request went out within the seconds before, twice or more
+often."""
+
 RESULTS: Final[dict[str, Result]] = {
     "approved": "ok",
     "answered": "ok",
@@ -39,7 +43,7 @@ def cell_of(
         shows_id=seen.shows_id,
         unreadable=seen.unreadable,
         pointer=_pointer(seen),
-        repeat=min(repeat, LAST_REPEAT),
+        repeat=SENT_AGAIN if seen.repeats >= 2 else min(repeat, LAST_REPEAT),
         account=seen.account,
         currency=seen.currency,
         country=country,

@@ -39,7 +39,8 @@ class Cell(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_defa
     operation or the route, of a job its kind. `stage`, `error` and `status` are those of an
     observation, with `admit`, `persist` and `webhook` as further stages. `pointer`: where a reply
     departed from what the version reads. `repeat`: 0 for the first attempt of a payment, 1 for the
-    second and so on, 3 at most. `settings`: a fingerprint of the settings, keys and trust store in
+    second and so on, 3 at most; 4 where the very same request was sent again within seconds.
+    `settings`: a fingerprint of the settings, keys and trust store in
     force. `method` is the brand or kind of the payment method, `issuer` the bank, where known.
     `version`: the API version that a reply or webhook says it is rendered at, where that is another
     one than the one that reads it.

@@ -30,6 +30,7 @@ class Trip(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 0
     phases_ms: Mapping[str, float] = {}
     version: str = ""
+    repeats: int = 0
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,8 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     HTTP status, 0 without a reply. `phases_ms` has the milliseconds of each stage, `total_ms` all
     of them and the reading. `shows_id`: the reply shows the object's id at the provider.
     `parameter`: the one of our request that the provider refused. `version`: the API version that
-    the reply says it is rendered at.
+    the reply says it is rendered at. `repeats`: how often the very same request was sent within
+    the seconds before.
     """
 
     at_ms: int
@@ -60,6 +62,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     drift: Drift | None = None
     parameter: str = ""
     version: str = ""
+    repeats: int = 0
     account: str = ""
     currency: str = ""
 
@@ -91,6 +94,7 @@ def observe(integration: str, operation: Operation, outcome: Outcome, trip: Trip
         drift=_drift(outcome),
         parameter=_parameter(outcome),
         version=trip.version,
+        repeats=trip.repeats,
     )
 
 

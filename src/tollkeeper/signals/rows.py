@@ -6,6 +6,7 @@ from typing import Final
 from tollkeeper.signals.absences import absences
 from tollkeeper.signals.circumstances import circumstances
 from tollkeeper.signals.evidence import Evidence, Place, placed
+from tollkeeper.signals.gauging import gauges
 from tollkeeper.signals.quantities import crowds, declines, durations, families, volume
 from tollkeeper.signals.rules import ruled
 from tollkeeper.signals.scene import Scene
@@ -13,6 +14,7 @@ from tollkeeper.signals.troubles import troubled
 
 READERS: Final[tuple[Callable[[Scene, Place], Iterator[Evidence]], ...]] = (
     placed, troubled, families, absences, declines, crowds, volume, durations, circumstances,
+    gauges,
 )  # fmt: skip
 
 

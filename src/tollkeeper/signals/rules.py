@@ -51,6 +51,14 @@ RULES: Final = (
         sentence="The provider says to send less, and one version repeats its attempts.",
     ),
     Rule(
+        name="limited_by_us", yes=("told_to_wait", "sent_again"),
+        sentence="The provider says to send less, and one version sends each request again.",
+    ),
+    Rule(
+        name="lost_since_deploy", yes=("descriptors_climb", "our_deploy"),
+        sentence="Descriptors have been lost one by one since our deploy.",
+    ),
+    Rule(
         name="refused_for_all", yes=("fields_refused",), never=("one_version",),
         no=("our_deploy", "one_account"),
         sentence="Fields are refused for all versions and accounts, without a deploy of ours.",

@@ -235,6 +235,9 @@ def raised(bad: float, of: float, rate: float) -> float:
 # piles
 
 
+EVENT_LOOP_LAG: Final = "event_loop_lag"
+
+
 def _seconds(series: Series, onset: Onset) -> tuple[Pile, ...]:
     """Seconds of each host since the onset, and those in which its event loop stood still."""
     since = max(onset.second - series.first, 0)
@@ -242,7 +245,7 @@ def _seconds(series: Series, onset: Onset) -> tuple[Pile, ...]:
     for host in sorted({*series.stalled, *series.awake}):
         stalled = sum(n for second, n in series.stalled.get(host, {}).items() if second >= since)
         n = stalled + sum(series.awake.get(host, [])[since:])
-        cell = Cell(kind="api", host=host, result="failed", error="event_loop_lag")
+        cell = Cell(kind="api", host=host, result="failed", error=EVENT_LOOP_LAG)
         piles.append(Pile(cell, n, stalled, STALLS_USUAL * n))
     return tuple(piles)
 

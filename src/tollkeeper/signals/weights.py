@@ -117,6 +117,8 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "small_amounts": Weights("measure", {BAD: 1}),
     "more_payments": Weights("measure", {BAD: 1, INFRA: 1}),
     "more_repeats": Weights("measure", {CODE: 2.5}),
+    # No flow of ours sends the same bytes three times within seconds: a bug does.
+    "sent_again": Weights("measure", {CODE: 4}),
     # Durations.
     "slow_first_byte": Weights("measure", {SLOW: 3, INFRA: 0.5}, {SLOW: -3}),
     "slow_connecting": Weights("measure", {INFRA: 3, SLOW: -2}, {INFRA: -0.5}),
@@ -175,10 +177,13 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "store_wait": Weights("gauge", {DB: 2}),
     "disk_full": Weights("gauge", {INFRA: 3, DB: -1}),
     "descriptors_out": Weights("gauge", {INFRA: 3}),
+    # What climbs for seconds until nothing is left is lost by our code, not by the machine.
+    "descriptors_climb": Weights("gauge", {CODE: 3, INFRA: -1}),
     "clock_off": Weights("gauge", {INFRA: 4, CHANGED: -1}),
     # Rules: two rows together.
     "peer_alone": Weights("probe", {DOWN: 1.5, CONFIG: 0.5, INFRA: -1.5}),
     "no_way_out": Weights("probe", {INFRA: 2}),
+    "limited_by_us": Weights("measure", {CODE: 1, LIMITED: -2}),
     "own_storm": Weights("measure", {CODE: 3, LIMITED: -1}),
     "refused_for_all": Weights("place", {CHANGED: 2, CODE: -1}),
     "refused_for_one": Weights("place", {BAD: 2}),
@@ -192,6 +197,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "signatures_stale": Weights("gauge", {INFRA: 2.5, CHANGED: -1}),
     "certificates_stale": Weights("gauge", {INFRA: 2}),
     "no_webhooks_at_all": Weights("place", {INFRA: 2, DOWN: -1}),
+    "lost_since_deploy": Weights("change", {CODE: 4, INFRA: -3}),
     "settings_refused": Weights("change", {CONFIG: 1.5, LIMITED: -1}),
     "settings_astray": Weights("change", {CONFIG: 1.5, CHANGED: -1}),
 }  # fmt: skip
@@ -205,6 +211,7 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     }),
     CODE: frozenset({
         "one_version", "golden_split", "cannot_build", "more_repeats", "our_deploy", "only_our_api",
+        "sent_again", "descriptors_climb",
     }),
     CONFIG: frozenset({
         "our_settings", "one_settings", "key_refused", "short_timeouts",

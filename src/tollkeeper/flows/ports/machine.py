@@ -23,11 +23,13 @@ class WireFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply or a failure, never both. `timings_ms` has the milliseconds spent per stage."""
+    """A reply or a failure, never both. `timings_ms` has the milliseconds spent per stage;
+    `repeats`: how often the very same request went out within the seconds before."""
 
     reply: WireReply | None = None
     failure: WireFailure | None = None
     timings_ms: dict[str, float] = {}
+    repeats: int = 0
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,28 @@
+"""Trips: how one request to a provider went, as its observation has it."""
+
+from tollkeeper.flows.ports import WireResult
+from tollkeeper.flows.runtime import Runtime
+from tollkeeper.integrations.hints import reply_version
+from tollkeeper.signals.observation import Trip
+
+
+def trip_of(
+    runtime: Runtime, began: float, provider: str, result: WireResult | None = None
+) -> Trip:
+    """The trip of a request to a provider that began at `began`, in seconds on the monotonic clock;
+    without a result it could not be built."""
+    at_ms = runtime.clock.now_ms()
+    total_ms = int((runtime.clock.monotonic() - began) * 1000)
+    if result is None:
+        return Trip(at_ms=at_ms, total_ms=total_ms, stage="build", error="build_error")
+    failure, reply = result.failure, result.reply
+    return Trip(
+        at_ms=at_ms,
+        total_ms=total_ms,
+        stage=failure.stage if failure is not None else "",
+        error=failure.error if failure is not None else "",
+        status=reply.status if reply is not None else 0,
+        phases_ms=result.timings_ms,
+        version=reply_version(provider, reply) if reply is not None else "",
+        repeats=result.repeats,
+    )
