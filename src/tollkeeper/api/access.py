@@ -21,7 +21,8 @@ REACHES: Final[dict[Reach, str]] = {
 """Every reach, and what it means."""
 
 Resource = Literal[
-    "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change"
+    "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change",
+    "drift",
 ]  # fmt: skip
 
 

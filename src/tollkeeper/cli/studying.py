@@ -22,8 +22,9 @@ Hours = Annotated[float, cyclopts.Parameter(help="Of the last so many hours.")]
 def drift(*, hours: Hours = 24.0, json: AsJson = False, config: Config = None) -> int:
     """List what does not fit a version: replies, refusals, and skew of versions, by shape.
 
-    Shows the pointer, the parameter, or the other API version that webhooks or replies are rendered
-    at; the share of requests, first and last seen, and accounts.
+    Shows the pointer, the parameter, or the other API version that webhooks or replies come in.
+    Shows the share of requests, first and last seen, accounts, and the outline of one reply,
+    without values. `--json` has all outlines.
     Exits with 1 if there is any. Example: `tollkeeper signals drift --hours 2`
     """
     found = with_store(config, lambda store: studying.drift(store, hours))
@@ -43,6 +44,10 @@ def drift(*, hours: Hours = 24.0, json: AsJson = False, config: Config = None) -
             escape(", ".join(one.accounts[:3])),
         )
     console.print(table if found else "no reply and no webhook departs from what its version reads")
+    for one in found:
+        for outline in one.samples[:1]:
+            console.print(f"{escape(_shape(one))} looked so:", markup=True)
+            console.print(escape(outline), soft_wrap=True)
     return int(bool(found))
 
 

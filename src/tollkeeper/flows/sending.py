@@ -8,6 +8,7 @@ import msgspec
 from tollkeeper.flows.live.counting import Shopper
 from tollkeeper.flows.ports import Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.flows.sampling import sample
 from tollkeeper.flows.trips import trip_of
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
@@ -18,6 +19,7 @@ from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.rereading import agreeing
 from tollkeeper.signals.cells import cell_of
+from tollkeeper.signals.counts import Cell
 from tollkeeper.signals.observation import Observation, Trip, observe
 
 ASK_SECONDS: Final = 8.0
@@ -169,12 +171,12 @@ def _observed(
         currency=payment.currency,
     )
     runtime.live.observe(seen)
-    _count(runtime, seen, books, attempt)
+    sample(runtime, _count(runtime, seen, books, attempt), heard.reply)
     return msgspec.structs.replace(heard, own=said, observation=seen)
 
 
-def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) -> None:
-    """Counts one attempt for the detectors."""
+def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) -> Cell:
+    """Counts one attempt for the detectors, in the cell that it gives."""
     payment = books.payment
     before = sum(
         one.operation == attempt.operation and one.refund_id == attempt.refund_id
@@ -198,6 +200,7 @@ def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) 
     runtime.live.counting.add(
         cell, runtime.store.now_ms(), seen.total_ms, phases_ms=seen.phases_ms, shopper=shopper
     )
+    return cell
 
 
 def read_by(integration: Integration, operation: Operation, reply: WireReply) -> Outcome:
@@ -348,12 +351,12 @@ async def _asked(
     trip = trip_of(runtime, began, integration.provider, result)
     seen = observe(integration.name, operation, said, trip)
     runtime.live.observe(seen)
-    _count_question(runtime, seen, order)
+    sample(runtime, _count_question(runtime, seen, order), result.reply)
     return said
 
 
-def _count_question(runtime: Runtime, seen: Observation, order: OperationInput) -> None:
-    """Counts one question for the detectors."""
+def _count_question(runtime: Runtime, seen: Observation, order: OperationInput) -> Cell:
+    """Counts one question for the detectors, in the cell that it gives."""
     counting = runtime.live.counting
     cell = cell_of(seen, host=counting.host, settings=runtime.fingerprint(seen.provider))
     counting.add(
@@ -363,6 +366,7 @@ def _count_question(runtime: Runtime, seen: Observation, order: OperationInput) 
         phases_ms=seen.phases_ms,
         shopper=Shopper(payment_id=order.payment_id),
     )
+    return cell
 
 
 def _answer(

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from tollkeeper.signals.counts import Cell, Counted
+from tollkeeper.signals.samples import Sample, key_of
 
 MANY_ACCOUNTS: Final = 20
 
@@ -19,7 +21,7 @@ class Departure(msgspec.Struct, kw_only=True):
     """One shape. `count` replies or webhooks of `of` had it, from `first_ms` to `last_ms` (Unix
     milliseconds, exact to the minute); `accounts` are those of ours that met it, twenty at most.
     `kind` is `reply`, `refusal` or `skew`. `version`: the API version that they were rendered at,
-    of skew alone."""
+    of skew alone. `samples`: outlines of some replies, the first ones of each process."""
 
     integration: str
     operation: str
@@ -33,11 +35,30 @@ class Departure(msgspec.Struct, kw_only=True):
     last_ms: int = 0
     accounts: list[str] = []
     version: str = ""
+    samples: list[str] = []
 
     @property
     def share(self) -> float:
         """The part of the operation's requests that had it, from 0 to 1."""
         return self.count / self.of if self.of else 0.0
+
+
+def sampled(found: Iterable[Departure], samples: Iterable[Sample]) -> list[Departure]:
+    """The departures with their samples."""
+    by_key: dict[str, list[str]] = {}
+    for sample in samples:
+        by_key.setdefault(sample.key, []).append(sample.outline)
+    return [replace(one, samples=by_key.get(_key(one), [])) for one in found]
+
+
+def _key(one: Departure) -> str:
+    return key_of(
+        integration=one.integration,
+        operation=one.operation,
+        pointer=one.pointer,
+        error=one.error,
+        status=one.status,
+    )
 
 
 def departures(spans: Iterable[tuple[int, list[Counted]]]) -> list[Departure]:
@@ -54,7 +75,7 @@ def departures(spans: Iterable[tuple[int, list[Counted]]]) -> list[Departure]:
             totals[of] = totals.get(of, 0) + line.tally.n
             if cell.version:
                 _add(found, cell, "skew", line.tally.n, second * 1000)
-            if cell.kind == "attempt" and _departs(cell):
+            if departs(cell):
                 kind = "reply" if cell.unreadable else "refusal"
                 _add(found, cell, kind, line.tally.n, second * 1000)
     for one in found.values():
@@ -70,8 +91,10 @@ def _operation(cell: Cell) -> str:
     return WEBHOOK if cell.kind == "webhook_in" else cell.operation
 
 
-def _departs(cell: Cell) -> bool:
+def departs(cell: Cell) -> bool:
     """Whether a reply came that was not understood, or a refusal other than of too many."""
+    if cell.kind != "attempt":
+        return False
     refused = cell.stage == "provider" and 400 <= cell.status < 500 and cell.status != 429
     return cell.result == "failed" and (cell.unreadable or bool(cell.pointer) or refused)
 
