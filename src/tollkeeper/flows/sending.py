@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.live.counting import Shopper
+from tollkeeper.flows.live.sampling import sample
+from tollkeeper.flows.live.trips import trip_of
 from tollkeeper.flows.ports import Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sampling import sample
-from tollkeeper.flows.trips import trip_of
 from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
 from tollkeeper.payments.change import Exchange
@@ -102,7 +102,7 @@ async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepa
     if prepared.request is None:
         said = not_sent("build_error", prepared.error)
         return _observed(
-            runtime, books, attempt, SendResult(said, None), said, trip_of(runtime, began, "")
+            runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began, "")
         )
     counting = runtime.live.counting
     number = counting.begin(
@@ -129,7 +129,8 @@ def interpret(
     """Judges a result; an unreadable reply is read again with the other installed versions. `began`
     is when the send began, in seconds on the monotonic clock."""
     reply = result.reply
-    trip = trip_of(runtime, began, integration.provider, result)
+    runtime.live.health(integration.provider).saw_certificate(result.certificate_until_s)
+    trip = _trip(runtime, began, integration.provider, result)
     if reply is None:
         said = _unanswered(result)
         return _observed(runtime, books, attempt, SendResult(said, None), said, trip)
@@ -171,8 +172,17 @@ def _observed(
         currency=payment.currency,
     )
     runtime.live.observe(seen)
-    sample(runtime, _count(runtime, seen, books, attempt), heard.reply)
+    _sample(runtime, _count(runtime, seen, books, attempt), heard.reply)
     return msgspec.structs.replace(heard, own=said, observation=seen)
+
+
+def _trip(runtime: Runtime, began: float, provider: str, result: WireResult | None = None) -> Trip:
+    total_ms = int((runtime.clock.monotonic() - began) * 1000)
+    return trip_of(runtime.clock.now_ms(), total_ms, provider, result)
+
+
+def _sample(runtime: Runtime, cell: Cell, reply: WireReply | None) -> None:
+    sample(runtime.live.sampling, cell, reply, runtime.store.now_ms(), runtime.fields_read)
 
 
 def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) -> Cell:
@@ -347,11 +357,12 @@ async def _asked(
     except TimeoutError:
         late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
         result = WireResult(failure=late)
+    runtime.live.health(integration.provider).saw_certificate(result.certificate_until_s)
     said = _answer(runtime, integration, operation, result, seconds)
-    trip = trip_of(runtime, began, integration.provider, result)
+    trip = _trip(runtime, began, integration.provider, result)
     seen = observe(integration.name, operation, said, trip)
     runtime.live.observe(seen)
-    sample(runtime, _count_question(runtime, seen, order), result.reply)
+    _sample(runtime, _count_question(runtime, seen, order), result.reply)
     return said
 
 

@@ -250,6 +250,11 @@ def _theirs(scene: Scene, place: Place) -> Iterator[Evidence]:
         "their_notice", bool(notices), no=False, seen=len(notices),
         sentence=f"{len(notices)} notices of the provider fall into this half hour.",
     )  # fmt: skip
+    over = [change.text for change in mine if 0 < change.until_ms <= at_ms]
+    yield row(
+        "certificate_over", bool(over), no=False, seen=len(over),
+        sentence=f"{over[0].capitalize()}." if over else "No certificate is known to have ended.",
+    )  # fmt: skip
     texts = [change for change in mine if change.kind == "description"]
     yield row(
         "their_description", bool(texts), no=False, seen=len(texts),

@@ -181,7 +181,8 @@ type ChangeKind = Literal[
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Something that changed, ours or the provider's, with where it can be felt: an empty text
-    means everywhere. `announced` is an announcement for the future or a maintenance window."""
+    means everywhere. `announced` is an announcement for the future or a maintenance window.
+    `until_ms` of a certificate: when it ends."""
 
     at_ms: int
     kind: ChangeKind
@@ -191,6 +192,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     account: str = ""
     settings: str = ""
+    until_ms: int = 0
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

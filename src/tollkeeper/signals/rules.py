@@ -100,6 +100,10 @@ RULES: Final = (
         sentence="Webhooks are refused, and our clock tells another time than the provider's.",
     ),
     Rule(
+        name="certificate_ended", yes=("certificate", "certificate_over"), never=("clock_off",),
+        sentence="The provider's certificate is refused, and it was known to end now.",
+    ),
+    Rule(
         name="certificates_stale", yes=("clock_off", "certificate"),
         sentence="Certificates are refused, and our clock tells another time than the provider's.",
     ),

@@ -157,6 +157,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "our_infrastructure_change": Weights("change", {INFRA: 1}),
     # A status page follows the disturbance: it comes too late to lead.
     "their_notice": Weights("change", {DOWN: 0.5, SLOW: 0.5, CHANGED: 0.5}),
+    "certificate_over": Weights("change", {DOWN: 0.5}),
     "their_description": Weights("change", {CHANGED: 1}),
     # Probes. A sandbox may lack the change, so that a passed question says little.
     "anchor": Weights("probe", {INFRA: 3.5, DOWN: -2, SLOW: -2, CHANGED: -2}, {INFRA: -0.5}),
@@ -195,6 +196,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "unreadable_since_deploy": Weights("change", {CODE: 3, CHANGED: -2}),
     "store_with_space": Weights("words", {DB: 1.5}),
     "signatures_stale": Weights("gauge", {INFRA: 2.5, CHANGED: -1}),
+    "certificate_ended": Weights("change", {DOWN: 3, INFRA: -1.5, CONFIG: -1}),
     "certificates_stale": Weights("gauge", {INFRA: 2}),
     "no_webhooks_at_all": Weights("place", {INFRA: 2, DOWN: -1}),
     "lost_since_deploy": Weights("change", {CODE: 4, INFRA: -3}),

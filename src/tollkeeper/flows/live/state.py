@@ -158,6 +158,13 @@ class Live:
         return found
 
     @property
+    def certificates(self) -> dict[str, int]:
+        """When the certificates of the providers end, as far as they were shown, in Unix
+        milliseconds."""
+        found = self._health.items()
+        return {name: one.certificate_ms for name, one in found if one.certificate_ms}
+
+    @property
     def refusing(self) -> dict[str, str]:
         """Providers that refuse our key or account, with their reason."""
         return {name: item.refusing for name, item in self._health.items() if item.refusing}

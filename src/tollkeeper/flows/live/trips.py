@@ -1,18 +1,13 @@
 """Trips: how one request to a provider went, as its observation has it."""
 
 from tollkeeper.flows.ports import WireResult
-from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.hints import reply_version
 from tollkeeper.signals.observation import Trip
 
 
-def trip_of(
-    runtime: Runtime, began: float, provider: str, result: WireResult | None = None
-) -> Trip:
-    """The trip of a request to a provider that began at `began`, in seconds on the monotonic clock;
-    without a result it could not be built."""
-    at_ms = runtime.clock.now_ms()
-    total_ms = int((runtime.clock.monotonic() - began) * 1000)
+def trip_of(at_ms: int, total_ms: int, provider: str, result: WireResult | None) -> Trip:
+    """The trip of a request to a provider that ended at `at_ms`, after `total_ms`; without a result
+    it could not be built."""
     if result is None:
         return Trip(at_ms=at_ms, total_ms=total_ms, stage="build", error="build_error")
     failure, reply = result.failure, result.reply
