@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.flows.stage import MIDDLE, Stage, stage
+import pytest
+from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 
 from tollkeeper.flows.payments import webhook
 from tollkeeper.flows.signals import studying
@@ -164,3 +165,15 @@ async def test_a_webhook_that_contradicts_the_reply_is_counted_as_such(tmp_path:
         await arrive(s)
         assert "contradicted" in {cell.error for cell, _ in hooks(s)}
         await s.work(60)
+
+
+@pytest.mark.parametrize("version", [OLD, MIDDLE, NEW])
+async def test_the_brand_of_the_card_is_counted_of_payments_and_declines(
+    tmp_path: Path, version: str
+) -> None:
+    async with stage(tmp_path, weights={version: 100.0}) as s:
+        await s.create(payment_method="pm_card_amex")
+        await s.create(payment_method="pm_card_visa_chargeDeclined")
+        lines = s.runtime.live.counting.take(2**40, "test", Gauges()).counted
+        found = {(line.cell.result, line.cell.method) for line in lines}
+        assert found == {("ok", "amex"), ("declined", "visa")}

@@ -1,10 +1,11 @@
 """Webhooks that stop, come late, or contradict the books: whose they are."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.rooms.counted import END_S, Instead, window
 
-from tollkeeper.integrations.hints import event_hint, reply_version
+from tollkeeper.integrations.hints import card_brand, event_hint, reply_version
 from tollkeeper.integrations.version import WireReply
 from tollkeeper.payments.contradiction import contradicts
 from tollkeeper.payments.outcome import Charge
@@ -151,6 +152,28 @@ def test_hints_of_an_event_are_read_tolerantly(body: bytes, made_ms: int, versio
     hint = event_hint("stripe", body)
     assert (hint.made_ms, hint.version) == (made_ms, version)
     assert event_hint("unknown", body).made_ms == 0
+
+
+CARD = {"card": {"brand": "visa", "last4": "4242"}}
+
+
+@pytest.mark.parametrize(
+    ("document", "brand"),
+    [
+        ({"latest_charge": {"payment_method_details": CARD}}, "visa"),
+        ({"latest_charge": None, "charges": {"data": [{"payment_method_details": CARD}]}}, "visa"),
+        ({"latest_charge": "ch_1", "charges": {"data": []}, "brand": 1}, ""),
+        ({"error": {"payment_method": CARD}}, "visa"),
+        ({"error": {"payment_method": {"card": {"brand": "Jane Doe"}}}}, "other"),
+        ({"error": {"payment_method": {"card": {"brand": ["visa"]}}}}, ""),
+        ([CARD], ""),
+    ],
+)
+def test_the_brand_of_a_card_is_read_tolerantly_and_bounded(document: object, brand: str) -> None:
+    body = msgspec.json.encode(document)
+    assert card_brand("stripe", WireReply(status=200, body=body)) == brand
+    assert card_brand("unknown", WireReply(status=200, body=body)) == ""
+    assert card_brand("stripe", WireReply(status=200, body=body[:-1])) == ""
 
 
 def test_the_hint_of_a_reply_is_its_version() -> None:

@@ -16,21 +16,39 @@ from tollkeeper.integrations.version import WireReply
 class Places(msgspec.Struct, frozen=True, kw_only=True):
     """Where one provider says what. `made_s`: the member of a webhook's body with the Unix second
     in which the event was made. `event_version`: the one with the API version that it is rendered
-    at. `reply_version`: the header of a reply with its version, lower case."""
+    at. `reply_version`: the header of a reply with its version, lower case. `brands`: where the
+    brand of the card may stand in a reply, as names of members and positions in lists."""
 
     made_s: str
     event_version: str
     reply_version: str
+    brands: tuple[tuple[str | int, ...], ...] = ()
 
 
 PLACES: Final[Mapping[str, Places]] = {
     # Stripe's API reference: the event object, and versioning.
-    "stripe": Places(made_s="created", event_version="api_version", reply_version="stripe-version"),
+    "stripe": Places(
+        made_s="created",
+        event_version="api_version",
+        reply_version="stripe-version",
+        brands=(
+            ("latest_charge", "payment_method_details", "card", "brand"),
+            ("charges", "data", 0, "payment_method_details", "card", "brand"),
+            ("error", "payment_method", "card", "brand"),
+        ),
+    ),
 }
 """By provider. One that is not here gives no hints."""
 
 VERSION: Final = re.compile(r"[0-9]{1,4}[0-9A-Za-z.-]{0,36}")
 """The form of a version: no other text may go into a count."""
+
+BRANDS: Final = frozenset({
+    "amex", "cartes_bancaires", "diners", "discover", "eftpos_au", "interac", "jcb", "maestro",
+    "mastercard", "unionpay", "visa",
+})  # fmt: skip
+OTHER_BRAND: Final = "other"
+"""Brands that are counted by name, so that a provider's new words make no new slices."""
 
 LATEST_S: Final = 2**33
 """Unix seconds beyond which a number is no time (the year 2242)."""
@@ -45,6 +63,7 @@ class EventHint(msgspec.Struct, frozen=True):
 
 
 _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def event_hint(provider: str, body: bytes) -> EventHint:
@@ -67,6 +86,36 @@ def reply_version(provider: str, reply: WireReply) -> str:
     """The API version that a reply says it is rendered at; empty where it does not."""
     places = PLACES.get(provider)
     return _version(reply.header(places.reply_version)) if places is not None else ""
+
+
+def card_brand(provider: str, reply: WireReply) -> str:
+    """The brand of the card that a reply speaks of, one of `BRANDS` or `other`; empty where it does
+    not say."""
+    places = PLACES.get(provider)
+    if places is None or not any(str(path[-1]).encode() in reply.body for path in places.brands):
+        return ""
+    for path in places.brands:
+        brand = _at(reply.body, path)
+        if isinstance(brand, str) and brand:
+            return brand if brand in BRANDS else OTHER_BRAND
+    return ""
+
+
+def _at(body: bytes, path: tuple[str | int, ...]) -> Any:
+    """What stands at a path; what is beside it is skipped and not built."""
+    here: Any = body
+    for step in path:
+        try:
+            if isinstance(step, int):
+                rows = _decode_list(here)
+                here = rows[step] if step < len(rows) else None
+            else:
+                here = _decode(here).get(step)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        if here is None:
+            return None
+    return _plain(here)
 
 
 def _plain(raw: msgspec.Raw | None) -> Any:

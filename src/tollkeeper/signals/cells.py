@@ -47,6 +47,7 @@ def cell_of(
         account=seen.account,
         currency=seen.currency,
         country=country,
+        method=seen.method,
         settings=settings,
         version=other_version(seen.integration, seen.version),
     )

@@ -31,6 +31,7 @@ class Trip(msgspec.Struct, frozen=True, kw_only=True):
     phases_ms: Mapping[str, float] = {}
     version: str = ""
     repeats: int = 0
+    method: str = ""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     of them and the reading. `shows_id`: the reply shows the object's id at the provider.
     `parameter`: the one of our request that the provider refused. `version`: the API version that
     the reply says it is rendered at. `repeats`: how often the very same request was sent within
-    the seconds before.
+    the seconds before. `method`: the brand of the card, for counts alone.
     """
 
     at_ms: int
@@ -63,6 +64,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     parameter: str = ""
     version: str = ""
     repeats: int = 0
+    method: str = ""
     account: str = ""
     currency: str = ""
 
@@ -95,6 +97,7 @@ def observe(integration: str, operation: Operation, outcome: Outcome, trip: Trip
         parameter=_parameter(outcome),
         version=trip.version,
         repeats=trip.repeats,
+        method=trip.method,
     )
 
 

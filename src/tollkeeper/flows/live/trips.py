@@ -1,7 +1,7 @@
 """Trips: how one request to a provider went, as its observation has it."""
 
 from tollkeeper.flows.ports import WireResult
-from tollkeeper.integrations.hints import reply_version
+from tollkeeper.integrations.hints import card_brand, reply_version
 from tollkeeper.signals.observation import Trip
 
 
@@ -20,4 +20,5 @@ def trip_of(at_ms: int, total_ms: int, provider: str, result: WireResult | None)
         phases_ms=result.timings_ms,
         version=reply_version(provider, reply) if reply is not None else "",
         repeats=result.repeats,
+        method=card_brand(provider, reply) if reply is not None else "",
     )
