@@ -82,6 +82,10 @@ BANKS: Final = (
         usual=_at_least(0.003, 2), matters=_at_least(0.10, 8), only=INTERNAL,
     ),
     Bank(
+        name="build", measure="building", family="failures", threshold=8, part=3,
+        usual=_at_least(2e-4, 2), matters=_at_least(0.10, 8), only=INTERNAL,
+    ),
+    Bank(
         name="missing", measure="silent", family="failures", threshold=9, part=6,
         usual=_at_least(0.01, 2), matters=_at_least(0.30, 8),
     ),
@@ -112,7 +116,8 @@ BANKS: Final = (
 )  # fmt: skip
 """Thresholds and rates are those of ATTRIBUTION.md, section 2, which measured 0.12 false alarms a
 million payments with them. `storm`, `webhooks` and `api` are new, set like `internal`. `missing`
-and `webhooks` count all in a second, so that they need more seconds than a blip has."""
+and `webhooks` count all in a second, so that they need more seconds than a blip has. `build` needs
+three seconds alone: no network and no machine has a part in a request that cannot be built."""
 
 LATENCY: Final = "latency"
 LATE_USUAL: Final = 0.085

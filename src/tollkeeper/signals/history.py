@@ -16,7 +16,7 @@ type Slice = tuple[tuple[str, str], ...]
 """Pairs of a dimension (a field of a cell) and its value; empty for everything."""
 
 type Measure = Literal[
-    "failing", "unreadable", "not_now", "internal", "repeating", "silent",
+    "failing", "unreadable", "not_now", "internal", "building", "repeating", "silent",
     "declining", "unavailable", "guessing", "rejecting", "erring",
 ]  # fmt: skip
 """What is counted as bad, of all that could have been."""
@@ -26,13 +26,15 @@ type Of = Literal["attempts", "answers", "webhooks", "requests"]
 
 OF: Final[dict[Measure, Of]] = {
     "failing": "attempts", "unreadable": "attempts", "not_now": "attempts",
-    "internal": "attempts", "repeating": "attempts", "silent": "attempts",
+    "internal": "attempts", "building": "attempts", "repeating": "attempts",
+    "silent": "attempts",
     "declining": "answers", "unavailable": "answers", "guessing": "answers",
     "rejecting": "webhooks", "erring": "requests",
 }  # fmt: skip
 
 PRIOR: Final[dict[Measure, float]] = {
-    "failing": 0.01, "unreadable": 1e-4, "not_now": 0.002, "internal": 0.002, "repeating": 0.01,
+    "failing": 0.01, "unreadable": 1e-4, "not_now": 0.002, "internal": 0.002, "building": 1e-4,
+    "repeating": 0.01,
     "silent": 0.005, "declining": 0.12, "unavailable": 0.005, "guessing": 0.02,
     "rejecting": 0.002, "erring": 0.002,
 }  # fmt: skip
@@ -113,6 +115,8 @@ def _of_failure(cell: Cell) -> tuple[Measure, ...]:
         return ("failing", "unreadable")
     if trouble in {"limited", "key_refused"}:
         return ("failing", "not_now")
+    if trouble == "build":
+        return ("failing", "internal", "building")
     return ("failing", "internal") if trouble in INSIDE else ("failing",)
 
 

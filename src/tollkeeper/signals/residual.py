@@ -57,7 +57,7 @@ def _subjects(scene: Scene) -> int:
     return sum(
         bool(names & kind)
         for kind in (
-            {"fail", "sustained", "contract", "not_now", "internal", "missing"},
+            {"fail", "sustained", "contract", "not_now", "internal", "build", "missing"},
             {"webhooks", "missing_webhooks", "late_webhooks"},
             {"api"},
         )

@@ -150,7 +150,7 @@ def _subject(alarms: tuple[Alarm, ...], family: Family) -> Subject:
     if family == "slowness":
         return "durations" if any(alarm.bank == LATENCY for alarm in alarms) else "seconds"
     names = {alarm.bank for alarm in alarms}
-    if names & {"fail", "sustained", "contract", "not_now", "internal", "missing"}:
+    if names & {"fail", "sustained", "contract", "not_now", "internal", "build", "missing"}:
         return _loudest(alarms)
     if "webhooks" in names:
         return "webhooks"
