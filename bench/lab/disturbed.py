@@ -131,7 +131,7 @@ class World:
             return f"p{provider}@{value}"
         return OPERATIONS[value] if field == "op" else f"{LETTERS[field]}{value}"
 
-    def changed(self, kind: Any, at: float, recorded: float = 0.9, **radius: str) -> None:
+    def changed(self, kind: Any, at: float, recorded: float = 0.9, **radius: Any) -> None:
         """A change of ours, which is recorded with this chance."""
         if self.rng.random() < recorded:
             self.changes.append(Change(at_ms=int(at * 1000), kind=kind, text="", **radius))

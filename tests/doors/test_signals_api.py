@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.doors.stage import PAYMENT, VAULT_KEY, Stage, stage
 
 from tollkeeper.app import open_store, read_settings
 from tollkeeper.cli.main import MISUSE, main
 from tollkeeper.signals.alerts import Alert, Said
+from tollkeeper.signals.counts import Batch, Cell, Counted, Tally
+from tollkeeper.signals.samples import Sample
 from tollkeeper.signals.verdict import Because, RunnerUp, Verdict
 from tollkeeper.simulator.core.faults import FaultRule
 
@@ -75,6 +78,9 @@ async def test_a_broken_provider_is_an_alert_with_its_pointer(tmp_path: Path) ->
             role="platform", key=None,
         )  # fmt: skip
         assert judged.body["judged"] == "wrong: it was us"
+        (drift, *_) = (await it.get("/v1/drift", role="platform")).body["data"]
+        assert (drift["kind"], drift["pointer"], drift["count"] > 0) == ("reply", "/status", True)
+        assert '"state":"(text)"' in drift["samples"][0]
         page = (await it.get("/metrics", role=None)).raw.decode()
         assert 'tollkeeper_alerts_open{about="stripe"} 1.0' in page
 
@@ -116,7 +122,7 @@ async def test_what_cannot_be_is_refused_with_what_is_wrong(
 @pytest.mark.parametrize("role", ["viewer", "service", "operator", "admin"])
 async def test_it_is_an_act_of_the_platform(tmp_path: Path, role: str) -> None:
     async with stage(tmp_path) as it:
-        for path in ("/v1/alerts", "/v1/changes"):
+        for path in ("/v1/alerts", "/v1/changes", "/v1/drift"):
             assert (await it.get(path, role=role)).status == 403
         body = {"kind": "deploy", "text": "x"}
         assert (await it.post("/v1/changes", body, role=role, key=None)).status == 403
@@ -150,6 +156,34 @@ def keep(config: Path, made: Alert) -> None:
         await store.close()
 
     asyncio.run(write())
+
+
+def test_drift_shows_the_outline_of_a_reply(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "signals", "drift") == 0
+    assert "no reply and no webhook departs" in capsys.readouterr().out
+    broken = Cell(
+        kind="attempt", integration="stripe@2022-11-15", operation="authorize", result="failed",
+        unreadable=True, pointer="/status", status=200,
+    )  # fmt: skip
+    skew = replace(broken, result="ok", unreadable=False, pointer="", version="2022-08-01")
+    key = "stripe@2022-11-15|authorize|/status||200"
+
+    async def write() -> None:
+        store = await open_store(read_settings(shop))
+        second = store.now_ms() // 1000 - 5
+        lines = [Counted(second, one, Tally(n=2)) for one in (broken, skew)]
+        await store.save_batch(Batch(second=second, replica="a", counted=lines))
+        await store.save_samples([Sample(key=key, number=0, at_ms=0, outline='{"state":"(text)"}')])
+        await store.close()
+
+    asyncio.run(write())
+    assert run(shop, "signals", "drift") == 1
+    said = capsys.readouterr().out
+    assert '{"state":"(text)"}' in said
+    assert run(shop, "signals", "drift", "--json") == 1
+    shown = {one["kind"]: one for one in json.loads(capsys.readouterr().out)}
+    assert shown["reply"]["samples"] == ['{"state":"(text)"}']
+    assert shown["skew"]["version"] == "2022-08-01"
 
 
 def test_status_says_what_is_wrong_and_exits_with_one(

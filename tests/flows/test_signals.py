@@ -21,6 +21,7 @@ from tollkeeper.kernel.errors import Invalid, NotFound, Unavailable
 from tollkeeper.signals import cases
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.counts import Batch
+from tollkeeper.signals.samples import EACH
 
 RENAMED = {
     "effect": "rename_field", "object": "payment_intent", "operation": "payment_intents.*",
@@ -225,6 +226,11 @@ async def test_what_departed_is_listed_with_pointer_and_share(tmp_path: Path) ->
         assert (first.kind, first.pointer, first.integration) == ("reply", "/status", MIDDLE)
         assert 0 < first.share < 0.1
         assert first.accounts == ["acc_1"]
+        outline = first.samples[0]
+        assert len(first.samples) == min(first.count, EACH)
+        assert '"state":"(text)"' in outline
+        assert '"status"' not in outline
+        assert not any(figure in outline for figure in "0123456789")
 
 
 async def test_a_backtest_pages_where_the_detectors_did(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def kinds() -> dict[str, Window]:
         "contract": window(failing(error="decode", unreadable=True), since=10),
         "not_now": window(failing(error="rate_limit", status=429), since=10),
         "internal": window(failing(stage="build", error="build_error"), since=10),
+        "build": window(failing(stage="build", error="build_error"), since=4),
         "storm": window(repeats, since=15),
         "decline": window(
             Instead(
@@ -106,6 +107,7 @@ def kinds() -> dict[str, Window]:
         ),
         "latency": window(since=25, took=lambda one: 13),
         "missing_webhooks": window(NO_HOOKS, since=20),
+        "late_webhooks": window(since=20, took=lambda one: 16 if one.kind == "webhook_in" else 6),
         "stalls": standing_still(window(), since=20),
     }
 
@@ -121,6 +123,17 @@ def standing_still(seen: Window, since: int) -> Window:
             for batch in seen.batches
         ),
     )
+
+
+def test_three_payments_that_cannot_be_built_are_an_alarm_and_two_are_not() -> None:
+    def unbuilt(seconds: int) -> set[str]:
+        one = cell(result="failed", stage="build", error="build_error", integration="stripe@3")
+        times = {END_S - 2 * number - 1 for number in range(seconds)}
+        seen = window(lambda second: [(one, 1)] if second in times else [], since=10)
+        return {alarm.bank for alarm in banks(seen)}
+
+    assert "build" in unbuilt(3)
+    assert unbuilt(2) == set()
 
 
 def test_one_long_pause_of_the_event_loop_is_no_alarm() -> None:
@@ -213,7 +226,7 @@ def test_one_second_adds_a_part_of_the_threshold_at_most() -> None:
 
 
 def test_every_bank_has_its_own_name_and_sane_rates() -> None:
-    assert len(set(NAMES)) == len(BANKS) + 3
+    assert len(set(NAMES)) == len(BANKS) + 4
     for bank in BANKS:
         for rate in (0.0, 0.01, 0.2, 0.9):
             assert bank.usual(rate) > 0

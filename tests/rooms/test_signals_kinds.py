@@ -126,6 +126,27 @@ def test_an_address_that_moved_is_gone(status: int) -> None:
     assert found.domain == "provider_changed"
 
 
+def test_a_certificate_that_was_known_to_end_is_the_providers() -> None:
+    refused = window(
+        Instead(
+            lambda one: replace(
+                one, result="failed", shows_id=False, stage="tls", error="tls_certificate_error"
+            ),
+            lambda one: one.kind == "attempt" and one.provider == "stripe",
+        ),
+        since=25,
+    )
+    ended = Change(
+        at_ms=(END_S - 25) * 1000, kind="certificate", text="the certificate of stripe has ended",
+        provider="stripe", until_ms=(END_S - 26) * 1000,
+    )  # fmt: skip
+    found = verdict(replace(refused, changes=(ended,)))
+    assert (found.domain, found.provider) == ("provider_down", "stripe")
+    assert "certificate_ended" in rows(found)
+    soon = replace(ended, until_ms=(END_S + 9_000) * 1000)
+    assert "certificate_ended" not in rows(verdict(replace(refused, changes=(soon,))))
+
+
 def test_keys_that_are_in_use_are_the_providers_confusion() -> None:
     found = verdict(window(failing(error="in_use", status=409), since=25))
     assert found.likeliest == "provider_down"

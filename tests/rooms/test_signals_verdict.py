@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from tests.rooms.counted import END_S, Instead, Second, cell, healthy, probe, window
 
+from tollkeeper.signals.cells import webhook_in_cell
 from tollkeeper.signals.counts import Cell, Change, Gauges, Waiting, Window
 from tollkeeper.signals.detectors import alarms_in
 from tollkeeper.signals.evidence import Evidence, place_of
@@ -295,7 +296,12 @@ def rows(seen: Window) -> dict[str, Evidence]:
 def test_every_row_is_in_the_table_and_every_line_of_the_table_is_a_row() -> None:
     broken = Cell(kind="api", operation="create", result="failed", status=500, host="h1")
     own = window(lambda second: [(broken, 3)], since=20)
-    read = {name for seen in (own, *(seen for seen, _ in faults().values())) for name in rows(seen)}
+    stopped = Instead(lambda one: replace(one, kind="job"), lambda one: one.kind == "webhook_in")
+    no_hooks = window(stopped, since=30)
+    old = webhook_in_cell("stripe", "stripe@2", "unread", host="h1", version="1")
+    skewed = window(lambda second: [(old, 3)], since=20)
+    seen_in = (own, no_hooks, skewed, *(seen for seen, _ in faults().values()))
+    read = {name for seen in seen_in for name in rows(seen)}
     assert read <= set(WEIGHTS)
     assert read | {rule.name for rule in RULES} == set(WEIGHTS)
 

@@ -1,12 +1,15 @@
 """Signals in the store: a batch counts once, sums leave out what was wrong, an alert is one."""
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 from tests.store.backends import EPOCH_MS, Backend
 
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.changes import Told, change_of
 from tollkeeper.signals.counts import Batch, Cell, Change, Counted, Tally
+from tollkeeper.signals.samples import Sample
+from tollkeeper.store import signals
 
 SECOND = EPOCH_MS // 1000
 OK = Cell(kind="attempt", provider="stripe")
@@ -41,6 +44,23 @@ async def test_batches_of_all_replicas_add_up_and_count_once(backend: Backend) -
         assert sum(line.tally.n for b in found for line in b.counted) == 5
         assert await store.list_batches(SECOND + 1, SECOND + 1) == [batch(SECOND + 1, n=3)]
         assert await store.list_batch_names(SECOND, SECOND) == [(SECOND, "a"), (SECOND, "b")]
+
+
+async def test_samples_stay_as_they_were_first_and_are_bounded_and_forgotten(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sample(number: int, outline: str = "{}") -> Sample:
+        return Sample(key="a|b", number=number, at_ms=EPOCH_MS + number, outline=outline)
+
+    async with backend.store() as store:
+        await store.save_samples([sample(0), sample(1)])
+        await store.save_samples([sample(1, '{"other":"(text)"}')])
+        assert await store.list_samples() == [sample(0), sample(1)]
+        monkeypatch.setattr(signals, "MOST_SAMPLES", 3)
+        await store.save_samples([sample(2), sample(3), sample(4)])
+        assert [one.number for one in await store.list_samples()] == [0, 1, 2]
+        await store.forget_signals(0, EPOCH_MS + 2)
+        assert [one.number for one in await store.list_samples()] == [2]
 
 
 async def test_minutes_are_summed_in_order_and_alarmed_ones_are_not_usual(

@@ -150,6 +150,19 @@ async def test_tls_with_a_certificate_that_we_trust_works_and_is_timed() -> None
     assert result.timings_ms["tls"] > 0
 
 
+async def test_when_the_certificate_ends_is_known_to_the_second_of_a_new_connection() -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ends = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
+    authority.issue_cert("localhost", not_after=ends).configure_cert(context)
+    async with server(polite, context) as url, HttpWire(QUICK, tls=trusting(authority)) as wire:
+        first = await wire.send(post(), Target(base_url=url))
+        second = await wire.send(get(), Target(base_url=url))
+    assert first.certificate_until_s == int(ends.timestamp())
+    assert second.reply is not None
+    assert second.certificate_until_s == 0  # it went over the connection that stood
+
+
 @pytest.mark.parametrize("name", ["localhost", "elsewhere.test"])
 async def test_a_certificate_that_we_do_not_trust_ends_at_tls(name: str) -> None:
     """Once for an authority that nobody knows, once for another host's certificate."""

@@ -23,6 +23,7 @@ REACHES: Final[dict[Reach, str]] = {
 Resource = Literal[
     "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change",
     "incident", "on-call plan",
+    "drift",
 ]  # fmt: skip
 
 

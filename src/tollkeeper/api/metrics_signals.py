@@ -117,6 +117,11 @@ class Signals(Collector):
         pending = GaugeMetricFamily(
             "tollkeeper_signal_batches_pending", "Batches of counts that wait for the store."
         )
+        certificates = GaugeMetricFamily(
+            "tollkeeper_certificate_expiry_timestamp_seconds",
+            "When the certificate that a provider showed this process ends, in Unix seconds.",
+            labels=("provider",),
+        )
         dropped = CounterMetricFamily(
             "tollkeeper_signal_lines_folded",
             "Lines of counts that were folded into coarser ones, as a batch had too many.",
@@ -130,9 +135,11 @@ class Signals(Collector):
             for family, value, unit in values:
                 if value is not None:
                     family.add_metric((), value / unit)
+            for provider, until_ms in self.live.certificates.items():
+                certificates.add_metric((provider,), until_ms / 1000)
             pending.add_metric((), self.live.pending_batches)
             dropped.add_metric((), self.live.counting.dropped_ever)
-        yield from (lag, written, descriptors, disk, pending, dropped)
+        yield from (lag, written, descriptors, disk, certificates, pending, dropped)
 
 
 def _add_totals(

@@ -12,6 +12,7 @@ from tollkeeper.flows.signals.views import AlertView, ChangeView
 ALERT: Final = "/v1/alerts/{alert_id}"
 
 _ALERTS: Final = partial(Route, resource="alert", role="platform", reach="installation")
+_DRIFT: Final = partial(Route, resource="drift", role="platform", reach="installation")
 _CHANGES: Final = partial(Route, resource="change", role="platform", reach="installation")
 
 SIGNALS: Final = (
@@ -52,6 +53,13 @@ SIGNALS: Final = (
         handler=signals.list_changes,
         summary="List the changes of the last day",
         gives=signals.ChangeList,
+    ),
+    _DRIFT(
+        method="GET",
+        path="/v1/drift",
+        handler=signals.drift,
+        summary="List what did not fit a version in the last day, with outlines of replies",
+        gives=signals.DriftList,
     ),
     _CHANGES(
         method="POST",

@@ -5,9 +5,16 @@ import msgspec
 from tollkeeper.api.answers import Answer, json_answer
 from tollkeeper.api.calls import Call, bad_parameter
 from tollkeeper.api.requests import JudgeAlert, SilenceAlert
-from tollkeeper.flows.signals import commands
+from tollkeeper.flows.signals import commands, studying
 from tollkeeper.flows.signals.commands import Announcement
-from tollkeeper.flows.signals.views import AlertView, ChangeView, alert_view, change_view
+from tollkeeper.flows.signals.views import (
+    AlertView,
+    ChangeView,
+    DriftView,
+    alert_view,
+    change_view,
+    drift_view,
+)
 from tollkeeper.kernel.ids import is_id
 
 
@@ -22,6 +29,12 @@ class ChangeList(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of the last day, newest first."""
 
     data: list[ChangeView]
+
+
+class DriftList(msgspec.Struct, frozen=True, kw_only=True):
+    """What did not fit a version in the last day, the newest first."""
+
+    data: list[DriftView]
 
 
 async def listed(call: Call) -> Answer:
@@ -68,6 +81,12 @@ async def judge(call: Call) -> Answer:
 async def list_changes(call: Call) -> Answer:
     found = await commands.changes(call.runtime.store, 24.0)
     return json_answer(ChangeList(data=[change_view(change) for change in found]))
+
+
+async def drift(call: Call) -> Answer:
+    call.only(())
+    found = await studying.drift(call.runtime.store, 24.0)
+    return json_answer(DriftList(data=[drift_view(one) for one in found]))
 
 
 async def announce(call: Call) -> Answer:

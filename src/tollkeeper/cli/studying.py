@@ -23,6 +23,7 @@ from tollkeeper.flows.signals.studying import Page
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Invalid
 from tollkeeper.signals import openslo
+from tollkeeper.signals.departures import Departure
 from tollkeeper.signals.slos import Objective
 
 app: Final = cyclopts.App(name="signals", help="What is counted: drift, backtest, objectives.")
@@ -35,9 +36,11 @@ Hours = Annotated[float, cyclopts.Parameter(help="Of the last so many hours.")]
 
 @app.command
 def drift(*, hours: Hours = 24.0, json: AsJson = False, config: Config = None) -> int:
-    """List replies that a version could not read, and refusals, by their shape.
+    """List what does not fit a version: replies, refusals, and skew of versions, by shape.
 
-    Shows the pointer or parameter, the share of requests, first and last seen, and accounts.
+    Shows the pointer, the parameter, or the other API version that webhooks or replies come in.
+    Shows the share of requests, first and last seen, accounts, and the outline of one reply,
+    without values. `--json` has all outlines.
     Exits with 1 if there is any. Example: `tollkeeper signals drift --hours 2`
     """
     found = with_store(config, lambda store: studying.drift(store, hours))
@@ -46,7 +49,7 @@ def drift(*, hours: Hours = 24.0, json: AsJson = False, config: Config = None) -
         return int(bool(found))
     table = table_of("first", "last", "version", "operation", "what", "share", "accounts")
     for one in found:
-        shape = " ".join(part for part in (one.pointer, one.error, str(one.status)) if part)
+        shape = _shape(one)
         table.add_row(
             rfc3339(one.first_ms)[:16],
             rfc3339(one.last_ms)[:16],
@@ -56,8 +59,18 @@ def drift(*, hours: Hours = 24.0, json: AsJson = False, config: Config = None) -
             f"{one.count} of {one.of}, {one.share:.0%}",
             escape(", ".join(one.accounts[:3])),
         )
-    console.print(table if found else "no reply departed from what its version reads")
+    console.print(table if found else "no reply and no webhook departs from what its version reads")
+    for one in found:
+        for outline in one.samples[:1]:
+            console.print(f"{escape(_shape(one))} looked so:", markup=True)
+            console.print(escape(outline), soft_wrap=True)
     return int(bool(found))
+
+
+def _shape(one: Departure) -> str:
+    if one.version:
+        return f"rendered at {one.version}, read as {one.integration.partition('@')[2]}"
+    return " ".join(part for part in (one.pointer, one.error, str(one.status)) if part)
 
 
 @app.command

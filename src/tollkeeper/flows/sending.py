@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.live.counting import Shopper
+from tollkeeper.flows.live.sampling import sample
+from tollkeeper.flows.live.trips import trip_of
 from tollkeeper.flows.ports import Vault, WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.integrations.masking import mask_reply, mask_request
@@ -17,6 +19,7 @@ from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
 from tollkeeper.payments.rereading import agreeing
 from tollkeeper.signals.cells import cell_of
+from tollkeeper.signals.counts import Cell
 from tollkeeper.signals.observation import Observation, Trip, observe
 
 ASK_SECONDS: Final = 8.0
@@ -99,7 +102,7 @@ async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepa
     if prepared.request is None:
         said = not_sent("build_error", prepared.error)
         return _observed(
-            runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began)
+            runtime, books, attempt, SendResult(said, None), said, _trip(runtime, began, "")
         )
     counting = runtime.live.counting
     number = counting.begin(
@@ -127,7 +130,8 @@ def interpret(
     """Judges a result; an unreadable reply is read again with the other installed versions. `began`
     is when the send began, in seconds on the monotonic clock."""
     reply = result.reply
-    trip = _trip(runtime, began, result)
+    runtime.live.health(integration.provider).saw_certificate(result.certificate_until_s)
+    trip = _trip(runtime, began, integration.provider, result)
     if reply is None:
         said = _unanswered(result)
         return _observed(runtime, books, attempt, SendResult(said, None), said, trip)
@@ -169,12 +173,21 @@ def _observed(
         currency=payment.currency,
     )
     runtime.live.observe(seen)
-    _count(runtime, seen, books, attempt)
+    _sample(runtime, _count(runtime, seen, books, attempt), heard.reply)
     return msgspec.structs.replace(heard, own=said, observation=seen)
 
 
-def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) -> None:
-    """Counts one attempt for the detectors."""
+def _trip(runtime: Runtime, began: float, provider: str, result: WireResult | None = None) -> Trip:
+    total_ms = int((runtime.clock.monotonic() - began) * 1000)
+    return trip_of(runtime.clock.now_ms(), total_ms, provider, result)
+
+
+def _sample(runtime: Runtime, cell: Cell, reply: WireReply | None) -> None:
+    sample(runtime.live.sampling, cell, reply, runtime.store.now_ms(), runtime.fields_read)
+
+
+def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) -> Cell:
+    """Counts one attempt for the detectors, in the cell that it gives."""
     payment = books.payment
     before = sum(
         one.operation == attempt.operation and one.refund_id == attempt.refund_id
@@ -198,23 +211,7 @@ def _count(runtime: Runtime, seen: Observation, books: Books, attempt: Attempt) 
     runtime.live.counting.add(
         cell, runtime.store.now_ms(), seen.total_ms, phases_ms=seen.phases_ms, shopper=shopper
     )
-
-
-def _trip(runtime: Runtime, began: float, result: WireResult | None = None) -> Trip:
-    """How a request went that began at `began`; without a result it could not be built."""
-    at_ms = runtime.clock.now_ms()
-    total_ms = int((runtime.clock.monotonic() - began) * 1000)
-    if result is None:
-        return Trip(at_ms=at_ms, total_ms=total_ms, stage="build", error="build_error")
-    failure, reply = result.failure, result.reply
-    return Trip(
-        at_ms=at_ms,
-        total_ms=total_ms,
-        stage=failure.stage if failure is not None else "",
-        error=failure.error if failure is not None else "",
-        status=reply.status if reply is not None else 0,
-        phases_ms=result.timings_ms,
-    )
+    return cell
 
 
 def read_by(integration: Integration, operation: Operation, reply: WireReply) -> Outcome:
@@ -360,15 +357,17 @@ async def _asked(
     except TimeoutError:
         late = WireFailure(stage="wait", error="http_response_timeout", acquired=True)
         result = WireResult(failure=late)
+    runtime.live.health(integration.provider).saw_certificate(result.certificate_until_s)
     said = _answer(runtime, integration, operation, result, seconds)
-    seen = observe(integration.name, operation, said, _trip(runtime, began, result))
+    trip = _trip(runtime, began, integration.provider, result)
+    seen = observe(integration.name, operation, said, trip)
     runtime.live.observe(seen)
-    _count_question(runtime, seen, order)
+    _sample(runtime, _count_question(runtime, seen, order), result.reply)
     return said
 
 
-def _count_question(runtime: Runtime, seen: Observation, order: OperationInput) -> None:
-    """Counts one question for the detectors."""
+def _count_question(runtime: Runtime, seen: Observation, order: OperationInput) -> Cell:
+    """Counts one question for the detectors, in the cell that it gives."""
     counting = runtime.live.counting
     cell = cell_of(seen, host=counting.host, settings=runtime.fingerprint(seen.provider))
     counting.add(
@@ -378,6 +377,7 @@ def _count_question(runtime: Runtime, seen: Observation, order: OperationInput) 
         phases_ms=seen.phases_ms,
         shopper=Shopper(payment_id=order.payment_id),
     )
+    return cell
 
 
 def _answer(

@@ -8,6 +8,10 @@ from tollkeeper.signals.observation import Observation
 LAST_REPEAT: Final = 3
 """Third repeats and later ones are counted together."""
 
+SENT_AGAIN: Final = 4
+"""Counted as such a repeat: the very same request went out within the seconds before, twice or more
+often."""
+
 RESULTS: Final[dict[str, Result]] = {
     "approved": "ok",
     "answered": "ok",
@@ -39,11 +43,13 @@ def cell_of(
         shows_id=seen.shows_id,
         unreadable=seen.unreadable,
         pointer=_pointer(seen),
-        repeat=min(repeat, LAST_REPEAT),
+        repeat=SENT_AGAIN if seen.repeats >= 2 else min(repeat, LAST_REPEAT),
         account=seen.account,
         currency=seen.currency,
         country=country,
+        method=seen.method,
         settings=settings,
+        version=other_version(seen.integration, seen.version),
     )
 
 
@@ -90,9 +96,19 @@ API_STAGES: Final[dict[str, str]] = {
 """Errors of our own side, and the stage at which a request meets them."""
 
 
-def webhook_in_cell(provider: str, integration: str, fate: str, *, host: str) -> Cell:
-    """The cell of one webhook of a provider: `fate` is what became of it, or why it was refused."""
-    error = WEBHOOK_ERRORS.get(fate, "")
+def webhook_in_cell(
+    provider: str,
+    integration: str,
+    fate: str,
+    *,
+    host: str,
+    version: str = "",
+    contradicts: bool = False,
+) -> Cell:
+    """The cell of one webhook of a provider: `fate` is what became of it, or why it was refused.
+    `version`: the API version that it was rendered at, where it says so; `contradicts`: it says
+    otherwise than the books, which the order of events does not explain."""
+    error = CONTRADICTS if contradicts else WEBHOOK_ERRORS.get(fate, "")
     return Cell(
         kind="webhook_in",
         provider=provider,
@@ -102,9 +118,18 @@ def webhook_in_cell(provider: str, integration: str, fate: str, *, host: str) ->
         result="failed" if error else "ok",
         stage="webhook" if error else "",
         error=error,
+        version=other_version(integration, version),
     )
 
 
+def other_version(integration: str, version: str) -> str:
+    """The API version that something was rendered at, where it is another one than `integration`
+    reads; empty where they agree, or where it does not say."""
+    read = integration.partition("@")[2].partition("+")[0]
+    return version if version not in {"", read} else ""
+
+
+CONTRADICTS: Final = "contradicted"
 WEBHOOK_ERRORS: Final[dict[str, str]] = {
     "refused": "bad_signature",
     "unread": "decode_error",

@@ -49,7 +49,9 @@ def _announced(at_ms: int, kind: str, data: Mapping[str, Any]) -> Change | None:
     if kind not in get_args(ChangeKind.__value__):
         return None
     names = ("text", "provider", "integration", "host", "account", "settings")
-    known = {name: str(data[name]) for name in names if data.get(name)}
+    known: dict[str, Any] = {name: str(data[name]) for name in names if data.get(name)}
+    if isinstance(data.get("until_ms"), int):
+        known["until_ms"] = data["until_ms"]
     begun = data.get("at_ms")
     told_ms = begun if isinstance(begun, int) else at_ms
     return msgspec.convert({"text": kind} | known | {"at_ms": told_ms, "kind": kind}, Change)

@@ -1,18 +1,19 @@
-"""Circumstances: what else happened around the onset, by changes, probes and gauges.
+"""Circumstances: what else happened around the onset, by changes and probes.
 
 Law: a change counts only where it can be felt. Failure outside its radius acquits it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import exp
 from typing import Final
 
-from tollkeeper.signals.counts import Change, ChangeKind, Gauges, Probe
+from tollkeeper.signals.counts import Change, ChangeKind, Probe
 from tollkeeper.signals.evidence import Evidence, Place, row
+from tollkeeper.signals.gauging import is_climbing
 from tollkeeper.signals.history import Of, Slice
 from tollkeeper.signals.placing import sides_of
-from tollkeeper.signals.scene import Pile, Scene, Subject
-from tollkeeper.signals.series import STALL_MS
+from tollkeeper.signals.scene import EVENT_LOOP_LAG, Pile, Scene, Subject
+from tollkeeper.signals.words import NO_HANDLES
 
 DECAY_S: Final = 180.0
 """A change loses two thirds of its weight in three minutes (ATTRIBUTION.md, section 3)."""
@@ -37,10 +38,9 @@ NOTICE_S: Final = 1_800
 
 
 def circumstances(scene: Scene, place: Place) -> Iterator[Evidence]:
-    """The rows of changes, probes and gauges."""
+    """The rows of changes and probes."""
     yield from _changes(scene, place)
     yield from _probes(scene)
-    yield from _gauges(scene)
 
 
 # changes
@@ -54,6 +54,12 @@ def _changes(scene: Scene, place: Place) -> Iterator[Evidence]:
         )
     yield _settings(scene, place)
     yield from _theirs(scene, place)
+
+
+def deployed(scene: Scene) -> str:
+    """The version whose deploy or rollout overlaps the disturbance; empty where none does."""
+    weight, change = _strongest(scene, OURS["our_deploy"][0])
+    return change.integration if change is not None and weight >= OVERLAP else ""
 
 
 def _said(scene: Scene, called: str, change: Change | None) -> str:
@@ -81,7 +87,9 @@ def overlap(scene: Scene, change: Change) -> float:
     bad = sum(pile.bad for pile in inside)
     if scene.bad <= 0 or bad <= 0:
         return 0.0
-    close = exp(-max(0.0, before) / DECAY_S) * _untried(scene, change)
+    close = exp(-max(0.0, before) / DECAY_S)
+    if not is_climbing(scene):  # what is lost one by one is missed when all of it is gone
+        close *= _untried(scene, change)
     if (sent := _sent_repeats(scene, change)) is not None:
         return close * sent
     return close * bad / scene.bad * _acquitted(scene, change, inside, bad)
@@ -92,7 +100,7 @@ TRIED: Final = 10.0
 
 OF_SUBJECT: Final[dict[Subject, Of]] = {
     "attempts": "attempts", "durations": "attempts", "repeats": "attempts", "answers": "answers",
-    "webhooks": "webhooks", "requests": "requests", "seconds": "requests",
+    "webhooks": "webhooks", "absences": "webhooks", "requests": "requests", "seconds": "requests",
 }  # fmt: skip
 
 
@@ -113,6 +121,10 @@ def _untried(scene: Scene, change: Change) -> float:
     return TRIED / (TRIED + well)
 
 
+WHOLE_PROCESS: Final = NO_HANDLES | {EVENT_LOOP_LAG}
+"""Errors that every part of a process meets, whichever of them causes it."""
+
+
 def _acquitted(scene: Scene, change: Change, inside: list[Pile], bad: float) -> float:
     """1 where nothing fails outside, 0 where as much does."""
     n = sum(pile.n for pile in inside)
@@ -128,6 +140,8 @@ def _acquitted(scene: Scene, change: Change, inside: list[Pile], bad: float) -> 
 
 def _is_inside(pile: Pile, change: Change) -> bool:
     cell = pile.cell
+    if cell.error in WHOLE_PROCESS:  # whichever part of the process is to blame
+        return change.host in {"", cell.host}
     return all(
         not wanted or wanted == value
         for wanted, value in (
@@ -171,7 +185,7 @@ def _settings(scene: Scene, place: Place) -> Evidence:
 def _fingerprint(scene: Scene) -> tuple[float, str] | None:
     """How well a new fingerprint of settings explains the disturbance; `None` where none is known.
     No event is needed: the new value itself shows the change."""
-    if scene.subject in {"webhooks", "requests"}:
+    if scene.subject in {"webhooks", "absences", "requests"}:
         return _beside(scene)
     sides = sides_of(scene.piles, "settings")
     known = sum(side.bad for side in sides.values())
@@ -235,6 +249,11 @@ def _theirs(scene: Scene, place: Place) -> Iterator[Evidence]:
     yield row(
         "their_notice", bool(notices), no=False, seen=len(notices),
         sentence=f"{len(notices)} notices of the provider fall into this half hour.",
+    )  # fmt: skip
+    over = [change.text for change in mine if 0 < change.until_ms <= at_ms]
+    yield row(
+        "certificate_over", bool(over), no=False, seen=len(over),
+        sentence=f"{over[0].capitalize()}." if over else "No certificate is known to have ended.",
     )  # fmt: skip
     texts = [change for change in mine if change.kind == "description"]
     yield row(
@@ -354,47 +373,3 @@ def _golden(by_name: Asked) -> Iterator[Evidence]:
         "golden_fine", tried > 0 and failed + before_failed == 0, tried > 0 and failed >= 1,
         said, failed, tried,
     )  # fmt: skip
-
-
-# gauges
-
-
-def _gauges(scene: Scene) -> Iterator[Evidence]:
-    lag = _by_host(scene, _lag)
-    yield _gauge("event_loop_lag", lag, (60, 30), "The event loop lags {:.0f} ms")
-    wait = _by_host(scene, lambda gauges: gauges.store_ms)
-    yield _gauge("store_wait", wait, (120, 40), "The store lets {:.0f} ms pass")
-    disk = _by_host(scene, lambda gauges: gauges.disk)
-    yield _gauge("disk_full", disk, (0.97, 0.95), "The database's disk is {:.0%} full")
-    open_ = _by_host(scene, lambda gauges: gauges.descriptors)
-    yield _gauge("descriptors_out", open_, (0.9, 0.8), "{:.0%} of descriptors are in use")
-    clock = _by_host(
-        scene, lambda gauges: None if gauges.clock_ms is None else abs(gauges.clock_ms)
-    )
-    yield _gauge("clock_off", clock, (30_000, 5_000), "Our clock is {:.0f} ms off")
-
-
-def _lag(gauges: Gauges) -> float | None:
-    """The lag of one second, with one long pause counted as one stall."""
-    return None if gauges.lag_ms is None else min(gauges.lag_ms, STALL_MS)
-
-
-def _by_host(scene: Scene, read: Callable[[Gauges], float | None]) -> float | None:
-    """The worst host's mean since the onset; `None` where nothing was measured."""
-    hosts: dict[str, list[float]] = {}
-    for batch in scene.batches:
-        if batch.second >= scene.onset.second - 2:
-            value = read(batch.gauges)
-            if value is not None and value >= 0:
-                hosts.setdefault(batch.host or batch.replica, []).append(value)
-    return max((sum(values) / len(values) for values in hosts.values()), default=None)
-
-
-def _gauge(name: str, value: float | None, limits: tuple[float, float], said: str) -> Evidence:
-    """Yes from the first limit on, no below the second: lag and waits by ATTRIBUTION.md's program,
-    the others by what still leaves room to work."""
-    if value is None:
-        return row(name, yes=False, no=False, sentence="It was not measured.")
-    high, low = limits
-    sentence = f"{said.format(value)} on the worst host."
-    return row(name, value >= high, value < low, sentence, value)

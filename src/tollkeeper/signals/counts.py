@@ -39,8 +39,11 @@ class Cell(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_defa
     operation or the route, of a job its kind. `stage`, `error` and `status` are those of an
     observation, with `admit`, `persist` and `webhook` as further stages. `pointer`: where a reply
     departed from what the version reads. `repeat`: 0 for the first attempt of a payment, 1 for the
-    second and so on, 3 at most. `settings`: a fingerprint of the settings, keys and trust store in
+    second and so on, 3 at most; 4 where the very same request was sent again within seconds.
+    `settings`: a fingerprint of the settings, keys and trust store in
     force. `method` is the brand or kind of the payment method, `issuer` the bank, where known.
+    `version`: the API version that a reply or webhook says it is rendered at, where that is another
+    one than the one that reads it.
     """
 
     kind: Kind
@@ -62,6 +65,7 @@ class Cell(msgspec.Struct, frozen=True, array_like=True, kw_only=True, omit_defa
     method: str = ""
     issuer: str = ""
     settings: str = ""
+    version: str = ""
 
 
 class Tally(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
@@ -70,8 +74,9 @@ class Tally(msgspec.Struct, array_like=True, kw_only=True, omit_defaults=True):
     `witnesses`: those that failed or were declined, but one for each customer and minute.
     `crowded`: those of a customer or of an address who tried more than two payment methods in ten
     minutes. `small`: amounts below a twentieth of the account's usual one. `took`: how many by
-    bucket of `EDGES_MS`, of the whole duration. `*_n` and `*_ms`: how many had that phase, and its
-    milliseconds together; `wait` is the time to the first byte of a reply.
+    bucket of `EDGES_MS`, of the whole duration; of a webhook since the provider made its event.
+    `*_n` and `*_ms`: how many had that phase, and its milliseconds together; `wait` is the time to
+    the first byte of a reply.
     """
 
     n: int = 0
@@ -176,7 +181,8 @@ type ChangeKind = Literal[
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Something that changed, ours or the provider's, with where it can be felt: an empty text
-    means everywhere. `announced` is an announcement for the future or a maintenance window."""
+    means everywhere. `announced` is an announcement for the future or a maintenance window.
+    `until_ms` of a certificate: when it ends."""
 
     at_ms: int
     kind: ChangeKind
@@ -186,6 +192,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     account: str = ""
     settings: str = ""
+    until_ms: int = 0
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,6 +82,10 @@ BANKS: Final = (
         usual=_at_least(0.003, 2), matters=_at_least(0.10, 8), only=INTERNAL,
     ),
     Bank(
+        name="build", measure="building", family="failures", threshold=8, part=3,
+        usual=_at_least(2e-4, 2), matters=_at_least(0.10, 8), only=INTERNAL,
+    ),
+    Bank(
         name="missing", measure="silent", family="failures", threshold=9, part=6,
         usual=_at_least(0.01, 2), matters=_at_least(0.30, 8),
     ),
@@ -112,7 +116,8 @@ BANKS: Final = (
 )  # fmt: skip
 """Thresholds and rates are those of ATTRIBUTION.md, section 2, which measured 0.12 false alarms a
 million payments with them. `storm`, `webhooks` and `api` are new, set like `internal`. `missing`
-and `webhooks` count all in a second, so that they need more seconds than a blip has."""
+and `webhooks` count all in a second, so that they need more seconds than a blip has. `build` needs
+three seconds alone: no network and no machine has a part in a request that cannot be built."""
 
 LATENCY: Final = "latency"
 LATE_USUAL: Final = 0.085
@@ -128,6 +133,13 @@ NO_WEBHOOKS_LEFT: Final = 0.3
 """Of the webhooks that payments of two to four seconds ago promise: 80 % are usual, and 30 % of
 those matter (a Poisson count, so that a quiet night promises none)."""
 
+LATE_WEBHOOKS: Final = "late_webhooks"
+LATE_WEBHOOKS_USUAL: Final = 0.1
+LATE_WEBHOOKS_MATTER: Final = 0.5
+LATE_WEBHOOKS_PART: Final = 6
+"""Of webhooks beyond the 95 % point of their provider: history is wrong by some, so that a tenth is
+still usual. Half of them matters, in six seconds at least: a provider catches up with a burst."""
+
 STALLS: Final = "stalls"
 STALLS_USUAL: Final = 0.01
 STALLS_MATTER: Final = 0.25
@@ -136,7 +148,7 @@ STALLS_PART: Final = 3
 """Of a process's seconds: in one of a hundred its event loop may stand still, and one of four
 matters. Three such seconds are the least, so that one long pause is no alarm."""
 
-NAMES: Final = (*(bank.name for bank in BANKS), LATENCY, NO_WEBHOOKS, STALLS)
+NAMES: Final = (*(bank.name for bank in BANKS), LATENCY, NO_WEBHOOKS, LATE_WEBHOOKS, STALLS)
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +218,7 @@ def alarms_in(series: Series, usual: Usual) -> tuple[Alarm, ...]:
     """The alarms that stand at the end of a series, the earliest first, strongest before others of
     the same second."""
     found = [*_counted(series, usual), *_slow(series), *_unhooked(series, usual)]
-    found += _stalls(series)
+    found += [*_lagging(series), *_stalls(series)]
     return tuple(sorted(found, key=lambda alarm: (alarm.at_ms, -alarm.statistic, alarm.bank)))
 
 
@@ -304,13 +316,35 @@ def _unhooked(series: Series, usual: Usual) -> Iterator[Alarm]:
         hooked = series.hooked.get(provider) or [0] * series.size
         climb = Climb()
         for second in range(4, series.size):
-            due = NO_WEBHOOKS_USUAL * each * sum(paid[second - 4 : second - 1]) / 3
+            due = NO_WEBHOOKS_USUAL * each * promised(paid, second)
             add = hooked[second] * log(NO_WEBHOOKS_LEFT) + due * (1 - NO_WEBHOOKS_LEFT)
             climb.step(second, min(add, NO_WEBHOOKS_THRESHOLD / 4), NO_WEBHOOKS_THRESHOLD)
         bank: tuple[str, Family, float] = (NO_WEBHOOKS, "failures", NO_WEBHOOKS_THRESHOLD)
         counts = ({second: float(count) for second, count in enumerate(paid) if count}, hooked)
         slice_: Slice = (("provider", provider),)
         if (alarm := alarm_of(series, bank, slice_, climb, counts)) is not None:
+            yield alarm
+
+
+def promised(paid: Row, second: int) -> float:
+    """Payments whose webhooks ought to come in a second: a third of those of two to four seconds
+    before."""
+    return sum(paid[max(second - 4, 0) : max(second - 1, 0)]) / 3
+
+
+def _lagging(series: Series) -> Iterator[Alarm]:
+    """Webhooks that come, and come late."""
+    for provider, late in series.lagging.items():
+        if len(late) < LATE_WEBHOOKS_PART:
+            continue
+        rest = list(series.hooked.get(provider) or [0] * series.size)
+        for second, count in late.items():
+            rest[second] = max(0, rest[second] - round(count))
+        rates = (LATE_WEBHOOKS_USUAL, LATE_WEBHOOKS_MATTER)
+        climb = walk(late, rest, rates, NO_WEBHOOKS_THRESHOLD, LATE_WEBHOOKS_PART)
+        bank: tuple[str, Family, float] = (LATE_WEBHOOKS, "failures", NO_WEBHOOKS_THRESHOLD)
+        slice_: Slice = (("provider", provider),)
+        if (alarm := alarm_of(series, bank, slice_, climb, (late, rest))) is not None:
             yield alarm
 
 

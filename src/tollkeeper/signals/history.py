@@ -16,7 +16,7 @@ type Slice = tuple[tuple[str, str], ...]
 """Pairs of a dimension (a field of a cell) and its value; empty for everything."""
 
 type Measure = Literal[
-    "failing", "unreadable", "not_now", "internal", "repeating", "silent",
+    "failing", "unreadable", "not_now", "internal", "building", "repeating", "silent",
     "declining", "unavailable", "guessing", "rejecting", "erring",
 ]  # fmt: skip
 """What is counted as bad, of all that could have been."""
@@ -26,13 +26,15 @@ type Of = Literal["attempts", "answers", "webhooks", "requests"]
 
 OF: Final[dict[Measure, Of]] = {
     "failing": "attempts", "unreadable": "attempts", "not_now": "attempts",
-    "internal": "attempts", "repeating": "attempts", "silent": "attempts",
+    "internal": "attempts", "building": "attempts", "repeating": "attempts",
+    "silent": "attempts",
     "declining": "answers", "unavailable": "answers", "guessing": "answers",
     "rejecting": "webhooks", "erring": "requests",
 }  # fmt: skip
 
 PRIOR: Final[dict[Measure, float]] = {
-    "failing": 0.01, "unreadable": 1e-4, "not_now": 0.002, "internal": 0.002, "repeating": 0.01,
+    "failing": 0.01, "unreadable": 1e-4, "not_now": 0.002, "internal": 0.002, "building": 1e-4,
+    "repeating": 0.01,
     "silent": 0.005, "declining": 0.12, "unavailable": 0.005, "guessing": 0.02,
     "rejecting": 0.002, "erring": 0.002,
 }  # fmt: skip
@@ -52,6 +54,14 @@ PRIOR_LATE_MS: Final = 2_250.0
 LATE_LEAST_MS: Final = 300.0
 """A reply is not late before that, however quick replies usually are: where they take 50 ms, a busy
 machine of ours triples them, and no shopper notices (Nielsen, 1993: one second)."""
+
+LATE_HOOK_MS: Final = 5_000.0
+PRIOR_LATE_HOOK_MS: Final = 15_000.0
+"""A webhook is not late before the first, however quick webhooks usually are: its event is dated in
+whole seconds, by another clock. The second is the 95 % point where there is no history."""
+
+LEAST_PAID: Final = 30.0
+"""Payments below which it is not known how many webhooks each of them brings."""
 
 LEAST_TIMES: Final = 60
 """Durations below which an operation has no 95 % point of its own."""
@@ -105,6 +115,8 @@ def _of_failure(cell: Cell) -> tuple[Measure, ...]:
         return ("failing", "unreadable")
     if trouble in {"limited", "key_refused"}:
         return ("failing", "not_now")
+    if trouble == "build":
+        return ("failing", "internal", "building")
     return ("failing", "internal") if trouble in INSIDE else ("failing",)
 
 
@@ -120,7 +132,8 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True):
     """History, summed up. `of` and `bad` count by slice; `troubles` failures by kind; `late` the
     part of each bucket of durations beyond the 95 % point and `LATE_LEAST_MS`, by provider and
     operation, with the point itself in `late_ms`; `long` attempts over three seconds; `phases`
-    seconds of connecting, TLS and waiting by provider, as counts and sums."""
+    seconds of connecting, TLS and waiting by provider, as counts and sums. `lags`: the part of each
+    bucket in which webhooks of a provider are late."""
 
     seconds: int = 0
     of: dict[tuple[Of, Slice], float] = {}
@@ -133,6 +146,7 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True):
     first: float = 0.0
     paid: dict[str, float] = {}
     hooks: dict[str, float] = {}
+    lags: dict[str, tuple[float, ...]] = {}
     settings: frozenset[str] = frozenset()
 
     def rate(self, measure: Measure, slice_: Slice = ()) -> float:
@@ -170,7 +184,11 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True):
     def hooks_each(self, provider: str) -> float:
         """Webhooks for each approved authorization of a provider; 0 where it is not known."""
         paid = self.paid.get(provider, 0.0)
-        return min(self.hooks.get(provider, 0.0) / paid, 3.0) if paid >= 50 else 0.0
+        return min(self.hooks.get(provider, 0.0) / paid, 3.0) if paid >= LEAST_PAID else 0.0
+
+    def lag_parts(self, provider: str) -> tuple[float, ...]:
+        """Which part of each bucket of webhooks is late."""
+        return self.lags.get(provider, PRIOR_LAGS)
 
 
 def parts_beyond(point_ms: float) -> tuple[float, ...]:
@@ -183,6 +201,7 @@ def parts_beyond(point_ms: float) -> tuple[float, ...]:
 
 
 PRIOR_PARTS: Final = parts_beyond(PRIOR_LATE_MS)
+PRIOR_LAGS: Final = parts_beyond(PRIOR_LATE_HOOK_MS)
 
 
 def late_count(took: dict[int, int], parts: tuple[float, ...]) -> float:
@@ -210,6 +229,7 @@ class _Book:
         self.bad: dict[tuple[Measure, Slice], float] = {}
         self.troubles: dict[Trouble, float] = {}
         self.took: dict[tuple[str, str], dict[int, int]] = {}
+        self.lags: dict[str, dict[int, int]] = {}
         self.phases: dict[str, list[float]] = {}
         self.paid: dict[str, float] = {}
         self.hooks: dict[str, float] = {}
@@ -231,11 +251,10 @@ class _Book:
             self._attempt(cell, tally)
         elif cell.kind == "webhook_in":
             self.hooks[cell.provider] = self.hooks.get(cell.provider, 0.0) + tally.n
+            _add(self.lags.setdefault(cell.provider, {}), tally.took)
 
     def _attempt(self, cell: Cell, tally: Tally) -> None:
-        took = self.took.setdefault((cell.provider, cell.operation), {})
-        for bucket, count in tally.took.items():
-            took[bucket] = took.get(bucket, 0) + count
+        _add(self.took.setdefault((cell.provider, cell.operation), {}), tally.took)
         if cell.operation == "authorize" and not cell.repeat:
             self.first += tally.n
         if cell.operation == "authorize" and cell.result == "ok":
@@ -248,11 +267,7 @@ class _Book:
             sums[place] += value
 
     def usual(self, seconds: int) -> Usual:
-        points = {
-            key: point
-            for key, took in self.took.items()
-            if (point := point_of(took, 1 - LATE_SHARE)) is not None
-        }
+        points, lags = _points(self.took), _points(self.lags)
         beyond = parts_beyond(3_000.0)
         return Usual(
             seconds=max(seconds, 0),
@@ -266,8 +281,20 @@ class _Book:
             first=self.first,
             paid=self.paid,
             hooks=self.hooks,
+            lags={name: parts_beyond(max(point, LATE_HOOK_MS)) for name, point in lags.items()},
             settings=frozenset(self.settings),
         )
+
+
+def _add(sums: dict[int, int], more: dict[int, int]) -> None:
+    for bucket, count in more.items():
+        sums[bucket] = sums.get(bucket, 0) + count
+
+
+def _points[K](times: dict[K, dict[int, int]]) -> dict[K, float]:
+    """The 95 % point of each, where there are enough durations."""
+    found = ((key, point_of(took, 1 - LATE_SHARE)) for key, took in times.items())
+    return {key: point for key, point in found if point is not None}
 
 
 def phases_of(tally: Tally) -> tuple[float, ...]:

@@ -29,6 +29,9 @@ class Trip(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     status: int = 0
     phases_ms: Mapping[str, float] = {}
+    version: str = ""
+    repeats: int = 0
+    method: str = ""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +42,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     `result_class` is that of an operation that moves money, `None` for a question. `status` is the
     HTTP status, 0 without a reply. `phases_ms` has the milliseconds of each stage, `total_ms` all
     of them and the reading. `shows_id`: the reply shows the object's id at the provider.
-    `parameter`: the one of our request that the provider refused.
+    `parameter`: the one of our request that the provider refused. `version`: the API version that
+    the reply says it is rendered at. `repeats`: how often the very same request was sent within
+    the seconds before. `method`: the brand of the card, for counts alone.
     """
 
     at_ms: int
@@ -57,6 +62,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: bool = False
     drift: Drift | None = None
     parameter: str = ""
+    version: str = ""
+    repeats: int = 0
+    method: str = ""
     account: str = ""
     currency: str = ""
 
@@ -87,6 +95,9 @@ def observe(integration: str, operation: Operation, outcome: Outcome, trip: Trip
         unreadable=outcome.is_unreadable,
         drift=_drift(outcome),
         parameter=_parameter(outcome),
+        version=trip.version,
+        repeats=trip.repeats,
+        method=trip.method,
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
+from tollkeeper.signals.cells import SENT_AGAIN
 from tollkeeper.signals.counts import EDGES_MS, Cell
-from tollkeeper.signals.detectors import NO_WEBHOOKS
 from tollkeeper.signals.evidence import Evidence, Place, row
 from tollkeeper.signals.history import PRIOR_LATE_MS, phases_of
 from tollkeeper.signals.scene import Scene
@@ -25,9 +25,6 @@ def families(scene: Scene, place: Place) -> Iterator[Evidence]:
         f"{scene.bad:.0f} of {scene.of:.0f} are bad, and the disturbance is one of "
         f"{scene.family}.",
     )  # fmt: skip
-    missing = [alarm for alarm in scene.alarms if alarm.bank == NO_WEBHOOKS]
-    sentence = f"Webhooks are missing at {len(missing)} providers."
-    yield row("webhooks_missing", bool(missing), no=False, sentence=sentence, seen=len(missing))
 
 
 GATHERED: Final = frozenset({"issuer", "method", "country"})
@@ -95,6 +92,7 @@ def volume(scene: Scene, place: Place) -> Iterator[Evidence]:
     """The rows about how many payments and repeated attempts there are."""
     first = repeated = attempts = 0.0
     by_version: dict[str, float] = {}
+    again: dict[str, float] = {}
     for line in scene.lines:
         cell, n = line.cell, line.tally.n
         if cell.kind != "attempt":
@@ -104,6 +102,8 @@ def volume(scene: Scene, place: Place) -> Iterator[Evidence]:
         if cell.repeat >= 2:
             repeated += n
             by_version[cell.integration] = by_version.get(cell.integration, 0.0) + n
+        if cell.repeat == SENT_AGAIN:
+            again[cell.integration] = again.get(cell.integration, 0.0) + n
     expected = scene.usual.first_rate * scene.seconds
     yield row(
         "more_payments", expected > 0 and first >= 12 and first > 1.6 * expected + 6,
@@ -112,6 +112,12 @@ def volume(scene: Scene, place: Place) -> Iterator[Evidence]:
     )  # fmt: skip
     top = max(by_version.values(), default=0.0)
     usual = max(2 * scene.usual.rate("repeating"), 0.1)
+    storm = max(again.values(), default=0.0)
+    yield row(
+        "sent_again", storm >= 2 and storm > 0.8 * sum(again.values()), no=False,
+        sentence=f"{storm:.0f} requests of one version went out three times or more within "
+        "seconds.", seen=storm, of=attempts,
+    )  # fmt: skip
     yield row(
         "more_repeats", top >= 3 and repeated > usual * attempts and top > 0.8 * repeated,
         attempts >= 10 and repeated < 0.03 * attempts,

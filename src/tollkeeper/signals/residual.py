@@ -57,8 +57,8 @@ def _subjects(scene: Scene) -> int:
     return sum(
         bool(names & kind)
         for kind in (
-            {"fail", "sustained", "contract", "not_now", "internal", "missing"},
-            {"webhooks", "missing_webhooks"},
+            {"fail", "sustained", "contract", "not_now", "internal", "build", "missing"},
+            {"webhooks", "missing_webhooks", "late_webhooks"},
             {"api"},
         )
     )

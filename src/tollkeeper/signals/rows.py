@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tollkeeper.signals.absences import absences
 from tollkeeper.signals.circumstances import circumstances
 from tollkeeper.signals.evidence import Evidence, Place, placed
+from tollkeeper.signals.gauging import gauges
 from tollkeeper.signals.quantities import crowds, declines, durations, families, volume
 from tollkeeper.signals.rules import ruled
 from tollkeeper.signals.scene import Scene
 from tollkeeper.signals.troubles import troubled
 
 READERS: Final[tuple[Callable[[Scene, Place], Iterator[Evidence]], ...]] = (
-    placed, troubled, families, declines, crowds, volume, durations, circumstances,
+    placed, troubled, families, absences, declines, crowds, volume, durations, circumstances,
+    gauges,
 )  # fmt: skip
 
 

@@ -51,6 +51,14 @@ RULES: Final = (
         sentence="The provider says to send less, and one version repeats its attempts.",
     ),
     Rule(
+        name="limited_by_us", yes=("told_to_wait", "sent_again"),
+        sentence="The provider says to send less, and one version sends each request again.",
+    ),
+    Rule(
+        name="lost_since_deploy", yes=("descriptors_climb", "our_deploy"),
+        sentence="Descriptors have been lost one by one since our deploy.",
+    ),
+    Rule(
         name="refused_for_all", yes=("fields_refused",), never=("one_version",),
         no=("our_deploy", "one_account"),
         sentence="Fields are refused for all versions and accounts, without a deploy of ours.",
@@ -92,8 +100,16 @@ RULES: Final = (
         sentence="Webhooks are refused, and our clock tells another time than the provider's.",
     ),
     Rule(
+        name="certificate_ended", yes=("certificate", "certificate_over"), never=("clock_off",),
+        sentence="The provider's certificate is refused, and it was known to end now.",
+    ),
+    Rule(
         name="certificates_stale", yes=("clock_off", "certificate"),
         sentence="Certificates are refused, and our clock tells another time than the provider's.",
+    ),
+    Rule(
+        name="no_webhooks_at_all", yes=("only_webhooks",), no=("one_provider",),
+        sentence="Webhooks of more than one provider do not come: they share our door.",
     ),
     Rule(
         name="settings_refused", yes=("key_refused", "our_settings"),

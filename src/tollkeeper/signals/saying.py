@@ -23,6 +23,23 @@ SAYINGS: Final[Mapping[Domain, str]] = {
 }
 """Each domain in a few words."""
 
+SPECIAL: Final[tuple[tuple[Domain, str, str, str], ...]] = (
+    (
+        "provider_down", "only_webhooks",
+        "{provider} sends its webhooks late or not at all, and payments go well",
+        "look at the deliveries in the provider's dashboard, and whether it reaches our address; "
+        "payments are settled by looking them up",
+    ),
+    (
+        "our_configuration", "webhooks_of_other_version",
+        "{provider} renders webhooks at another API version than the one that reads them",
+        "create the endpoint at the provider anew, with the version that its address names",
+    ),
+)  # fmt: skip
+"""A domain together with a row of evidence for it, what they come to in a few words, and what a
+person should do."""
+
+
 NEXT: Final[Mapping[Domain, str]] = {
     "our_infrastructure": "look at network, DNS, certificates and load of the host named; another "
     "version would fail alike, so no traffic is moved",
@@ -45,13 +62,23 @@ NEXT: Final[Mapping[Domain, str]] = {
 
 def sentence_of(verdict: Verdict) -> str:
     """One sentence: the cause, where, since when."""
-    said = SAYINGS[verdict.domain].format(provider=verdict.provider or "a provider")
+    saying, _ = _special(verdict)
+    said = saying.format(provider=verdict.provider or "a provider")
     where = _where(verdict)
     place = f" ({where})" if where else ""
     pointer = f" at {verdict.pointer}" if verdict.pointer else ""
     since = rfc3339(verdict.since_ms)[11:19]
     counts = f"{verdict.bad:g} of {verdict.of:g} failed" if verdict.of else "no counts"
     return f"{said[0].upper()}{said[1:]}{pointer}{place}, since {since} UTC: {counts}."
+
+
+def _special(verdict: Verdict) -> tuple[str, str]:
+    """What a verdict comes to, and what a person should do: of its rows, else of its domain."""
+    names = {one.name for one in verdict.evidence_for if one.state == "yes"}
+    for domain, name, saying, advice in SPECIAL:
+        if verdict.domain == domain and name in names:
+            return saying, advice
+    return SAYINGS[verdict.domain], NEXT[verdict.domain]
 
 
 def brief_of(verdict: Verdict) -> dict[str, object]:
@@ -82,7 +109,7 @@ def words(domain: str) -> str:
 
 def next_of(verdict: Verdict) -> str:
     """What happens next."""
-    return NEXT[verdict.domain]
+    return _special(verdict)[1]
 
 
 def _where(verdict: Verdict) -> str:

@@ -15,24 +15,28 @@ from tollkeeper.signals.detectors import (
     BANKS,
     LATE_MATTERS,
     LATE_USUAL,
+    LATE_WEBHOOKS,
+    LATE_WEBHOOKS_USUAL,
     LATENCY,
     NO_WEBHOOKS,
+    NO_WEBHOOKS_USUAL,
     STALLS,
     STALLS_USUAL,
     Alarm,
     Family,
     bank_rates,
+    promised,
 )
 from tollkeeper.signals.history import Slice, Usual, late_count
 from tollkeeper.signals.series import Series, batches_of, cell_of, lines_of, waiting_of
-from tollkeeper.signals.words import WRONG_NUMBERS, Trouble, trouble_of
+from tollkeeper.signals.words import LATE, MISSING, WRONG_NUMBERS, Trouble, trouble_of
 
 type Subject = Literal[
-    "attempts", "answers", "webhooks", "requests", "durations", "repeats", "seconds"
+    "attempts", "answers", "webhooks", "absences", "requests", "durations", "repeats", "seconds"
 ]  # fmt: skip
 """What is bad: attempts that failed, authorizations that were declined, webhooks that we rejected,
-requests to our API that failed, attempts that took long, attempts after others, seconds in which
-our event loop stood still."""
+webhooks that did not come or came late, requests to our API that failed, attempts that took long,
+attempts after others, seconds in which our event loop stood still."""
 
 INTERVAL_NATS: Final = 2.0
 """How much less likely than the likeliest the ends of the onset's interval are: about 95 %."""
@@ -120,9 +124,7 @@ def scene_of(window: Window, usual: Usual, series: Series, alarms: tuple[Alarm, 
         batches=batches,
         lines=lines,
         waiting=waiting,
-        piles=_piles(lines, waiting, usual, subject)
-        if subject != "seconds"
-        else _seconds(series, onset),
+        piles=_special(series, usual, onset, subject) or _piles(lines, waiting, usual, subject),
     )
 
 
@@ -148,19 +150,20 @@ def _subject(alarms: tuple[Alarm, ...], family: Family) -> Subject:
     if family == "slowness":
         return "durations" if any(alarm.bank == LATENCY for alarm in alarms) else "seconds"
     names = {alarm.bank for alarm in alarms}
-    if names & {"fail", "sustained", "contract", "not_now", "internal", "missing"}:
+    if names & {"fail", "sustained", "contract", "not_now", "internal", "build", "missing"}:
         return _loudest(alarms)
-    if names & {"webhooks", NO_WEBHOOKS}:
+    if "webhooks" in names:
         return "webhooks"
+    if names & {NO_WEBHOOKS, LATE_WEBHOOKS}:
+        return "absences"
     return "requests" if "api" in names else "repeats"
 
 
 def _loudest(alarms: tuple[Alarm, ...]) -> Subject:
     """Attempts, where they are not few beside requests of our own API that fail."""
     inside = max((alarm.bad for alarm in alarms if alarm.bank == "api"), default=0.0)
-    others = max(
-        alarm.bad for alarm in alarms if alarm.bank not in {"api", "webhooks", "storm"}
-    )  # fmt: skip
+    beside = {"api", "webhooks", "storm", NO_WEBHOOKS, LATE_WEBHOOKS}
+    others = max(alarm.bad for alarm in alarms if alarm.bank not in beside)
     return "attempts" if others >= GONE_PARTS * inside else "requests"
 
 
@@ -198,6 +201,10 @@ def _counts(
         host = alarm.slice.get("host", "")
         stalled = {second: float(n) for second, n in series.stalled.get(host, {}).items()}
         return stalled, series.awake.get(host) or [0] * series.size, STALLS_USUAL
+    if alarm.bank == LATE_WEBHOOKS:
+        provider = alarm.slice["provider"]
+        hooked = series.hooked.get(provider) or [0] * series.size
+        return series.lagging.get(provider, {}), hooked, LATE_WEBHOOKS_USUAL
     if alarm.bank in {LATENCY, NO_WEBHOOKS}:
         late = series.late.get(slice_, {}) if alarm.bank == LATENCY else {}
         good = series.good.get(("attempts", slice_)) or [0] * series.size
@@ -228,6 +235,9 @@ def raised(bad: float, of: float, rate: float) -> float:
 # piles
 
 
+EVENT_LOOP_LAG: Final = "event_loop_lag"
+
+
 def _seconds(series: Series, onset: Onset) -> tuple[Pile, ...]:
     """Seconds of each host since the onset, and those in which its event loop stood still."""
     since = max(onset.second - series.first, 0)
@@ -235,8 +245,38 @@ def _seconds(series: Series, onset: Onset) -> tuple[Pile, ...]:
     for host in sorted({*series.stalled, *series.awake}):
         stalled = sum(n for second, n in series.stalled.get(host, {}).items() if second >= since)
         n = stalled + sum(series.awake.get(host, [])[since:])
-        cell = Cell(kind="api", host=host, result="failed", error="event_loop_lag")
+        cell = Cell(kind="api", host=host, result="failed", error=EVENT_LOOP_LAG)
         piles.append(Pile(cell, n, stalled, STALLS_USUAL * n))
+    return tuple(piles)
+
+
+def _special(
+    series: Series, usual: Usual, onset: Onset, subject: Subject
+) -> tuple[Pile, ...] | None:
+    """The piles of what no line counts; `None` for other subjects."""
+    if subject == "seconds":
+        return _seconds(series, onset)
+    return _absences(series, usual, onset) if subject == "absences" else None
+
+
+def _absences(series: Series, usual: Usual, onset: Onset) -> tuple[Pile, ...]:
+    """Webhooks that payments promised since the onset, and those of them that are missing or came
+    late."""
+    piles, since = [], max(onset.second - series.first, 0)
+    for provider in sorted(series.paid.keys() | series.hooked.keys()):
+        paid = series.paid.get(provider) or [0] * series.size
+        each = NO_WEBHOOKS_USUAL * usual.hooks_each(provider)
+        due = each * sum(promised(paid, second) for second in range(since, series.size))
+        came = sum(series.hooked.get(provider, [])[since:])
+        missing = max(due - came, 0.0)
+        late = sum(n for at, n in series.lagging.get(provider, {}).items() if at >= since)
+        for error, n, bad in ((MISSING, missing, missing), (LATE, float(came), late)):
+            cell = Cell(
+                kind="webhook_in", provider=provider, result="failed", stage="webhook", error=error
+            )
+            pile = Pile(cell, n, bad, LATE_WEBHOOKS_USUAL * n)
+            pile.trouble = trouble_of(cell)
+            piles.append(pile)
     return tuple(piles)
 
 
@@ -294,7 +334,7 @@ WAITED: Final[frozenset[Subject]] = frozenset({"attempts", "durations", "request
 
 _KIND: Final[dict[Subject, str]] = {
     "attempts": "attempt", "answers": "attempt", "durations": "attempt", "repeats": "attempt",
-    "webhooks": "webhook_in", "requests": "api", "seconds": "",
+    "webhooks": "webhook_in", "absences": "", "requests": "api", "seconds": "",
 }  # fmt: skip
 
 

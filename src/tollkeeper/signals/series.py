@@ -17,6 +17,7 @@ from tollkeeper.signals.history import (
     Of,
     Slice,
     Usual,
+    late_count,
     measures_of,
     of_what,
     slices_of,
@@ -84,7 +85,8 @@ class Series(msgspec.Struct):
     """Counts by second since `first`. `good` by what they are one of, `bad` by measure (one for
     each customer and minute), `who` the providers that failed in a second, `late` slow ones, `paid`
     approved authorizations, `hooked` webhooks that came, both by provider; `stalled` seconds in
-    which a host's event loop stood still, beside its other ones in `awake`."""
+    which a host's event loop stood still, beside its other ones in `awake`; `lagging` webhooks that
+    came late, by provider."""
 
     first: int
     size: int
@@ -96,6 +98,7 @@ class Series(msgspec.Struct):
     hooked: dict[str, Row] = {}
     stalled: dict[str, dict[int, int]] = {}
     awake: dict[str, Row] = {}
+    lagging: dict[str, dict[int, float]] = {}
 
 
 def unroll(window: Window, usual: Usual) -> Series:
@@ -229,7 +232,7 @@ class Counting:
             for row in rows.values():
                 del row[:by]
                 row.extend([0] * by)
-        for sparse in (series.bad, series.who, series.late, series.stalled):
+        for sparse in (series.bad, series.who, series.late, series.stalled, series.lagging):
             for counts in sparse.values():
                 _shift(counts, by)
         ahead, self.ahead = self.ahead, []
@@ -285,6 +288,11 @@ class Counting:
             row[second] += tally.n
         if cell.result == "failed":
             self._bad(second, cell, tally)
+        elif cell.kind == "webhook_in":
+            late = late_count(tally.took, self.usual.lag_parts(cell.provider))
+            if late > 0:
+                lagging = self.series.lagging.setdefault(cell.provider, {})
+                lagging[second] = lagging.get(second, 0.0) + late
 
     def _of_other(self, cell: Cell) -> list[Row]:
         """The rows of a webhook or a request. A webhook that we rejected did come."""

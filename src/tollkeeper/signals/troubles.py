@@ -58,7 +58,7 @@ def shares_of(scene: Scene) -> dict[Trouble, float]:
 
 def troubled(scene: Scene, place: Place) -> Iterator[Evidence]:
     """The rows about kinds of trouble; none where nothing failed."""
-    if scene.family != "failures" or scene.subject == "repeats":
+    if scene.family != "failures" or scene.subject in {"repeats", "absences"}:
         return
     counts = shares_of(scene)
     whole = sum(counts.values())
@@ -74,6 +74,25 @@ def troubled(scene: Scene, place: Place) -> Iterator[Evidence]:
         yield _answered(counts, whole)
     yield from _inside(scene, counts, whole)
     yield _parameter(scene)
+    yield from _rendered(scene)
+
+
+def _rendered(scene: Scene) -> Iterator[Evidence]:
+    """Whether what failed was rendered at another API version than the one that reads it."""
+    what = "webhooks" if scene.subject == "webhooks" else "replies"
+    seen = of = 0.0
+    pairs: dict[str, float] = {}
+    for pile in scene.piles:
+        of += pile.bad
+        if pile.cell.version and pile.bad:
+            seen += pile.bad
+            read = pile.cell.integration.partition("@")[2]
+            pair = f"{pile.cell.version}, and read as {read}"
+            pairs[pair] = pairs.get(pair, 0.0) + pile.bad
+    most = max(pairs, key=lambda pair: (pairs[pair], pair), default="another version")
+    sentence = f"{seen:.0f} of {of:.0f} were rendered at {most}."
+    mostly = seen >= 2 and seen >= MOSTLY * of
+    yield row(f"{what}_of_other_version", mostly, no=False, sentence=sentence, seen=seen, of=of)
 
 
 def _parameter(scene: Scene) -> Evidence:

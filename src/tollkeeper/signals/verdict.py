@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.signals.circumstances import deployed
 from tollkeeper.signals.counts import Window
 from tollkeeper.signals.detectors import Alarm, alarms_in
 from tollkeeper.signals.evidence import Evidence, Place, place_of
@@ -175,6 +176,8 @@ def judged(scene: Scene, place: Place, rows: dict[str, Evidence]) -> Verdict:
     domain: Domain = best if is_clear else "undetermined"
     provider = place.provider if best in NAMING or "provider" in place.slice else ""
     slice_ = _named(place, best, rows)
+    if best == "our_code" and "integration" not in slice_ and (version := deployed(scene)):
+        slice_["integration"] = version  # all of the process feels it: no comparison names it
     pointer = place.pointer if best == "provider_changed" else ""
     return Verdict(
         domain=domain,

@@ -87,8 +87,21 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "no_space": Weights("words", {INFRA: 5.5, DB: -3}, {INFRA: -0.5}),
     "no_handles": Weights("words", {INFRA: 5, CODE: 0.5, DB: -2}),
     "webhooks_rejected": Weights("words", {CHANGED: 3, CONFIG: 1.5, BAD: -0.5, DB: -1}),
+    # The version of an endpoint's events is a setting of ours at the provider, or its default; that
+    # of a reply is what we asked for, or the provider does otherwise.
+    "webhooks_of_other_version": Weights("place", {CONFIG: 6, CHANGED: -2}),
+    "replies_of_other_version": Weights("place", {CHANGED: 2, CONFIG: 1}),
     "webhooks_contradict": Weights("words", {CHANGED: 3}),
     "webhooks_missing": Weights("measure", {DOWN: 1.5, CHANGED: 0.5}),
+    "webhooks_late": Weights("measure", {DOWN: 1.5, SLOW: 0.5}),
+    # Payments go well, so that of the provider only the sending of webhooks can be broken. Whether
+    # it reaches our door cannot be seen from inside.
+    "only_webhooks": Weights(
+        "place",
+        {DOWN: 2.5, INFRA: 2, SLOW: -1, DB: -2, LIMITED: -2, CHANGED: -0.5, CODE: -1, ISSUER: -2,
+         BAD: -2},
+    ),
+    "host_gone": Weights("gauge", {INFRA: 4, DOWN: -2}, {INFRA: -0.5}),
     "only_our_api": Weights(
         "place", {CODE: 1.5, DB: 1, INFRA: 1, DOWN: -3, SLOW: -3, CHANGED: -3, LIMITED: -3}
     ),
@@ -104,6 +117,8 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "small_amounts": Weights("measure", {BAD: 1}),
     "more_payments": Weights("measure", {BAD: 1, INFRA: 1}),
     "more_repeats": Weights("measure", {CODE: 2.5}),
+    # No flow of ours sends the same bytes three times within seconds: a bug does.
+    "sent_again": Weights("measure", {CODE: 4}),
     # Durations.
     "slow_first_byte": Weights("measure", {SLOW: 3, INFRA: 0.5}, {SLOW: -3}),
     "slow_connecting": Weights("measure", {INFRA: 3, SLOW: -2}, {INFRA: -0.5}),
@@ -142,6 +157,7 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "our_infrastructure_change": Weights("change", {INFRA: 1}),
     # A status page follows the disturbance: it comes too late to lead.
     "their_notice": Weights("change", {DOWN: 0.5, SLOW: 0.5, CHANGED: 0.5}),
+    "certificate_over": Weights("change", {DOWN: 0.5}),
     "their_description": Weights("change", {CHANGED: 1}),
     # Probes. A sandbox may lack the change, so that a passed question says little.
     "anchor": Weights("probe", {INFRA: 3.5, DOWN: -2, SLOW: -2, CHANGED: -2}, {INFRA: -0.5}),
@@ -162,10 +178,13 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "store_wait": Weights("gauge", {DB: 2}),
     "disk_full": Weights("gauge", {INFRA: 3, DB: -1}),
     "descriptors_out": Weights("gauge", {INFRA: 3}),
+    # What climbs for seconds until nothing is left is lost by our code, not by the machine.
+    "descriptors_climb": Weights("gauge", {CODE: 3, INFRA: -1}),
     "clock_off": Weights("gauge", {INFRA: 4, CHANGED: -1}),
     # Rules: two rows together.
     "peer_alone": Weights("probe", {DOWN: 1.5, CONFIG: 0.5, INFRA: -1.5}),
     "no_way_out": Weights("probe", {INFRA: 2}),
+    "limited_by_us": Weights("measure", {CODE: 1, LIMITED: -2}),
     "own_storm": Weights("measure", {CODE: 3, LIMITED: -1}),
     "refused_for_all": Weights("place", {CHANGED: 2, CODE: -1}),
     "refused_for_one": Weights("place", {BAD: 2}),
@@ -177,7 +196,10 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
     "unreadable_since_deploy": Weights("change", {CODE: 3, CHANGED: -2}),
     "store_with_space": Weights("words", {DB: 1.5}),
     "signatures_stale": Weights("gauge", {INFRA: 2.5, CHANGED: -1}),
+    "certificate_ended": Weights("change", {DOWN: 3, INFRA: -1.5, CONFIG: -1}),
     "certificates_stale": Weights("gauge", {INFRA: 2}),
+    "no_webhooks_at_all": Weights("place", {INFRA: 2, DOWN: -1}),
+    "lost_since_deploy": Weights("change", {CODE: 4, INFRA: -3}),
     "settings_refused": Weights("change", {CONFIG: 1.5, LIMITED: -1}),
     "settings_astray": Weights("change", {CONFIG: 1.5, CHANGED: -1}),
 }  # fmt: skip
@@ -187,15 +209,20 @@ EXPECTED: Final[Mapping[Domain, frozenset[str]]] = {
     INFRA: frozenset({
         "anchor", "anchor_asked", "anchor_slow", "second", "one_host", "event_loop_lag", "no_space",
         "no_handles", "disk_full", "descriptors_out", "clock_off", "slow_connecting", "turned_away",
+        "host_gone",
     }),
     CODE: frozenset({
         "one_version", "golden_split", "cannot_build", "more_repeats", "our_deploy", "only_our_api",
+        "sent_again", "descriptors_climb",
     }),
-    CONFIG: frozenset({"our_settings", "one_settings", "key_refused", "short_timeouts"}),
+    CONFIG: frozenset({
+        "our_settings", "one_settings", "key_refused", "short_timeouts",
+        "webhooks_of_other_version",
+    }),
     DB: frozenset({"store_errors", "store_wait", "store_probe"}),
     DOWN: frozenset({
         "server_errors", "no_connection", "broken_replies", "no_reply", "webhooks_missing",
-        "key_in_use",
+        "webhooks_late", "key_in_use",
     }),
     SLOW: frozenset({"slow_first_byte", "no_reply", "slowness_alone"}),
     CHANGED: frozenset({

@@ -10,12 +10,12 @@ from tollkeeper.signals.counts import REQUEST, Cell
 type Trouble = Literal[
     "build", "turned_away", "store", "no_space", "no_handles", "network", "certificate", "broken",
     "silent", "unreadable", "limited", "key_refused", "gone", "refused", "server_error", "busy_key",
-    "signature", "contradicted", "webhook", "other",
+    "signature", "contradicted", "webhook", "absent", "other",
 ]  # fmt: skip
 """Kinds of trouble. `network`: no connection came about, or it broke while we sent. `broken`: a
 reply began and did not end. `silent`: no reply in time. `unreadable`: a reply that the version does
 not understand. `busy_key`: the provider says that our own key is in use. `signature`,
-`contradicted` and `webhook` are those of a webhook."""
+`contradicted` and `webhook` are those of a webhook; `absent`: one that did not come, or late."""
 
 NO_SPACE: Final = frozenset(
     {"no_space", "store_full", "ENOSPC", "disk_full", "EROFS", "io_error", "EIO"}
@@ -33,6 +33,11 @@ UNREADABLE: Final = frozenset({"decode", "contract", "mismatch"})
 SIGNATURE: Final = frozenset({"bad_signature", "signature"})
 CONTRADICTED: Final = frozenset({"contradicted", "mismatch"})
 """A webhook that says otherwise than the reply did."""
+
+MISSING: Final = "missing"
+LATE: Final = "late"
+ABSENT: Final = frozenset({MISSING, LATE})
+"""Webhooks that payments promised, and that did not come or came late."""
 
 WRONG_NUMBERS: Final = frozenset({"incorrect_details", "incorrect_security_code"})
 """Declines because what the shopper typed is wrong."""
@@ -93,6 +98,8 @@ def _of_webhook(cell: Cell) -> Trouble:
         return "signature"
     if cell.error in CONTRADICTED:
         return "contradicted"
+    if cell.error in ABSENT:
+        return "absent"
     return "store" if cell.stage == "persist" else "webhook"
 
 

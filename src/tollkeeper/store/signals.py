@@ -10,6 +10,7 @@ from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.changes import Told
 from tollkeeper.signals.counts import Batch, Counted, decode, encode
+from tollkeeper.signals.samples import Sample
 from tollkeeper.store import tables as t
 from tollkeeper.store.events import INSERT_CHANGE, event_statements
 from tollkeeper.store.jobs import enqueue_job
@@ -74,6 +75,26 @@ LOAD_USUAL: Final = sql(
     """,
 )
 FORGET_USUAL: Final = sql("forget_usual", "DELETE FROM signal_usual WHERE at_s < :before_s")
+MOST_SAMPLES: Final = 1_000
+"""Samples that are kept: a provider that invents shapes fills no disk."""
+
+INSERT_SAMPLE: Final = sql(
+    "insert_drift_sample",
+    """
+    INSERT INTO drift_samples (key, number, at_ms, outline)
+    SELECT CAST(:key AS text), CAST(:number AS bigint), CAST(:at_ms AS bigint),
+      CAST(:outline AS text)
+    WHERE (SELECT count(*) FROM drift_samples) < CAST(:most AS bigint)
+    ON CONFLICT DO NOTHING
+    """,
+)
+LIST_SAMPLES: Final = sql(
+    "list_drift_samples",
+    "SELECT key, number, at_ms, outline FROM drift_samples ORDER BY key, number",
+)
+FORGET_SAMPLES: Final = sql(
+    "forget_drift_samples", "DELETE FROM drift_samples WHERE at_ms < :before_ms"
+)
 INSERT_ALERT: Final = sql(
     "insert_alert",
     """
@@ -172,6 +193,21 @@ def load_usual(at_s: int) -> Operation[tuple[int, list[Counted]]]:
     return (int(rows[0][0]), _counted(rows[0][1])) if rows else (0, [])
 
 
+def save_samples(samples: list[Sample]) -> Operation[None]:
+    """Writes samples; of one shape and number the first stays, and no more than `MOST_SAMPLES`."""
+    for sample in samples:
+        yield INSERT_SAMPLE, msgspec.structs.asdict(sample) | {"most": MOST_SAMPLES}
+
+
+def list_samples() -> Operation[list[Sample]]:
+    """Every sample, by shape."""
+    rows = yield LIST_SAMPLES, {}
+    return [
+        Sample(key=key, number=int(number), at_ms=int(at_ms), outline=outline)
+        for key, number, at_ms, outline in rows
+    ]
+
+
 def save_alert(
     alert: Alert, events: tuple[OutEvent, ...] = (), jobs: Mapping[str, int] = NO_JOBS
 ) -> Operation[bool]:
@@ -230,10 +266,11 @@ def list_changes(from_ms: int, to_ms: int, limit: int) -> Operation[list[Told]]:
 
 
 def forget_signals(batches_before_s: int, rest_before_ms: int) -> Operation[None]:
-    """Removes batches, and sums, alerts and changes, that are past their time."""
+    """Removes batches, and sums, samples, alerts and changes, that are past their time."""
     yield FORGET_BATCHES, {"before_s": batches_before_s}
     yield FORGET_MINUTES, {"before_m": rest_before_ms // 60_000}
     yield FORGET_USUAL, {"before_s": batches_before_s}
+    yield FORGET_SAMPLES, {"before_ms": rest_before_ms}
     yield FORGET_ALERTS, {"before_ms": rest_before_ms}
     yield FORGET_CHANGES, {"before_ms": rest_before_ms}
 
@@ -250,6 +287,8 @@ class Signals(Topic):
     list_minutes = reads(list_minutes)
     list_summed = reads(list_summed)
     save_usual = writes(save_usual)
+    save_samples = writes(save_samples)
+    list_samples = reads(list_samples)
     load_usual = reads(load_usual)
     save_alert = writes(save_alert)
     load_alert = reads(load_alert)

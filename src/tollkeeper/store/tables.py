@@ -469,6 +469,16 @@ signal_usual: Final = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+drift_samples: Final = Table(
+    "drift_samples",
+    metadata,
+    Column("key", TEXT, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("outline", TEXT, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 alerts: Final = Table(
     "alerts",
     metadata,

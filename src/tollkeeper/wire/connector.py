@@ -27,6 +27,13 @@ class DestinationProhibited(Exception):
     """A name leads to an address that this request may not go to."""
 
 
+def _ends_s(transport: asyncio.Transport) -> int:
+    """The Unix second in which the peer's certificate ends; 0 without TLS."""
+    shaken = transport.get_extra_info("ssl_object")
+    shown = shaken.getpeercert() if shaken is not None else None
+    return int(ssl.cert_time_to_seconds(shown["notAfter"])) if shown else 0
+
+
 class StagedConnector(TCPConnector):
     """Tells the current trip its stage: dns, connect, tls, then send once a connection stands."""
 
@@ -82,10 +89,12 @@ class StagedConnector(TCPConnector):
     ) -> tuple[asyncio.Transport, ResponseHandler]:
         """Give the connected socket to the loop, which shakes hands where TLS is wanted."""
         try:
-            return await self._loop.create_connection(*args, **kwargs, sock=sock)
+            made = await self._loop.create_connection(*args, **kwargs, sock=sock)
         except ssl.CertificateError as error:
             raise ClientConnectorCertificateError(req.connection_key, error) from error
         except ssl.SSLError as error:
             raise ClientConnectorSSLError(req.connection_key, error) from error
         except OSError as error:
             raise ClientConnectorError(req.connection_key, error) from error
+        TRIP.get().certificate_until_s = _ends_s(made[0])
+        return made

@@ -121,7 +121,12 @@ async def exchange(
     finally:
         TRIP.reset(token)
     trip.close()
-    return WireResult(reply=reply, failure=failure, timings_ms=trip.timings_ms)
+    return WireResult(
+        reply=reply,
+        failure=failure,
+        timings_ms=trip.timings_ms,
+        certificate_until_s=trip.certificate_until_s,
+    )
 
 
 async def _read(response: aiohttp.ClientResponse, trip: Trip, max_bytes: int | None) -> WireReply:

@@ -4,16 +4,19 @@ A redirect is a reply like any other: a request with money in it is not carried 
 addressed.
 """
 
+import asyncio
 import ssl
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
+import msgspec
 from aiohttp.abc import AbstractResolver
 
 from tollkeeper.flows.ports import Target, WireResult
 from tollkeeper.integrations.version import WireRequest
 from tollkeeper.wire.exchange import exchange, open_session
+from tollkeeper.wire.repeats import Repeats
 from tollkeeper.wire.trip import Budgets, Trip
 
 MAX_REPLY_BYTES: Final = 8 * 1024 * 1024
@@ -44,6 +47,7 @@ class HttpWire:
         self._resolver = resolver
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._repeats = Repeats()
 
     async def start(self) -> None:
         """Open the pool of connections."""
@@ -63,7 +67,8 @@ class HttpWire:
         """Send `request` to `target` once. Raises nothing but cancellation."""
         assert self._session is not None, "start() first"
         query = f"?{request.query}" if request.query else ""
-        return await exchange(
+        repeats = self._repeats.count(request, asyncio.get_running_loop().time())
+        result = await exchange(
             self._session,
             Trip(self._budgets, has_body=bool(request.body)),
             request.method,
@@ -72,6 +77,7 @@ class HttpWire:
             body=request.body,
             max_reply_bytes=self._max_reply_bytes,
         )
+        return msgspec.structs.replace(result, repeats=repeats) if repeats else result
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -38,8 +38,8 @@ class Trip:
     """The running account of one request. `permit` says why an address may not be talked to."""
 
     __slots__ = (
-        "_budgets", "_end", "_entered", "_loop", "has_body", "limit", "permit", "queued", "stage",
-        "timings_ms",
+        "_budgets", "_end", "_entered", "_loop", "certificate_until_s", "has_body", "limit",
+        "permit", "queued", "stage", "timings_ms",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,7 @@ class Trip:
         self.has_body = has_body
         self.permit = permit
         self.timings_ms: dict[str, float] = {}
+        self.certificate_until_s = 0  # known where this trip made a connection with TLS
         self.limit = asyncio.timeout_at(min(self._end, self._entered + budgets.connect))
 
     @property

@@ -125,12 +125,14 @@ class Counting:
         *,
         phases_ms: Mapping[str, float] | None = None,
         shopper: Shopper | None = None,
+        lag_ms: float | None = None,
     ) -> None:
-        """Counts one thing that ended at `at_ms` by the store's clock, after `total_ms`."""
+        """Counts one thing that ended at `at_ms` by the store's clock, after `total_ms`. `lag_ms`
+        of a webhook: how long ago the provider made its event, where that is known."""
         self.totals[cell.kind, cell.provider, cell.operation, cell.result] += 1
         tally = self._line(int(at_ms - total_ms) // 1000, cell)
         tally.n += 1
-        bucket = bisect_left(EDGES_MS, total_ms)
+        bucket = bisect_left(EDGES_MS, total_ms if lag_ms is None else lag_ms)
         tally.took[bucket] = tally.took.get(bucket, 0) + 1
         if cell.result != "ok":
             is_witness = self.customers.is_witness
@@ -230,6 +232,7 @@ def coarser(cell: Cell) -> Cell:
         method=OTHER if cell.method else "",
         error="" if cell.stage == "provider" else cell.error,  # its own words have no end
         pointer="",
+        version="",
         currency=OTHER if cell.currency else "",
     )
 

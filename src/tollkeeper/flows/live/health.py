@@ -31,13 +31,17 @@ TOLD_AGAIN_SECONDS: Final = 60.0
 class Health:
     """One provider. `skew_ms`: its clock less ours, as its last answered listing said. `refused`:
     why it refuses our key or account, for each operation that it refuses; `quiet_until`: it asked
-    to be left alone until then, in seconds on the monotonic clock."""
+    to be left alone until then, in seconds on the monotonic clock. `hooks_from_ms`: an event that
+    the provider made before this moment may be late because of us: we were away, or refused it.
+    `certificate_ms`: when its certificate ends, 0 where it was not shown."""
 
     skew_ms: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     quiet_until: float = 0.0
     shows_ours_at: float = -OURS_SECONDS
     told_at: float = -TOLD_AGAIN_SECONDS
+    hooks_from_ms: int | None = None
+    certificate_ms: int = 0
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKS_AT_ONCE))
 
     @property
@@ -59,6 +63,23 @@ class Health:
             return False
         self.told_at = now
         return True
+
+    def hook_lag_ms(self, made_ms: int, now_ms: int, ahead_ms: float) -> float | None:
+        """How long ago the provider made an event that comes now; `None` where it may be late
+        because of us. `ahead_ms`: how far our clock is ahead of the provider's."""
+        if self.hooks_from_ms is None:
+            self.hooks_from_ms = now_ms
+        made = made_ms + ahead_ms
+        return max(0.0, now_ms - made) if made >= self.hooks_from_ms else None
+
+    def hook_missed(self, now_ms: int) -> None:
+        """A webhook of the provider was not taken: it sends it again, later."""
+        self.hooks_from_ms = now_ms
+
+    def saw_certificate(self, until_s: int) -> None:
+        """Notes the Unix second in which the provider's certificate ends; 0 where it showed none,
+        as on a connection that stood already."""
+        self.certificate_ms = until_s * 1000 or self.certificate_ms
 
     def asked_to_wait(self, seconds: int, now: float) -> None:
         """Notes that the provider asks to be left alone."""

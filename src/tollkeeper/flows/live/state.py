@@ -20,6 +20,7 @@ from tollkeeper.rollouts.tripwire import Tripwire
 from tollkeeper.routing.routes import Routes
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.observation import Observation
+from tollkeeper.signals.samples import Sampling
 from tollkeeper.signals.slos import Objective, Share
 from tollkeeper.signals.verdict import Look
 
@@ -36,7 +37,8 @@ MAX_DRIFTS: Final = 500
 @dataclass(kw_only=True)
 class Live:
     """`routes`: those in force. `drifts`: departures from what versions read, counted by version,
-    operation, kind and pointer. `counting`: what will be written as the batch of this second.
+    operation, kind and pointer. `counting`: what will be written as the batch of this second;
+    `sampling`: outlines of replies that departed.
     `look` is the newest look at the counts of all replicas, `open_alerts` those that it found
     open, `wanted_probes` what its verdict wants to know, by provider; `alert_news` counts what was
     told of alerts; `is_store_away`: the last look could not write what it found; `census` is what
@@ -53,6 +55,7 @@ class Live:
     wake_requested: bool = False
     tally: Tally = field(default_factory=Tally)
     counting: Counting = field(default_factory=Counting)
+    sampling: Sampling = field(default_factory=Sampling)
     look: Look | None = None
     open_alerts: tuple[Alert, ...] = ()
     wanted_probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -160,6 +163,13 @@ class Live:
         if found is None:
             found = self._health[provider] = Health()
         return found
+
+    @property
+    def certificates(self) -> dict[str, int]:
+        """When the certificates of the providers end, as far as they were shown, in Unix
+        milliseconds."""
+        found = self._health.items()
+        return {name: one.certificate_ms for name, one in found if one.certificate_ms}
 
     @property
     def refusing(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ event about a charge that the books do not know is kept and matched later (`trac
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.sending import ask
 from tollkeeper.integrations.catalogue import at_address
+from tollkeeper.integrations.hints import EventHint, event_hint
 from tollkeeper.integrations.version import (
     Delivery,
     EventUnreadable,
@@ -30,6 +32,7 @@ from tollkeeper.kernel.errors import BadSignature, NotFound, StoreDoubt, Unavail
 from tollkeeper.payments.change import Inbound
 from tollkeeper.payments.closing import build_change
 from tollkeeper.payments.commit import Committed, Duplicate, Stale
+from tollkeeper.payments.contradiction import contradicts
 from tollkeeper.payments.outcome import Event
 from tollkeeper.payments.payment import Books, Payment
 from tollkeeper.payments.reconcile import reconcile_dispute
@@ -56,33 +59,70 @@ async def webhook(
     if integration is None:
         raise NotFound(f"no integration version {provider}@{version}")
     fate: str = "unstored"
+    seen = Seen()
     began = runtime.clock.monotonic()
     try:
-        found = await _taken(runtime, integration, body, headers)
+        found = await _taken(runtime, integration, body, headers, seen)
         fate = found
     except BadSignature:
         fate = "refused"
         raise
     finally:
-        counting = runtime.live.counting
-        cell = webhook_in_cell(provider, integration.name, fate, host=counting.host)
-        taken_ms = (runtime.clock.monotonic() - began) * 1000
-        counting.add(cell, runtime.store.now_ms(), taken_ms)
+        _count(runtime, integration, fate, seen, (runtime.clock.monotonic() - began) * 1000)
     return found
 
 
+@dataclass
+class Seen:
+    """What signals read of one webhook, once its signature is known to be right."""
+
+    hint: EventHint = field(default_factory=EventHint)
+    contradicts: bool = False
+
+
+UNTAKEN: Final = frozenset({"refused", "unstored"})
+"""What the provider sends again, because we did not take it."""
+
+AGAIN: Final = frozenset({"duplicate", "unread"})
+"""Fates of what may have come before, so that it says nothing about how late it comes."""
+
+
+def _count(
+    runtime: Runtime, integration: Integration, fate: str, seen: Seen, taken_ms: float
+) -> None:
+    """Counts one webhook for the detectors."""
+    counting, health = runtime.live.counting, runtime.live.health(integration.provider)
+    now_ms, lag_ms = runtime.clock.now_ms(), None
+    if fate in UNTAKEN:
+        health.hook_missed(now_ms)
+    elif fate not in AGAIN and seen.hint.made_ms:
+        lag_ms = health.hook_lag_ms(seen.hint.made_ms, now_ms, counting.clock_ms or 0.0)
+    cell = webhook_in_cell(
+        integration.provider,
+        integration.name,
+        fate,
+        host=counting.host,
+        version=seen.hint.version,
+        contradicts=seen.contradicts,
+    )
+    counting.add(cell, runtime.store.now_ms(), taken_ms, lag_ms=lag_ms)
+
+
 async def _taken(
-    runtime: Runtime, integration: Integration, body: bytes, headers: Mapping[str, str]
+    runtime: Runtime, integration: Integration, body: bytes, headers: Mapping[str, str], seen: Seen
 ) -> Fate:
     events = _read(runtime, integration, body, headers)
+    seen.hint = event_hint(integration.provider, body)
     if not events:
         return await _keep_unread(runtime, integration, body)
-    fates = [await _take(runtime, integration, event, body) for event in events]
+    fates = [await _take(runtime, integration, event, body, seen) for event in events]
     return min(fates, key=OPEN_FIRST.index)
 
 
-async def _take(runtime: Runtime, integration: Integration, event: Event, body: bytes) -> Fate:
-    payment_id = await _concerned(runtime, event)
+async def _take(
+    runtime: Runtime, integration: Integration, event: Event, body: bytes, seen: Seen
+) -> Fate:
+    payment_id = await _concerned(runtime, event, seen)
     if event.dispute is not None and payment_id is not None:
         return await _dispute(runtime, integration, event, payment_id, body)
     fate = _fate(event, payment_id)
@@ -124,10 +164,14 @@ async def _keep_unread(runtime: Runtime, integration: Integration, body: bytes) 
     return "duplicate" if await _store(runtime, inbound) is not None else "unread"
 
 
-async def _concerned(runtime: Runtime, event: Event) -> str | None:
+async def _concerned(runtime: Runtime, event: Event, seen: Seen) -> str | None:
     """The payment that the event is about: by our reference, or by the charge's provider id."""
-    if event.payment_id is not None and await runtime.store.load_payment(event.payment_id):
-        return event.payment_id
+    if event.payment_id is not None:
+        payment = await runtime.store.load_payment(event.payment_id)
+        if payment is not None:
+            charge = event.charge
+            seen.contradicts |= charge is not None and contradicts(payment, charge)
+            return event.payment_id
     if event.charge_id is not None:
         return await runtime.store.payment_of_charge(event.charge_id)
     return None

@@ -23,11 +23,16 @@ class WireFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WireResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply or a failure, never both. `timings_ms` has the milliseconds spent per stage."""
+    """A reply or a failure, never both. `timings_ms` has the milliseconds spent per stage;
+    `repeats`: how often the very same request went out within the seconds before;
+    `certificate_until_s`: the Unix second in which the peer's certificate ends, 0 where none was
+    shown, as on a connection that stood already."""
 
     reply: WireReply | None = None
     failure: WireFailure | None = None
     timings_ms: dict[str, float] = {}
+    repeats: int = 0
+    certificate_until_s: int = 0
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.signals.changes import Told
 from tollkeeper.signals.counts import Batch, Counted
+from tollkeeper.signals.samples import Sample
 
 NO_JOBS: Final[Mapping[str, int]] = {}
 
@@ -49,6 +50,10 @@ class SignalStore(Protocol):
     async def load_usual(self, at_s: int) -> tuple[int, list[Counted]]:
         """What was usual at `at_s`: seconds and sums."""
         ...
+
+    async def save_samples(self, samples: list[Sample]) -> None: ...
+
+    async def list_samples(self) -> list[Sample]: ...
 
     async def save_alert(
         self, alert: Alert, events: tuple[OutEvent, ...] = (), jobs: Mapping[str, int] = NO_JOBS

@@ -5,6 +5,7 @@ when it is killed is lost: a second's counts at most.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
@@ -123,6 +124,15 @@ class Collector:
             self.written_s = batch.second
             if self.pending and self.pending[0] is batch:  # or it was dropped meanwhile
                 self.pending.popleft()
+        await self._write_samples()
+
+    async def _write_samples(self) -> None:
+        """Writes the samples that wait. One that cannot be written now waits for the next tick."""
+        sampling = self.runtime.live.sampling
+        if samples := list(sampling.pending):
+            with contextlib.suppress(StoreDoubt, Unavailable):
+                await self.runtime.store.save_samples(samples)
+                del sampling.pending[: len(samples)]
 
     def _is_away(self, seconds: float) -> None:
         """The store has not answered for so long."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.flows.signals import budgets, census, commands
+from tollkeeper.flows.signals.certificates import Certificates
 from tollkeeper.flows.signals.collecting import Collector
 from tollkeeper.flows.signals.looking import Watcher
 from tollkeeper.flows.signals.summing import EVERY_MS
@@ -50,7 +51,7 @@ async def note_start(runtime: Runtime) -> None:
 async def follow(runtime: Runtime) -> None:
     """Counts, writes and looks until its task ends. What goes wrong here stops no payment."""
     collector, watcher = Collector(runtime=runtime), Watcher(runtime=runtime)
-    counted_at = float("-inf")
+    certificates, counted_at = Certificates(), float("-inf")
     while True:
         await collector.nap()
         if await collector.tick():
@@ -60,6 +61,7 @@ async def follow(runtime: Runtime) -> None:
             counted_at = runtime.clock.monotonic()
             with contextlib.suppress(StoreDoubt, Unavailable):
                 runtime.live.census = await census.taken(runtime.store)
+                await certificates.tell(runtime)
 
 
 async def _look(runtime: Runtime, watcher: Watcher, collector: Collector) -> None:

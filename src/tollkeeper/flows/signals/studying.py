@@ -9,7 +9,7 @@ from tollkeeper.flows.ports import Store
 from tollkeeper.flows.signals.windows import WINDOW_S
 from tollkeeper.kernel.errors import Fault, Invalid
 from tollkeeper.signals.counts import Batch, Window
-from tollkeeper.signals.departures import Departure, departures
+from tollkeeper.signals.departures import Departure, departures, sampled
 from tollkeeper.signals.detectors import banks
 from tollkeeper.signals.history import usual_of
 
@@ -30,7 +30,7 @@ async def drift(store: Store, hours: float) -> list[Departure]:
     summed = sums[-1][0] * 60 + 60 if sums else first_m * 60
     for batch in await store.list_batches(summed, now_s):
         spans.append((batch.second, batch.counted))
-    return departures(spans)
+    return sampled(departures(spans), await store.list_samples())
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from tollkeeper.failover.state import Watch, standing
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.signals.alerts import SERVICE, Alert, Said
 from tollkeeper.signals.counts import Change
+from tollkeeper.signals.departures import Departure
 from tollkeeper.signals.saying import next_of, sentence_of, sureness_of
 from tollkeeper.signals.verdict import Because, Look, Verdict
 
@@ -87,6 +88,26 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     integration: str
     host: str
     account: str
+
+
+class DriftView(msgspec.Struct, frozen=True, kw_only=True):
+    """One shape that did not fit a version: `kind` is reply, refusal or skew. `count` of `of`
+    replies or webhooks had it; `rendered_at` is the other API version of skew; `samples` are
+    outlines of replies in JSON, without values."""
+
+    kind: str
+    integration: str
+    operation: str
+    pointer: str
+    error: str
+    status: int
+    rendered_at: str
+    count: int
+    of: int
+    first: str
+    last: str
+    accounts: list[str]
+    samples: list[str]
 
 
 class LookView(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +216,25 @@ def change_view(change: Change) -> ChangeView:
         integration=change.integration,
         host=change.host,
         account=change.account,
+    )
+
+
+def drift_view(one: Departure) -> DriftView:
+    """A departure for people and programs."""
+    return DriftView(
+        kind=one.kind,
+        integration=one.integration,
+        operation=one.operation,
+        pointer=one.pointer,
+        error=one.error,
+        status=one.status,
+        rendered_at=one.version,
+        count=one.count,
+        of=one.of,
+        first=rfc3339(one.first_ms),
+        last=rfc3339(one.last_ms),
+        accounts=one.accounts,
+        samples=one.samples,
     )
 
 
