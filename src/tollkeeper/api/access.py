@@ -9,13 +9,14 @@ from typing import Final, Literal
 from tollkeeper.flows.operations.keys import PLATFORM
 from tollkeeper.flows.ports import ApiKey
 
-Reach = Literal["own", "own_or_platform", "installation", "signature", "shopper"]
+Reach = Literal["own", "own_or_platform", "installation", "signature", "shopper", "input"]
 
 REACHES: Final[dict[Reach, str]] = {
     "own": "what belongs to the key's account, whatever the role",
     "own_or_platform": "what names the key's account; a `platform` key reaches every account's",
     "installation": "what every account depends on; a `platform` key alone",
     "signature": "no key: the provider's signature is checked",
+    "input": "no key of the API: the key of an input of the on-call plan",
     "shopper": "no key: the shopper comes back with the payment's id",
 }
 """Every reach, and what it means."""

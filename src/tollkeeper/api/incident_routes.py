@@ -127,5 +127,28 @@ INCIDENTS: Final = (
         summary="Take a cover back",
         gives=CoverView,
     ),
+    Route(
+        method="POST",
+        path="/v2/enqueue",
+        handler=incidents.take_event,
+        summary="Take an alert as PagerDuty's Events API v2 does",
+        resource="incident",
+        role=None,
+        reach="input",
+        signed=True,
+        gives=incidents.EventTaken,
+        statuses=(202,),
+    ),
+    Route(
+        method="POST",
+        path="/v1/inputs/alertmanager",
+        handler=incidents.take_webhook,
+        summary="Take the webhook of an Alertmanager",
+        resource="incident",
+        role=None,
+        reach="input",
+        signed=True,
+        gives=incidents.AlertsTaken,
+    ),
 )
 """Every route of incidents and of on-call."""

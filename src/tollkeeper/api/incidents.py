@@ -15,7 +15,7 @@ from tollkeeper.api.incident_requests import (
     SplitOff,
     TakeCover,
 )
-from tollkeeper.flows.incidents import commands, planning
+from tollkeeper.flows.incidents import commands, inputs, planning
 from tollkeeper.flows.incidents.views import (
     CoverView,
     IncidentView,
@@ -45,6 +45,20 @@ class OnCallView(msgspec.Struct, frozen=True, kw_only=True):
 
     on_call: list[ShiftView]
     covers: list[CoverView]
+
+
+class EventTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that was taken, as the Events API v2 answers it."""
+
+    status: str
+    message: str
+    dedup_key: str
+
+
+class AlertsTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """How many alerts of a webhook were taken."""
+
+    alerts: int
 
 
 async def listed(call: Call) -> Answer:
@@ -197,3 +211,16 @@ async def uncover(call: Call) -> Answer:
 def _actor(call: Call) -> str:
     assert call.key is not None, "incidents ask for a key"
     return call.key.id
+
+
+async def take_event(call: Call) -> Answer:
+    key = await inputs.take_event(call.runtime, call.body)
+    taken = EventTaken(status="success", message="Event processed", dedup_key=key)
+    return json_answer(taken, 202)
+
+
+async def take_webhook(call: Call) -> Answer:
+    given = dict(call.headers).get(b"authorization", b"").decode("latin-1")
+    key = given.partition(" ")[2] if given.lower().startswith("bearer ") else ""
+    count = await inputs.take_webhook(call.runtime, key, call.body)
+    return json_answer(AlertsTaken(alerts=count))

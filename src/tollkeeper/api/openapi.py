@@ -149,6 +149,8 @@ def refusals(route: Route) -> list[int]:
     if route.method == "POST":
         found |= set(WITH_BODY)
         found |= {415} if not route.signed else set()
+        found |= {401} if route.reach == "input" else set()
+        found |= {409} if route.resource == "incident" and route.role else set()
     if route.money or route.body in {ClearAttention, CreateEndpoint, StartRollout, Reasoned}:
         found.add(409)
     return sorted(found)

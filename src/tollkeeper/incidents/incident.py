@@ -42,6 +42,12 @@ STATES: Final[Mapping[Status, str]] = {
 
 ROLES: Final = ("commander", "communication", "operations", "scribe")
 
+MOST_ALERTS: Final = 1_000
+"""Alerts of one incident that are followed to their end; with more of them a person ends it."""
+
+MOST_JOINED: Final = 100
+"""Alerts that have a line of their own in the timeline; further ones are counted."""
+
 LONGEST_TEXT: Final = 2_000
 """Characters of one entry of a timeline."""
 
@@ -109,7 +115,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """One incident. `fingerprint`: whose fault it is about, so that one thing is one incident.
     `step`: how often people were paged since it was opened or opened again; `next_ms`: when they
     are paged again, `None` for never. `entries`: how many its timeline has. `began_ms`: when the
-    first payment failed, as far as that is known. `told`: the receivers that were paged."""
+    first payment failed, as far as that is known. `told`: the receivers that were paged. `alerts`:
+    those behind it that are not over; `joined`: how many lines about alerts it has had."""
 
     id: str
     fingerprint: str
@@ -138,6 +145,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     classified_ms: int | None = None
     told: tuple[str, ...] = ()
     drill: bool = False
+    alerts: tuple[str, ...] = ()
+    joined: int = 0
 
     @property
     def is_open(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tollkeeper.incidents.incident import EntryKind, Finding
+from tollkeeper.incidents.incident import EntryKind, Finding, Severity
 
 type Weight = Literal["opens", "joins", "quiet"]
 """What news does: it opens an incident where none is open, joins one that is, or says that the
@@ -35,7 +35,8 @@ _KINDS: Final[dict[str, EntryKind]] = {
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """One event, as far as incidents need it. `fingerprint`: a provider or `service`."""
+    """One event, as far as incidents need it. `fingerprint`: a provider or `service`, or what
+    another tool's alerts are grouped by. `severity`: what that tool says that it is at least."""
 
     event: str
     at_ms: int
@@ -47,6 +48,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     began_ms: int
     finding: Finding | None = None
     alert: str = ""
+    severity: Severity | None = None
 
 
 class _Evidence(msgspec.Struct):

@@ -7,6 +7,8 @@ from msgspec.structs import replace
 
 from tollkeeper.incidents.escalation import begins_ms
 from tollkeeper.incidents.incident import (
+    MOST_ALERTS,
+    MOST_JOINED,
     Finding,
     Impact,
     Incident,
@@ -26,9 +28,13 @@ TRIGGERED: Final[Status] = "triggered"
 
 
 def home_of(news: News, incidents: Sequence[Incident]) -> Incident | None:
-    """The incident that news belongs to: an open one of its fingerprint, else an open one of the
-    service (or any, for news about the service), else one of its own that ended just now."""
+    """The incident that news belongs to: the one that its alert is in, else an open one of its
+    fingerprint, else an open one of the service (or any, for news about the service), else one of
+    its own that ended just now."""
     still = [one for one in incidents if one.is_open]
+    holders = [one for one in still if news.alert and news.alert in one.alerts]
+    if holders or news.weight == "quiet":
+        return next(iter(holders), None)
     same = [one for one in still if one.fingerprint == news.fingerprint]
     near = [one for one in still if SERVICE in {one.fingerprint, news.fingerprint}]
     if same or near:
@@ -49,11 +55,14 @@ def home_of(news: News, incidents: Sequence[Incident]) -> Incident | None:
 def opened(news: News, plan: Plan, impact: Impact, new_id: str, now_ms: int) -> Writing:
     """A new incident from news that opens one."""
     provider = news.finding.provider if news.finding is not None else news.fingerprint
+    severity = severity_of(impact, plan.severities)
+    if news.severity is not None and is_graver(news.severity, severity):
+        severity = news.severity
     incident = Incident(
         id=new_id,
         fingerprint=news.fingerprint,
         status=TRIGGERED,
-        severity=severity_of(impact, plan.severities),
+        severity=severity,
         title=_title(news),
         policy=policy_for(plan, provider),
         opened_ms=now_ms,
@@ -61,6 +70,7 @@ def opened(news: News, plan: Plan, impact: Impact, new_id: str, now_ms: int) -> 
         source=news.type,
         finding=news.finding or Finding(),
         impact=impact,
+        alerts=(news.alert,) if news.alert else (),
     )
     incident = replace(incident, next_ms=begins_ms(incident, plan, now_ms))
     writing = Writing(incident, now_ms, is_new=True)
@@ -110,9 +120,13 @@ def _graver_of(before: Impact, now: Impact) -> Impact:
 
 
 def _went_quiet(writing: Writing, news: News) -> None:
-    if news.alert and writing.incident.finding.alert not in {news.alert, ""}:
-        text = f"another alert of it is over: {news.text}"
-        writing.write("joined", _machine(news), text, _facts(news))
+    before = writing.incident
+    left = tuple(alert for alert in before.alerts if alert != news.alert)
+    writing.change(alerts=left)
+    if left or len(before.alerts) >= MOST_ALERTS:
+        if len(left) < len(before.alerts):
+            text = f"one alert of it is over, {len(left)} are not: {news.text}"
+            _write_joined(writing, news, text)
         return
     done = moved(writing.incident, "resolve")
     if done is None:
@@ -124,6 +138,13 @@ def _went_quiet(writing: Writing, news: News) -> None:
         resolution="the signals are quiet",
     )
     writing.write("resolved", _machine(news), "the signals are quiet", _facts(news))
+
+
+def _write_joined(writing: Writing, news: News, text: str) -> None:
+    """A line about one alert of many; in a storm they are only counted."""
+    writing.change(joined=writing.incident.joined + 1)
+    if writing.incident.joined <= MOST_JOINED:
+        writing.write("joined", _machine(news), text, _facts(news))
 
 
 def _reopen(writing: Writing, news: News, plan: Plan, now_ms: int) -> None:
@@ -145,24 +166,21 @@ def _reopen(writing: Writing, news: News, plan: Plan, now_ms: int) -> None:
 
 
 def _note(writing: Writing, news: News) -> None:
+    before = writing.incident
+    is_new = bool(news.alert) and news.alert not in before.alerts
+    if is_new and len(before.alerts) < MOST_ALERTS:
+        writing.change(alerts=(*before.alerts, news.alert))
     found = news.finding
+    if found is None and news.alert:
+        if is_new:
+            _write_joined(writing, news, news.text)
+        return
     if found is None:
         writing.write(news.kind, _machine(news), news.text, _facts(news))
         return
-    before = writing.incident.finding
-    first = not before.alert
-    said = (found.domain, found.provider, found.pointer) != (
-        before.domain,
-        before.provider,
-        before.pointer,
-    )
-    if first or said or found.says != before.says:
+    if not before.finding.alert or found.says != before.finding.says:
         writing.write("verdict", _machine(news), news.text, _facts(news))
-    writing.change(
-        finding=found,
-        title=_title(news),
-        began_ms=min(writing.incident.began_ms, news.began_ms),
-    )
+    writing.change(finding=found, title=_title(news), began_ms=min(before.began_ms, news.began_ms))
 
 
 def _write_impact(writing: Writing, impact: Impact, severity: Severity) -> None:

@@ -27,6 +27,7 @@ RECEIVERS: Final[dict[ReceiverKind, str]] = {
 
 LONGEST_NAME: Final = 60
 LEAST_WAIT_S: Final = 1.0
+SHORTEST_KEY: Final = 20
 MOST: Final = 200
 """People, receivers, schedules or policies of one plan."""
 
@@ -84,6 +85,15 @@ class QuietHours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     time_zone: str
 
 
+class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another tool whose alerts open incidents: by PagerDuty's Events API v2 or Alertmanager's
+    webhooks, with this secret `key`. `about`: the provider or `service` that all of them are about;
+    empty: they are grouped by component or source."""
+
+    key: str
+    about: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about who is told what, by name."""
 
@@ -91,6 +101,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     receivers: dict[str, Receiver] = {}
     schedules: dict[str, Schedule] = {}
     policies: dict[str, EscalationPolicy] = {}
+    inputs: dict[str, Input] = {}
     quiet_hours: QuietHours | None = None
     severities: tuple[SeverityRow, ...] = TABLE
 
@@ -119,7 +130,7 @@ def plan_faults(plan: Plan) -> list[Fault]:
 
 
 def _size_faults(plan: Plan) -> Iterator[Fault]:
-    for field in ("people", "receivers", "schedules", "policies"):
+    for field in ("people", "receivers", "schedules", "policies", "inputs"):
         names = getattr(plan, field)
         if len(names) > MOST:
             yield Fault(f"/{field}", f"at most {MOST}")
@@ -127,6 +138,12 @@ def _size_faults(plan: Plan) -> Iterator[Fault]:
             if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or ":" in name:
                 shown = name[:LONGEST_NAME]
                 yield Fault(f"/{field}/{shown}", "a name of 1 to 60 characters without a colon")
+    for name, given in plan.inputs.items():
+        if not SHORTEST_KEY <= len(given.key) <= 200 or not given.key.isprintable():
+            yield Fault(f"/inputs/{name}/key", f"a secret of {SHORTEST_KEY} to 200 characters")
+    keys = [given.key for given in plan.inputs.values()]
+    if len(set(keys)) < len(keys):
+        yield Fault("/inputs", "each key for one input only")
     known = {row.severity for row in plan.severities}
     if not known <= set(SEVERITIES):
         yield Fault("/severities", f"of {', '.join(SEVERITIES)}")
