@@ -295,6 +295,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "what failover counted and decided are kept.",
         ),
     ] = 90.0
+    status_page_folder: Annotated[
+        str | None,
+        Meta(
+            description="A folder into which the status page is written: HTML, JSON as of "
+            "Statuspage's API v2, and Atom. Serve it from somewhere else than the service."
+        ),
+    ] = None
+    status_page_title: Annotated[str, Meta(description="The title of the status page.")] = (
+        "Payments"
+    )
+    status_page_url: Annotated[
+        str, Meta(description="Where the status page is read; it ends in a slash.")
+    ] = "https://status.invalid/"
     incident_days: Annotated[
         float,
         Meta(gt=0, description="How long incidents that are over are kept, with their timelines."),

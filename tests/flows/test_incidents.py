@@ -109,8 +109,10 @@ def alert_event(
 
 
 @asynccontextmanager
-async def on_call(folder: Path, plan: Plan = PLAN) -> AsyncIterator[tuple[Stage, LeverNotify]]:
-    async with stage(folder) as s:
+async def on_call(
+    folder: Path, plan: Plan = PLAN, **settings: Any
+) -> AsyncIterator[tuple[Stage, LeverNotify]]:
+    async with stage(folder, **settings) as s:
         notify = LeverNotify()
         alter(s.runtime, notify=notify)
         await planning.apply(s.runtime, plan, actor="test")

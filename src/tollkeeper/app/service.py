@@ -11,6 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from tollkeeper.app import starting, tracing
+from tollkeeper.app.folders import folder_of
 from tollkeeper.app.logging import log, log_job_error, tell
 from tollkeeper.app.machine import Machine, trusted
 from tollkeeper.app.open_store import open_store
@@ -20,7 +21,7 @@ from tollkeeper.flows import routes
 from tollkeeper.flows.contracts import jobs as contracts_jobs
 from tollkeeper.flows.failover import jobs as failover_jobs
 from tollkeeper.flows.incidents import jobs as incidents_jobs
-from tollkeeper.flows.incidents import tidying
+from tollkeeper.flows.incidents import publishing, tidying
 from tollkeeper.flows.operations import jobs as operations_jobs
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.payments import jobs as payments_jobs
@@ -149,6 +150,7 @@ class Service:
             release=release,
             tracer=tracer,
             notify=Sender(await self._stack.enter_async_context(HttpWire(NOTIFY_BUDGETS))),
+            publish=folder_of(settings.status_page_folder),
             sources=await self._stack.enter_async_context(PublishedSources()),
             hand_over=(await self._stack.enter_async_context(Monitors())).hand_over,
         )
@@ -165,6 +167,7 @@ class Service:
             await retention.plan(self.runtime)
             await following.plan(self.runtime)
             await tidying.plan(self.runtime)
+            await publishing.plan(self.runtime)
             await posting.plan(self.runtime)
             await following.note_start(self.runtime)
             await self._start_worker()

@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "incidents": ("incidents:app", "Incidents: list, show, acknowledge, note, resolve."),
     "oncall": ("oncall:app", "The on-call plan: apply, check, show, who, cover."),
     "notify": ("oncall:notify", "Messages to people: test."),
+    "status-page": ("statuspage:app", "The status page: show, write, override, back."),
     "signals": ("studying:app", "What is counted: drift, backtest, objectives."),
     "changes": ("signals:changes", "Changes that verdicts weigh: list, announce."),
     "routes": ("routes:app", "Routes of new payments to integration versions: show, set, reset."),

@@ -285,6 +285,7 @@ port = {self.port}
 public_url = "{self.api}"
 vault_key = "{b64encode(secrets.token_bytes(32)).decode()}"
 webhooks_to_loopback = true
+status_page_folder = {json.dumps(str(self.folder / "status"))}
 
 [providers.stripe]
 base_url = "http://127.0.0.1:{self.relay}"
@@ -301,6 +302,7 @@ description = "{self.provider}/_control/openapi.json"
         console.print(f"simulator  {self.provider}     (ledger at {self.provider}/_control/ledger)")
         console.print(f"test key   [bold]{secret}[/bold]")
         console.print(f"inbox      {self._inbox}   (mail and chat of who is on call)")
+        console.print(f"status     {self.folder / 'status' / 'index.html'}   (what customers see)")
         console.print(f"settings   {self.config}   (database and logs beside it)")
         console.print()
         console.print(f"export TOLLKEEPER_CONFIG={self.config} TK={self.api} KEY={secret}")

@@ -16,6 +16,7 @@ from tollkeeper.flows.ports import (
     HandOver,
     Hook,
     Notify,
+    Publish,
     Sources,
     Store,
     Target,
@@ -78,6 +79,7 @@ class Runtime:
     installed: Mapping[str, Integration] = field(default_factory=lambda: dict(INSTALLED))
     sources: Sources | None = None
     notify: Notify | None = None
+    publish: Publish | None = None
     tell: Tell = _silent
     hand_over: HandOver = _nobody
     tracer: Tracer = NO_SPANS

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from tollkeeper.incidents.escalation import Call, Target
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.incidents.opening import impact_in_words
+from tollkeeper.incidents.statuspage import PublicIncident, Update
 from tollkeeper.kernel.clock import rfc3339
 
-type NotificationKind = Literal["page", "update", "over", "test", "hand_over", "notice"]
+type NotificationKind = Literal["page", "update", "over", "test", "hand_over", "notice", "status"]
 type NotificationStatus = Literal["queued", "sending", "sent", "failed", "canceled", "told_along"]
 
 KINDS: Final[dict[NotificationKind, str]] = {
@@ -24,6 +25,7 @@ KINDS: Final[dict[NotificationKind, str]] = {
     "over": "an incident is acknowledged or resolved: nobody else need look",
     "test": "a test that needs no answer",
     "hand_over": "someone's turn on call begins or ends",
+    "status": "subscribers of the status page are told what it says",
     "notice": "a message to a provider's contact",
 }
 
@@ -142,6 +144,25 @@ def test_message(new_id: str, target: Target, text: str, now_ms: int) -> Notific
         created_ms=now_ms,
         subject="[TEST] Tollkeeper reaches you here",
         text=text,
+    )
+
+
+def status_message(
+    new_id: str, receiver: str, incident: PublicIncident, update: Update, url: str
+) -> Notification:
+    """What a subscriber of the status page is told."""
+    return Notification(
+        id=new_id,
+        key=f"status/{incident.id}/{update.at_ms}/{update.phase}/{receiver}",
+        incident="",
+        kind="status",
+        receiver=receiver,
+        person="",
+        step=0,
+        created_ms=update.at_ms,
+        subject=f"{incident.name} ({update.phase})",
+        text=f"{update.text}\n\n{url}",
+        thread=incident.id,
     )
 
 

@@ -103,6 +103,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     policies: dict[str, EscalationPolicy] = {}
     inputs: dict[str, Input] = {}
     quiet_hours: QuietHours | None = None
+    status_subscribers: tuple[str, ...] = ()
     severities: tuple[SeverityRow, ...] = TABLE
 
 
@@ -120,6 +121,7 @@ def plan_faults(plan: Plan) -> list[Fault]:
         *_size_faults(plan),
         *_people_faults(plan),
         *_receiver_faults(plan),
+        *_input_faults(plan),
         *(
             fault
             for name, schedule in plan.schedules.items()
@@ -138,15 +140,21 @@ def _size_faults(plan: Plan) -> Iterator[Fault]:
             if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or ":" in name:
                 shown = name[:LONGEST_NAME]
                 yield Fault(f"/{field}/{shown}", "a name of 1 to 60 characters without a colon")
-    for name, given in plan.inputs.items():
-        if not SHORTEST_KEY <= len(given.key) <= 200 or not given.key.isprintable():
-            yield Fault(f"/inputs/{name}/key", f"a secret of {SHORTEST_KEY} to 200 characters")
-    keys = [given.key for given in plan.inputs.values()]
-    if len(set(keys)) < len(keys):
-        yield Fault("/inputs", "each key for one input only")
     known = {row.severity for row in plan.severities}
     if not known <= set(SEVERITIES):
         yield Fault("/severities", f"of {', '.join(SEVERITIES)}")
+
+
+def _input_faults(plan: Plan) -> Iterator[Fault]:
+    for name, given in plan.inputs.items():
+        if not SHORTEST_KEY <= len(given.key) <= 200 or not given.key.isprintable():
+            yield Fault(f"/inputs/{name}/key", f"a secret of {SHORTEST_KEY} to 200 characters")
+    for receiver in plan.status_subscribers:
+        if receiver not in plan.receivers:
+            yield Fault("/status_subscribers", f"{receiver} is no receiver of this plan")
+    keys = [given.key for given in plan.inputs.values()]
+    if len(set(keys)) < len(keys):
+        yield Fault("/inputs", "each key for one input only")
 
 
 def _people_faults(plan: Plan) -> Iterator[Fault]:

@@ -10,6 +10,7 @@ from tollkeeper.flows.ports.incidents import IncidentWrite, SealedPlan
 from tollkeeper.incidents.incident import Entry, Incident
 from tollkeeper.incidents.paging import Notification
 from tollkeeper.incidents.schedule import Cover
+from tollkeeper.incidents.statuspage import Override
 from tollkeeper.payments.payment import Payment
 from tollkeeper.store import tables as t
 from tollkeeper.store.events import event_statements
@@ -22,6 +23,7 @@ _incident: Final = msgspec.json.Decoder(Incident).decode
 _entry: Final = msgspec.json.Decoder(Entry).decode
 _notification: Final = msgspec.json.Decoder(Notification).decode
 _cover: Final = msgspec.json.Decoder(Cover).decode
+_override: Final = msgspec.json.Decoder(Override).decode
 _payment: Final = msgspec.json.Decoder(Payment).decode
 
 INSERT_INCIDENT: Final = sql(
@@ -131,6 +133,13 @@ LIST_COVERS: Final = sql(
     "list_covers", "SELECT body FROM covers WHERE until_ms > :from_ms ORDER BY id"
 )
 INSERT_COVER: Final = insert_into(t.covers, "insert_cover", conflict="update")
+LIST_OVERRIDES: Final = sql(
+    "list_overrides", "SELECT body FROM status_overrides ORDER BY component"
+)
+INSERT_OVERRIDE: Final = insert_into(t.status_overrides, "insert_override", conflict="update")
+DELETE_OVERRIDE: Final = sql(
+    "delete_override", "DELETE FROM status_overrides WHERE component = :component"
+)
 DELETE_COVER: Final = sql("delete_cover", "DELETE FROM covers WHERE id = :id")
 
 _OLD: Final = "SELECT id FROM incidents WHERE ended_ms IS NOT NULL AND ended_ms < :before_ms"
@@ -366,6 +375,23 @@ def remove_cover(cover_id: str) -> Operation[bool]:
     return bool(count)
 
 
+def list_overrides() -> Operation[list[Override]]:
+    """What persons say on the status page."""
+    rows = yield LIST_OVERRIDES, {}
+    return [_override(body) for (body,) in rows]
+
+
+def save_override(override: Override) -> Operation[None]:
+    """Writes what a person says of a component."""
+    yield INSERT_OVERRIDE, {"component": override.component, "body": _json(override)}
+
+
+def remove_override(component: str) -> Operation[bool]:
+    """Takes back what a person said of a component; false where nothing was said."""
+    ((count,),) = yield DELETE_OVERRIDE, {"component": component}
+    return bool(count)
+
+
 def forget_incidents(before_ms: int) -> Operation[None]:
     """Removes incidents that ended before a moment, with all of theirs."""
     for statement in FORGET:
@@ -395,4 +421,7 @@ class Incidents(Topic):
     list_covers = reads(list_covers)
     save_cover = writes(save_cover)
     remove_cover = writes(remove_cover)
+    list_overrides = reads(list_overrides)
+    save_override = writes(save_override)
+    remove_override = writes(remove_override)
     forget_incidents = writes_long(forget_incidents)

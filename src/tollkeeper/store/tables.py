@@ -582,3 +582,10 @@ covers: Final = Table(
     Column("body", LargeBinary, nullable=False),
 )
 Index("covers_until", covers.c.until_ms)
+
+status_overrides: Final = Table(
+    "status_overrides",
+    metadata,
+    Column("component", TEXT, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tollkeeper.flows.incidents.writing import change_of, impact_now, plan_now, tell
+from tollkeeper.flows.incidents.writing import change_of, impact_now, plan_now, publish_soon, tell
 from tollkeeper.flows.ports import Job
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.incident import Writing
@@ -41,6 +41,7 @@ async def take(runtime: Runtime, news: News) -> bool:
     if not await runtime.store.save_incident(write):
         return await runtime.store.is_news_known(news.event)
     tell(runtime, writing)
+    await publish_soon(runtime)
     return True
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from tollkeeper.flows.incidents.escalating import escalate
 from tollkeeper.flows.incidents.hearing import hear
 from tollkeeper.flows.incidents.notifying import notify
+from tollkeeper.flows.incidents.publishing import publish
 from tollkeeper.flows.incidents.tidying import tidy
 from tollkeeper.flows.ports import JobKind
 
@@ -12,5 +13,6 @@ JOBS: Final[dict[str, JobKind]] = {
     "escalate": JobKind(run=escalate, slots=2, why="pages the next ones of an incident"),
     "incident_news": JobKind(run=hear, slots=1, why="opens incidents, and notes what is new"),
     "notify": JobKind(run=notify, slots=6, why="brings pages and messages to receivers"),
+    "publish_status": JobKind(run=publish, slots=1, why="writes the status page"),
     "tidy_incidents": JobKind(run=tidy, slots=1, why="removes incidents that are past their time"),
 }

@@ -122,8 +122,15 @@ async def changed(
         write = change_of(runtime, writing, tells=tells, cancels=cancels)
         if await runtime.store.save_incident(write):
             tell(runtime, writing)
+            await publish_soon(runtime)
             return writing.after
     raise Unavailable("the incident is being changed by too many at once")
+
+
+async def publish_soon(runtime: Runtime) -> None:
+    """The status page is written anew; it is in any case within half a minute."""
+    if runtime.settings.status_page_folder is not None:
+        await runtime.store.enqueue_job("publish_status", "all", runtime.store.now_ms())
 
 
 def tell(runtime: Runtime, writing: Writing) -> None:

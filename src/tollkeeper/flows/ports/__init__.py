@@ -9,7 +9,13 @@ from typing import Protocol
 
 from tollkeeper.flows.ports.contracts import DescriptionStore, SeenDescription
 from tollkeeper.flows.ports.failover import FailoverStore, TrialRow
-from tollkeeper.flows.ports.incidents import IncidentStore, IncidentWrite, Notify, SealedPlan
+from tollkeeper.flows.ports.incidents import (
+    IncidentStore,
+    IncidentWrite,
+    Notify,
+    Publish,
+    SealedPlan,
+)
 from tollkeeper.flows.ports.jobs import Due, Job, JobKind, JobStore, Parties
 from tollkeeper.flows.ports.machine import (
     Fetched,
@@ -80,6 +86,7 @@ __all__ = [
     "Parties",
     "PaymentStore",
     "Place",
+    "Publish",
     "Rerouting",
     "RolloutStore",
     "RoutingRow",

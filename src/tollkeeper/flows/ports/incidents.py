@@ -1,5 +1,6 @@
 """What the flows of incidents need: of the store, and of whatever brings a message to people."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -9,6 +10,7 @@ from tollkeeper.incidents.incident import Entry, Incident
 from tollkeeper.incidents.paging import Answer, Message, Notification
 from tollkeeper.incidents.plan import Receiver
 from tollkeeper.incidents.schedule import Cover
+from tollkeeper.incidents.statuspage import Override
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.payments.payment import Payment
 
@@ -106,6 +108,14 @@ class IncidentStore(Protocol):
 
     async def remove_cover(self, cover_id: str) -> bool: ...
 
+    async def list_overrides(self) -> list[Override]:
+        """What persons say on the status page."""
+        ...
+
+    async def save_override(self, override: Override) -> None: ...
+
+    async def remove_override(self, component: str) -> bool: ...
+
     async def forget_incidents(self, before_ms: int) -> None:
         """Removes incidents that ended before a moment, with all of theirs."""
         ...
@@ -115,3 +125,9 @@ class Notify(Protocol):
     """Brings a message to people. Never raises but on cancellation."""
 
     async def send(self, receiver: Receiver, message: Message) -> Answer: ...
+
+
+class Publish(Protocol):
+    """Writes the files of the status page, each of them whole or not at all."""
+
+    async def __call__(self, files: Mapping[str, bytes]) -> None: ...

@@ -66,6 +66,11 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
     op.create_index("covers_until", "covers", ["until_ms"])
+    op.create_table(
+        "status_overrides",
+        sa.Column("component", TEXT, primary_key=True),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+    )
 
 
 def _notifications() -> None:
@@ -87,6 +92,7 @@ def _notifications() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("status_overrides")
     op.drop_table("covers")
     op.drop_table("on_call_plans")
     op.drop_table("notifications")
