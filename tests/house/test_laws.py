@@ -124,6 +124,7 @@ LONG_FILES: Final = {
     "payments/invariants.py": "one check for each invariant, read beside the list of invariants",
     "payments/settlement.py": "one decision, which must be read as a whole",
     "payments/reconcile.py": "the only place where a reading changes the books",
+    "settings.py": "one value with every default in sight, which the reference page is drawn from",
     "store/tables.py": "every table in one place, which the last migration must equal",
 }
 """Files of more than 400 lines outside the simulator and our own harnesses, and why."""

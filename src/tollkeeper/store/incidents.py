@@ -1,4 +1,4 @@
-"""Incidents in the store: timelines, notifications, the on-call plan and covers."""
+"""Incidents in the store: timelines, the news that made them, and notifications."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,11 +6,9 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.ports import Job
-from tollkeeper.flows.ports.incidents import IncidentWrite, SealedPlan
+from tollkeeper.flows.ports.incidents import IncidentWrite
 from tollkeeper.incidents.incident import Entry, Incident
 from tollkeeper.incidents.paging import Notification
-from tollkeeper.incidents.schedule import Cover
-from tollkeeper.incidents.statuspage import Override
 from tollkeeper.payments.payment import Payment
 from tollkeeper.store import tables as t
 from tollkeeper.store.events import event_statements
@@ -22,8 +20,6 @@ _json: Final = msgspec.json.Encoder().encode
 _incident: Final = msgspec.json.Decoder(Incident).decode
 _entry: Final = msgspec.json.Decoder(Entry).decode
 _notification: Final = msgspec.json.Decoder(Notification).decode
-_cover: Final = msgspec.json.Decoder(Cover).decode
-_override: Final = msgspec.json.Decoder(Override).decode
 _payment: Final = msgspec.json.Decoder(Payment).decode
 
 INSERT_INCIDENT: Final = sql(
@@ -124,24 +120,6 @@ LAST_SENT: Final = sql(
     WHERE receiver = :receiver AND status = 'sent' AND kind = 'page'
     """,
 )
-LOAD_PLAN: Final = sql(
-    "load_plan",
-    "SELECT revision, at_ms, actor, sealed FROM on_call_plans ORDER BY revision DESC LIMIT 1",
-)
-INSERT_PLAN: Final = insert_into(t.on_call_plans, "insert_plan", conflict="nothing")
-LIST_COVERS: Final = sql(
-    "list_covers", "SELECT body FROM covers WHERE until_ms > :from_ms ORDER BY id"
-)
-INSERT_COVER: Final = insert_into(t.covers, "insert_cover", conflict="update")
-LIST_OVERRIDES: Final = sql(
-    "list_overrides", "SELECT body FROM status_overrides ORDER BY component"
-)
-INSERT_OVERRIDE: Final = insert_into(t.status_overrides, "insert_override", conflict="update")
-DELETE_OVERRIDE: Final = sql(
-    "delete_override", "DELETE FROM status_overrides WHERE component = :component"
-)
-DELETE_COVER: Final = sql("delete_cover", "DELETE FROM covers WHERE id = :id")
-
 _OLD: Final = "SELECT id FROM incidents WHERE ended_ms IS NOT NULL AND ended_ms < :before_ms"
 FORGET: Final = (
     sql("forget_entries", f"DELETE FROM incident_entries WHERE incident_id IN ({_OLD})"),
@@ -342,56 +320,6 @@ def end_notification(job: Job, notification: Notification, again_ms: int | None)
         yield POSTPONE_JOB, {**msgspec.structs.asdict(job), "run_at_ms": again_ms}
 
 
-def load_plan() -> Operation[SealedPlan | None]:
-    """The newest revision of the on-call plan."""
-    rows = yield LOAD_PLAN, {}
-    if not rows:
-        return None
-    revision, at_ms, actor, sealed = rows[0]
-    return SealedPlan(revision=revision, at_ms=at_ms, actor=actor, sealed=sealed)
-
-
-def save_plan(plan: SealedPlan) -> Operation[bool]:
-    """Writes the next revision of the plan; false where another one was faster."""
-    ((count,),) = yield INSERT_PLAN, msgspec.structs.asdict(plan)
-    return bool(count)
-
-
-def list_covers(from_ms: int) -> Operation[list[Cover]]:
-    """Covers that end after a moment."""
-    rows = yield LIST_COVERS, {"from_ms": from_ms}
-    return [_cover(body) for (body,) in rows]
-
-
-def save_cover(cover: Cover) -> Operation[None]:
-    """Writes a cover."""
-    row = {"id": cover.id, "schedule": cover.schedule, "until_ms": cover.until_ms}
-    yield INSERT_COVER, row | {"body": _json(cover)}
-
-
-def remove_cover(cover_id: str) -> Operation[bool]:
-    """Removes a cover; false where there is none."""
-    ((count,),) = yield DELETE_COVER, {"id": cover_id}
-    return bool(count)
-
-
-def list_overrides() -> Operation[list[Override]]:
-    """What persons say on the status page."""
-    rows = yield LIST_OVERRIDES, {}
-    return [_override(body) for (body,) in rows]
-
-
-def save_override(override: Override) -> Operation[None]:
-    """Writes what a person says of a component."""
-    yield INSERT_OVERRIDE, {"component": override.component, "body": _json(override)}
-
-
-def remove_override(component: str) -> Operation[bool]:
-    """Takes back what a person said of a component; false where nothing was said."""
-    ((count,),) = yield DELETE_OVERRIDE, {"component": component}
-    return bool(count)
-
-
 def forget_incidents(before_ms: int) -> Operation[None]:
     """Removes incidents that ended before a moment, with all of theirs."""
     for statement in FORGET:
@@ -416,12 +344,4 @@ class Incidents(Topic):
     queue_notification = writes(queue_notification)
     begin_notification = writes(begin_notification)
     end_notification = writes(end_notification)
-    load_plan = reads(load_plan)
-    save_plan = writes(save_plan)
-    list_covers = reads(list_covers)
-    save_cover = writes(save_cover)
-    remove_cover = writes(remove_cover)
-    list_overrides = reads(list_overrides)
-    save_override = writes(save_override)
-    remove_override = writes(remove_override)
     forget_incidents = writes_long(forget_incidents)

@@ -8,6 +8,7 @@ from tollkeeper.store.failovers import Failovers
 from tollkeeper.store.incidents import Incidents
 from tollkeeper.store.jobs import Jobs
 from tollkeeper.store.keys import ApiKeys
+from tollkeeper.store.on_call import OnCall
 from tollkeeper.store.payments import Payments
 from tollkeeper.store.retention import Retention
 from tollkeeper.store.rollouts import Rollouts
@@ -29,6 +30,7 @@ class SqlStore(
     Failovers,
     Signals,
     Incidents,
+    OnCall,
 ):
     """Satisfies the flows' ports by shape."""
 
