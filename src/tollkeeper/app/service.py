@@ -21,7 +21,7 @@ from tollkeeper.flows import routes
 from tollkeeper.flows.contracts import jobs as contracts_jobs
 from tollkeeper.flows.failover import jobs as failover_jobs
 from tollkeeper.flows.incidents import jobs as incidents_jobs
-from tollkeeper.flows.incidents import publishing, tidying
+from tollkeeper.flows.incidents import publishing, tidying, turning
 from tollkeeper.flows.operations import jobs as operations_jobs
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.payments import jobs as payments_jobs
@@ -168,6 +168,7 @@ class Service:
             await following.plan(self.runtime)
             await tidying.plan(self.runtime)
             await publishing.plan(self.runtime)
+            await turning.plan(self.runtime)
             await posting.plan(self.runtime)
             await following.note_start(self.runtime)
             await self._start_worker()

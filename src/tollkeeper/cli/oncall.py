@@ -1,6 +1,7 @@
 """`tollkeeper oncall` and `notify`: who is told, whose turn it is, and whether messages arrive."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -25,6 +26,7 @@ from tollkeeper.flows.incidents.views import (
 )
 from tollkeeper.flows.incidents.writing import plan_now
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.incidents.importing import as_toml, imported
 from tollkeeper.incidents.paging import Notification
 from tollkeeper.incidents.plan import Plan
 from tollkeeper.kernel.clock import moment_ms
@@ -61,10 +63,7 @@ def check(file: PlanFile, /) -> int:
 
 
 def _plan(file: Path) -> Plan:
-    try:
-        return planning.read_plan(file.read_bytes())
-    except OSError as error:
-        raise Invalid(f"{file}: {error.strerror}") from None
+    return planning.read_plan(_read(file))
 
 
 def _sizes(plan: Plan) -> str:
@@ -151,6 +150,65 @@ def uncover(
     with_runtime(config, lambda it: planning.uncover(it, cover, actor=person()))
     console.print(f"{escape(cover)} is taken back")
     return 0
+
+
+@app.command
+def calendar(
+    schedule: Annotated[str, cyclopts.Parameter(help="The schedule.")],
+    /,
+    *,
+    days: Annotated[float, cyclopts.Parameter(help="Of the next so many days.")] = 60.0,
+    config: Config = None,
+) -> int:
+    """Print the shifts of a schedule as an iCalendar file.
+
+    Example: `tollkeeper oncall calendar engineers --days 90`
+    """
+    text = with_runtime(config, lambda it: planning.calendar(it, schedule, days))
+    sys.stdout.write(text.decode("utf-8"))
+    return 0
+
+
+@app.command(name="take-calendar")
+def take_calendar(
+    schedule: Annotated[str, cyclopts.Parameter(help="The schedule that is covered.")],
+    file: Annotated[Path, cyclopts.Parameter(help="An iCalendar file.")],
+    /,
+    *,
+    days: Annotated[float, cyclopts.Parameter(help="Of the next so many days, 60 at most.")] = 60.0,
+    config: Config = None,
+) -> int:
+    """Take the events of a calendar as covers: each names a person of the plan.
+
+    Example: `tollkeeper oncall take-calendar engineers holidays.ics`
+    """
+    text = _read(file)
+    made = with_runtime(
+        config,
+        lambda it: planning.cover_by_calendar(it, schedule, text, days, actor=person()),
+    )
+    console.print(f"{len(made)} covers of {escape(schedule)}")
+    return 0
+
+
+@app.command(name="import")
+def import_schedule(
+    file: Annotated[Path, cyclopts.Parameter(help="An export (JSON).")],
+    /,
+) -> int:
+    """Print a schedule of PagerDuty or Opsgenie, as their APIs give it, as a part of a plan.
+
+    What a plan cannot say is refused with the reason. Example: `tollkeeper oncall import old.json`
+    """
+    sys.stdout.write(as_toml(imported(_read(file))))
+    return 0
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Invalid(f"{file}: {error.strerror}") from None
 
 
 @app.command

@@ -5,7 +5,7 @@ run of the same step writes the same pages.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from tollkeeper.incidents.plan import (
     Plan,
     QuietHours,
 )
-from tollkeeper.incidents.schedule import Cover, Shift, on_call, zone_of
+from tollkeeper.incidents.schedule import Cover, Shift, clock_of, on_call, zone_of
 
 LAST_LEVEL_EVERY_S: Final = 900.0
 """How often the last level is paged again at least once all rounds are over."""
@@ -53,7 +53,7 @@ def begins_ms(incident: Incident, plan: Plan, now_ms: int) -> int:
 def quiet_until_ms(quiet: QuietHours, now_ms: int) -> int | None:
     """When the quiet hours end that hold at a moment; `None` outside of them."""
     zone = zone_of(quiet.time_zone)
-    start, end = _clock(quiet.start), _clock(quiet.end)
+    start, end = clock_of(quiet.start), clock_of(quiet.end)
     if zone is None or start is None or end is None or start == end:
         return None
     local = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zone)
@@ -63,13 +63,6 @@ def quiet_until_ms(quiet: QuietHours, now_ms: int) -> int | None:
         return None
     day = local.date() + timedelta(days=int(start > end and at >= start))
     return int(datetime.combine(day, end, zone).timestamp() * 1000)
-
-
-def _clock(text: str) -> time | None:
-    try:
-        return time.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def call_of(

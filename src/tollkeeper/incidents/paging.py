@@ -4,7 +4,7 @@ Law: a message has an identity that every try of it carries, so that whoever get
 crash between the send and its record, knows it for one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from tollkeeper.incidents.escalation import Call, Target
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.incidents.opening import impact_in_words
+from tollkeeper.incidents.plan import Plan
+from tollkeeper.incidents.schedule import Shift
 from tollkeeper.incidents.statuspage import PublicIncident, Update
 from tollkeeper.kernel.clock import rfc3339
 
@@ -145,6 +147,42 @@ def test_message(new_id: str, target: Target, text: str, now_ms: int) -> Notific
         subject="[TEST] Tollkeeper reaches you here",
         text=text,
     )
+
+
+def turn_messages(
+    plan: Plan,
+    schedule: str,
+    before: Shift | None,
+    shift: Shift,
+    ids: Iterator[str],
+    now_ms: int,
+) -> list[Notification]:
+    """What is told at a hand-over: to who comes, and to who goes."""
+    until = rfc3339(shift.until_ms)[:16]
+    told = [(shift.person, f"You are on call for {schedule} until {until} UTC.")]
+    if before is not None and before.person != shift.person:
+        told.append((before.person, f"Your turn for {schedule} is over; {shift.person} has it."))
+    elif before is not None:
+        return []
+    return [
+        Notification(
+            id=next(ids),
+            key=f"hand_over/{schedule}/{shift.from_ms}/{person}/{receiver}",
+            incident="",
+            kind="hand_over",
+            receiver=receiver,
+            person=person,
+            step=0,
+            created_ms=now_ms,
+            subject=text,
+            text=text,
+            urgency="sev4",
+            thread=f"hand_over-{schedule}",
+        )
+        for person, text in told
+        if person in plan.people
+        for receiver in plan.people[person].receivers
+    ]
 
 
 def status_message(

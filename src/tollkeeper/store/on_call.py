@@ -55,10 +55,11 @@ def list_covers(from_ms: int) -> Operation[list[Cover]]:
     return [_cover(body) for (body,) in rows]
 
 
-def save_cover(cover: Cover) -> Operation[None]:
-    """Writes a cover."""
-    row = {"id": cover.id, "schedule": cover.schedule, "until_ms": cover.until_ms}
-    yield INSERT_COVER, row | {"body": _json(cover)}
+def save_covers(taken: list[Cover]) -> Operation[None]:
+    """Writes covers, all of them or none."""
+    for cover in taken:
+        row = {"id": cover.id, "schedule": cover.schedule, "until_ms": cover.until_ms}
+        yield INSERT_COVER, row | {"body": _json(cover)}
 
 
 def remove_cover(cover_id: str) -> Operation[bool]:
@@ -90,7 +91,7 @@ class OnCall(Topic):
     load_plan = reads(load_plan)
     save_plan = writes(save_plan)
     list_covers = reads(list_covers)
-    save_cover = writes(save_cover)
+    save_covers = writes(save_covers)
     remove_cover = writes(remove_cover)
     list_overrides = reads(list_overrides)
     save_override = writes(save_override)

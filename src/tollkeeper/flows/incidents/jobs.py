@@ -7,10 +7,12 @@ from tollkeeper.flows.incidents.hearing import hear
 from tollkeeper.flows.incidents.notifying import notify
 from tollkeeper.flows.incidents.publishing import publish
 from tollkeeper.flows.incidents.tidying import tidy
+from tollkeeper.flows.incidents.turning import hand_over
 from tollkeeper.flows.ports import JobKind
 
 JOBS: Final[dict[str, JobKind]] = {
     "escalate": JobKind(run=escalate, slots=2, why="pages the next ones of an incident"),
+    "hand_over": JobKind(run=hand_over, slots=1, why="tells people when their turn begins"),
     "incident_news": JobKind(run=hear, slots=1, why="opens incidents, and notes what is new"),
     "notify": JobKind(run=notify, slots=6, why="brings pages and messages to receivers"),
     "publish_status": JobKind(run=publish, slots=1, why="writes the status page"),

@@ -5,16 +5,19 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.incidents import turning
 from tollkeeper.flows.incidents.writing import change_of, covers_now, plan_now, tell
 from tollkeeper.flows.ports import SealedPlan
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.incidents.calendars import calendar_of, taken_of
 from tollkeeper.incidents.escalation import shift_of
 from tollkeeper.incidents.plan import Plan, owner_faults, plan_faults
-from tollkeeper.incidents.schedule import Cover, Shift
+from tollkeeper.incidents.schedule import Cover, Schedule, Shift
 from tollkeeper.incidents.stepping import wakened
 from tollkeeper.kernel.errors import Conflict, Fault, Invalid, NotFound
 from tollkeeper.payments.cards import check_reason
 
+DAY_MS: Final = 86_400_000
 LONGEST_PLAN: Final = 1_000_000
 LONGEST_COVER_MS: Final = 60 * 86_400_000
 
@@ -63,6 +66,7 @@ async def apply(runtime: Runtime, plan: Plan, *, actor: str) -> int:
     if not await runtime.store.save_plan(sealed):
         raise Conflict("another plan was applied meanwhile: read it, and apply yours again")
     await _wake(runtime, plan)
+    await turning.plan(runtime)
     runtime.tell("plan_applied", revision=revision, actor=actor, people=sorted(plan.people))
     return revision
 
@@ -117,9 +121,62 @@ async def cover(
         by=actor,
         reason=reason,
     )
-    await runtime.store.save_cover(taken)
+    await runtime.store.save_covers([taken])
+    await turning.plan(runtime)
     runtime.tell("cover_taken", schedule=schedule, person=person, actor=actor)
     return taken
+
+
+async def calendar(runtime: Runtime, schedule: str, days: float) -> bytes:
+    """The shifts of the next so many days as iCalendar; raises `NotFound`."""
+    plan = await plan_now(runtime)
+    found = plan.schedules.get(schedule)
+    if found is None:
+        raise NotFound(
+            f"the plan has no schedule {schedule}: {', '.join(plan.schedules) or 'none'}"
+        )
+    now_ms = runtime.store.now_ms()
+    covers = (await covers_now(runtime)).get(schedule, ())
+    until_ms = now_ms + int(min(max(days, 0.0), 366.0) * DAY_MS)
+    return calendar_of(schedule, found, plan, covers, now_ms, until_ms)
+
+
+def _schedule_of(plan: Plan, name: str) -> Schedule:
+    found = plan.schedules.get(name)
+    if found is None:
+        known = ", ".join(plan.schedules) or "none"
+        raise NotFound(f"the plan has no schedule {name}; it has {known}")
+    return found
+
+
+async def cover_by_calendar(
+    runtime: Runtime, schedule: str, text: bytes, days: float, *, actor: str
+) -> list[Cover]:
+    """Takes the events of a calendar as covers of a schedule; all of them or none."""
+    plan = await plan_now(runtime)
+    found = plan.schedules.get(schedule)
+    if found is None:
+        raise NotFound(
+            f"the plan has no schedule {schedule}: {', '.join(plan.schedules) or 'none'}"
+        )
+    now_ms = runtime.store.now_ms()
+    until_ms = now_ms + int(min(max(days, 0.0), 60.0) * DAY_MS)
+    made = []
+    for one in taken_of(text, plan, found, now_ms, until_ms):
+        taken = Cover(
+            id=runtime.new_id("cov"),
+            schedule=schedule,
+            person=one.person,
+            from_ms=one.from_ms,
+            until_ms=one.until_ms,
+            by=actor,
+            reason="a calendar",
+        )
+        made.append(taken)
+    await runtime.store.save_covers(made)
+    await turning.plan(runtime)
+    runtime.tell("calendar_taken", schedule=schedule, covers=len(made), actor=actor)
+    return made
 
 
 async def covers(runtime: Runtime) -> list[Cover]:
@@ -132,5 +189,6 @@ async def uncover(runtime: Runtime, cover_id: str, *, actor: str) -> Cover:
     found = next((one for one in await covers(runtime) if one.id == cover_id), None)
     if found is None or not await runtime.store.remove_cover(cover_id):
         raise NotFound("there is no such cover; `tollkeeper oncall show` lists them")
+    await turning.plan(runtime)
     runtime.tell("cover_removed", cover=cover_id, actor=actor)
     return found
