@@ -33,8 +33,8 @@ MOVES: Final[Mapping[tuple[Status, Act], Status]] = {
 """Every move between states; what is not here is refused."""
 
 STATES: Final[Mapping[Status, str]] = {
-    "triggered": "nobody has answered; people are paged until one does",
-    "acknowledged": "a person works on it; nobody is paged any more",
+    "triggered": "no person has answered yet; people are paged until one does",
+    "acknowledged": "a person works on it; paging has stopped",
     "resolved": "the signals are quiet, or a person said with a reason that it is over",
     "merged": "it goes on in another incident",
 }
