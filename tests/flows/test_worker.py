@@ -8,7 +8,8 @@ from typing import Any
 from tests.flows.stage import LeverClock
 
 from tollkeeper.flows.ports import Job
-from tollkeeper.jobs.worker import IDLE_SECONDS, LEASE_MS, Worker
+from tollkeeper.jobs.lanes import LEASE_MS
+from tollkeeper.jobs.worker import IDLE_SECONDS, Worker
 from tollkeeper.kernel.errors import Unavailable
 from tollkeeper.store import migrate
 from tollkeeper.store.sqlite import InlineSQLite, connect

@@ -6,10 +6,15 @@ to), has a bounded number of slots; a free slot goes to the account that has the
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from tollkeeper.flows.ports import Due, JobKind, Parties
+
+LEASE_MS: Final = 30_000
+"""How long a dead process keeps a job from the others. A pass may take longer: then two may walk
+the same payment, which is safe, as every change is decided anew and keys keep sends apart."""
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +25,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     per_account: int
     per_peer: int
     parties: Parties = "none"
+    lease_ms: int = LEASE_MS
 
 
 def lanes_for(
@@ -49,7 +55,14 @@ def _lane(name: str, kind: JobKind, slots: int, per_account: int, per_endpoint: 
         account, peer = min(per_account, slots), min(per_endpoint, slots)
     else:
         account, peer = max(1, int(slots * kind.account)), max(1, int(slots * kind.peer))
-    return Lane(kind=name, slots=slots, per_account=account, per_peer=peer, parties=kind.parties)
+    return Lane(
+        kind=name,
+        slots=slots,
+        per_account=account,
+        per_peer=peer,
+        parties=kind.parties,
+        lease_ms=int(kind.lease_seconds * 1000),
+    )
 
 
 class Running:

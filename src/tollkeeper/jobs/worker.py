@@ -9,13 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from tollkeeper.flows.ports import Due, Job, Store
-from tollkeeper.jobs.lanes import Lane, Running
+from tollkeeper.jobs.lanes import LEASE_MS, Lane, Running
 from tollkeeper.kernel.clock import Clock
 from tollkeeper.kernel.errors import StoreDoubt, Unavailable
-
-LEASE_MS: Final = 30_000
-"""How long a dead process keeps a job from the others. A pass may take longer: then two may walk
-the same payment, which is safe, as every change is decided anew and keys keep sends apart."""
 
 IDLE_SECONDS: Final = 0.2
 """How soon a job that another process made due is noticed."""
@@ -115,7 +111,7 @@ class Worker:
         chosen = {one.subject: one for one in running.choose(due)}
         if not chosen:
             return 0
-        claimed = await self._store.claim_these(lane.kind, list(chosen), now_ms, LEASE_MS)
+        claimed = await self._store.claim_these(lane.kind, list(chosen), now_ms, lane.lease_ms)
         for job in claimed:
             self._start(job, running, chosen[job.subject])
         return len(claimed)

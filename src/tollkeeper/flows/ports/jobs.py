@@ -31,7 +31,8 @@ Parties = Literal["payments", "deliveries", "none"]
 class JobKind(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of job as its feature declares it. `run` takes the runtime and the job. `slots`: its
     part of all slots, beside the parts of the other kinds; `account` and `peer`: the share of them
-    that one account and one peer may hold. `why`: what it does, and what may hang there."""
+    that one account and one peer may hold. `why`: what it does, and what may hang there.
+    `lease_seconds`: how long a process that dies keeps a job of this kind from the others."""
 
     run: Callable[[Any, Job], Awaitable[None]]
     slots: int
@@ -39,6 +40,7 @@ class JobKind(msgspec.Struct, frozen=True, kw_only=True):
     parties: Parties = "none"
     account: float = 1.0
     peer: float = 1.0
+    lease_seconds: float = 30.0
 
 
 class JobStore(Protocol):
