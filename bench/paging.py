@@ -1,10 +1,11 @@
-"""Paging: pages over kills of the process, and a storm of alerts.
+"""Paging: pages over kills of the process, seconds to a page, and a storm of alerts.
 
 `./dev bench paging --kills 100`: alerts come in over HTTP while a replica is killed (-9) at random
 moments of each escalation and started again; then what arrived at a mail server and a chat is
 compared with what each incident owed. `--postgres`: two replicas on PostgreSQL, one of which is
-killed each time. `--storm 10000`: so many alerts of one tool in a row, on one process, beside
-`--stored` incidents that are over.
+killed each time. `--rate 2 --runs 10`: seconds from the first payment that is hurt to the page.
+`--storm 10000`: so many alerts of one tool in a row, on one process, beside `--stored` incidents
+that are over.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from tollkeeper import app as root
 from tollkeeper.flows.incidents import inputs, planning
 from tollkeeper.flows.incidents.commands import page
 from tollkeeper.flows.incidents.views import short_views
+from tollkeeper.flows.operations.keys import create_key
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.kernel.ids import new_id
 from tollkeeper.proving.inbox import Inbox, serve
@@ -78,7 +80,9 @@ def free_port() -> int:
 class Replicas:
     """Processes of the service, which are killed and started again."""
 
-    def __init__(self, folder: Path, database: str, count: int) -> None:
+    def __init__(self, folder: Path, database: str, count: int, provider: int = 9) -> None:
+        self.provider = provider
+        self.secret = ""
         self.ports = [free_port() for _ in range(count)]
         self.folder = folder
         self.database = database
@@ -93,8 +97,8 @@ class Replicas:
             config.write_text(
                 f'database = "{self.database}"\nport = {port}\nvault_key = "{key}"\n'
                 f'public_url = "http://127.0.0.1:{port}"\n'
-                f'[providers.stripe]\nsecret_key = "sk_test_bench"\n'
-                f'base_url = "http://127.0.0.1:9"\n'
+                f'[providers.stripe]\nsecret_key = "sk_test_tollkeeper"\n'
+                f'base_url = "http://127.0.0.1:{self.provider}"\n'
             )
             arguments = ["-m", "tollkeeper", "serve", "--config", str(config)]
             self.programs.append(Program(arguments, self.folder / f"{number}.log"))
@@ -102,6 +106,7 @@ class Replicas:
         await asyncio.to_thread(root.upgrade_database, settings)
         async with root.Service(settings, work=False) as service:
             await planning.apply(service.runtime, planning.read_plan(plan.encode()), actor="bench")
+            _, self.secret = await create_key(service.runtime, "default", "service", "bench")
         for program in self.programs:
             await program.start()
         for port in self.ports:
@@ -240,6 +245,89 @@ async def _late(store: Any, incident: Incident, down: list[tuple[float, float]])
     return [round(max(0.0, paged[1] - due), 3)]
 
 
+async def latency(rate: float, runs: int, seed: int) -> dict[str, Any]:
+    """Seconds from the first payment that the fault has hurt to the first page at a receiver; the
+    provider renames a field that the version in use reads, and no other version reads it."""
+    chance = random.Random(seed)
+    found = [await _one_page(rate, chance) for _ in range(runs)]
+    took = sorted(one for one in found if one is not None)
+    return {
+        "payments a second": rate,
+        "runs": runs,
+        "paged": len(took),
+        "s to the page p50": round(took[len(took) // 2], 1) if took else None,
+        "s to the page p95": round(took[min(int(len(took) * 0.95), len(took) - 1)], 1)
+        if took
+        else None,
+    }
+
+
+async def _one_page(rate: float, chance: random.Random) -> float | None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        inbox, ports = Inbox(), {"mail": free_port(), "chat": free_port()}
+        mail, chat = await serve(inbox, ports["mail"], ports["chat"])
+        provider = free_port()
+        arguments = ["-m", "tollkeeper.simulator", "serve", "--port", str(provider)]
+        simulator = Program(arguments, folder / "simulator.log")
+        await simulator.start()
+        it = Replicas(folder, str(folder / "paging.sqlite3"), 1, provider)
+        try:
+            async with aiohttp.ClientSession() as it.session:
+                await it.open(PLAN.format(key=KEY, **ports))
+                return await _paged_after(it, inbox, rate, chance)
+        finally:
+            await it.close()
+            await simulator.end(signal.SIGKILL)
+            mail.server.close()
+            await chat.cleanup()
+
+
+async def _paged_after(
+    it: Replicas, inbox: Inbox, rate: float, chance: random.Random
+) -> float | None:
+    hurt: list[float] = []
+    shop = asyncio.create_task(_shop(it, rate, chance, hurt))
+    await asyncio.sleep(max(20.0, 20 / rate) + chance.random())
+    hurt.clear()
+    rule = {"effect": "rename_field", "object": "payment_intent", "path": "status", "to": "state",
+            "operation": "payment_intents.*"}  # fmt: skip
+    control = f"http://127.0.0.1:{it.provider}/_control/faults"
+    async with it.session.post(control, data=json.dumps(rule)) as reply:
+        assert reply.status == 200, await reply.text()
+    end = time.monotonic() + 120
+    while not inbox.received and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+    arrived = time.monotonic()
+    shop.cancel()
+    return arrived - hurt[0] if inbox.received and hurt else None
+
+
+async def _shop(it: Replicas, rate: float, chance: random.Random, hurt: list[float]) -> None:
+    """Payments at a rate, each of a customer of its own; `hurt`: when one began that was told
+    "failed" or "wait"."""
+    number = 0
+    waiting: set[asyncio.Task[None]] = set()
+    while True:
+        number += 1
+        task = asyncio.create_task(_pay(it, number, hurt))
+        waiting.add(task)
+        task.add_done_callback(waiting.discard)
+        await asyncio.sleep(chance.expovariate(rate))
+
+
+async def _pay(it: Replicas, number: int, hurt: list[float]) -> None:
+    began = time.monotonic()
+    body = {"amount_minor": 1_000, "currency": "EUR", "payment_method": "pm_card_visa",
+            "customer": f"c{number}"}  # fmt: skip
+    headers = {"Authorization": f"Bearer {it.secret}", "Idempotency-Key": f"k{number}"}
+    url = f"http://127.0.0.1:{it.ports[0]}/v1/payments"
+    async with it.session.post(url, json=body, headers=headers) as reply:
+        said = await reply.json()
+        if reply.status != 201 or said["status"] == "failed":
+            hurt.append(began)
+
+
 async def storm(count: int, stored: int) -> dict[str, Any]:
     """`count` alerts of one tool in a row, and the list of incidents among `stored` others."""
     with tempfile.TemporaryDirectory() as name:
@@ -312,10 +400,15 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--storm", type=int, default=0)
     parser.add_argument("--stored", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     if given.storm:
         print(json.dumps(asyncio.run(storm(given.storm, given.stored)), indent=1))
+    if given.rate:
+        found = asyncio.run(latency(given.rate, given.runs, given.seed))
+        print(json.dumps(found, indent=1))
     if given.kills:
         with ExitStack() as stack:
             database, replicas = "", 1
