@@ -122,6 +122,8 @@ async def test_a_broken_provider_pages_and_an_answer_stops_all_of_it(tmp_path: P
         assert answered.body["next_page"] is None
         counts = await it.it.service.store.count_jobs()
         assert "escalate" not in counts
+        metrics = (await it.it.get("/metrics", role=None)).raw.decode()
+        assert 'tollkeeper_notification_tries_total{kind="page",status="sent"}' in metrics
         account = it.it.service.settings.watch_account
         events = await it.it.service.store.list_events(account, "evt_~", 900)
         assert {"incident.opened", "incident.escalated", "incident.acknowledged"} <= {

@@ -19,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from tollkeeper.api.admission import Pot
+from tollkeeper.api.metrics_incidents import Incidents
 from tollkeeper.api.metrics_signals import Signals
 from tollkeeper.flows.live.state import Live
 from tollkeeper.flows.live.tally import EDGES_SECONDS
@@ -167,7 +168,9 @@ class Metrics:
         self._failovers = Failovers()
         self.registry.register(self._failovers)
         self._signals = Signals()
+        self._incidents = Incidents()
         self.registry.register(self._signals)
+        self.registry.register(self._incidents)
         Info("tollkeeper_build", "The release that runs.", registry=self.registry).info(
             {"version": version("tollkeeper")}
         )
@@ -204,6 +207,7 @@ class Metrics:
         self._provider.live = live
         self._failovers.live = live
         self._signals.live = live
+        self._incidents.live = live
         for pot, inside in in_flight.items():
             self._in_flight.labels(pot).set(inside)
         for labels, count in live.drifts.items():

@@ -50,6 +50,7 @@ async def notify(runtime: Runtime, job: Job) -> None:
         return
     answer = await _send(runtime, receiver, sending)
     done = answered(sending, answer, store.now_ms())
+    runtime.live.notified[done.kind, done.status] += 1
     runtime.tell(
         "notification_tried",
         notification=done.id,

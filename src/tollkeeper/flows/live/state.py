@@ -60,6 +60,7 @@ class Live:
     open_alerts: tuple[Alert, ...] = ()
     wanted_probes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     alert_news: Counter[tuple[str, str]] = field(default_factory=Counter)
+    notified: Counter[tuple[str, str]] = field(default_factory=Counter)
     is_store_away: bool = False
     failed_looks: int = 0
     pending_batches: int = 0
