@@ -9,7 +9,7 @@ from typing import Final, Literal
 from tollkeeper.flows.operations.keys import PLATFORM
 from tollkeeper.flows.ports import ApiKey
 
-Reach = Literal["own", "own_or_platform", "installation", "signature", "shopper"]
+Reach = Literal["own", "own_or_platform", "installation", "signature", "shopper", "link"]
 
 REACHES: Final[dict[Reach, str]] = {
     "own": "what belongs to the key's account, whatever the role",
@@ -17,12 +17,13 @@ REACHES: Final[dict[Reach, str]] = {
     "installation": "what every account depends on; a `platform` key alone",
     "signature": "no key: the provider's signature is checked",
     "shopper": "no key: the shopper comes back with the payment's id",
+    "link": "no key: a provider's contact shows the signed link to one notice",
 }
 """Every reach, and what it means."""
 
 Resource = Literal[
     "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change",
-    "incident", "on-call plan",
+    "incident", "on-call plan", "provider", "notice",
     "drift",
 ]  # fmt: skip
 

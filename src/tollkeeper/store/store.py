@@ -9,6 +9,7 @@ from tollkeeper.store.incidents import Incidents
 from tollkeeper.store.jobs import Jobs
 from tollkeeper.store.keys import ApiKeys
 from tollkeeper.store.payments import Payments
+from tollkeeper.store.providers import Providers
 from tollkeeper.store.retention import Retention
 from tollkeeper.store.rollouts import Rollouts
 from tollkeeper.store.signals import Signals
@@ -29,6 +30,7 @@ class SqlStore(
     Failovers,
     Signals,
     Incidents,
+    Providers,
 ):
     """Satisfies the flows' ports by shape."""
 

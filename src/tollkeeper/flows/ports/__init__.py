@@ -27,6 +27,7 @@ from tollkeeper.flows.ports.machine import (
 )
 from tollkeeper.flows.ports.operations import ApiKey, OperationStore
 from tollkeeper.flows.ports.payments import PaymentStore
+from tollkeeper.flows.ports.providers import NoticeWrite, ProviderStore, SealedBook
 from tollkeeper.flows.ports.rollouts import Follow, Place, Rerouting, RolloutStore, RoutingRow
 from tollkeeper.flows.ports.signals import SignalStore
 from tollkeeper.flows.ports.tracing import NO_SPANS, Fact, Span, SpanKind, Tracer
@@ -43,6 +44,7 @@ class Store(
     FailoverStore,
     SignalStore,
     IncidentStore,
+    ProviderStore,
     Protocol,
 ):
     """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
@@ -75,14 +77,17 @@ __all__ = [
     "Job",
     "JobKind",
     "JobStore",
+    "NoticeWrite",
     "Notify",
     "OperationStore",
     "Parties",
     "PaymentStore",
     "Place",
+    "ProviderStore",
     "Rerouting",
     "RolloutStore",
     "RoutingRow",
+    "SealedBook",
     "SealedPlan",
     "SeenDescription",
     "SignalStore",
