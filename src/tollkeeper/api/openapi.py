@@ -90,9 +90,9 @@ def _operation(route: Route) -> Json:
             "content": {"application/json": {"schema": schema}},
         }
     if route.form:
-        fields = {"act": {"type": "string"}, "text": {"type": "string"}}
-        schema = {"type": "object", "properties": fields, "required": ["act"]}
-        told["requestBody"] = {"required": True, "content": {FORM: {"schema": schema}}}
+        fields: Json = {"act": {"type": "string"}, "text": {"type": "string"}}
+        form: Json = {"type": "object", "properties": fields, "required": ["act"]}
+        told["requestBody"] = {"required": True, "content": {FORM: {"schema": form}}}
     if route.signed:
         told["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
     return told

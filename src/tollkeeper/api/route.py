@@ -17,8 +17,9 @@ type Handler = Callable[[Call], Awaitable[Answer]]
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. `resource`: what it acts on; `role`: the weakest that may, `None` for no key
     at all; `reach`: whose things it may touch; `money`: needs an idempotency key; `body`: what is
-    sent, `signed` marks a provider's own bytes, `form` what a page's form sends; `gives`: what comes back with each of `statuses`,
-    but for those in `also`; `gives_file`: the media type where it is a file."""
+    sent, `signed` marks a provider's own bytes, `form` what a page's form sends; `gives`: what
+    comes back with each of `statuses`, but for those in `also`; `gives_file`: the media type where
+    it is a file."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str

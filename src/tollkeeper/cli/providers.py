@@ -166,12 +166,12 @@ def announce(
     Example: `tollkeeper providers announce stripe maintenance "database upgrade" --since
     2026-12-01T02:00:00Z --until 2026-12-01T04:00:00Z`
     """
-    from_ms, until_ms = _moment("--since", since), _moment("--until", until)
+    span = _moment("--since", since), _moment("--until", until)
     made = with_runtime(
         config,
         lambda it: cards.announce(
-            it, name, kind, text, version=version, link=link, from_ms=from_ms,
-            until_ms=until_ms, actor=person(),
+            it, name, kind, text, version=version, link=link, span=span,
+            actor=person(),
         ),
     )  # fmt: skip
     view = announcement_view(made)

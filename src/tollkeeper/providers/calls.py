@@ -108,10 +108,15 @@ def plain_path(path: str) -> str:
     return "/".join(part if not part or SEGMENT.fullmatch(part) else "{id}" for part in parts[:12])
 
 
+FOUND_OUT: Final = frozenset({"lookup", "reread", "find", "not_found", "replay"})
+"""How an attempt was settled whose own reply said nothing that its version could read."""
+
+
 def has_failed(attempt: Attempt) -> bool:
     """Whether an attempt got no reply that its version could read, or a refusal that is neither
-    the shopper's nor the issuer's."""
-    return attempt.result_class in {"A", "B1", "C"} or attempt.outcome in {None, "unknown"}
+    the shopper's nor the issuer's; also where the service has found out since what became of it."""
+    lost = attempt.result_class in {"A", "B1", "C"} or attempt.outcome in {None, "unknown"}
+    return lost or attempt.settled_by in FOUND_OUT
 
 
 def request_id_of(reply: WireReply | None, *, masked: bool = False) -> str:

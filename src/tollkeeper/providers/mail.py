@@ -56,6 +56,7 @@ def read_mail(raw: bytes) -> Reply | None:
 
 def _own_words(text: str) -> str:
     """The text above the first quotation, without what cannot be printed."""
+    text = text.replace("\r\n", "\n")
     match = QUOTE.search(text)
     own = text[: match.start()] if match is not None else text
     plain = "".join(one for one in own if one.isprintable() or one in "\n\t")

@@ -86,7 +86,9 @@ def _facts(evidence: Evidence) -> str:
         "since": f"{rfc3339(evidence.since_ms)[:19]}Z",
         "drawn": f"{rfc3339(evidence.drawn_ms)[:19]}Z",
         "impact": f"{evidence.failed} of {evidence.of} payments failed "
-        f"({evidence.share_percent:.0f} %), {evidence.customers} customers",
+        f"({evidence.share_percent:.0f} %), {evidence.customers} customers"
+        if evidence.failed
+        else "",
         "where": ", ".join(f"{name} {value}" for name, value in evidence.slice.items()),
         "our accounts with you": ", ".join(evidence.accounts),
         "reference": f"{evidence.incident} / {evidence.notice}",

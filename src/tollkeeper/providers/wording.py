@@ -72,7 +72,7 @@ def text_of(evidence: Evidence) -> str:
         lines.append(f"API version: {evidence.version.partition('@')[2]}")
     if evidence.pointer:
         lines.append(f"Place in the reply (JSON pointer): {evidence.pointer}")
-    if evidence.of:
+    if evidence.failed:
         share = f"{evidence.share_percent:.0f} %"
         lines.append(f"Impact: {evidence.failed} of {evidence.of} payments failed ({share})")
     lines += _requests("Requests that failed", evidence.failing)

@@ -92,11 +92,10 @@ async def announce(
     *,
     version: str,
     link: str,
-    from_ms: int | None,
-    until_ms: int | None,
+    span: tuple[int | None, int | None],
     actor: str,
 ) -> Announcement:
-    """Keeps what a provider tells in advance."""
+    """Keeps what a provider tells in advance. `span`: when it holds, `None` for open ends."""
     known = {*(await cards(runtime.store)).providers, *runtime.settings.providers}
     made = Announcement(
         id=runtime.new_id("ann"),
@@ -105,8 +104,8 @@ async def announce(
         text=text,
         version=version,
         link=link,
-        from_ms=from_ms,
-        until_ms=until_ms,
+        from_ms=span[0],
+        until_ms=span[1],
         by=actor,
         at_ms=runtime.store.now_ms(),
     )
