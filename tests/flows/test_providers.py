@@ -1,4 +1,4 @@
-"""The provider desk in flows: drafted with the verdict, sent with approval, followed up the ladder."""
+"""The provider desk in flows: drafted with the verdict, sent with approval, followed up."""
 
 import io
 import re
@@ -44,7 +44,7 @@ CARD = Card(
     ),
 )
 BOOK = Book(providers={"stripe": CARD})
-SAID = {
+SAID: dict[str, Any] = {
     "domain": "provider_changed",
     "pointer": "/status",
     "verdict": {"provider": "stripe", "integration": MIDDLE, "operation": "authorize",
@@ -69,7 +69,7 @@ async def trouble(s: Stage, **said: Any) -> Notice:
     s.wire.pull("POST /v1/payment_intents", renamed, renamed)
     await s.create(customer="cus-private-78", description="for Ada Lovelace")
     since = rfc3339(s.store.now_ms() - 1000)
-    verdict = SAID["verdict"] | {"since": since}  # type: ignore[operator]
+    verdict = SAID["verdict"] | {"since": since}
     await s.store.save_alert(*alert_event(s.runtime, **(SAID | {"verdict": verdict} | said)))
     await s.work(1)
     (notice,) = await commands.page(s.store, "", 10)
@@ -110,6 +110,8 @@ async def test_a_notice_with_its_pack_lies_ready_with_the_verdict_and_waits(tmp_
         assert "state" in files["evidence.html"]
         assert "$KEY" in files["reproduce.sh"]
         assert "9 of 35 replies depart." in files["evidence.html"]
+        for changed in ("/status is gone", "/state is new"):
+            assert f"<li>{changed}</li>" in files["evidence.html"]
         whole = pack.decode("latin-1")
         for private in ("cus-private", "Lovelace", "sk_test", "whsec"):
             assert private not in whole
@@ -118,9 +120,8 @@ async def test_a_notice_with_its_pack_lies_ready_with_the_verdict_and_waits(tmp_
 
 
 async def test_what_may_not_leave_is_refused_with_its_place(tmp_path: Path) -> None:
-    async with desk(tmp_path, Book(providers={"stripe": replace(CARD, title="cus-private-78")})) as (
-        s, _,
-    ):  # fmt: skip
+    book = Book(providers={"stripe": replace(CARD, title="cus-private-78")})
+    async with desk(tmp_path, book) as (s, _):
         notice = await trouble(s)
         assert notice.status == "refused"
         assert any("notice.txt: personal data in line 1" in leak for leak in notice.leaks)
@@ -200,7 +201,7 @@ async def test_the_agreement_may_let_a_notice_leave_by_itself(tmp_path: Path) ->
 
 async def test_a_link_opens_its_notice_alone_and_only_in_its_time(tmp_path: Path) -> None:
     async with desk(tmp_path) as (s, notify):
-        notice = await approve(s, await trouble(s))
+        await approve(s, await trouble(s))
         token = re.search(r"/desk/(\w+)", notices(notify)[0].text)
         assert token is not None
         for wrong in (token[1][:-1] + "0", token[1][1:], "", "x" * len(token[1]), token[1] + "a"):
@@ -262,7 +263,7 @@ async def test_a_mail_that_refers_to_our_message_is_an_answer(tmp_path: Path) ->
         notice = await approve(s, await trouble(s))
         ours = notices(notify)[0].id
         mail = (
-            f"From: a@provider.invalid\r\nSubject: Re: x\r\nReferences: <z@y> <{ours}@t.invalid>\r\n"
+            f"From: a@b.invalid\r\nSubject: Re: x\r\nReferences: <z@y> <{ours}@t.invalid>\r\n"
             "\r\nWe look at it.\r\n\r\nOn Monday we wrote:\r\n> secret quote\r\n"
         )
         await commands.take_mail(s.runtime, mail.encode())
@@ -270,8 +271,8 @@ async def test_a_mail_that_refers_to_our_message_is_an_answer(tmp_path: Path) ->
         assert [line.text for line in after.lines] == ["We look at it."]
         with pytest.raises(Invalid, match="no message of ours"):
             await commands.take_mail(s.runtime, b"Subject: x\r\n\r\nhello")
+        machine = f"Auto-Submitted: auto-replied\r\n{mail}"
         with pytest.raises(Invalid, match="machine"):
-            machine = f"Auto-Submitted: auto-replied\r\n{mail}"
             await commands.take_mail(s.runtime, machine.encode())
 
 

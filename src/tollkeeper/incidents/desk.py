@@ -14,6 +14,9 @@ DOMAINS: Final = frozenset(
 )
 """Verdicts by which a provider hears from us."""
 
+TOLD: Final = frozenset({"verdict", "severity", "failover", "rollout", "reopened"})
+"""Entries that a draft must know of: it is drawn again after each."""
+
 
 def names_provider(finding: Finding) -> bool:
     """Whether a verdict says that a provider's fault it is, and whose."""
@@ -28,7 +31,8 @@ def jobs_of(writing: Writing, call: Call | None) -> dict[str, int]:
     said = (old.domain, old.provider, old.pointer)
     is_new = said != (after.finding.domain, after.finding.provider, after.finding.pointer)
     ended = before is not None and before.is_open and not after.is_open
-    if ended or (is_new and names_provider(after.finding)):
+    news = is_new or any(entry.kind in TOLD for entry in writing.written)
+    if ended or (news and names_provider(after.finding)):
         jobs[DRAFT] = writing.now_ms
     if call is not None and call.provider:
         jobs[CALL] = writing.now_ms

@@ -19,11 +19,11 @@ from tollkeeper.payments.payment import Attempt
 REQUEST_IDS: Final = ("request-id", "x-request-id", "x-amzn-requestid", "cf-ray")
 """Headers by which providers name a request in their own logs."""
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{3,79}")
+NAME: Final = re.compile(r"(?=.*\d)[A-Za-z0-9][A-Za-z0-9_.-]{3,79}")
 OURS: Final = re.compile(r"[a-z]{2,4}_[0-9a-z]{26}")
-CHARGE: Final = re.compile(r"[a-z]{2,8}_[A-Za-z0-9_]{6,64}")
+CHARGE: Final = re.compile(r"(?=.*\d)[a-z]{2,8}_[A-Za-z0-9_]{6,64}")
 SEGMENT: Final = re.compile(r"v\d{1,3}|[a-z][a-z_-]{0,39}")
-VERSION: Final = re.compile(r"[a-z0-9_]{1,40}@[A-Za-z0-9.+-]{1,40}")
+VERSION: Final = re.compile(r"[a-z_]{1,40}@[0-9v][0-9A-Za-z.+-]{0,36}")
 WORD: Final = re.compile(r"[a-z][a-z_]{0,39}")
 SENT_VALUES: Final[Mapping[str, re.Pattern[str]]] = {
     "amount": re.compile(r"\d{1,9}"),

@@ -44,14 +44,14 @@ def about_of(incident: Incident) -> str:
 
 
 def wants_notice(incident: Incident, known: Sequence[Notice], *, called: bool) -> bool:
-    """Whether a notice is to be drafted, or drafted again. `called`: the escalation asks for the
-    provider, whatever the verdict."""
+    """Whether a notice is to be drafted, or a draft drawn again with what is known by now.
+    `called`: the escalation asks for the provider, whatever the verdict."""
     if not incident.is_open or not (called or names_provider(incident.finding)):
         return False
     still = [one for one in known if one.is_open]
     if any(not one.is_draft for one in still):
         return False
-    return not any(one.about == about_of(incident) for one in still)
+    return not (called and still)
 
 
 def unwanted(incident: Incident, known: Sequence[Notice]) -> Notice | None:
@@ -91,7 +91,7 @@ def drafted(made: Draft, card: Card) -> tuple[Notice, tuple[str, ...]]:
 
 
 def redrafted(before: Notice, made: Draft) -> tuple[Notice, tuple[str, ...]]:
-    """A draft that follows a changed verdict."""
+    """A draft with what is known by now; the timeline says so where it says another thing."""
     notice = replace(
         before,
         revision=before.revision + 1,
@@ -105,7 +105,9 @@ def redrafted(before: Notice, made: Draft) -> tuple[Notice, tuple[str, ...]]:
         pack_bytes=made.pack_bytes,
         leaks=made.leaks,
     )
-    return _ready(notice, made)
+    after, texts = _ready(notice, made)
+    same = (before.about, before.status) == (after.about, after.status)
+    return after, () if same else texts
 
 
 def _ready(notice: Notice, made: Draft) -> tuple[Notice, tuple[str, ...]]:

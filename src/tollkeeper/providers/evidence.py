@@ -5,7 +5,7 @@ is about our own house (hosts, accounts, people) comes in neither.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -13,24 +13,15 @@ import msgspec
 from tollkeeper.incidents.desk import DOMAINS
 from tollkeeper.incidents.incident import Entry, Incident
 from tollkeeper.integrations.outlines import WORD
+from tollkeeper.payments.outcome import OPERATIONS
 from tollkeeper.providers.calls import CHARGE, OURS, VERSION, CallSeen, Reproduction, formed
 from tollkeeper.providers.card import PRIORITIES, Card, Priority
+from tollkeeper.providers.vocabulary import GUESS, SLICES, plain_pointer, plain_sentence
 from tollkeeper.signals.samples import Sample
 
 MOST_CALLS: Final = 10
 MOST_ACTIONS: Final = 30
 MOST_SAMPLES: Final = 6
-SLICES: Final = frozenset({"operation", "integration", "currency", "country", "method", "brand"})
-"""Dimensions of a slice that a provider can see on its side as well."""
-
-POINTER: Final = re.compile(r"(?:/[A-Za-z_$-][A-Za-z_$.-]{0,39}|/\d{1,3}){1,12}")
-SLICE: Final = re.compile(r"[A-Za-z0-9@._-]{1,60}")
-SENTENCE: Final = re.compile(
-    r"(?:[A-Za-z]+(?:'s)?|[a-z]+(?:_[a-z]+)+|\d{1,7}(?:\.\d+)?%?|/[a-z_/]{1,60}|"
-    r"[a-z_]+@[0-9a-z.+-]+)(?:[,;:.]?)"
-)
-"""One word of a sentence of evidence."""
-
 ACTION: Final = re.compile(
     r"(?:failover|rollout|contract|routes) [a-z ]{2,40}(?: of [a-z_]+@[0-9a-z.+-]+)?"
 )
@@ -92,21 +83,20 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pack is made of, before the allow-list. `internal`: names of our own house, which
-    leave in no sentence."""
+    """What a pack is made of, before the allow-list. `names`: fields that our versions read."""
 
     entries: tuple[Entry, ...] = ()
     calls: tuple[CallSeen, ...] = ()
     samples: tuple[Sample, ...] = ()
     reproduction: Reproduction | None = None
-    internal: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
 
 def evidence_of(
     incident: Incident, card: Card, gathered: Gathered, *, notice: str, provider: str, now_ms: int
 ) -> Evidence:
     """The evidence of an incident for its provider."""
-    found, internal = incident.finding, gathered.internal
+    found = incident.finding
     failing = [call for call in gathered.calls if call.failed][:MOST_CALLS]
     return Evidence(
         notice=formed(OURS, notice),
@@ -118,20 +108,22 @@ def evidence_of(
         priority=PRIORITIES[incident.severity],
         since_ms=found.since_ms or incident.began_ms,
         drawn_ms=now_ms,
-        operation=formed(WORD, found.operation),
+        operation=found.operation if found.operation in OPERATIONS else "",
         version=formed(VERSION, found.integration),
-        pointer=formed(POINTER, found.pointer),
+        pointer=plain_pointer(found.pointer, gathered.names),
         slice={
             name: value
             for name, value in found.slice.items()
-            if name in SLICES and SLICE.fullmatch(value) and value not in internal
+            if name in SLICES and SLICES[name].fullmatch(value)
         },
         failed=incident.impact.failed,
         of=incident.impact.of,
         customers=incident.impact.users,
         confidence=found.confidence,
-        runner_up=_sentence(found.runner_up.replace("_", " "), internal),
-        excluded=tuple(said for one in found.because if (said := _sentence(one, internal))),
+        runner_up=formed(GUESS, found.runner_up.replace("_", " ")),
+        excluded=tuple(
+            said for one in found.because if (said := plain_sentence(one, gathered.names))
+        ),
         actions=tuple(_actions(gathered.entries))[:MOST_ACTIONS],
         failing=tuple(failing),
         succeeding=tuple([call for call in gathered.calls if not call.failed][:MOST_CALLS]),
@@ -139,14 +131,6 @@ def evidence_of(
         reproduction=gathered.reproduction,
         drill=incident.drill,
     )
-
-
-def _sentence(text: str, internal: Collection[str]) -> str:
-    """A sentence of evidence where each of its words has a form that may stand; else nothing."""
-    words = text.split()
-    plain = all(SENTENCE.fullmatch(word.strip('()"')) for word in words)
-    named = any(word.strip('()",;:.') in internal for word in words)
-    return text if plain and not named and len(text) <= 300 else ""
 
 
 def _actions(entries: Iterable[Entry]) -> Iterable[Action]:

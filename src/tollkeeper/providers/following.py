@@ -61,6 +61,7 @@ def _delivered(notice: Notice, agreement: Agreement, taken: Notification) -> Ste
 
 
 def _place(receiver: str) -> str:
+    """The contact in a receiver's name, `provider:PROVIDER/CONTACT/NUMBER`."""
     return receiver.partition(":")[2].partition("/")[2].partition("/")[0]
 
 
@@ -130,7 +131,7 @@ def message_of(notice: Notice, receiver: str, new_id: str, now_ms: int) -> Notif
         incident=notice.incident,
         kind="notice",
         receiver=receiver,
-        person="",
+        person=_place(receiver),
         step=0,
         created_ms=now_ms,
         subject=notice.subject,

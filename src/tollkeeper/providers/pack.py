@@ -15,6 +15,7 @@ from tollkeeper.providers.searching import TOKEN
 from tollkeeper.providers.wording import ASKS, SAYINGS, called, subject_of, text_of
 
 MANIFEST: Final = "MANIFEST.sha256"
+MOST_DIFFERENCES: Final = 40
 FORMAT: Final = "tollkeeper evidence pack 1"
 
 
@@ -39,7 +40,12 @@ def manifest_of(files: Mapping[str, bytes]) -> bytes:
 def json_of(evidence: Evidence) -> bytes:
     """The evidence for programs; moments are RFC 3339 text."""
     told = msgspec.to_builtins(evidence)
-    told = {"format": FORMAT, "asks": list(ASKS[evidence.domain]), **_dated(told)}
+    told = {
+        "format": FORMAT,
+        "asks": list(ASKS[evidence.domain]),
+        "changed": differences(evidence.old_shape, evidence.new_shape),
+        **_dated(told),
+    }
     return msgspec.json.format(msgspec.json.encode(told)) + b"\n"
 
 
@@ -48,11 +54,20 @@ def _dated(value: dict[str, object]) -> dict[str, object]:
     for name, inner in value.items():
         if name.endswith("_ms") and isinstance(inner, int):
             found[name.removesuffix("_ms")] = rfc3339(inner)
-        elif isinstance(inner, list):
+        elif isinstance(inner, list | tuple):
             found[name] = [_dated(one) if isinstance(one, dict) else one for one in inner]
+        elif name == "shape":
+            found[name] = _shape(str(inner))
         else:
             found[name] = _dated(inner) if isinstance(inner, dict) else inner
     return found
+
+
+def _shape(text: str) -> object:
+    try:
+        return msgspec.json.decode(text) if text else None
+    except msgspec.DecodeError:
+        return text
 
 
 def html_of(evidence: Evidence) -> str:
@@ -105,11 +120,39 @@ def _shapes(evidence: Evidence) -> str:
     old, new = evidence.old_shape, evidence.new_shape
     if not old and not new:
         return ""
+    changed = _list("What changed in the reply", differences(old, new))
     return (
-        "<h2>Shape of the reply, without values</h2>"
+        f"{changed}<h2>Shape of the reply, without values</h2>"
         f"<h3>before</h3><pre>{escape(_wide(old) or 'no reply that was right is kept')}</pre>"
         f"<h3>now</h3><pre>{escape(_wide(new) or 'no reply')}</pre>"
     )
+
+
+def differences(old: str, new: str) -> list[str]:
+    """What differs between two shapes: names that are gone, names that are new, other types."""
+    try:
+        return _differences(msgspec.json.decode(old), msgspec.json.decode(new), "")
+    except msgspec.DecodeError:
+        return []
+
+
+def _differences(old: object, new: object, place: str) -> list[str]:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        was, now = _kind(old), _kind(new)
+        return [] if was == now else [f"{place}: was {was}, is {now}"]
+    found = [f"{place}/{name} is gone" for name in old if name not in new]
+    found += [f"{place}/{name} is new" for name in new if name not in old]
+    for name in old.keys() & new.keys():
+        found += _differences(old[name], new[name], f"{place}/{name}")
+    return sorted(found)[:MOST_DIFFERENCES]
+
+
+def _kind(value: object) -> str:
+    if not isinstance(value, str):
+        return "a list" if isinstance(value, list) else "an object"
+    if value in {"object", "list"}:
+        return f"a{'n' * (value == 'object')} {value}"
+    return value if value.startswith("(") else "(text)"  # a word that outlines leave as it is
 
 
 def _wide(shape: str) -> str:

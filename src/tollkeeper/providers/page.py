@@ -49,6 +49,14 @@ BUTTONS: Final[Mapping[Act, str]] = {
 }
 """What a provider may do on the page."""
 
+STANDING: Final[Mapping[str, str]] = {
+    "approved": "It waits for your acknowledgement.",
+    "sent": "It waits for your acknowledgement.",
+    "acknowledged": "You have acknowledged it.",
+    "resolved": "You have said that it is resolved.",
+}
+"""How a notice stands, in words for its provider."""
+
 WITHOUT_TEXT: Final = frozenset({"acknowledge", "resolve"})
 
 
@@ -64,7 +72,7 @@ def document(title: str, body: str) -> str:
 
 def desk_page(notice: Notice, problem: str = "", text: str = "") -> str:
     """The page of one notice. `problem`: why the last form was not taken, with its `text`."""
-    state = f"{notice.status}: {STATES[notice.status]}"
+    state = STANDING.get(notice.status, STATES[notice.status])
     parts = [
         f'<p class="dim">Notice to {escape(notice.title)}</p>',
         f"<main><h1>{escape(notice.subject)}</h1>",
@@ -101,7 +109,7 @@ def _conversation(notice: Notice) -> str:
 
 
 def _form(notice: Notice, problem: str, text: str) -> str:
-    if not notice.waits_for_provider:
+    if not notice.waits_for_provider:  # also while it is on its way: the link is not out yet
         return '<p class="dim">This notice is closed. Thank you.</p>'
     wrong = f'<p role="alert" class="state">{escape(problem)}</p>' if problem else ""
     acts = [act for act in BUTTONS if act != "acknowledge" or notice.acknowledged_ms is None]

@@ -1,7 +1,7 @@
 """Drafting: the job that each verdict on a provider makes; the notice and its pack lie ready then.
 
-Law: what is drafted rests on the incident as it is in the same commit; where the incident moves on
-meanwhile, it is drafted again.
+Law: until it is approved a draft is drawn again with each verdict and each act of the service, so
+that what a person approves is what is known then.
 """
 
 import hashlib

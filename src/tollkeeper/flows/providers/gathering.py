@@ -49,8 +49,7 @@ async def gathered(runtime: Runtime, incident: Incident, provider: str) -> tuple
         calls=tuple(calls),
         samples=tuple(await store.list_samples()),
         reproduction=reproduction,
-        internal=frozenset({one.account for one in payments})
-        | {*runtime.settings.accounts, runtime.live.counting.host},
+        names=runtime.fields_read(provider),
     )
     return found, Private(
         secrets=await secrets_now(runtime),
