@@ -12,9 +12,9 @@ from msgspec import Meta
 
 from tollkeeper.api.answers import Answer, Header, json_answer
 from tollkeeper.api.calls import Call, bad_parameter
-from tollkeeper.flows.providers import cards, commands
+from tollkeeper.flows.providers import commands
 from tollkeeper.flows.providers.commands import Answered
-from tollkeeper.flows.providers.views import CardView, NoticeView, card_views, notice_view
+from tollkeeper.flows.providers.views import CardView, NoticeView, card_list, notice_view
 from tollkeeper.kernel.errors import Conflict, Invalid, NotFound
 from tollkeeper.kernel.ids import is_id
 from tollkeeper.providers.notice import Notice
@@ -138,9 +138,7 @@ async def mail(call: Call) -> Answer:
 
 
 async def contacts(call: Call) -> Answer:
-    store = call.runtime.store
-    book, told = await cards.cards(store), await cards.announced(store)
-    return json_answer(CardList(data=card_views(book, told, call.runtime.clock.now_ms())))
+    return json_answer(CardList(data=await card_list(call.runtime.store)))
 
 
 def _told(notice: Notice) -> Answer:

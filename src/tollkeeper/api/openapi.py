@@ -36,6 +36,10 @@ QUERY: Final[dict[str, Json]] = {
     "needs_attention": {"type": "string", "enum": ["true"]},
 }
 ALWAYS: Final = (500, 503)
+PAGES: Final = {
+    404: "No notice has this link, or it has expired: one page for both.",
+    422: "The form cannot be taken: the page again, with the reason.",
+}
 WITH_BODY: Final = (400, 408, 413)
 DESCRIPTIONS: Final = {
     200: "Success.",
@@ -144,6 +148,12 @@ def _responses(route: Route) -> Json:
     told: Json = {str(status): _success(route, status) for status in route.statuses}
     for status in refusals(route):
         told[str(status)] = {"$ref": f"#/components/responses/problem{status}"}
+    if route.reach == "link":  # a person reads it: also what is wrong is a page
+        for status in (404, 422):
+            told[str(status)] = {
+                "description": PAGES[status],
+                "content": {"text/html": {"schema": {"type": "string"}}},
+            }
     return told
 
 

@@ -18,9 +18,8 @@ from tollkeeper.cli.opening import (
     with_runtime,
     with_store,
 )
-from tollkeeper.flows.ports import Store
 from tollkeeper.flows.providers import cards
-from tollkeeper.flows.providers.views import CardView, announcement_view, card_view, card_views
+from tollkeeper.flows.providers.views import announcement_view, card_list, one_card
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.paging import Notification
 from tollkeeper.kernel.clock import moment_ms
@@ -79,12 +78,7 @@ def list_cards(*, json: AsJson = False, config: Config = None) -> int:
 
     Exits with 1 if something is. Example: `tollkeeper providers list`
     """
-
-    async def work(store: Store) -> list[CardView]:
-        book, told = await cards.cards(store), await cards.announced(store)
-        return card_views(book, told, store.now_ms())
-
-    views = with_store(config, work)
+    views = with_store(config, card_list)
     if json:
         print_json(views)
     elif not views:
@@ -111,12 +105,7 @@ def show(name: Name, /, *, json: AsJson = False, config: Config = None) -> int:
 
     Addresses and keys are left out. Example: `tollkeeper providers show stripe`
     """
-
-    async def work(store: Store) -> CardView:
-        card = await cards.card_of(store, name)
-        return card_view(name, card, await cards.announced(store, name), store.now_ms())
-
-    view = with_store(config, work)
+    view = with_store(config, lambda store: one_card(store, name))
     if json:
         print_json(view)
         return 0

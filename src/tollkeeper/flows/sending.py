@@ -301,14 +301,6 @@ def stored_reply_of(vault: Vault, exchange: Exchange) -> WireReply | None:
     return _REPLY(plain) if plain else None
 
 
-def stored_request_of(vault: Vault, exchange: Exchange) -> WireRequest | None:
-    """The stored request, sealed or masked; `None` where there is none or it cannot be opened."""
-    if not exchange.request:
-        return None
-    plain = vault.open(exchange.request) if exchange.sealed else exchange.request
-    return _REQUEST(plain) if plain else None
-
-
 def _opened(runtime: Runtime, exchange: Exchange, stored: bytes | None) -> bytes | None:
     if not exchange.sealed or not stored:
         return None

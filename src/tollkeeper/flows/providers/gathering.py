@@ -8,15 +8,19 @@ import msgspec
 from tollkeeper.flows.ports import SealedPlan
 from tollkeeper.flows.reaching import book_now
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import stored_reply_of, stored_request_of
+from tollkeeper.flows.sending import stored_reply_of
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.incidents.plan import Plan
+from tollkeeper.integrations.version import WireRequest
 from tollkeeper.kernel.ids import first_id
+from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.payment import Attempt, Payment
 from tollkeeper.providers.calls import CallSeen, Reproduction, call_of, reproduction_of
 from tollkeeper.providers.evidence import Gathered
 from tollkeeper.providers.searching import Private
 from tollkeeper.settings import Settings
+
+_REQUEST: Final = msgspec.msgpack.Decoder(WireRequest).decode
 
 BEFORE_MS: Final = 600_000
 """Calls of so long before the beginning are looked at, for what was right then."""
@@ -73,10 +77,17 @@ async def _call(
     exchange = await runtime.store.load_exchange(attempt.id)
     if exchange is None:
         return call_of(attempt, None, None, pointer, kept), None
-    request = stored_request_of(runtime.vault, exchange)
+    request = _request_of(runtime, exchange)
     reply = stored_reply_of(runtime.vault, exchange)
     call = call_of(attempt, request, reply, pointer, kept, masked=not exchange.sealed)
     return call, reproduction_of(request) if request is not None else None
+
+
+def _request_of(runtime: Runtime, exchange: Exchange) -> WireRequest | None:
+    """The stored request, sealed or masked; `None` where there is none or it cannot be opened."""
+    stored = exchange.request
+    plain = runtime.vault.open(stored) if stored and exchange.sealed else stored
+    return _REQUEST(plain) if plain else None
 
 
 def _personal(payment: Payment) -> Iterator[str]:

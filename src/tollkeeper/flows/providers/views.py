@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tollkeeper.flows.ports import Store
+from tollkeeper.flows.providers import cards
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.providers.announcement import Announcement
 from tollkeeper.providers.card import Book, Card, age_days, answers_at, findings
@@ -129,12 +131,19 @@ def _moment(at_ms: int | None) -> str | None:
     return rfc3339(at_ms) if at_ms is not None else None
 
 
-def card_views(book: Book, announcements: Sequence[Announcement], now_ms: int) -> list[CardView]:
-    """The cards of a book."""
+async def card_list(store: Store) -> list[CardView]:
+    """Every card, with what its provider has announced."""
+    book, told = await cards.cards(store), await cards.announced(store)
     return [
-        card_view(name, card, [one for one in announcements if one.provider == name], now_ms)
+        card_view(name, card, [one for one in told if one.provider == name], store.now_ms())
         for name, card in book.providers.items()
     ]
+
+
+async def one_card(store: Store, provider: str) -> CardView:
+    """The card of a provider, with what it has announced."""
+    card = await cards.card_of(store, provider)
+    return card_view(provider, card, await cards.announced(store, provider), store.now_ms())
 
 
 def card_view(
