@@ -8,11 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.altering import alter
 from tests.flows.stage import MIDDLE, Stage
-from tests.flows.test_incidents import PLAN, DyingStore, LeverNotify, _run, alert_event, on_call
+from tests.flows.test_incidents import (
+    PLAN,
+    DyingStore,
+    LeverNotify,
+    _carrier,
+    _run,
+    alert_event,
+    on_call,
+)
 
 from tollkeeper.flows.incidents import commands as incidents
 from tollkeeper.flows.incidents import planning
@@ -22,6 +31,7 @@ from tollkeeper.incidents.paging import Message
 from tollkeeper.incidents.plan import EscalationPolicy, Level
 from tollkeeper.kernel.clock import rfc3339
 from tollkeeper.kernel.errors import Conflict, Invalid, NotFound
+from tollkeeper.payments.change import OutEvent
 from tollkeeper.providers.card import Agreement, Book, Card, Channel, Contact
 from tollkeeper.providers.notice import Notice
 
@@ -249,6 +259,30 @@ async def test_a_draft_follows_the_verdict_and_ends_with_the_incident(tmp_path: 
         assert (await commands.one(s.store, first.id)).status == "withdrawn"
 
 
+async def test_a_draft_is_drawn_again_with_what_the_service_did_and_no_second_line(
+    tmp_path: Path,
+) -> None:
+    async with desk(tmp_path) as (s, _):
+        first = await trouble(s)
+        before = await lines(s, first)
+        await s.clock.advance(5)
+        told = {"provider": "stripe", "carrying": MIDDLE, "reason": "better by proof"}
+        event = OutEvent(
+            id=s.runtime.new_id("evt"), account="default", payment_id="", type="failover.moved",
+            created_ms=s.store.now_ms(), data=msgspec.json.encode(told),
+        )  # fmt: skip
+        await s.store.save_description(*_carrier(s, (event,)))
+        await s.work(1)
+        second = await commands.one(s.store, first.id)
+        assert second.revision == first.revision + 1
+        assert second.ready_ms == first.ready_ms
+        pack = await s.store.load_pack(first.id)
+        assert pack is not None
+        assert f"failover moved of {MIDDLE}".encode() in pack
+        assert b"better by proof" not in pack  # a reason may be a person's
+        assert await lines(s, first) == before
+
+
 async def test_an_answer_with_a_card_number_is_not_taken(tmp_path: Path) -> None:
     async with desk(tmp_path) as (s, _):
         notice = await approve(s, await trouble(s))
@@ -300,7 +334,7 @@ async def test_without_a_card_the_timeline_says_so_once(tmp_path: Path) -> None:
 
 async def test_no_crash_at_any_point_loses_a_notice_or_sends_it_twice(tmp_path: Path) -> None:
     for when in ("before", "after"):
-        for call in range(1, 200, 3):
+        for call in range(1, 200, 4):
             folder = tmp_path / f"{when}{call}"
             folder.mkdir()
             every = Agreement(automatic=("P1", "P2", "P3", "P4"))

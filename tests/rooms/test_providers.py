@@ -174,6 +174,17 @@ def test_what_changed_is_said_name_by_name() -> None:
     ]  # fmt: skip
 
 
+def test_shapes_are_compared_within_one_version_and_operation() -> None:
+    evidence = Planter(5, share=0).drawn().evidence
+    (bad, *_), (good, *_) = evidence.failing, evidence.succeeding
+    bad = replace(bad, version="stripe@2022-08-01", shape='{"a":"(text)"}')
+    other = replace(good, version="stripe@2022-11-15", shape='{"b":"(text)"}')
+    same = replace(good, version="stripe@2022-08-01", shape='{"c":"(text)"}')
+    both = replace(evidence, failing=(bad,), succeeding=(other, same))
+    assert both.shapes == (same.shape, bad.shape)
+    assert replace(both, succeeding=(other,)).shapes == ("", bad.shape)
+
+
 # links
 
 

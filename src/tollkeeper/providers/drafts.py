@@ -100,7 +100,7 @@ def redrafted(before: Notice, made: Draft) -> tuple[Notice, tuple[str, ...]]:
         priority=PRIORITIES[made.incident.severity],
         subject=made.subject,
         text=made.text,
-        ready_ms=made.ready_ms,
+        ready_ms=made.ready_ms if before.leaks else before.ready_ms,
         pack_sha256=made.pack_sha256,
         pack_bytes=made.pack_bytes,
         leaks=made.leaks,

@@ -72,14 +72,15 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return 100 * self.failed / self.of if self.of else 0.0
 
     @property
-    def new_shape(self) -> str:
-        """The shape of the newest failing reply; empty where none came."""
-        return next((call.shape for call in self.failing if call.shape), "")
-
-    @property
-    def old_shape(self) -> str:
-        """The shape of a reply that was right."""
-        return next((call.shape for call in self.succeeding if call.shape), "")
+    def shapes(self) -> tuple[str, str]:
+        """The shape of a reply that was right and of one that failed, of the same version and
+        operation; where there is no such pair, the first is empty."""
+        right = {(one.version, one.operation): one.shape for one in self.succeeding if one.shape}
+        wrong = [one for one in self.failing if one.shape]
+        for call in wrong:
+            if (call.version, call.operation) in right:
+                return right[call.version, call.operation], call.shape
+        return "", wrong[0].shape if wrong else ""
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):

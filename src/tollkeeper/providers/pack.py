@@ -43,7 +43,7 @@ def json_of(evidence: Evidence) -> bytes:
     told = {
         "format": FORMAT,
         "asks": list(ASKS[evidence.domain]),
-        "changed": differences(evidence.old_shape, evidence.new_shape),
+        "changed": differences(*evidence.shapes),
         **_dated(told),
     }
     return msgspec.json.format(msgspec.json.encode(told)) + b"\n"
@@ -117,7 +117,7 @@ def _facts(evidence: Evidence) -> str:
 
 
 def _shapes(evidence: Evidence) -> str:
-    old, new = evidence.old_shape, evidence.new_shape
+    old, new = evidence.shapes
     if not old and not new:
         return ""
     changed = _list("What changed in the reply", differences(old, new))

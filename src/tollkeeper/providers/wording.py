@@ -92,5 +92,6 @@ def called(evidence: Evidence) -> str:
 
 
 def _requests(head: str, calls: tuple[CallSeen, ...]) -> list[str]:
-    named = [call.request_id or call.attempt for call in calls]
-    return [f"{head}: {', '.join([one for one in named if one][:3])}"] if any(named) else []
+    named = [call.request_id for call in calls if call.request_id]
+    named = named or [call.attempt for call in calls if call.attempt]
+    return [f"{head}: {', '.join(named[:3])}"] if named else []
