@@ -22,10 +22,10 @@ BANDS: Final = (
     ("root", ("app",)),
     ("flows", ("flows",)),
     ("plumbing", ("store", "wire", "notify", "jobs")),
-    ("rooms", ("reviews", "incidents")),
+    ("rooms", ("reviews", "providers", "incidents")),
     ("rooms", ("rollouts", "failover")),
     ("rooms", ("signals", "contracts")),
-    ("rooms", ("routing", "integrations", "providers")),
+    ("rooms", ("routing", "integrations")),
     ("rooms", ("payments",)),
     ("ground", ("settings", "kernel")),
 )

@@ -72,7 +72,7 @@ def test_every_operation_says_what_it_acts_on_and_how_far_it_reaches() -> None:
     for route in ROUTES:
         assert route.resource
         assert route.reach in REACHES
-        assert (route.role is None) == (route.reach in {"signature", "shopper", "input"}), (
+        assert (route.role is None) == (route.reach in {"signature", "shopper", "input", "link"}), (
             route.path
         )
     assert {r.resource for r in KEYED if r.reach == "own_or_platform"} == {"rollout"}

@@ -10,8 +10,9 @@ import pagerduty
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.doors.test_incidents import PLAN, Told, told
+from tests.doors.test_incidents import PLAN, Told, config, told
 
+from tollkeeper.cli.main import main
 from tollkeeper.incidents.inputs import Webhook, event_of, heard_of_event, heard_of_webhook
 
 KEY = "a-routing-key-of-the-tests"
@@ -87,6 +88,20 @@ async def test_alertmanager_webhooks_join_what_is_open_about_the_provider(tmp_pa
         assert "4242" not in json.dumps(shown)
         none = await it.it.post("/v1/inputs/alertmanager", body, role=None)
         assert none.status == 401
+
+
+def test_no_secret_of_a_plan_is_shown(tmp_path: Path, capsys: Any) -> None:
+    at = ["--config", str(config(tmp_path))]
+    plan = tmp_path / "plan.toml"
+    plan.write_text((PLAN + INPUTS).format(mail=1, chat=2))
+    assert main(["db", "migrate", *at]) == 0
+    assert main(["oncall", "apply", str(plan), *at]) == 0
+    assert main(["oncall", "show", "--json", *at]) == 0
+    assert main(["oncall", "show", *at]) == 0
+    shown = capsys.readouterr()
+    assert "monitor" in shown.out
+    for secret in (KEY, "another-key-of-the-tests", "127.0.0.1"):
+        assert secret not in shown.out + shown.err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from typing import Final, Literal
 from tollkeeper.flows.operations.keys import PLATFORM
 from tollkeeper.flows.ports import ApiKey
 
-Reach = Literal["own", "own_or_platform", "installation", "signature", "shopper", "input"]
+Reach = Literal[
+    "own", "own_or_platform", "installation", "signature", "shopper", "input", "link"
+]  # fmt: skip
 
 REACHES: Final[dict[Reach, str]] = {
     "own": "what belongs to the key's account, whatever the role",
@@ -18,12 +20,13 @@ REACHES: Final[dict[Reach, str]] = {
     "signature": "no key: the provider's signature is checked",
     "input": "no key of the API: the key of an input of the on-call plan",
     "shopper": "no key: the shopper comes back with the payment's id",
+    "link": "no key: a provider's contact shows the signed link to one notice",
 }
 """Every reach, and what it means."""
 
 Resource = Literal[
     "payment", "event", "webhook endpoint", "rollout", "failover", "routes", "alert", "change",
-    "incident", "on-call plan",
+    "incident", "on-call plan", "provider", "notice",
     "drift",
 ]  # fmt: skip
 

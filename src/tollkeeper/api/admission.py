@@ -25,6 +25,10 @@ WRONG_KEYS_PER_SECOND: Final = 1.0
 WRONG_KEYS_AT_ONCE: Final = 50.0
 """How often one peer is told that a key is unknown; more often it is told to slow down."""
 
+LINKS_PER_SECOND: Final = 1.0
+LINKS_AT_ONCE: Final = 30.0
+"""How often one peer may open the page of a notice, or send its form: far above any person."""
+
 TOLD_PER_SECOND: Final = 0.1
 """How often the log is told of unknown keys, whoever shows them."""
 
@@ -67,6 +71,7 @@ class Admission:
         self.arriving_bytes = 0
         self._keys: dict[str, tuple[ApiKey, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
+        self._links: dict[str, tuple[float, float]] = {}
         self._wrong: dict[str, tuple[float, float]] = {}
         self._told: dict[str, tuple[float, float]] = {}
         self.wrong_keys = 0
@@ -129,6 +134,11 @@ class Admission:
         if not self._take(self._wrong, peer, WRONG_KEYS_PER_SECOND, WRONG_KEYS_AT_ONCE):
             raise RateLimited("too many unknown API keys from this address")
         raise Unauthenticated("the API key is not known, or was revoked")
+
+    def slow_down(self, peer: str) -> None:
+        """Raises `RateLimited` for a peer that shows many links within a short time."""
+        if not self._take(self._links, peer, LINKS_PER_SECOND, LINKS_AT_ONCE):
+            raise RateLimited("too many requests with links from this address")
 
     def _take(
         self, buckets: dict[str, tuple[float, float]], name: str, rate: float, most: float

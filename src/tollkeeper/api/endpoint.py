@@ -21,6 +21,7 @@ from tollkeeper.api.incoming import (
     idempotency_key,
     query_of,
     read_body,
+    require_form,
     require_json,
     require_plain,
 )
@@ -127,6 +128,8 @@ async def _call(
     """Checks all that stands in the headers, and only then takes the body in."""
     runtime = desk.runtime
     key = await _key(route, desk, scope) if route.role is not None else None
+    if route.reach == "link":
+        desk.slow_down(_peer(scope))
     call = Call(
         runtime=runtime,
         request_id=request_id,
@@ -155,7 +158,9 @@ async def _call(
                 receive_seconds=runtime.settings.receive_seconds,
                 hold=hold,
             )
-        if not route.signed and (call.body or not route.body_optional):
+        if route.form:
+            require_form(scope)
+        elif not route.signed and (call.body or not route.body_optional):
             require_json(scope)
     return call
 

@@ -28,6 +28,7 @@ from tollkeeper.kernel.errors import (
 from tollkeeper.payments.cards import SHORTEST, find_card_numbers
 from tollkeeper.payments.digits import could_hold
 
+FORM: Final = "application/x-www-form-urlencoded"
 MAX_KEY_LENGTH: Final = 255
 MAX_PARAMETERS: Final = 16
 MAX_INBOUND_BYTES: Final = 524_288
@@ -143,6 +144,13 @@ def require_json(scope: Scope) -> None:
             "the body must be application/json in UTF-8",
             faults=(Fault("content-type", "application/json"),),
         )
+
+
+def require_form(scope: Scope) -> None:
+    """Raises `Unsupported` unless the body is declared as what a page's form sends."""
+    kind = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+    if kind != FORM:
+        raise Unsupported(f"the body must be {FORM}", faults=(Fault("content-type", FORM),))
 
 
 def idempotency_key(scope: Scope) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.api.access import REACHES
+from tollkeeper.api.incoming import FORM
 from tollkeeper.api.problems import MEDIA_TYPE, STATUSES, Problem
 from tollkeeper.api.requests import ClearAttention, CreateEndpoint, Reasoned, StartRollout
 from tollkeeper.api.route import Route
@@ -24,6 +25,7 @@ PREFIXES: Final = {
     "event_id": "evt",
     "endpoint_id": "we",
     "rollout_id": "ro",
+    "notice_id": "ntc",
 }
 QUERY: Final[dict[str, Json]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
@@ -34,6 +36,10 @@ QUERY: Final[dict[str, Json]] = {
     "needs_attention": {"type": "string", "enum": ["true"]},
 }
 ALWAYS: Final = (500, 503)
+PAGES: Final = {
+    404: "No notice has this link, or it has expired: one page for both.",
+    422: "The form cannot be taken: the page again, with the reason.",
+}
 WITH_BODY: Final = (400, 408, 413)
 DESCRIPTIONS: Final = {
     200: "Success.",
@@ -87,6 +93,10 @@ def _operation(route: Route) -> Json:
             "required": not route.body_optional,
             "content": {"application/json": {"schema": schema}},
         }
+    if route.form:
+        fields: Json = {"act": {"type": "string"}, "text": {"type": "string"}}
+        form: Json = {"type": "object", "properties": fields, "required": ["act"]}
+        told["requestBody"] = {"required": True, "content": {FORM: {"schema": form}}}
     if route.signed:
         told["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
     return told
@@ -138,6 +148,12 @@ def _responses(route: Route) -> Json:
     told: Json = {str(status): _success(route, status) for status in route.statuses}
     for status in refusals(route):
         told[str(status)] = {"$ref": f"#/components/responses/problem{status}"}
+    if route.reach == "link":  # a person reads it: also what is wrong is a page
+        for status in (404, 422):
+            told[str(status)] = {
+                "description": PAGES[status],
+                "content": {"text/html": {"schema": {"type": "string"}}},
+            }
     return told
 
 
@@ -146,6 +162,8 @@ def refusals(route: Route) -> list[int]:
     found = {400, 404, 422, *ALWAYS} if "{" in route.path else {400, 422, *ALWAYS}
     if route.role:
         found |= {401, 403, 429}
+    if route.reach == "link":
+        found.add(429)
     if route.method == "POST":
         found |= set(WITH_BODY)
         found |= {415} if not route.signed else set()
@@ -170,6 +188,9 @@ def _success(route: Route, status: int) -> Json:
     if gives is not None:
         schema = {"$ref": SCHEMA.format(name=gives.__name__)}
         told["content"] = {"application/json": {"schema": schema}}
+    elif route.gives_file:
+        schema = {"type": "string", "contentMediaType": route.gives_file}
+        told["content"] = {route.gives_file: {"schema": schema}}
     elif status == 200:
         told["content"] = {"text/html": {"schema": {"type": "string"}}}
     return told

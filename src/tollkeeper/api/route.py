@@ -17,8 +17,9 @@ type Handler = Callable[[Call], Awaitable[Answer]]
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One operation. `resource`: what it acts on; `role`: the weakest that may, `None` for no key
     at all; `reach`: whose things it may touch; `money`: needs an idempotency key; `body`: what is
-    sent, `signed` marks a provider's own bytes; `gives`: what comes back with each of `statuses`,
-    but for those in `also`."""
+    sent, `signed` marks a provider's own bytes, `form` what a page's form sends; `gives`: what
+    comes back with each of `statuses`, but for those in `also`; `gives_file`: the media type where
+    it is a file."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
@@ -33,8 +34,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: type[msgspec.Struct] | None = None
     body_optional: bool = False
     signed: bool = False
+    form: bool = False
     money: bool = False
     query: tuple[str, ...] = ()
+    gives_file: str = ""
 
     def gives_with(self, status: int) -> type[msgspec.Struct] | None:
         """What comes back with `status`."""
@@ -45,7 +48,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         """Which requests it shares its places with."""
         if self.money:
             return "payments"
-        if self.signed:
+        if self.signed or self.reach == "link":
             return "inbound"
         if self.reach == "shopper":
             return "shoppers"  # the provider is asked, so that one that hangs fills this pot

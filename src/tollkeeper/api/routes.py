@@ -4,6 +4,7 @@ are drawn from it."""
 from typing import Final
 
 from tollkeeper.api import events, hooks, payments, requests, shopper, views
+from tollkeeper.api.desk_routes import DESK
 from tollkeeper.api.failover_routes import FAILOVERS
 from tollkeeper.api.incident_routes import INCIDENTS
 from tollkeeper.api.rollout_routes import ROLLOUTS
@@ -231,6 +232,7 @@ ROUTES: Final = (
     *FAILOVERS,
     *SIGNALS,
     *INCIDENTS,
+    *DESK,
     Route(
         method="POST",
         path="/v1/inbound/{provider}/{version}",

@@ -26,6 +26,7 @@ from tollkeeper.flows.operations import jobs as operations_jobs
 from tollkeeper.flows.operations import retention
 from tollkeeper.flows.payments import jobs as payments_jobs
 from tollkeeper.flows.ports import Fact, Job, JobKind, Store
+from tollkeeper.flows.providers import jobs as providers_jobs
 from tollkeeper.flows.rollouts import jobs as rollouts_jobs
 from tollkeeper.flows.runtime import Runtime, live_state
 from tollkeeper.flows.signals import following, posting, probing
@@ -55,6 +56,7 @@ JOBS: Final[dict[str, JobKind]] = {
     **failover_jobs.JOBS,
     **signals_jobs.JOBS,
     **incidents_jobs.JOBS,
+    **providers_jobs.JOBS,
 }
 """Every kind of job, as its feature declares it."""
 

@@ -1,4 +1,4 @@
-"""Who is on call in the demo, as an operator would write it; with the ports of its inbox."""
+"""Who is on call in the demo, and the provider's contacts, as an operator would write them."""
 
 from typing import Final
 
@@ -41,3 +41,51 @@ targets = ["person:primary", "person:secondary", "receiver:chat-backend"]
 wait_seconds = 60
 """
 """Who is on call in the demo: two engineers in turn, then both, then the back-end team as well."""
+
+DEMO_CARDS: Final = """
+[providers.stripe]
+title = "Stripe (the demo's simulator)"
+account_ids = ["acct_demo0001"]
+stale_days = 3650
+
+[providers.stripe.agreement.times.P1]
+acknowledge_minutes = 2
+answer_minutes = 10
+[providers.stripe.agreement.times.P2]
+acknowledge_minutes = 2
+answer_minutes = 10
+
+[[providers.stripe.contacts]]
+name = "support"
+role = "technical support"
+level = "L1"
+verified = "{today}"
+[[providers.stripe.contacts.channels]]
+kind = "mail"
+url = "smtp://127.0.0.1:{mail}"
+to = "support@provider.invalid"
+sender = "tollkeeper@demo.invalid"
+
+[[providers.stripe.contacts]]
+name = "escalation"
+role = "escalation manager"
+level = "L2"
+verified = "{today}"
+[[providers.stripe.contacts.channels]]
+kind = "slack"
+url = "http://127.0.0.1:{chat}/provider"
+
+[[providers.stripe.contacts]]
+name = "account"
+role = "account manager"
+level = "L3"
+verified = "{today}"
+[[providers.stripe.contacts.channels]]
+kind = "mail"
+url = "smtp://127.0.0.1:{mail}"
+to = "account@provider.invalid"
+[[providers.stripe.contacts.channels]]
+kind = "phone"
+says = "the number in the contract"
+"""
+"""The demo's provider: three rungs, all of whose channels end in the demo's inbox."""

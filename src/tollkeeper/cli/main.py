@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "alerts": ("signals:alerts", "Alerts: list, show, silence, judge."),
     "incidents": ("incidents:app", "Incidents: list, show, acknowledge, note, resolve."),
     "oncall": ("oncall:app", "The on-call plan: apply, check, show, who, cover."),
+    "providers": ("providers:app", "Providers: contact cards, notices, announcements."),
     "notify": ("oncall:notify", "Messages to people: test."),
     "status-page": ("statuspage:app", "The status page: show, write, override, back."),
     "signals": ("studying:app", "What is counted: drift, backtest, objectives."),

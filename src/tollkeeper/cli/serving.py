@@ -20,10 +20,11 @@ from urllib.parse import urlencode
 import cyclopts
 
 from tollkeeper import app
-from tollkeeper.cli.demo_plan import DEMO_PLAN
+from tollkeeper.cli.demo_plan import DEMO_CARDS, DEMO_PLAN
 from tollkeeper.cli.opening import Config, console, with_runtime
 from tollkeeper.flows.incidents import planning
 from tollkeeper.flows.operations import keys
+from tollkeeper.flows.providers import cards
 from tollkeeper.kernel.errors import Misconfigured, Unavailable
 
 SERVER: Final = "tollkeeper.api.server"
@@ -170,6 +171,8 @@ class Demo:
         self._program("inbox", ["-m", INBOX, str(self.mail), str(self.chat), str(self._inbox)])
         plan = planning.read_plan(self._plan().encode())
         with_runtime(self.config, lambda w: planning.apply(w, plan, actor="demo"))
+        book = cards.read_book(self._cards().encode())
+        with_runtime(self.config, lambda w: cards.apply(w, book, actor="demo"))
         self._serve()
         self._write_ports()
         if rate > 0:
@@ -228,6 +231,10 @@ class Demo:
 
     def _plan(self) -> str:
         return DEMO_PLAN.format(mail=self.mail, chat=self.chat)
+
+    def _cards(self) -> str:
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        return DEMO_CARDS.format(mail=self.mail, chat=self.chat, today=today)
 
     def stop(self) -> None:
         """Ends the programs, the last one first."""
@@ -301,7 +308,9 @@ description = "{self.provider}/_control/openapi.json"
         console.print(f"service    {self.api}      (OpenAPI at {self.api}/openapi.json)")
         console.print(f"simulator  {self.provider}     (ledger at {self.provider}/_control/ledger)")
         console.print(f"test key   [bold]{secret}[/bold]")
-        console.print(f"inbox      {self._inbox}   (mail and chat of who is on call)")
+        console.print(
+            f"inbox      {self._inbox}   (mail and chat of who is on call, and of the provider)"
+        )
         console.print(f"status     {self.folder / 'status' / 'index.html'}   (what customers see)")
         console.print(f"settings   {self.config}   (database and logs beside it)")
         console.print()

@@ -49,7 +49,8 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """One message to one receiver. `key` says what it is for; there is one message for each key.
-    `along`: ids of messages that are told in this one."""
+    `along`: ids of messages that are told in this one. `notice`: the notice to a provider that it
+    carries."""
 
     id: str
     key: str
@@ -67,6 +68,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     tries: tuple[Try, ...] = ()
     along: tuple[str, ...] = ()
     thread: str = ""
+    notice: str = ""
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it is never told along with another message: it carries a provider's notice."""
+        return bool(self.notice)
 
     @property
     def is_waiting(self) -> bool:
@@ -77,6 +84,14 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     def is_page(self) -> bool:
         """Whether someone must look."""
         return self.kind == "page"
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes with a message where the way can carry one."""
+
+    name: str
+    media_type: str
+    body: bytes
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +106,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     urgency: str
     at_ms: int
     facts: dict[str, str] = {}
+    attachment: Attachment | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,6 +258,13 @@ def wait_ms(every_s: float, last_sent_ms: int | None, now_ms: int) -> int:
     if last_sent_ms is None:
         return 0
     return max(0, last_sent_ms + int(every_s * 1000) - now_ms)
+
+
+def along_with(notification: Notification, queued: Sequence[Notification]) -> list[Notification]:
+    """Those of the queued messages that may be told in this one."""
+    if notification.stands_alone:
+        return []
+    return [one for one in queued if one.id != notification.id and not one.stands_alone]
 
 
 def begun(notification: Notification, others: Sequence[Notification], now_ms: int) -> Notification:

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from tollkeeper.flows.ports import Wire
-from tollkeeper.incidents.paging import Answer, Message
+from tollkeeper.incidents.paging import Answer, Attachment, Message
 from tollkeeper.incidents.plan import Receiver
 
 DOMAIN: Final = "tollkeeper.invalid"
@@ -40,7 +40,16 @@ def mail_of(receiver: Receiver, message: Message) -> EmailMessage:
         mail["X-Priority"] = "1"
         mail["Importance"] = "high"
     mail.set_content(message.text)
+    if message.attachment is not None:
+        _attach(mail, message.attachment, message.id)
     return mail
+
+
+def _attach(mail: EmailMessage, attachment: Attachment, identity: str) -> None:
+    """Adds a file; the boundary comes from the identity, so that each try is the same mail."""
+    main, _, sub = attachment.media_type.partition("/")
+    mail.add_attachment(attachment.body, maintype=main, subtype=sub, filename=attachment.name)
+    mail.set_boundary(f"=={identity}==")
 
 
 def _address(text: str) -> Address:

@@ -9,7 +9,6 @@ from tollkeeper.flows.ports import Job
 from tollkeeper.flows.ports.incidents import IncidentWrite
 from tollkeeper.incidents.incident import Entry, Incident
 from tollkeeper.incidents.paging import Notification
-from tollkeeper.payments.payment import Payment
 from tollkeeper.store import tables as t
 from tollkeeper.store.events import event_statements
 from tollkeeper.store.jobs import DELETE_JOB, FINISH_JOB, POSTPONE_JOB, UPSERT_JOB, fresh_job
@@ -20,7 +19,6 @@ _json: Final = msgspec.json.Encoder().encode
 _incident: Final = msgspec.json.Decoder(Incident).decode
 _entry: Final = msgspec.json.Decoder(Entry).decode
 _notification: Final = msgspec.json.Decoder(Notification).decode
-_payment: Final = msgspec.json.Decoder(Payment).decode
 
 INSERT_INCIDENT: Final = sql(
     "insert_incident",
@@ -62,10 +60,6 @@ LIST_INCIDENTS: Final = sql(
 LIST_ENTRIES: Final = sql(
     "list_entries", "SELECT body FROM incident_entries WHERE incident_id = :id ORDER BY seq"
 )
-RECENT: Final = sql(
-    "recent_payments",
-    "SELECT body FROM payments WHERE id >= :from_id ORDER BY id DESC LIMIT :limit",
-)
 INSERT_NOTIFICATION: Final = sql(
     "insert_notification",
     """
@@ -96,9 +90,12 @@ TELL_ALONG: Final = sql(
 CANCEL: Final = sql(
     "cancel_notifications",
     """
-    UPDATE notifications SET status = 'canceled' WHERE incident_id = :id AND status = 'queued'
+    UPDATE notifications SET status = 'canceled'
+    WHERE incident_id = :id AND status = 'queued' AND kind <> 'notice'
     """,
 )
+"""What we say to a provider does not end when one of us works on it."""
+
 LOAD_NOTIFICATION: Final = sql(
     "load_notification", "SELECT status, body FROM notifications WHERE id = :id"
 )
@@ -126,6 +123,7 @@ FORGET: Final = (
     sql("forget_notifications", "DELETE FROM notifications WHERE created_ms < :before_ms"),
     sql("forget_news", "DELETE FROM incident_news WHERE at_ms < :before_ms"),
     sql("forget_covers", "DELETE FROM covers WHERE until_ms < :before_ms"),
+    sql("forget_notices", "DELETE FROM notices WHERE updated_ms < :before_ms"),
     sql(
         "forget_incidents",
         "DELETE FROM incidents WHERE ended_ms IS NOT NULL AND ended_ms < :before_ms",
@@ -136,11 +134,13 @@ FORGET: Final = (
 def save_incident(*written: IncidentWrite) -> Operation[bool]:
     """Writes changes of incidents together; false where one of them may not be written."""
     for write in written:
-        yield from _save(write)
+        yield from incident_statements(write)
     return True
 
 
-def _save(write: IncidentWrite) -> Operation[None]:
+def incident_statements(write: IncidentWrite) -> Operation[None]:
+    """One change of an incident, as a part of a larger unit; rolls back with false where it may not
+    be written."""
     incident = write.incident
     if write.news:
         row = {"event_id": write.news, "incident_id": incident.id, "at_ms": incident.opened_ms}
@@ -176,6 +176,9 @@ def _save(write: IncidentWrite) -> Operation[None]:
         yield CANCEL, {"id": incident.id}
     for notification in write.notifications:
         yield from _queue(notification)
+    for kind, run_at_ms in write.jobs.items():
+        row = {"kind": kind, "subject": incident.id}
+        yield UPSERT_JOB, row | fresh_job(run_at_ms, incident.revision)
     yield from _timer(incident)
     for event in write.events:
         yield from event_statements(event)
@@ -254,12 +257,6 @@ def list_entries(incident_id: str) -> Operation[list[Entry]]:
     return [_entry(body) for (body,) in rows]
 
 
-def recent_payments(from_id: str, limit: int) -> Operation[list[Payment]]:
-    """At most `limit` payments from an id on, the newest first."""
-    rows = yield RECENT, {"from_id": from_id, "limit": limit}
-    return [_payment(body) for (body,) in rows]
-
-
 def load_notification(notification_id: str) -> Operation[Notification | None]:
     """One message."""
     rows = yield LOAD_NOTIFICATION, {"id": notification_id}
@@ -312,10 +309,15 @@ def begin_notification(notification: Notification, expected: str) -> Operation[b
 
 
 def end_notification(job: Job, notification: Notification, again_ms: int | None) -> Operation[None]:
-    """Writes what came of a try; the job ends, or comes back."""
+    """Writes what came of a try; the job ends, or comes back. The end of a provider's message wakes
+    the job that follows its notice."""
     yield UPDATE_NOTIFICATION, _row(notification)
     if again_ms is None:
         yield FINISH_JOB, msgspec.structs.asdict(job)
+        if notification.notice:
+            at_ms = notification.tries[-1].at_ms
+            row = {"kind": "follow_notice", "subject": notification.notice}
+            yield UPSERT_JOB, row | fresh_job(at_ms, at_ms)
     else:
         yield POSTPONE_JOB, {**msgspec.structs.asdict(job), "run_at_ms": again_ms}
 
@@ -336,7 +338,6 @@ class Incidents(Topic):
     last_ended = reads(last_ended)
     list_incidents = reads(list_incidents)
     list_entries = reads(list_entries)
-    recent_payments = reads(recent_payments)
     load_notification = reads(load_notification)
     list_notifications = reads(list_notifications)
     queued_for = reads(queued_for)

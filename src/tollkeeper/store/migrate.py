@@ -14,7 +14,7 @@ from typing import Any, Final
 from tollkeeper.kernel.errors import Misconfigured, Unavailable
 from tollkeeper.store.sqlite import connect
 
-HEAD: Final = "0012"
+HEAD: Final = "0013"
 """The newest revision; a test holds that it is Alembic's head."""
 
 

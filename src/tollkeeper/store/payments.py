@@ -62,6 +62,10 @@ SELECT_LIVE_BY_REFERENCE: Final = sql(
 PAGE_IDS: Final = sql(
     "page_ids", "SELECT id FROM payments WHERE id > :after ORDER BY id LIMIT :limit"
 )
+RECENT: Final = sql(
+    "recent_payments",
+    "SELECT body FROM payments WHERE id >= :from_id ORDER BY id DESC LIMIT :limit",
+)
 SELECT_EXCHANGE: Final = sql(
     "select_exchange",
     """
@@ -177,6 +181,12 @@ def page_ids(after: str, limit: int) -> Operation[list[str]]:
     return [row[0] for row in rows]
 
 
+def recent_payments(from_id: str, limit: int) -> Operation[list[Payment]]:
+    """At most `limit` payments from an id on, of all accounts, the newest first."""
+    rows = yield RECENT, {"from_id": from_id, "limit": limit}
+    return [_payment(body) for (body,) in rows]
+
+
 def load_exchange(attempt_id: str) -> Operation[Exchange | None]:
     """What was sent and received for one attempt, as stored."""
     rows = yield SELECT_EXCHANGE, {"attempt_id": attempt_id}
@@ -238,6 +248,7 @@ class Payments(Topic):
     reference_holder = reads_at_one_moment(reference_holder)
     list_payments = reads(list_payments)
     page_ids = reads(page_ids)
+    recent_payments = reads(recent_payments)
     load_exchange = reads(load_exchange)
     page_exchanges = reads(page_exchanges)
     save_exchange = writes(save_exchange)

@@ -10,6 +10,7 @@ from tollkeeper.store.jobs import Jobs
 from tollkeeper.store.keys import ApiKeys
 from tollkeeper.store.on_call import OnCall
 from tollkeeper.store.payments import Payments
+from tollkeeper.store.providers import Providers
 from tollkeeper.store.retention import Retention
 from tollkeeper.store.rollouts import Rollouts
 from tollkeeper.store.signals import Signals
@@ -31,6 +32,7 @@ class SqlStore(
     Signals,
     Incidents,
     OnCall,
+    Providers,
 ):
     """Satisfies the flows' ports by shape."""
 

@@ -589,3 +589,34 @@ status_overrides: Final = Table(
     Column("component", TEXT, primary_key=True),
     Column("body", LargeBinary, nullable=False),
 )
+
+provider_books: Final = Table(
+    "provider_books",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("shown", LargeBinary, nullable=False),
+)
+
+notices: Final = Table(
+    "notices",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("incident_id", TEXT, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("pack", LargeBinary),
+)
+Index("notices_incident", notices.c.incident_id, notices.c.id)
+
+announcements: Final = Table(
+    "announcements",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("provider", TEXT, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)

@@ -8,6 +8,7 @@ from typing import Final
 
 from tollkeeper.flows.incidents.writing import changed, plan_now
 from tollkeeper.flows.ports import Job
+from tollkeeper.flows.reaching import completed, provider_receiver
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.incident import Incident, Writing
 from tollkeeper.incidents.paging import (
@@ -15,6 +16,7 @@ from tollkeeper.incidents.paging import (
     Answer,
     Notification,
     again_ms,
+    along_with,
     answered,
     begun,
     is_step_lost,
@@ -25,7 +27,7 @@ from tollkeeper.incidents.plan import Receiver
 from tollkeeper.incidents.stepping import hurried
 from tollkeeper.kernel.errors import NotFound
 
-GONE: Final = Answer(ok=False, said="the plan has no such receiver any more", again=False)
+GONE: Final = Answer(ok=False, said="no plan and no card has such a receiver", again=False)
 NO_SENDER: Final = Answer(ok=False, said="this process sends no messages", again=True)
 
 
@@ -37,6 +39,7 @@ async def notify(runtime: Runtime, job: Job) -> None:
         await store.finish_job(job)
         return
     receiver = (await plan_now(runtime)).receivers.get(known.receiver)
+    receiver = receiver or await provider_receiver(runtime, known.receiver)
     now_ms = store.now_ms()
     if receiver is not None and not known.tries:
         pause_ms = wait_ms(receiver.every_seconds, await store.last_sent_ms(known.receiver), now_ms)
@@ -44,7 +47,7 @@ async def notify(runtime: Runtime, job: Job) -> None:
             await store.postpone_job(job, now_ms + pause_ms)
             return
     others = await store.queued_for(known.receiver, ALONG + 1)
-    sending = begun(known, [one for one in others if one.id != known.id], now_ms)
+    sending = begun(known, along_with(known, others), now_ms)
     if not await store.begin_notification(sending, known.status):
         await store.postpone_job(job, now_ms)
         return
@@ -77,7 +80,8 @@ async def _send(runtime: Runtime, receiver: Receiver | None, sending: Notificati
         if (one := await runtime.store.load_notification(id_)) is not None
     ]
     incident = await runtime.store.load_incident(sending.incident) if sending.incident else None
-    return await runtime.notify.send(receiver, message(sending, along, incident))
+    said = await completed(runtime, sending.notice, message(sending, along, incident))
+    return await runtime.notify.send(receiver, said)
 
 
 async def _hurry(runtime: Runtime, done: Notification, answer: Answer) -> None:

@@ -1,6 +1,5 @@
 """Planning: the on-call plan as it is applied, and covers, which anyone may take."""
 
-import tomllib
 from typing import Final
 
 import msgspec
@@ -15,27 +14,16 @@ from tollkeeper.incidents.plan import Plan, owner_faults, plan_faults
 from tollkeeper.incidents.schedule import Cover, Schedule, Shift
 from tollkeeper.incidents.stepping import wakened
 from tollkeeper.kernel.errors import Conflict, Fault, Invalid, NotFound
+from tollkeeper.kernel.toml import read_toml
 from tollkeeper.payments.cards import check_reason
 
 DAY_MS: Final = 86_400_000
-LONGEST_PLAN: Final = 1_000_000
 LONGEST_COVER_MS: Final = 60 * 86_400_000
 
 
 def read_plan(text: bytes) -> Plan:
     """A plan from TOML; raises `Invalid` with everything that is wrong."""
-    if len(text) > LONGEST_PLAN:
-        raise Invalid(f"a plan has at most {LONGEST_PLAN} bytes")
-    try:
-        plan = msgspec.convert(tomllib.loads(text.decode("utf-8")), Plan)
-    except UnicodeDecodeError:
-        raise Invalid("the plan is not UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise Invalid(f"the plan is no TOML: {error}") from None
-    except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at `$")
-        pointer = "/" + place.rstrip("`").replace("[...]", "/*").replace(".", "/").lstrip("/")
-        raise Invalid(f"the plan: {said}", faults=(Fault(pointer, said),)) from None
+    plan = read_toml(text, Plan, "the plan")
     faults = plan_faults(plan)
     if faults:
         raise Invalid("the plan cannot be taken", faults=tuple(faults))
@@ -47,7 +35,8 @@ def shown(plan: Plan) -> Plan:
     hidden = {
         name: msgspec.structs.replace(one, url="", key="") for name, one in plan.receivers.items()
     }
-    return msgspec.structs.replace(plan, receivers=hidden)
+    inputs = {name: msgspec.structs.replace(one, key="") for name, one in plan.inputs.items()}
+    return msgspec.structs.replace(plan, receivers=hidden, inputs=inputs)
 
 
 async def apply(runtime: Runtime, plan: Plan, *, actor: str) -> int:

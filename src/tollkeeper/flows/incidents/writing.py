@@ -7,6 +7,7 @@ import msgspec
 
 from tollkeeper.flows.ports import IncidentWrite
 from tollkeeper.flows.runtime import Runtime
+from tollkeeper.incidents.desk import jobs_of
 from tollkeeper.incidents.escalation import Call, Target
 from tollkeeper.incidents.impact import MANY, WINDOW_MS, impact_of
 from tollkeeper.incidents.incident import EntryKind, Impact, Incident, Writing
@@ -62,6 +63,7 @@ def change_of(
         notifications=tuple(messages),
         cancels=cancels,
         events=tuple(events_of(runtime, writing)),
+        jobs=jobs_of(writing, call),
     )
 
 

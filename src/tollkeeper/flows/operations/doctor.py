@@ -16,6 +16,7 @@ from tollkeeper.integrations.catalogue import INSTALLED
 from tollkeeper.payments import invariants
 from tollkeeper.payments.invariants import Audited, Given, Ledger, SealCheck, Violation
 from tollkeeper.payments.payment import Books
+from tollkeeper.providers.card import Book, findings
 
 PAGE = 500
 HANDLES = {name: version.handles for name, version in INSTALLED.items()}
@@ -77,13 +78,17 @@ async def examine(
 
 
 async def _warnings(store: Store) -> list[str]:
-    """Versions that fail more than their history or misread, and promotions that have alarmed."""
+    """Versions that fail more than their history or misread, promotions that have alarmed, and
+    providers' contacts that are stale."""
     found = [
         f"{watch.provider}: {sentence}"
         for watch in await store.list_watches()
         for sentence in standing(watch)
     ]
     rollouts = await store.list_rollouts(PAGE)
+    known = await store.load_book()
+    if known is not None:
+        found += findings(msgspec.json.decode(known.shown, type=Book), store.now_ms())
     return found + [
         f"{rollout.id}: {rollout.candidate} was promoted, and its watch has alarmed: roll it back"
         for rollout in rollouts

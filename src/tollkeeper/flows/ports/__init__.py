@@ -33,6 +33,7 @@ from tollkeeper.flows.ports.machine import (
 )
 from tollkeeper.flows.ports.operations import ApiKey, OperationStore
 from tollkeeper.flows.ports.payments import PaymentStore
+from tollkeeper.flows.ports.providers import NoticeWrite, ProviderStore, SealedBook
 from tollkeeper.flows.ports.rollouts import Follow, Place, Rerouting, RolloutStore, RoutingRow
 from tollkeeper.flows.ports.signals import SignalStore
 from tollkeeper.flows.ports.tracing import NO_SPANS, Fact, Span, SpanKind, Tracer
@@ -49,6 +50,7 @@ class Store(
     FailoverStore,
     SignalStore,
     IncidentStore,
+    ProviderStore,
     Protocol,
 ):
     """The operations that flows use. Each is one atomic unit, acknowledged after it is durable.
@@ -81,15 +83,18 @@ __all__ = [
     "Job",
     "JobKind",
     "JobStore",
+    "NoticeWrite",
     "Notify",
     "OperationStore",
     "Parties",
     "PaymentStore",
     "Place",
+    "ProviderStore",
     "Publish",
     "Rerouting",
     "RolloutStore",
     "RoutingRow",
+    "SealedBook",
     "SealedPlan",
     "SeenDescription",
     "SignalStore",

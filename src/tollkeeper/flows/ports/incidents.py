@@ -18,7 +18,8 @@ from tollkeeper.payments.payment import Payment
 class IncidentWrite(msgspec.Struct, frozen=True, kw_only=True):
     """All that one change of an incident writes at once. `incident` upon its revision before;
     `news`: the event that it comes from, which counts once; `notifications`: each with the job that
-    sends it; `cancels`: what is queued for the incident is not sent any more."""
+    sends it; `cancels`: what is queued for the incident is not sent any more; `jobs`: kinds of jobs
+    about the incident that are due at a moment."""
 
     incident: Incident
     entries: tuple[Entry, ...]
@@ -26,6 +27,7 @@ class IncidentWrite(msgspec.Struct, frozen=True, kw_only=True):
     notifications: tuple[Notification, ...] = ()
     cancels: bool = False
     events: tuple[OutEvent, ...] = ()
+    jobs: dict[str, int] = {}
 
 
 class SealedPlan(msgspec.Struct, frozen=True, kw_only=True):
