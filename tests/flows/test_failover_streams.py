@@ -11,9 +11,11 @@ from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 from tests.flows.test_failover import BROKEN, watched
 
 from tollkeeper.app import handlers
+from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.streams import replayed
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import commands as failovers
+from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.rollouts import commands as rollouts
 from tollkeeper.flows.rollouts import controller, starting
 from tollkeeper.rollouts.rollout import Plan
@@ -284,6 +286,28 @@ async def test_a_version_that_misreads_is_taken_out_and_its_payments_are_correct
         assert checks.disagreed >= 1
         assert watch.checks[MIDDLE].disagreed == 0
         await s.agreed()
+
+
+@pytest.mark.parametrize("liar", [NEW, MIDDLE])
+async def test_people_are_told_of_a_version_that_misreads_while_it_carries_nothing(
+    tmp_path: Path, liar: str
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        bought = await shop(s, 1)
+        row = TrialRow(
+            id="check_1", provider="stripe", version=liar, checked=liar, payment_id=bought[0]["id"],
+            at_ms=s.store.now_ms(), trial=Trial(first="later"), verdict="disagreed",
+        )  # fmt: skip
+        await s.store.note_trial(row)
+        await rest(s, 30)
+        watch = await watched(s)
+        assert (watch.carrying, watch.taken_out) == (OLD, (liar,))
+        records = await s.store.list_failover_records("stripe", 99)
+        said = [record for record in records if record.kind == "misread"]
+        assert [record.candidate for record in said] == [liar]
+        assert said[0].reason.startswith(f"{liar} misreads")
+        told = await s.store.list_events(s.settings.watch_account, "evt_~", 500)
+        assert [event.type for event in told].count("failover.misread") == 1
 
 
 async def test_where_it_is_one_against_one_neither_is_believed(tmp_path: Path) -> None:
