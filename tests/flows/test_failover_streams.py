@@ -288,18 +288,25 @@ async def test_a_version_that_misreads_is_taken_out_and_its_payments_are_correct
         await s.agreed()
 
 
+async def refuted(s: Stage, *versions: str) -> None:
+    """Lookups that saw a payment otherwise than each of these, counted in one look."""
+    bought = await shop(s, 1)
+    for number, version in enumerate(versions):
+        row = TrialRow(
+            id=f"check_{number}", provider="stripe", version=version, checked=version,
+            payment_id=bought[0]["id"], at_ms=s.store.now_ms(), trial=Trial(first="later"),
+            verdict="disagreed",
+        )  # fmt: skip
+        await s.store.note_trial(row)
+    await rest(s, 30)
+
+
 @pytest.mark.parametrize("liar", [NEW, MIDDLE])
 async def test_people_are_told_of_a_version_that_misreads_while_it_carries_nothing(
     tmp_path: Path, liar: str
 ) -> None:
     async with stage(tmp_path, weights={OLD: 100.0}) as s:
-        bought = await shop(s, 1)
-        row = TrialRow(
-            id="check_1", provider="stripe", version=liar, checked=liar, payment_id=bought[0]["id"],
-            at_ms=s.store.now_ms(), trial=Trial(first="later"), verdict="disagreed",
-        )  # fmt: skip
-        await s.store.note_trial(row)
-        await rest(s, 30)
+        await refuted(s, liar)
         watch = await watched(s)
         assert (watch.carrying, watch.taken_out) == (OLD, (liar,))
         records = await s.store.list_failover_records("stripe", 99)
@@ -308,6 +315,19 @@ async def test_people_are_told_of_a_version_that_misreads_while_it_carries_nothi
         assert said[0].reason.startswith(f"{liar} misreads")
         told = await s.store.list_events(s.settings.watch_account, "evt_~", 500)
         assert [event.type for event in told].count("failover.misread") == 1
+
+
+@pytest.mark.parametrize(
+    ("others", "refuge"), [([OLD], NEW), ([NEW], OLD), ([OLD, NEW], MIDDLE), ([NEW, OLD], MIDDLE)]
+)
+async def test_a_version_that_is_refuted_in_the_same_look_is_no_refuge(
+    tmp_path: Path, others: list[str], refuge: str
+) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        await refuted(s, MIDDLE, *others)
+        watch = await watched(s)
+        assert watch.carrying == refuge
+        assert set(watch.taken_out) == {MIDDLE, *others}
 
 
 async def test_where_it_is_one_against_one_neither_is_believed(tmp_path: Path) -> None:

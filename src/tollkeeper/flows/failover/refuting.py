@@ -14,11 +14,11 @@ async def take_out_refuted(runtime: Runtime, judged: Judged) -> None:
     """Takes versions out that misread a payment: their shares end at once, and what they carry goes
     to another version; where there is none, back to the one that was left. That fails for all to
     see, and a misreading does not."""
-    for version in refuted(judged.checks):
-        if judged.checks[version].is_out:
-            continue
+    found = [name for name in refuted(judged.checks) if not judged.checks[name].is_out]
+    for version in found:  # all of them first: none may be the refuge of another one
         judged.checks = judged.checks | {version: replace(judged.checks[version], is_out=True)}
         judged.take_out(version)
+    for version in found:
         concerned = [s for s in judged.streams if version in {s.carrying, s.candidate}]
         if not concerned:  # it was asked what it sees of another version's payment
             _say_at_rest(judged, version)
