@@ -154,7 +154,10 @@ async def test_a_refund_whose_sum_the_charge_does_not_show_is_not_booked(
         await s.capture(paid["id"], 500 if released else 1_000)
         if not released:
             await s.control(f"charges/{s.charge_id()}/refund", {"amount": 500})
-        s.fault("amount_unit", object="refund", path="amount", factor=0.01, count=1)
+        s.fault(
+            "amount_unit", object="refund", path="amount", factor=0.01, count=1,
+            operation="refunds.list",
+        )  # fmt: skip
         item = {"id": s.charge_id(), "payment_intent": paid["provider_id"]}
         await told(s, "charge.refunded", item)
         await s.work(60)

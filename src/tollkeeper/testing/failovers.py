@@ -73,8 +73,8 @@ def attach(simulation: Simulation) -> None:
         simulation.loop.outside(_come(caller, number * CROWD_SECONDS / CROWD))
     if simulation.temper.outage:
         for fault in OUTAGES[simulation.temper.outage]:
-            rule = FaultRule(**fault, operation="payment_intents.create")
-            simulation.lasting.append(simulation.core.faults.add(rule))
+            lasting = FaultRule(**fault, operation="payment_intents.create")
+            simulation.lasting.append(simulation.core.faults.add(lasting))
         return
     if simulation.temper.pair:
         unreadable = failovers_held.unreadable_for(simulation.temper.carrier)
