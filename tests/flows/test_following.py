@@ -327,6 +327,21 @@ async def test_a_shopper_who_pays_at_the_last_moment_is_not_failed(tmp_path: Pat
         await s.agreed()
 
 
+async def test_a_question_that_a_version_reads_as_declined_is_put_through_another_one(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+        assert waiting["status"] == "requires_action"
+        own = (await s.books(waiting["id"])).payment.integration
+        alter(s.runtime, installed=misreading(s.runtime.installed, own, "declined"))
+        challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
+        await webhook.shopper_returned(s.runtime, waiting["id"])
+        await s.work(600)
+        assert (await s.books(waiting["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
 async def test_a_void_while_the_shopper_authenticates_ends_the_intent(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         waiting = await s.create(payment_method=THREE_D)
