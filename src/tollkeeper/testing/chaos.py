@@ -6,7 +6,7 @@ from typing import Any, Final
 from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.testing import strange
 from tollkeeper.testing.strange import MONEY, READS
-from tollkeeper.testing.world import Simulation
+from tollkeeper.testing.world import Replica, Simulation
 
 DROP: Final[dict[str, Any]] = {"effect": "drop", "when": "before"}
 FAULTS: Final[tuple[dict[str, Any], ...]] = (
@@ -129,8 +129,12 @@ def _odd(
 
 def _kill(simulation: Simulation) -> None:
     replica = simulation.loop.chance.choice(simulation.replicas)
-    if replica.process.dead:
-        return
+    if not replica.process.dead:
+        kill(simulation, replica)
+
+
+def kill(simulation: Simulation, replica: Replica) -> None:
+    """Kills a process, which is started again after a while."""
     replica.kill()
     if len(simulation.replicas) > 1:
         simulation.coverage.count("replica.takeover")
