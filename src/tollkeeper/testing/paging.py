@@ -34,6 +34,10 @@ ABOUT: Final = ("stripe", "other", "third")
 LATE_MS: Final = 150_000
 """By when a timer that is due must have run: leases of dead processes end before."""
 
+PAGING: Final = "triggered"
+WAITING: Final = frozenset({"queued", "sending"})
+"""What the checks go by: they share no predicate with what they check."""
+
 RECEIVERS: Final = {
     name: Receiver(kind="webhook", url=f"https://{name}.invalid/", every_seconds=4.0)
     for name in ("one", "two", "team")
@@ -113,7 +117,7 @@ class _Pages:
             await asyncio.sleep(1.0)
             self.notify.calm = self.simulation.calm
             self.simulation.check(self.check_timers())
-            paging = [one for one in self._open() if one.is_paging]
+            paging = [one for one in self._open() if one.status == PAGING]
             if self.simulation.calm and not paging and len(self.raised) == ALERTS:
                 return
             often = 0.3 if self.simulation.calm else 0.06
@@ -164,7 +168,7 @@ class _Pages:
         if named and max(named.values()) > 1:
             yield Violation("I14", max(named, key=lambda n: named[n]), "two incidents are open")
         for one in incidents:
-            if not one.is_paging or one.next_ms is None:
+            if one.status != PAGING or one.next_ms is None:
                 continue
             rows = self.simulation.connection.execute(
                 "SELECT run_at_ms FROM jobs WHERE kind = 'escalate' AND subject = ?", (one.id,)
@@ -188,7 +192,7 @@ class _Pages:
     def _check_fates(self, pages: list[Notification]) -> Iterator[Violation]:
         for one in pages:
             self.simulation.coverage.count(f"page.{one.status}")
-            if one.is_waiting and not self._has_job(one.id):
+            if one.status in WAITING and not self._has_job(one.id):
                 yield Violation("I14", one.id, f"{one.key} is {one.status}, and nothing sends it")
             if one.status == "sent" and one.id not in self.notify.got:
                 yield Violation("I14", one.id, f"{one.key} is sent, and never arrived")
@@ -220,12 +224,12 @@ class _Pages:
             yield Violation("I8", incident.id, f"{max(news, key=lambda n: news[n])} counted twice")
         mine = [one for one in pages if one.key.split("/")[2] == str(incident.openings)]
         waits = incident.next_ms is not None and incident.next_ms > self.simulation.clock.now_ms()
-        if incident.is_paging and waits and is_step_lost(mine, incident.step):
+        if incident.status == PAGING and waits and is_step_lost(mine, incident.step):
             yield Violation("I14", incident.id, "no page of a step arrived, and the next one waits")
 
 
 def _answered_ms(incident: Incident | None) -> int | None:
-    if incident is None or incident.is_paging:
+    if incident is None or incident.status == PAGING:
         return None
     ends = [at_ms for at_ms in (incident.acknowledged_ms, incident.resolved_ms) if at_ms]
     return min(ends, default=None)
