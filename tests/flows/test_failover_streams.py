@@ -11,9 +11,11 @@ from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 from tests.flows.test_failover import BROKEN, watched
 
 from tollkeeper.app import handlers
+from tollkeeper.failover.rule import Trial
 from tollkeeper.failover.streams import replayed
 from tollkeeper.flows import routes
 from tollkeeper.flows.failover import commands as failovers
+from tollkeeper.flows.ports import TrialRow
 from tollkeeper.flows.rollouts import commands as rollouts
 from tollkeeper.flows.rollouts import controller, starting
 from tollkeeper.rollouts.rollout import Plan
@@ -284,6 +286,81 @@ async def test_a_version_that_misreads_is_taken_out_and_its_payments_are_correct
         assert checks.disagreed >= 1
         assert watch.checks[MIDDLE].disagreed == 0
         await s.agreed()
+
+
+async def note_misread(s: Stage, *versions: str) -> None:
+    """Lookups that saw a payment otherwise than each of these."""
+    for number, version in enumerate(versions):
+        row = TrialRow(
+            id=f"check_{number}", provider="stripe", version=version, checked=version,
+            payment_id="pay_1", at_ms=s.store.now_ms(), trial=Trial(first="later"),
+            verdict="disagreed",
+        )  # fmt: skip
+        await s.store.note_trial(row)
+
+
+async def refuted(s: Stage, *versions: str) -> None:
+    """Versions that were seen to misread, counted in one look."""
+    await shop(s, 1)
+    await note_misread(s, *versions)
+    await rest(s, 30)
+
+
+@pytest.mark.parametrize("liar", [NEW, MIDDLE])
+async def test_people_are_told_of_a_version_that_misreads_while_it_carries_nothing(
+    tmp_path: Path, liar: str
+) -> None:
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        await refuted(s, liar)
+        watch = await watched(s)
+        assert (watch.carrying, watch.taken_out) == (OLD, (liar,))
+        records = await s.store.list_failover_records("stripe", 99)
+        said = [record for record in records if record.kind == "misread"]
+        assert [record.candidate for record in said] == [liar]
+        assert said[0].reason.startswith(f"{liar} misreads")
+        told = await s.store.list_events(s.settings.watch_account, "evt_~", 500)
+        assert [event.type for event in told].count("failover.misread") == 1
+
+
+@pytest.mark.parametrize(
+    ("others", "refuge"), [([OLD], NEW), ([NEW], OLD), ([OLD, NEW], MIDDLE), ([NEW, OLD], MIDDLE)]
+)
+async def test_a_version_that_is_refuted_in_the_same_look_is_no_refuge(
+    tmp_path: Path, others: list[str], refuge: str
+) -> None:
+    async with stage(tmp_path, weights={MIDDLE: 100.0}) as s:
+        await refuted(s, MIDDLE, *others)
+        watch = await watched(s)
+        assert watch.carrying == refuge
+        assert set(watch.taken_out) == {MIDDLE, *others}
+
+
+@pytest.mark.parametrize("decision", ["share", "moved"])
+async def test_nothing_goes_to_a_version_that_is_refuted_in_the_same_look(
+    tmp_path: Path, decision: str
+) -> None:
+    async def decided(s: Stage) -> set[str]:
+        records = await s.store.list_failover_records("stripe", 999)
+        return {record.kind for record in records if record.candidate == NEW}
+
+    (tmp_path / "again").mkdir()
+    count = 0
+    async with stage(tmp_path, weights={OLD: 100.0}) as s:
+        s.fault(**refusing(OLD))
+        while decision not in await decided(s):
+            await shop(s, 1)
+            count += 1
+    async with stage(tmp_path / "again", weights={OLD: 100.0}) as s:
+        s.fault(**refusing(OLD))
+        await shop(s, count - 1)
+        assert decision not in await decided(s)
+        await note_misread(s, NEW)
+        await shop(s, 1)
+        assert decision not in await decided(s), "the payment that decides is in the same look"
+        watch = await watched(s)
+        assert (watch.carrying, watch.taken_out) == (OLD, (NEW,))
+        assert NEW not in {stream.candidate for stream in watch.streams}
+        assert "misread" in await decided(s)
 
 
 async def test_where_it_is_one_against_one_neither_is_believed(tmp_path: Path) -> None:

@@ -145,6 +145,28 @@ async def test_a_refund_in_the_dashboard_is_recorded_as_external(tmp_path: Path)
         await s.agreed()
 
 
+@pytest.mark.parametrize("released", [True, False])
+async def test_a_refund_whose_sum_the_charge_does_not_show_is_not_booked(
+    tmp_path: Path, released: bool
+) -> None:
+    async with stage(tmp_path) as s:
+        paid = await s.held()
+        await s.capture(paid["id"], 500 if released else 1_000)
+        if not released:
+            await s.control(f"charges/{s.charge_id()}/refund", {"amount": 500})
+        s.fault(
+            "amount_unit", object="refund", path="amount", factor=0.01, count=1,
+            operation="refunds.list",
+        )  # fmt: skip
+        item = {"id": s.charge_id(), "payment_intent": paid["provider_id"]}
+        await told(s, "charge.refunded", item)
+        await s.work(60)
+        assert [rule.hits for rule in s.core.faults.rules.values()] == [1], "it was misread"
+        shown = [(r.origin, r.amount_minor) for r in (await s.books(paid["id"])).refunds]
+        assert shown == ([] if released else [("external", 500)])
+        await s.agreed()
+
+
 async def test_a_dispute_is_recorded_and_closed_and_changes_no_status(tmp_path: Path) -> None:
     async with stage(tmp_path) as s:
         paid = await s.create()
@@ -301,6 +323,21 @@ async def test_a_shopper_who_pays_at_the_last_moment_is_not_failed(tmp_path: Pat
 
         s.wire.before = pays
         await s.work(1_200)
+        assert (await s.books(waiting["id"])).payment.status == "succeeded"
+        await s.agreed()
+
+
+async def test_a_question_that_a_version_reads_as_declined_is_put_through_another_one(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as s:
+        waiting = await s.create(payment_method=THREE_D)
+        assert waiting["status"] == "requires_action"
+        own = (await s.books(waiting["id"])).payment.integration
+        alter(s.runtime, installed=misreading(s.runtime.installed, own, "declined"))
+        challenge.complete(s.core.world, waiting["provider_id"], authenticated=True)
+        await webhook.shopper_returned(s.runtime, waiting["id"])
+        await s.work(600)
         assert (await s.books(waiting["id"])).payment.status == "succeeded"
         await s.agreed()
 

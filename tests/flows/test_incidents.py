@@ -1,6 +1,6 @@
 """Incidents in flows: no crash at any point loses a page or makes a second one; storms are one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,13 @@ class LeverNotify:
         self.receivers: dict[str, str] = {}
         self.down: set[str] = set()
         self.dies = ""
+        self.tried: list[Message] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def send(self, receiver: Receiver, message: Message) -> Answer:
+        self.tried.append(message)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         if self.dies == "before":
             self.dies = ""
             raise Died
@@ -261,6 +266,108 @@ async def test_many_incidents_are_told_to_a_receiver_in_few_messages(tmp_path: P
         waiting = await s.store.queued_for("one", 100)
         covered = sum(1 + text.count("\n- ") for text in texts)
         assert covered + len(waiting) == 40  # nothing is left out
+
+
+TEAM = msgspec.structs.replace(CHAT, url="https://team.invalid/x")
+ONE = msgspec.structs.replace(
+    PLAN,
+    receivers=PLAN.receivers | {"two": TEAM, "team": TEAM},
+    policies={
+        "all": EscalationPolicy(
+            levels=tuple(
+                msgspec.structs.replace(level, wait_seconds=80_000)
+                for level in PLAN.policies["all"].levels
+            )
+        )
+    },
+)
+"""The next level comes only where no page of the first one arrives."""
+
+
+async def _both(s: Stage, notify: LeverNotify) -> list[str]:
+    """Two incidents whose pages go out in one message, which does not arrive."""
+    notify.down = {CHAT.url}
+    for about in ("p1", "p2"):
+        await s.store.save_alert(*alert_event(s.runtime, about=about))
+    run = handlers(s.runtime)
+    for kind in ("incident_news", "escalate", "notify"):
+        for job in await s.store.claim_jobs(s.clock.now_ms(), LEASE_MS, 16):
+            if job.kind == kind:
+                await run[job.kind](job)
+        await s.clock.advance(LEASE_MS / 1000)
+    return sorted(one.id for one in await s.store.list_open_incidents())
+
+
+async def _pages(s: Stage) -> dict[str, str]:
+    """The status of each incident's page."""
+    return {
+        one.fingerprint: page.status
+        for one in await s.store.list_incidents("~", 9)
+        for page in await s.store.list_notifications(one.id)
+        if page.is_page
+    }
+
+
+def _was_read(notify: LeverNotify, word: str) -> bool:
+    """Whether the receiver got a message that says this word."""
+    return any(word in m[0].subject + m[0].text for m in notify.got.values())
+
+
+async def test_what_was_told_along_in_a_message_that_did_not_arrive_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    async with on_call(tmp_path, ONE) as (s, notify):
+        await _both(s, notify)
+        notify.down = set()
+        await s.work(300)
+        assert set((await _pages(s)).values()) <= {"sent", "told_along"}
+        assert sum(1 + m[0].text.count("\n- ") for m in notify.got.values()) == 2
+
+
+async def test_what_was_told_along_outlives_the_message_that_it_was_told_in(
+    tmp_path: Path,
+) -> None:
+    async with on_call(tmp_path, ONE) as (s, notify):
+        await _both(s, notify)
+        (first, *_) = [
+            one
+            for one in await s.store.list_open_incidents()
+            if (await s.store.list_notifications(one.id))[0].tries
+        ]
+        await commands.acknowledge(s.runtime, first.id, note="", actor="cli:one")
+        notify.down = set()
+        await s.work(300)
+        found = await _pages(s)
+        assert found.pop(first.fingerprint) == "canceled"
+        assert list(found.values()) == ["sent"]
+
+
+async def test_a_page_that_was_answered_while_it_was_told_along_is_not_sent(
+    tmp_path: Path,
+) -> None:
+    async with on_call(tmp_path, ONE) as (s, notify):
+
+        async def answer() -> None:
+            notify.meanwhile = None
+            for one in await s.store.list_open_incidents():
+                await commands.acknowledge(s.runtime, one.id, note="", actor="cli:one")
+
+        notify.meanwhile = answer
+        await _both(s, notify)
+        await s.work(300)
+        assert list((await _pages(s)).values()) == ["canceled", "canceled"]
+        said = [one.subject + one.text for one in notify.tried]
+        assert ["[SEV" in words for words in said] == [True] + [False] * (len(said) - 1)
+
+
+async def test_when_a_message_is_given_up_what_was_told_along_pages_the_next_level(
+    tmp_path: Path,
+) -> None:
+    async with on_call(tmp_path, ONE) as (s, notify):
+        await _both(s, notify)
+        await s.work(900)
+        steps = {one.fingerprint: one.step for one in await s.store.list_open_incidents()}
+        assert steps == {"p1": 2, "p2": 2}
 
 
 async def test_news_that_is_heard_twice_counts_once(tmp_path: Path) -> None:

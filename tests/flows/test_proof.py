@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.altering import alter
 from tests.flows.stage import MIDDLE, NEW, OLD, Stage, stage
 from tests.flows.test_corrections import (
     CREATE,
@@ -28,6 +29,7 @@ from tollkeeper.kernel.errors import (
     ProviderRefused,
     RefusedForNow,
 )
+from tollkeeper.testing.misread import misreading
 
 REFUNDS = "GET /v1/refunds"
 CARD = "the shopper gave 4242 4242 4242 4242"
@@ -338,3 +340,19 @@ def test_no_account_takes_all_places_of_a_provider() -> None:
             places.at("one@1", "b").__enter__()
         with pytest.raises(Overloaded, match="this account"):
             places.at("one@1", "a").__enter__()
+
+
+async def test_a_decline_that_another_reading_of_the_reply_contradicts_is_not_believed(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path, weights={NEW: 100.0}) as s:
+        alter(s.runtime, installed=misreading(s.runtime.installed, MIDDLE, "declined"))
+        s.fault(
+            "amount_unit", object="charge", path="amount_captured", factor=0.01, count=1,
+            operation="payment_intents.create",
+        )  # fmt: skip
+        paid = await s.create()
+        assert paid["status"] != "failed"
+        await s.work(120)
+        assert (await s.books(paid["id"])).payment.status == "succeeded"
+        await s.agreed()

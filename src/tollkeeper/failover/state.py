@@ -259,7 +259,7 @@ def decided(
     kind = kind_of(before, state)
     if not stream.is_whole and kind in EARLY:
         kind = "counted"  # it is told of the whole
-    held = replace(state, phase="watch", share=0.0)
+    held = at_rest(state)
     if before.share == 0 and state.share > 0:
         exploring_unasked = state.phase == "explore" and (policy == "ask" or bool(veto))
         if not stream.candidate or not may_start or exploring_unasked:
@@ -283,6 +283,11 @@ def decided(
         tried = (*stream.tried, stream.candidate)
         return replace(stream, state=replace(state, none_works=False), tried=tried), "next"
     return replace(stream, state=state, proposed=stream.proposed and state.is_open), kind
+
+
+def at_rest(state: State) -> State:
+    """What was counted, with no traffic for the candidate."""
+    return replace(state, phase="watch", share=0.0)
 
 
 def _helps_alone(stream: Stream, state: State) -> bool:

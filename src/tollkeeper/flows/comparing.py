@@ -9,7 +9,7 @@ from tollkeeper.flows.sending import ask, order_for
 from tollkeeper.payments.correction import corrected
 from tollkeeper.payments.outcome import Charge
 from tollkeeper.payments.payment import Books
-from tollkeeper.rollouts.crossing import disagreement
+from tollkeeper.rollouts.crossing import disagreement, may_have_changed
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -35,7 +35,8 @@ async def compared(runtime: Runtime, books: Books, reader: str, actor: str) -> s
 
 async def looked_at(runtime: Runtime, books: Books, reader: str) -> Sight | None:
     """What `reader` sees of a decided payment, looked at twice where it disagrees: a single reading
-    may not be of this charge. `None` where it must be asked again."""
+    may not be of this charge. Where the charge may have changed since, the payment's own version is
+    asked as well, and what it sees too was not misread. `None` where it must be asked again."""
     payment = books.payment
     asked_ms = runtime.store.now_ms()
     version = runtime.integration(reader)
@@ -52,7 +53,16 @@ async def looked_at(runtime: Runtime, books: Books, reader: str) -> Sight | None
     again = await ask(runtime, version, "lookup", order)
     # otherwise one of the two readings was not of this charge
     same = again.charge is not None and disagreement(payment, again.charge) == why
-    return Sight(reader, said.charge, why, asked_ms) if same else None
+    if not same:
+        return None
+    if may_have_changed(payment, said.charge):
+        own = await ask(runtime, runtime.integration(payment.integration), "lookup", order)
+        if own.charge is None or not own.is_known:
+            return None
+        if disagreement(payment, own.charge) == why:  # nothing was misread
+            await runtime.store.enqueue_job("refresh", payment.id, runtime.store.now_ms())
+            return Sight(reader, said.charge, "", asked_ms)
+    return Sight(reader, said.charge, why, asked_ms)
 
 
 async def believe(runtime: Runtime, books: Books, seen: Sight, actor: str) -> bool:

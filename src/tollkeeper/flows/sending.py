@@ -17,7 +17,7 @@ from tollkeeper.payments.foreign import checked
 from tollkeeper.payments.judging import judge, not_sent, silence
 from tollkeeper.payments.outcome import Doubt, Operation, Outcome
 from tollkeeper.payments.payment import Attempt, Books, Payment
-from tollkeeper.payments.rereading import agreeing
+from tollkeeper.payments.rereading import agreeing, is_contradicted
 from tollkeeper.signals.cells import cell_of
 from tollkeeper.signals.counts import Cell
 from tollkeeper.signals.observation import Observation, Trip, observe
@@ -236,14 +236,18 @@ def _note_health(
 def reread(
     runtime: Runtime, books: Books, attempt: Attempt, reply: WireReply
 ) -> tuple[str, Outcome] | None:
-    """What another installed version proves from the same bytes, and its name; or `None`."""
+    """What another installed version proves from the same bytes, and its name; or `None`. A decline
+    that another reading of them contradicts proves nothing."""
     others = runtime.router.other_versions(attempt.integration, books.payment.account)
     # the candidate of a failover first: what another one reads says nothing about it
     shares = runtime.live.routes.shares.get(attempt.integration, ())
     candidates = {share.candidate for share in shares}
-    for version in sorted(others, key=lambda other: other.name not in candidates):
-        said = agreeing(books.payment, attempt, read_by(version, attempt.operation, reply))
-        if said is not None:
+    ordered = sorted(others, key=lambda other: other.name not in candidates)
+    own = runtime.integration(attempt.integration)
+    readings = {one.name: read_by(one, attempt.operation, reply) for one in (own, *ordered)}
+    for version in ordered:
+        said = agreeing(books.payment, attempt, readings[version.name])
+        if said is not None and not is_contradicted(attempt, said, readings.values()):
             return version.name, said
     return None
 

@@ -282,14 +282,14 @@ def begun(notification: Notification, others: Sequence[Notification], now_ms: in
 
 
 def answered(notification: Notification, answer: Answer, now_ms: int) -> Notification:
-    """The message after a try."""
+    """The message after a try. What was told along in one that has not arrived waits again."""
     last = Try(at_ms=notification.tries[-1].at_ms, answer=answer.said[:300], ok=answer.ok)
     tries = (*notification.tries[:-1], last)
     if answer.ok:
         return replace(notification, status="sent", sent_ms=now_ms, tries=tries)
     if not answer.again or len(tries) > len(TRY_AGAIN_S):
-        return replace(notification, status="failed", tries=tries)
-    return replace(notification, status="queued", tries=tries)
+        return replace(notification, status="failed", tries=tries, along=())
+    return replace(notification, status="queued", tries=tries, along=())
 
 
 def again_ms(notification: Notification, now_ms: int) -> int:

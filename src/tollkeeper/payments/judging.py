@@ -78,8 +78,10 @@ def judge_seen(payment: Payment, attempt: Attempt, outcome: Outcome) -> Outcome:
 
 
 def is_whole(said: Outcome) -> bool:
-    """Whether an answer to a question was read to its last row, and says more than a status."""
-    return said.is_known and not refused_by_status_alone(said) and not said.unread
+    """Whether an answer to a question was read to its last row, and says more than a status. No
+    question is declined: who reads that has misread the answer."""
+    read = said.is_known and not is_decline(said)
+    return read and not refused_by_status_alone(said) and not said.unread
 
 
 def is_doubtful(books: Books, said: Outcome) -> bool:

@@ -107,6 +107,19 @@ def reconcile_refunds(
     return _touched(before, books, now_ms)
 
 
+def is_sum_misread(
+    books: Books, seen: tuple[RefundSeen, ...], charge: Charge | None, releases: frozenset[str]
+) -> bool:
+    """Whether a whole listing holds refunds that we do not know, and its sum is not what the charge
+    shows as given back: then one of both was misread. Without a reference nothing else tells."""
+    shown = charge.refunded_minor if charge is not None and charge.state == "captured" else None
+    if shown is None or all(_refund_of(books, item) is not None for item in seen):
+        return False
+    listed = sum(item.amount_minor for item in seen if item.state != "failed")
+    rest = released_minor(books, releases)
+    return shown not in {listed, listed - rest, listed + rest}
+
+
 def unread_may_be_refund(books: Books, row: UnreadRow, attempt_ids: Collection[str]) -> bool:
     """Whether a row of a charge's refunds that could not be read is the refund of one of these
     attempts, or could be: it carries no reference, and its id is that of no refund that we know."""

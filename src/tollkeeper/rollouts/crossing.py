@@ -42,3 +42,9 @@ def disagreement(payment: Payment, charge: Charge) -> str | None:
     ):
         return f"captured {charge.captured_minor}, the payment says {payment.captured_minor}"
     return None
+
+
+def may_have_changed(payment: Payment, charge: Charge) -> bool:
+    """Whether the provider may have changed the charge since it was read: a hold expires, and is
+    captured or released at the provider's dashboard. Then its own version sees that as well."""
+    return payment.status == "requires_capture" and charge.state in {"canceled", "captured"}

@@ -87,6 +87,21 @@ TELL_ALONG: Final = sql(
     "tell_along",
     "UPDATE notifications SET status = 'told_along' WHERE id = :id AND status = 'queued'",
 )
+RELEASE: Final = sql(
+    "release_notification",
+    "UPDATE notifications SET status = 'queued' WHERE id = :id AND status = 'told_along'",
+)
+CANCEL_ANSWERED: Final = sql(
+    "cancel_answered",
+    """
+    UPDATE notifications SET status = 'canceled'
+    WHERE id = :id AND status = 'queued' AND kind = 'page' AND EXISTS (
+      SELECT 1 FROM incidents
+      WHERE incidents.id = notifications.incident_id AND incidents.status <> 'triggered')
+    """,
+)
+"""A page whose incident was acknowledged while it was being sent is not sent again."""
+
 CANCEL: Final = sql(
     "cancel_notifications",
     """
@@ -308,10 +323,14 @@ def begin_notification(notification: Notification, expected: str) -> Operation[b
     return True
 
 
-def end_notification(job: Job, notification: Notification, again_ms: int | None) -> Operation[None]:
-    """Writes what came of a try; the job ends, or comes back. The end of a provider's message wakes
-    the job that follows its notice."""
+def end_notification(
+    job: Job, notification: Notification, again_ms: int | None, released: tuple[str, ...] = ()
+) -> Operation[None]:
+    """Writes what came of a try; the job ends, or comes back. `released`: what was told along with
+    it and has not arrived waits to be sent again, each with its own job. The end of a provider's
+    message wakes the job that follows its notice."""
     yield UPDATE_NOTIFICATION, _row(notification)
+    yield CANCEL_ANSWERED, {"id": notification.id}
     if again_ms is None:
         yield FINISH_JOB, msgspec.structs.asdict(job)
         if notification.notice:
@@ -320,6 +339,13 @@ def end_notification(job: Job, notification: Notification, again_ms: int | None)
             yield UPSERT_JOB, row | fresh_job(at_ms, at_ms)
     else:
         yield POSTPONE_JOB, {**msgspec.structs.asdict(job), "run_at_ms": again_ms}
+    due_ms = again_ms if again_ms is not None else notification.tries[-1].at_ms + 1
+    for other in released:
+        ((count,),) = yield RELEASE, {"id": other}
+        yield CANCEL_ANSWERED, {"id": other}
+        if count:
+            row = {"kind": "notify", "subject": other}
+            yield UPSERT_JOB, row | fresh_job(due_ms, due_ms)
 
 
 def forget_incidents(before_ms: int) -> Operation[None]:

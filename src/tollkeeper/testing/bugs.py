@@ -30,7 +30,7 @@ from tollkeeper.store import payments, rollouts, tables, webhooks
 from tollkeeper.store.jobs import DELETE_JOB
 from tollkeeper.store.statements import Batch, sql
 from tollkeeper.store.topic import writes
-from tollkeeper.testing import bugs_failover, bugs_late, bugs_rollouts, planting
+from tollkeeper.testing import bugs_failover, bugs_late, bugs_paging, bugs_rollouts, planting
 from tollkeeper.testing.planting import Bug, Patch
 
 _OWN: Final[list[Bug]] = []
@@ -505,7 +505,9 @@ def rollback_in_name_only() -> list[Patch]:
     ]
 
 
-BUGS: Final = (*_OWN, *bugs_late.BUGS, *bugs_failover.BUGS, *bugs_rollouts.BUGS)
+BUGS: Final = (
+    *_OWN, *bugs_late.BUGS, *bugs_failover.BUGS, *bugs_rollouts.BUGS, *bugs_paging.BUGS
+)  # fmt: skip
 """Every planted bug."""
 
 

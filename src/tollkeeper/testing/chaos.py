@@ -6,10 +6,11 @@ from typing import Any, Final
 from tollkeeper.simulator.core.faults import FaultRule
 from tollkeeper.testing import strange
 from tollkeeper.testing.strange import MONEY, READS
-from tollkeeper.testing.world import Simulation
+from tollkeeper.testing.world import Replica, Simulation
 
+DROP: Final[dict[str, Any]] = {"effect": "drop", "when": "before"}
 FAULTS: Final[tuple[dict[str, Any], ...]] = (
-    {"effect": "drop", "when": "before"},
+    DROP,
     {"effect": "drop", "when": "after"},
     {"effect": "reset", "when": "before"},
     {"effect": "reset", "when": "after"},
@@ -52,6 +53,9 @@ REFUSALS: Final = tuple(
 )
 
 
+BY_VERSION: Final = frozenset({"sunset", "rename_field", "ignore_version"})
+"""Effects by which some versions fail and others do not."""
+
 OFTEN_KILLED: Final = 0.2
 """How many of the worlds that draw no kills have them all the same: every crash point is one."""
 
@@ -65,6 +69,8 @@ async def stir(simulation: Simulation, seconds: float) -> None:
     chance, loop = simulation.loop.chance, simulation.loop
     level = simulation.temper.chaos
     faults = chance.sample(FAULTS, chance.choice((1, 2, 3, 5, len(FAULTS))))
+    if simulation.temper.outage:  # there all versions fail alike, so that nothing may move
+        faults = [fault for fault in faults if fault["effect"] not in BY_VERSION] or [DROP]
     troubles = chance.sample(TROUBLES, chance.randrange(len(TROUBLES) + 1))
     if _kill not in troubles and chance.random() < OFTEN_KILLED:
         troubles.append(_kill)
@@ -123,8 +129,12 @@ def _odd(
 
 def _kill(simulation: Simulation) -> None:
     replica = simulation.loop.chance.choice(simulation.replicas)
-    if replica.process.dead:
-        return
+    if not replica.process.dead:
+        kill(simulation, replica)
+
+
+def kill(simulation: Simulation, replica: Replica) -> None:
+    """Kills a process, which is started again after a while."""
     replica.kill()
     if len(simulation.replicas) > 1:
         simulation.coverage.count("replica.takeover")

@@ -33,7 +33,8 @@ EVENTS: Final = ("failover.taken", "failover.refused", "store.lost_acknowledgeme
                  "dispute.decided", "reference.refused", "capture.of_nothing",
                  "failover.watched", "failover.moved", "failover.vetoed", "failover.read_alone",
                  "failover.looked_up_later", "rollout.paused",
-                 "rollout.baseline_failed")  # fmt: skip
+                 "rollout.baseline_failed", "page.sent", "page.failed", "page.canceled",
+                 "page.told_along", "page.repeated", "page.unrecorded")  # fmt: skip
 
 ROLLOUTS: Final = ("rolled_back", "aborted", "stopped", "inconclusive")
 """How simulated rollouts end; a promotion by evidence alone takes more payments than a seed has."""

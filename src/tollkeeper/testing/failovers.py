@@ -4,6 +4,7 @@ The checks read records, trials and payments. They share with the controller the
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -72,7 +73,8 @@ def attach(simulation: Simulation) -> None:
         simulation.loop.outside(_come(caller, number * CROWD_SECONDS / CROWD))
     if simulation.temper.outage:
         for fault in OUTAGES[simulation.temper.outage]:
-            simulation.core.faults.add(FaultRule(**fault, operation="payment_intents.create"))
+            lasting = FaultRule(**fault, operation="payment_intents.create")
+            simulation.lasting.append(simulation.core.faults.add(lasting))
         return
     if simulation.temper.pair:
         unreadable = failovers_held.unreadable_for(simulation.temper.carrier)
@@ -119,7 +121,7 @@ def check_quiet(simulation: Simulation, payments: Mapping[str, Books]) -> Iterat
             simulation.coverage.count("failover.moved")
             if not simulation.temper.carrier or simulation.temper.outage:
                 yield Violation("I12", watch.provider, f"moved, and nothing broke: {move.reason}")
-            yield from _check_moved(simulation, move, payments)
+            yield from _check_moved(simulation, move, _given_back_ms(move, records), payments)
 
 
 def _check_outage(
@@ -220,15 +222,23 @@ def _check_second(row: TrialRow, attempts: tuple[Attempt, ...]) -> Iterator[Viol
         yield Violation("I12", row.payment_id, "no other version succeeded in its second attempt")
 
 
+def _given_back_ms(move: Record, records: list[Record]) -> float:
+    """When the version that was moved from got its payments back, because what was in its place
+    was seen to misread and there was no other refuge; infinite where it never did."""
+    later = (r for r in reversed(records) if r.seq > move.seq and failovers_held.is_refuge(r))
+    return next((r.at_ms for r in later if r.candidate == move.carrying), math.inf)
+
+
 def _check_moved(
-    simulation: Simulation, move: Record, payments: Mapping[str, Books]
+    simulation: Simulation, move: Record, back_ms: float, payments: Mapping[str, Books]
 ) -> Iterator[Violation]:
-    """After a move no new payment goes to the version that was moved from."""
+    """After a move no new payment goes to the version that was moved from, until it is the only
+    refuge from one that misreads."""
     rules = simulation.driver.now(stored_rollouts.routing()).rules
-    if rules and rules[-1].weights.get(move.carrying):
+    if rules and rules[-1].weights.get(move.carrying) and back_ms == math.inf:
         yield Violation("I12", move.carrying, "moved from, and it has traffic by the rules")
     for books in payments.values():
         first = books.attempts[0]
-        late = books.payment.created_ms > move.at_ms + NOTICE_MS
+        late = move.at_ms + NOTICE_MS < books.payment.created_ms < back_ms
         if late and first.integration == move.carrying:
             yield Violation("I12", books.payment.id, f"through {move.carrying} after the move")

@@ -163,7 +163,7 @@ def _may_take(version: str, at_ms: int, records: list[Record]) -> bool:
         if record.at_ms > at_ms:
             break
         mine = record.candidate == version
-        if mine and (record.kind == "moved" or _is_refuge(record)):
+        if mine and (record.kind == "moved" or is_refuge(record)):
             return True
         if mine and record.before.share == 0 and record.after.share > 0:
             parts.add(record.condition)
@@ -173,6 +173,6 @@ def _may_take(version: str, at_ms: int, records: list[Record]) -> bool:
     return bool(parts)
 
 
-def _is_refuge(record: Record) -> bool:
+def is_refuge(record: Record) -> bool:
     """Whether what a version carried went to the candidate, because that version misreads."""
     return record.kind == "misread" and f"go to {record.candidate}" in record.reason

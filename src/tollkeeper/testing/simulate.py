@@ -17,6 +17,7 @@ from tollkeeper.testing import (
     failovers_held,
     hours,
     neighbor,
+    paging,
     rollouts,
     strange,
 )
@@ -84,6 +85,8 @@ async def _life(simulation: Simulation) -> None:
     await simulation.set_up()
     simulation.loop.outside(simulation.core.run())
     failovers.attach(simulation)
+    if simulation.temper.pages:
+        paging.attach(simulation)
     if simulation.temper.candidate:
         await rollouts.attach(simulation)
     if simulation.temper.has("neighbor"):

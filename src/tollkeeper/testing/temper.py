@@ -70,6 +70,9 @@ OFTEN_LYING: Final = 0.3
 """Where one version carries everything and nothing else is wrong: how often all versions fail
 alike, and how often, else, another version misreads money."""
 
+WITH_PAGES: Final = 0.3
+"""How often alerts page people, where jobs run and something goes wrong."""
+
 OFTEN_CARRIED: Final = 0.8
 """In how many worlds without any trouble one version carries everything and breaks."""
 
@@ -77,7 +80,7 @@ HELD: Final = ("vetoed", "pair", "moves", "liar", "checks_later")
 """What happens then: a verdict forbids the move; only one other version is installed, so that none
 can confirm what it reads; traffic moves; another version lies; or payments are looked up later."""
 
-ADDED: Final = frozenset({"vetoed", "pair", "checks_later", "only_answers"})
+ADDED: Final = frozenset({"vetoed", "pair", "checks_later", "only_answers", "pages"})
 """Fields of a temper that came later: what is drawn from a temper leaves them out."""
 
 BLINDING: Final = frozenset({"hours", "clock", "rows", "keys"})
@@ -101,7 +104,7 @@ class Temper(msgspec.Struct):
     and `liar` the version that takes approvals for declines. `vetoed`: the domain of a verdict that
     forbids a move; `pair`: the only other version that is installed; `checks_later`: a few payments
     are looked up before one in some is; `only_answers`: the second process runs no jobs, and must
-    act on what the first one decides."""
+    act on what the first one decides. `pages`: alerts page people, who answer."""
 
     replicas: int
     webhooks: bool
@@ -126,6 +129,7 @@ class Temper(msgspec.Struct):
     pair: str = ""
     checks_later: bool = False
     only_answers: bool = False
+    pages: bool = False
 
     def has(self, trouble: str) -> bool:
         """Whether the world keeps `trouble`."""
@@ -144,6 +148,8 @@ def temper_of(loop: VirtualLoop) -> Temper:
     _make_strange(loop, temper)
     _try_rollout(temper)
     _try_failover(temper)
+    chance = random.Random(f"pages/{_chance_of(temper).random()}")
+    temper.pages = temper.workers and temper.chaos > 0 and chance.random() < WITH_PAGES
     return temper
 
 

@@ -40,6 +40,7 @@ from tollkeeper.testing.loop import Process, VirtualLoop
 from tollkeeper.testing.misread import misreading
 from tollkeeper.testing.network import SimulatedHook, SimulatedWire, Weather
 from tollkeeper.testing.ports import GlassVault, SeededChance, VirtualClock
+from tollkeeper.testing.receivers import SimulatedNotify
 from tollkeeper.testing.storage import Disk, SimulatedDriver, WatchedStore, new_database
 from tollkeeper.testing.temper import (
     ACCOUNT,
@@ -96,6 +97,7 @@ class Replica:
             alone=simulation.temper.replicas == 1,
             live=live_state(simulation.settings),
             installed=simulation.installed,
+            notify=simulation.notify,
         )
         if simulation.temper.carrier:  # a service opens its door when it knows its routes
             self.runtime.live.look = simulation.look
@@ -203,6 +205,9 @@ class Simulation:
         self.open_doors = self.replicas
         self.lasting: list[FaultRule] = []
         self.look = look_of(self.temper.vetoed)
+        self.notify: SimulatedNotify | None = None
+        if self.temper.pages:
+            self.notify = SimulatedNotify(self.loop, seed, coverage)
 
     def _provider(self) -> SimulatorCore:
         temper = self.temper

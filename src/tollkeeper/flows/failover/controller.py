@@ -9,13 +9,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from tollkeeper.failover.checks import begun, judgements
+from tollkeeper.failover.checks import begun, judgements, refuted
 from tollkeeper.failover.checks import counted as counted_checks
 from tollkeeper.failover.drawn import Step
 from tollkeeper.failover.drawn import counted as counted_in_order
 from tollkeeper.failover.rule import State
 from tollkeeper.failover.state import (
     Watch,
+    at_rest,
     decided,
     is_told,
     sentence,
@@ -166,6 +167,8 @@ async def _judge(
         more=bool(watching.others_left(runtime, watch, stream)),
         veto=veto,
     )
+    if stream.candidate in refuted(judged.checks):  # it is taken out in this same look
+        after, kind = replace(after, state=at_rest(state)), "counted"
     reason = sentence(stream, kind, state if kind != "proposed" else after.state)
     if veto and kind == "proposed":
         reason = f"{reason}; not moved, because {veto}"

@@ -14,12 +14,15 @@ async def take_out_refuted(runtime: Runtime, judged: Judged) -> None:
     """Takes versions out that misread a payment: their shares end at once, and what they carry goes
     to another version; where there is none, back to the one that was left. That fails for all to
     see, and a misreading does not."""
-    for version in refuted(judged.checks):
-        if judged.checks[version].is_out:
-            continue
+    found = [name for name in refuted(judged.checks) if not judged.checks[name].is_out]
+    for version in found:  # all of them first: none may be the refuge of another one
         judged.checks = judged.checks | {version: replace(judged.checks[version], is_out=True)}
         judged.take_out(version)
-        for stream in [s for s in judged.streams if version in {s.carrying, s.candidate}]:
+    for version in found:
+        concerned = [s for s in judged.streams if version in {s.carrying, s.candidate}]
+        if not concerned:  # it was asked what it sees of another version's payment
+            _say_at_rest(judged, version)
+        for stream in concerned:
             if stream.carrying == version:
                 _leave(runtime, judged, stream)
                 continue
@@ -39,6 +42,13 @@ def _leave(runtime: Runtime, judged: Judged, stream: Stream) -> None:
         return
     judged.move(left)
     judged.taken_out = tuple(name for name in judged.taken_out if name != refuge)
+
+
+def _say_at_rest(judged: Judged, version: str) -> None:
+    """Says of a version that no stream knows of that it misreads: it gets no traffic from now on,
+    which ends nothing that goes on."""
+    stream = (*judged.streams, *judged.watch.streams)[0]
+    _say(judged, replace(stream, candidate=version), version)
 
 
 def _say(judged: Judged, stream: Stream, version: str) -> None:

@@ -2,6 +2,7 @@
 
 A process that dies in between leaves a message whose sending is in doubt. It is sent again under
 the same identity, since a lost page is worse than one that arrives twice and is known for one.
+What was told along in a message that has not arrived waits again, and is sent with the next one.
 """
 
 from typing import Final
@@ -64,7 +65,8 @@ async def notify(runtime: Runtime, job: Job) -> None:
         answer=answer.said[:200],
     )
     again = again_ms(done, store.now_ms()) if done.is_waiting else None
-    await store.end_notification(job, done, again)
+    released = () if answer.ok else sending.along
+    await store.end_notification(job, done, again, released)
     if not done.is_waiting and not answer.ok and done.is_page:
         await _hurry(runtime, done, answer)
 

@@ -13,6 +13,7 @@ from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.failover import glance_for
 from tollkeeper.payments.judging import (
     charge_mismatch,
+    is_decline,
     judge_seen,
     may_be_charge_of,
     may_be_refund_of,
@@ -65,17 +66,25 @@ async def settled_at_once(
 
 async def look(runtime: Runtime, books: Books, attempt: Attempt, *, seconds: float) -> Seen:
     """Asks what became of `attempt` through the other versions first, since its own may be the one
-    that fails. Gives up after `seconds`, or where the provider is being asked too much already."""
+    that fails. Who sees a decline may misread, and it would end the payment: then the next one is
+    asked as well. Gives up after `seconds`, or where the provider is being asked too much."""
     own = runtime.integration(attempt.integration)
     until = runtime.clock.monotonic() + seconds
+    declined = NOTHING
     for version in (*runtime.router.other_versions(own.name, books.payment.account), own):
         left = until - runtime.clock.monotonic()
         if left < SHORTEST_SECONDS or runtime.live.health(own.provider).is_full:
-            return NOTHING
+            break
         seen = await _through(runtime, version, books, attempt, until)
-        if seen.answered:
-            return msgspec.structs.replace(seen, by=version.name)
-    return NOTHING
+        if not seen.answered or (declined.answered and seen.outcome is None):
+            continue
+        named = msgspec.structs.replace(seen, by=version.name)
+        if seen.outcome is None or not is_decline(seen.outcome):
+            return named
+        if declined.answered:
+            return declined  # two see it
+        declined = named
+    return declined
 
 
 async def _through(

@@ -28,6 +28,7 @@ from tollkeeper.payments.reconcile import (
     is_misshown,
     is_overtaken,
     is_second,
+    is_sum_misread,
     may_be_in_doubt,
     reconcile_charge,
     reconcile_disputes,
@@ -186,6 +187,10 @@ async def list_refunds(current: SettlementRun, step: Step) -> None:
     else:
         current.learn(refunds_failed=True)
         return
+    releases = current.runtime.releases
+    if not unread and is_sum_misread(current.books, tuple(seen), current.look.charge, releases):
+        current.learn(refunds_failed=True)
+        return
     misshown = any(is_misshown(current.books, item) for item in seen)
     misshown = misshown or any(may_be_in_doubt(current.books, item) for item in seen)
     if misshown or any(unread_may_be_refund_in_doubt(current.books, row) for row in unread):
@@ -195,7 +200,6 @@ async def list_refunds(current: SettlementRun, step: Step) -> None:
     true = tuple(item for item in seen if not is_misshown(current.books, item))
     new_ids = tuple(current.runtime.new_id("re") for _ in true)
     now_ms = current.runtime.store.now_ms()
-    releases = current.runtime.releases
     await current.record(
         lambda books: reconcile_refunds(
             books, true, new_ids, now_ms, by="listing", releases=releases

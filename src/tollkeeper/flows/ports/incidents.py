@@ -91,9 +91,14 @@ class IncidentStore(Protocol):
         ...
 
     async def end_notification(
-        self, job: Job, notification: Notification, again_ms: int | None
+        self,
+        job: Job,
+        notification: Notification,
+        again_ms: int | None,
+        released: tuple[str, ...] = (),
     ) -> None:
-        """Writes what came of a try. The job ends, or comes back at `again_ms`."""
+        """Writes what came of a try. The job ends, or comes back at `again_ms`. `released`: what
+        was told along and has not arrived waits again, but for pages that are answered."""
         ...
 
     async def load_plan(self) -> SealedPlan | None: ...
