@@ -111,7 +111,16 @@ def test_every_feature_has_the_same_shape() -> None:
     (named,) = (one["modules"] for one in contracts if one["id"] == "features")
     assert sorted(named) == [f"tollkeeper.flows.{feature}" for feature in FEATURES]
     loose = {path.stem for path in (SOURCE / "flows").glob("*.py")}
-    shared = {"comparing", "observing", "reaching", "recording", "routes", "runtime", "sending"}
+    shared = {
+        "comparing",
+        "exchanges",
+        "observing",
+        "reaching",
+        "recording",
+        "routes",
+        "runtime",
+        "sending",
+    }
     assert loose == {"__init__", *shared}
 
 

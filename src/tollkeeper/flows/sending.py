@@ -1,4 +1,4 @@
-"""Sending one attempt: build the request, send it, read the reply; and what is stored of both."""
+"""Sending one attempt: build the request, send it, read the reply."""
 
 import asyncio
 from typing import Final
@@ -8,11 +8,9 @@ import msgspec
 from tollkeeper.flows.live.counting import Shopper
 from tollkeeper.flows.live.sampling import sample
 from tollkeeper.flows.live.trips import trip_of
-from tollkeeper.flows.ports import Vault, WireFailure, WireResult
+from tollkeeper.flows.ports import WireFailure, WireResult
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.integrations.masking import mask_reply, mask_request
 from tollkeeper.integrations.version import Integration, OperationInput, WireReply, WireRequest
-from tollkeeper.payments.change import Exchange
 from tollkeeper.payments.foreign import checked
 from tollkeeper.payments.judging import judge, not_sent, silence
 from tollkeeper.payments.outcome import Doubt, Operation, Outcome
@@ -26,10 +24,6 @@ ASK_SECONDS: Final = 8.0
 """How long a question may take. A send waits longer, since giving up on it makes a doubt."""
 
 ASK_TRIES: Final = 3
-
-_ENCODE = msgspec.msgpack.Encoder().encode
-_REQUEST = msgspec.msgpack.Decoder(WireRequest).decode
-_REPLY = msgspec.msgpack.Decoder(WireReply).decode
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -86,14 +80,6 @@ def prepare(
         return Prepared(integration, integration.request(attempt.operation, order))
     except Exception as error:  # noqa: BLE001 - any bug of a version's must end as class A
         return Prepared(integration, None, f"{type(error).__name__}: {error}")
-
-
-def stored_request(runtime: Runtime, attempt: Attempt, prepared: Prepared) -> Exchange:
-    """The request, sealed, to be committed before it is sent."""
-    plain = _ENCODE(prepared.request) if prepared.request is not None else b""
-    return Exchange(
-        attempt_id=attempt.id, payment_id=attempt.payment_id, request=runtime.vault.seal(plain)
-    )
 
 
 async def send(runtime: Runtime, books: Books, attempt: Attempt, prepared: Prepared) -> SendResult:
@@ -250,65 +236,6 @@ def reread(
         if said is not None and not is_contradicted(attempt, said, readings.values()):
             return version.name, said
     return None
-
-
-def stored_reply(
-    runtime: Runtime, attempt: Attempt, heard: SendResult, request: WireRequest | None
-) -> tuple[Exchange, ...]:
-    """The exchange for the store: the reply sealed while the outcome is unknown; once it is known
-    both sides masked by shape."""
-    if not heard.outcome.is_known:
-        if heard.reply is None:
-            return ()
-        sealed = runtime.vault.seal(_ENCODE(heard.reply))
-        return (Exchange(attempt_id=attempt.id, payment_id=attempt.payment_id, reply=sealed),)
-    return (_masked(runtime, attempt, request, heard.reply),)
-
-
-def masked(runtime: Runtime, attempt: Attempt, exchange: Exchange) -> Exchange:
-    """A stored exchange whose outcome has become known, masked."""
-    return _masked(
-        runtime, attempt, opened_request(runtime, exchange), opened_reply(runtime, exchange)
-    )
-
-
-def _masked(
-    runtime: Runtime, attempt: Attempt, request: WireRequest | None, reply: WireReply | None
-) -> Exchange:
-    kept = runtime.fields_read(attempt.integration.partition("@")[0])
-    return Exchange(
-        attempt_id=attempt.id,
-        payment_id=attempt.payment_id,
-        request=_ENCODE(mask_request(request, kept)) if request is not None else b"",
-        reply=_ENCODE(mask_reply(reply, kept)) if reply is not None else None,
-        sealed=False,
-    )
-
-
-def opened_request(runtime: Runtime, exchange: Exchange) -> WireRequest | None:
-    """The stored request while it is sealed; `None` where it is masked, absent or unreadable."""
-    plain = _opened(runtime, exchange, exchange.request)
-    return _REQUEST(plain) if plain else None
-
-
-def opened_reply(runtime: Runtime, exchange: Exchange) -> WireReply | None:
-    """The stored reply while it is sealed; `None` where it is masked, absent or unreadable."""
-    plain = _opened(runtime, exchange, exchange.reply)
-    return _REPLY(plain) if plain else None
-
-
-def stored_reply_of(vault: Vault, exchange: Exchange) -> WireReply | None:
-    """The stored reply, sealed or masked; `None` where there is none or it cannot be opened."""
-    if not exchange.reply:
-        return None
-    plain = vault.open(exchange.reply) if exchange.sealed else exchange.reply
-    return _REPLY(plain) if plain else None
-
-
-def _opened(runtime: Runtime, exchange: Exchange, stored: bytes | None) -> bytes | None:
-    if not exchange.sealed or not stored:
-        return None
-    return runtime.vault.open(stored)
 
 
 async def ask(

@@ -20,7 +20,7 @@ from tollkeeper.payments.change import OutEvent
 from tollkeeper.payments.invariants import Violation
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.store import incidents as stored
-from tollkeeper.store import signals
+from tollkeeper.store import on_call, signals
 from tollkeeper.testing import chaos
 from tollkeeper.testing.loop import Process
 from tollkeeper.testing.receivers import SimulatedNotify
@@ -66,7 +66,7 @@ def attach(simulation: Simulation) -> None:
     assert notify is not None, "the world has receivers"
     sealed = simulation.replicas[0].runtime.vault.seal(msgspec.json.encode(PLAN))
     plan = SealedPlan(revision=1, at_ms=simulation.clock.now_ms(), actor="test", sealed=sealed)
-    simulation.driver.now(stored.save_plan(plan))
+    simulation.driver.now(on_call.save_plan(plan))
     pages = _Pages(simulation, notify)
     notify.before = pages.before
     notify.dies = pages.die

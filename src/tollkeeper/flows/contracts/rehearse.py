@@ -20,9 +20,9 @@ from tollkeeper.contracts.plays import (
     wrong,
 )
 from tollkeeper.contracts.skew import Skew, skews
+from tollkeeper.flows.exchanges import stored_reply_of
 from tollkeeper.flows.ports import Store, Target, Vault, Wire
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import stored_reply_of
 from tollkeeper.integrations.version import (
     Delivery,
     Integration,

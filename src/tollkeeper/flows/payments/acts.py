@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tollkeeper.flows.exchanges import opened_reply, opened_request, stored_reply, stored_request
 from tollkeeper.flows.live.health import OURS_SECONDS
 from tollkeeper.flows.payments.settlement_run import (
     SettlementRun,
@@ -17,17 +18,7 @@ from tollkeeper.flows.payments.settlement_run import (
     subject_of,
 )
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import (
-    Prepared,
-    SendResult,
-    opened_reply,
-    opened_request,
-    prepare,
-    reread,
-    send,
-    stored_reply,
-    stored_request,
-)
+from tollkeeper.flows.sending import Prepared, SendResult, prepare, reread, send
 from tollkeeper.integrations.version import WireRequest
 from tollkeeper.payments.change import Change
 from tollkeeper.payments.judging import (
@@ -144,7 +135,7 @@ async def _send_new(
         attempt = after.attempt(attempt_id)
         assert attempt is not None, "what is sent has an attempt"
         prepared.append(prepare(runtime, after, attempt))
-        exchange = stored_request(runtime, attempt, prepared[-1])
+        exchange = stored_request(runtime, attempt, prepared[-1].request)
         return msgspec.structs.replace(change, exchanges=(exchange,))
 
     await current.record(decide, cause, complete)
@@ -250,7 +241,7 @@ async def _apply(
         return to_be_undone(after) if unwanted else after
 
     def complete(change: Change, _: Books) -> Change:
-        exchanges = stored_reply(runtime, attempt, heard, request)
+        exchanges = stored_reply(runtime, attempt, heard.outcome, heard.reply, request)
         return msgspec.structs.replace(change, exchanges=exchanges)
 
     await current.record(decide, f"settling.{heard.by}", complete)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from tollkeeper.flows.exchanges import stored_reply, stored_request
 from tollkeeper.flows.observing import (
     context_of,
     followed_of,
@@ -9,7 +10,7 @@ from tollkeeper.flows.observing import (
 from tollkeeper.flows.payments.answers import Key, answer_of
 from tollkeeper.flows.recording import record
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Prepared, SendResult, stored_reply, stored_request
+from tollkeeper.flows.sending import Prepared, SendResult
 from tollkeeper.integrations.version import WireRequest
 from tollkeeper.payments.assignment import FirstResult, ShadowResult
 from tollkeeper.payments.change import Answer, Change, IdempotencyClaim
@@ -102,10 +103,10 @@ async def record_outcome(  # noqa: PLR0913 - what one commit holds
         )
 
     def complete(change: Change, after: Books) -> Change:
-        exchanges = stored_reply(runtime, attempt, heard, request)
+        exchanges = stored_reply(runtime, attempt, heard.outcome, heard.reply, request)
         again = after.attempt(following.id) if following is not None else None
         if again is not None and prepared is not None:
-            exchanges = (*exchanges, stored_request(runtime, again, prepared))
+            exchanges = (*exchanges, stored_request(runtime, again, prepared.request))
         nonlocal told
         told = None if again else answer_of(runtime, key, after, attempt)
         return msgspec.structs.replace(

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.flows.exchanges import stored_request
 from tollkeeper.flows.observing import (
     assignment_of,
     context_of,
@@ -26,7 +27,7 @@ from tollkeeper.flows.payments.look import settled_at_once
 from tollkeeper.flows.payments.treatment import HOLD_MS, LOOK_MS, treatment
 from tollkeeper.flows.recording import commit_surely
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Prepared, SendResult, prepare, send, stored_request
+from tollkeeper.flows.sending import Prepared, SendResult, prepare, send
 from tollkeeper.kernel.errors import (
     Invalid,
     NoVersionWorks,
@@ -124,7 +125,7 @@ async def _create(
         runtime,
         msgspec.structs.replace(
             change,
-            exchanges=(stored_request(runtime, attempt, prepared),),
+            exchanges=(stored_request(runtime, attempt, prepared.request),),
             assignment=None if is_held else assignment_of(taken, id_, before_ms),
             held=held,
         ),

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from tollkeeper.flows.exchanges import stored_request
 from tollkeeper.flows.observing import evidence_of, note_follow_up
 from tollkeeper.flows.payments.answers import (
     Key,
@@ -22,7 +23,7 @@ from tollkeeper.flows.payments.attempts import again_through, claim_of, closed, 
 from tollkeeper.flows.payments.look import settled_at_once
 from tollkeeper.flows.recording import commit_surely, load
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import Prepared, SendResult, prepare, send, stored_request
+from tollkeeper.flows.sending import Prepared, SendResult, prepare, send
 from tollkeeper.kernel.errors import (
     Invalid,
     Unavailable,
@@ -153,7 +154,7 @@ async def _open(
         prepared = prepare(runtime, after, attempt, reason=reason)
         cause = f"{attempt.operation}.started"
         change = closed(runtime, key, books, after, cause=cause, now_ms=now_ms, claim=claim)
-        exchange = stored_request(runtime, attempt, prepared)
+        exchange = stored_request(runtime, attempt, prepared.request)
         change = msgspec.structs.replace(change, exchanges=(exchange,))
         result = await commit_surely(runtime, change)
         if isinstance(result, KeyTaken):

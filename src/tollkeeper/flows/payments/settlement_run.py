@@ -8,13 +8,10 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.exchanges import masked
 from tollkeeper.flows.recording import record
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import (
-    ask,
-    masked,
-    order_for,
-)
+from tollkeeper.flows.sending import ask, order_for
 from tollkeeper.integrations.version import Integration, OperationInput
 from tollkeeper.payments.change import Change, Exchange
 from tollkeeper.payments.judging import is_doubtful, is_whole

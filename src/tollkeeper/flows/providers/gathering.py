@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
+from tollkeeper.flows.exchanges import stored_reply_of
 from tollkeeper.flows.ports import SealedPlan
 from tollkeeper.flows.reaching import book_now
 from tollkeeper.flows.runtime import Runtime
-from tollkeeper.flows.sending import stored_reply_of
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.incidents.plan import Plan
 from tollkeeper.integrations.version import WireRequest
