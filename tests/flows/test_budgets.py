@@ -96,7 +96,8 @@ async def test_a_budget_that_burns_is_an_alert_until_it_burns_no_more(tmp_path: 
         await minutes(s, 15, failed=0)
         assert await commands.open_alerts(s.store) == []
         assert await kinds(s) == ["alert.opened", "alert.resolved"]
-        assert [event for event, _ in lines] == ["alert_opened", "alert_resolved"]
+        said = [event for event, _ in lines if event.startswith("alert_")]
+        assert said == ["alert_opened", "alert_resolved"]
 
 
 async def test_a_look_neither_ends_a_budget_s_alert_nor_is_disturbed_by_it(tmp_path: Path) -> None:

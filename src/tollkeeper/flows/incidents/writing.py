@@ -11,7 +11,6 @@ from tollkeeper.incidents.desk import jobs_of
 from tollkeeper.incidents.escalation import Call, Target
 from tollkeeper.incidents.impact import MANY, WINDOW_MS, impact_of
 from tollkeeper.incidents.incident import EntryKind, Impact, Incident, Writing
-from tollkeeper.incidents.news import SERVICE
 from tollkeeper.incidents.paging import Notification, NotificationKind, message_of, pages_of
 from tollkeeper.incidents.plan import Plan
 from tollkeeper.incidents.schedule import Cover
@@ -150,12 +149,14 @@ def tell(runtime: Runtime, writing: Writing) -> None:
 
 
 async def impact_now(runtime: Runtime, fingerprint: str, began_ms: int) -> Impact:
-    """Whom it hurts: the payments of the last minutes, from its beginning on at most."""
+    """Whom it hurts: the payments of the last minutes, from its beginning on at most; those of its
+    provider alone where it is about one."""
     now_ms = runtime.store.now_ms()
     from_ms = max(began_ms, now_ms - WINDOW_MS)
     payments = await runtime.store.recent_payments(first_id("pay", from_ms), MANY)
     minutes = max((now_ms - from_ms) / 60_000, 1 / 60)
-    provider = "" if fingerprint == SERVICE else fingerprint.partition("/")[0]
+    about = fingerprint.partition("/")[0]
+    provider = about if about in runtime.settings.providers else ""
     return impact_of(payments, minutes, provider)
 
 
