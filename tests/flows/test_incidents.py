@@ -52,6 +52,7 @@ class LeverNotify:
         self.receivers: dict[str, str] = {}
         self.down: set[str] = set()
         self.dies = ""
+        self.again = True
         self.tried: list[Message] = []
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
@@ -63,7 +64,7 @@ class LeverNotify:
             self.dies = ""
             raise Died
         if receiver.url in self.down:
-            return Answer(ok=False, said="down")
+            return Answer(ok=False, said="down", again=self.again)
         self.got.setdefault(message.id, []).append(message)
         if self.dies == "after":
             self.dies = ""
@@ -230,6 +231,41 @@ async def test_where_no_page_arrives_the_next_level_does_not_wait(tmp_path: Path
         assert len(told(notify)) == 2
         entries = await commands.timeline(s.store, (await only(s)).id)
         assert any("no page of step 1 has arrived" in entry.text for entry in entries)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_no_crash_keeps_the_next_level_waiting_where_no_page_arrives(
+    tmp_path: Path, when: str
+) -> None:
+    for call in range(1, 60):
+        folder = tmp_path / str(call)
+        folder.mkdir()
+        async with on_call(folder, ONE) as (s, notify):
+            notify.down, notify.again = {CHAT.url}, False
+            store = DyingStore(s.store, call, when)
+            mortal = s.replica("mortal", store=store)
+            alter(mortal, notify=notify)
+            await s.store.save_alert(*alert_event(s.runtime))
+            await _run(s, mortal, store, 80)
+            assert (await only(s)).step == 2, call
+            if not store.is_dead:
+                assert call > 10, "the story has many calls of the store"
+                return
+    pytest.fail("the story ends")
+
+
+async def test_where_it_comes_back_and_no_page_arrives_the_next_level_does_not_wait(
+    tmp_path: Path,
+) -> None:
+    async with on_call(tmp_path, ONE) as (s, notify):
+        await s.store.save_alert(*alert_event(s.runtime))
+        await s.work(1)
+        it = await only(s)
+        await commands.resolve(s.runtime, it.id, reason="it is over", actor="cli:one")
+        notify.down = {CHAT.url}
+        await commands.reopen(s.runtime, it.id, reason="it is not", actor="cli:one")
+        await s.work(300)
+        assert (await only(s)).step == 2
 
 
 async def test_a_storm_of_alerts_is_one_incident_and_few_pages(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ QUICK = (
     "payment_of_another_account_moved",
     "misread_effect_confirms_a_refusal",
     "reversal_made_twice",
+    "told_along_lost",
+    "timer_outside_the_commit",
 )
 """Bugs that a few seeds find; `./dev simulate --bug all` hunts every one."""
 

@@ -81,6 +81,11 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in {"queued", "sending"}
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether it is a page that never arrived: the next level may have to be paged for it."""
+        return self.is_page and self.status == "failed"
+
+    @property
     def is_page(self) -> bool:
         """Whether someone must look."""
         return self.kind == "page"
@@ -298,10 +303,15 @@ def again_ms(notification: Notification, now_ms: int) -> int:
     return now_ms + TRY_AGAIN_S[max(number, 0)] * 1000
 
 
-def is_step_lost(notifications: Iterable[Notification], step: int) -> bool:
-    """Whether every page of a step was given up."""
-    pages = [one for one in notifications if one.is_page and one.step == step]
-    return bool(pages) and all(one.status == "failed" for one in pages)
+def is_step_lost(notifications: Iterable[Notification], page: Notification) -> bool:
+    """Whether every page of the step of `page` was given up; since the incident was opened last."""
+    pages = [one for one in notifications if step_of(one) == step_of(page)]
+    return bool(pages) and all(one.is_given_up for one in pages)
+
+
+def step_of(notification: Notification) -> tuple[str, ...]:
+    """What the messages of one step have in common: incident, kind, opening and step."""
+    return tuple(notification.key.split("/")[:4])
 
 
 def message(

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tollkeeper.flows.incidents import escalating, hearing, notifying, writing
+from tollkeeper.incidents import stepping
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.incidents.paging import Notification
 from tollkeeper.store import incidents as stored
@@ -44,7 +45,14 @@ def answer_cancels_nothing() -> list[Patch]:
 
 @_bug("Who has acknowledged an incident is paged for it all the same.")
 def answered_is_paged() -> list[Patch]:
-    return [(Incident, "is_paging", Incident.is_open)]
+    real: Any = vars(stepping)["moved"]
+
+    def moved(incident: Incident, act: Any) -> Any:
+        after = real(incident, act)
+        goes_on = after is not None and act == "acknowledge"
+        return msgspec.structs.replace(after, next_ms=incident.next_ms) if goes_on else after
+
+    return [(Incident, "is_paging", Incident.is_open), (stepping, "moved", moved)]
 
 
 @_bug("The timer of an incident is not in the commit that opens it.")

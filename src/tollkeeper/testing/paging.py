@@ -13,7 +13,7 @@ from tollkeeper.flows.incidents import commands
 from tollkeeper.flows.ports import SealedPlan
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.incident import Incident
-from tollkeeper.incidents.paging import Message, Notification, is_step_lost
+from tollkeeper.incidents.paging import Message, Notification
 from tollkeeper.incidents.plan import EscalationPolicy, Level, Person, Plan, Receiver
 from tollkeeper.kernel.errors import TollkeeperError
 from tollkeeper.payments.change import OutEvent
@@ -22,7 +22,7 @@ from tollkeeper.signals.alerts import Alert
 from tollkeeper.store import incidents as stored
 from tollkeeper.store import on_call, signals
 from tollkeeper.testing import chaos
-from tollkeeper.testing.loop import Process
+from tollkeeper.testing.loop import CURRENT, Process
 from tollkeeper.testing.receivers import SimulatedNotify
 from tollkeeper.testing.world import Simulation
 
@@ -35,8 +35,11 @@ LATE_MS: Final = 150_000
 """By when a timer that is due must have run: leases of dead processes end before."""
 
 PAGING: Final = "triggered"
+GIVEN_UP: Final = "failed"
 WAITING: Final = frozenset({"queued", "sending"})
 """What the checks go by: they share no predicate with what they check."""
+
+OFTEN_DYING: Final = 0.04
 
 RECEIVERS: Final = {
     name: Receiver(kind="webhook", url=f"https://{name}.invalid/", every_seconds=4.0)
@@ -68,6 +71,7 @@ def attach(simulation: Simulation) -> None:
     plan = SealedPlan(revision=1, at_ms=simulation.clock.now_ms(), actor="test", sealed=sealed)
     simulation.driver.now(on_call.save_plan(plan))
     pages = _Pages(simulation, notify)
+    simulation.driver.after_write = pages.after_write
     notify.before = pages.before
     notify.dies = pages.die
     simulation.quiet_checks.append(lambda _: pages.check_quiet())
@@ -137,6 +141,14 @@ class _Pages:
             self.simulation.coverage.count("page.unrecorded")
             chaos.kill(self.simulation, replica)
 
+    def after_write(self, name: str) -> None:
+        """Now and then a process dies right after it has written an incident."""
+        process = CURRENT.get()
+        calm = self.simulation.calm or process is None
+        if name == "save_incident" and not calm and self.chance.random() < OFTEN_DYING:
+            assert process is not None, "a process writes"
+            self.die(process)
+
     # What must hold
 
     def _open(self) -> list[Incident]:
@@ -177,6 +189,17 @@ class _Pages:
                 yield Violation("I15", one.id, "it pages, and its timer is not there")
             elif one.next_ms < self.simulation.clock.now_ms() - LATE_MS:
                 yield Violation("I15", one.id, "its timer is late")
+            yield from self._check_lost(one)
+
+    def _check_lost(self, incident: Incident) -> Iterator[Violation]:
+        """Where no page of a step arrives, the next step is due, or a job is there to see to it."""
+        turn = f"{incident.id}/page/{incident.openings}/{incident.step}/"
+        pages = self.simulation.driver.now(stored.list_notifications(incident.id))
+        mine = [one for one in pages if one.key.startswith(turn)]
+        lost = bool(mine) and all(one.status == GIVEN_UP for one in mine)
+        waits = (incident.next_ms or 0) > self.simulation.clock.now_ms()
+        if lost and waits and not any(self._has_job(one.id) for one in mine):
+            yield Violation("I14", incident.id, "no page of a step arrived, and the next one waits")
 
     def check_quiet(self) -> Iterator[Violation]:
         """Every alert was heard, every page has a fate, and no step has two of one identity."""
@@ -222,10 +245,6 @@ class _Pages:
         news = Counter((e.kind, e.facts["event"]) for e in entries if "event" in e.facts)
         if news and max(news.values()) > 1:
             yield Violation("I8", incident.id, f"{max(news, key=lambda n: news[n])} counted twice")
-        mine = [one for one in pages if one.key.split("/")[2] == str(incident.openings)]
-        waits = incident.next_ms is not None and incident.next_ms > self.simulation.clock.now_ms()
-        if incident.status == PAGING and waits and is_step_lost(mine, incident.step):
-            yield Violation("I14", incident.id, "no page of a step arrived, and the next one waits")
 
 
 def _answered_ms(incident: Incident | None) -> int | None:

@@ -12,7 +12,7 @@ from tollkeeper.testing.coverage import Coverage
 from tollkeeper.testing.loop import CURRENT, Process, VirtualLoop
 
 OFTEN_DOWN: Final = 0.3
-OFTEN_REFUSED: Final = 0.04
+OFTEN_REFUSED: Final = 0.1
 OFTEN_DYING: Final = 0.08
 """Of all sends, while there is chaos: those that fail, those that never can succeed, and those
 whose process dies after the receiver has the message."""

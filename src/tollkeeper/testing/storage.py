@@ -60,6 +60,7 @@ class SimulatedDriver(InlineSQLite):
         self._loop = loop
         self.disk = disk
         self._coverage = coverage
+        self.after_write: Callable[[str], None] = lambda _: None
 
     @override
     async def write[T](self, operation: Operation[T]) -> T:
@@ -71,6 +72,7 @@ class SimulatedDriver(InlineSQLite):
             self._coverage.count("store.unavailable")
             raise Unavailable("simulated: the store is away")
         result = await super().write(operation)
+        self.after_write(name)
         with self._coverage.point(f"store.after {name}"):
             await asyncio.sleep(chance.random() * self.disk.latency_seconds)
         if chance.random() < self.disk.doubt:

@@ -37,6 +37,8 @@ async def notify(runtime: Runtime, job: Job) -> None:
     store = runtime.store
     known = await store.load_notification(job.subject)
     if known is None or not known.is_waiting:
+        if known is not None and known.is_given_up:
+            await _hurry(runtime, known)
         await store.finish_job(job)
         return
     receiver = (await plan_now(runtime)).receivers.get(known.receiver)
@@ -65,10 +67,10 @@ async def notify(runtime: Runtime, job: Job) -> None:
         answer=answer.said[:200],
     )
     again = again_ms(done, store.now_ms()) if done.is_waiting else None
+    if done.is_given_up:  # the job comes back, so that no crash keeps the next level from its page
+        again = store.now_ms()
     released = () if answer.ok else sending.along
     await store.end_notification(job, done, again, released)
-    if not done.is_waiting and not answer.ok and done.is_page:
-        await _hurry(runtime, done, answer)
 
 
 async def _send(runtime: Runtime, receiver: Receiver | None, sending: Notification) -> Answer:
@@ -86,11 +88,12 @@ async def _send(runtime: Runtime, receiver: Receiver | None, sending: Notificati
     return await runtime.notify.send(receiver, said)
 
 
-async def _hurry(runtime: Runtime, done: Notification, answer: Answer) -> None:
+async def _hurry(runtime: Runtime, done: Notification) -> None:
     """Pages the next level at once where every page of this step was given up."""
-    if not is_step_lost(await runtime.store.list_notifications(done.incident), done.step):
+    if not is_step_lost(await runtime.store.list_notifications(done.incident), done):
         return
-    reason = f"no page of step {done.step} has arrived ({answer.said[:100]}): the next level"
+    said = done.tries[-1].answer[:100]
+    reason = f"no page of step {done.step} has arrived ({said}): the next level"
 
     async def decide(incident: Incident) -> Writing:
         after = hurried(incident, runtime.store.now_ms(), reason)
