@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.doors.stage import settings_for
+from tests.wire.test_notify import OVER, PAGE, TAKEN, sent
 
 from tollkeeper.app import Service
 from tollkeeper.flows.signals import posting
+from tollkeeper.incidents.plan import Receiver
 from tollkeeper.signals.alerts import Alert
 from tollkeeper.store import migrate
 
@@ -104,3 +106,18 @@ async def test_an_alertmanager_sees_an_alert_begin_once_and_end(
         over = replace(stored, status="resolved", resolved_ms=now_ms, revision=stored.revision + 1)
         assert await service.store.save_alert(over, (), posting.wakes(service.runtime, now_ms))
         await until_listed(address, 0)
+
+
+async def test_an_alertmanager_that_is_a_receiver_sees_an_incident_begin_and_end(
+    address: str,
+) -> None:
+    receiver = Receiver(kind="alertmanager", url=address)
+    now_ms = int(time.time() * 1000)
+    page, taken, over = (replace(one, at_ms=now_ms) for one in (PAGE, TAKEN, OVER))
+    assert [answer.said for answer in await sent(receiver, page, page)] == ["200 accepted"] * 2
+    (one,) = await until_listed(address, 1)
+    assert (one["labels"]["incident"], one["annotations"]["summary"]) == ("inc_1", PAGE.subject)
+    await sent(receiver, taken)
+    assert len(await until_listed(address, 1)) == 1
+    await sent(receiver, over)
+    assert await until_listed(address, 0) == []

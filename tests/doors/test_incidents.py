@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from tests.flows.test_incidents import alert_event
 
 from tollkeeper.cli.main import MISUSE, main
 from tollkeeper.flows.incidents import planning
-from tollkeeper.flows.ports import IncidentWrite
 from tollkeeper.proving.inbox import Inbox, serve
 from tollkeeper.simulator.core.faults import FaultRule
 
@@ -208,10 +208,7 @@ async def test_a_cover_takes_the_pages_and_can_be_taken_back(tmp_path: Path) -> 
         body = {"schedule": "duty", "person": "second", "since": "2026-01-01T00:00:00Z",
                 "until": "2099-01-01T00:00:00Z"}  # fmt: skip
         assert (await it.it.post("/v1/covers", body, role="platform")).status == 422
-        now = await it.it.service.runtime.store.list_covers(0)
-        assert now == []
-        from datetime import UTC, datetime, timedelta  # noqa: PLC0415
-
+        assert await it.it.service.runtime.store.list_covers(0) == []
         at = datetime.fromtimestamp(it.it.service.runtime.store.now_ms() / 1000, UTC)
         body |= {"since": at.isoformat(), "until": (at + timedelta(hours=8)).isoformat()}
         taken = await it.it.post("/v1/covers", body, role="platform")
@@ -277,7 +274,3 @@ def test_a_bad_plan_is_refused_with_where(
     assert main(["oncall", "check", str(plan)]) == MISUSE
     assert said in capsys.readouterr().err
     assert main(["oncall", "check", str(tmp_path / "none.toml")]) == MISUSE
-
-
-def test_writes_are_one_value() -> None:
-    assert {"incident", "entries", "news"} <= set(IncidentWrite.__struct_fields__)

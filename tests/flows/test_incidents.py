@@ -13,10 +13,11 @@ from tests.flows.stage import Stage, stage
 from tollkeeper.app.service import handlers
 from tollkeeper.flows.incidents import commands, planning
 from tollkeeper.flows.ports import Job
+from tollkeeper.flows.providers.gathering import secrets_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.incidents.paging import Answer, Message
-from tollkeeper.incidents.plan import EscalationPolicy, Level, Person, Plan, Receiver
+from tollkeeper.incidents.plan import EscalationPolicy, Input, Level, Person, Plan, Receiver
 from tollkeeper.payments.change import OutEvent
 from tollkeeper.signals.alerts import Alert
 
@@ -440,3 +441,9 @@ async def test_a_plan_that_comes_late_pages_for_what_is_open(tmp_path: Path) -> 
         await planning.apply(s.runtime, PLAN, actor="test")
         await s.work(1)
         assert len(told(notify)) == 1
+
+
+async def test_every_secret_of_the_plan_is_searched_for_in_packs(tmp_path: Path) -> None:
+    inputs = {"monitor": Input(key="a-routing-key-of-the-tests")}
+    async with on_call(tmp_path, msgspec.structs.replace(PLAN, inputs=inputs)) as (s, _):
+        assert {"a-routing-key-of-the-tests", CHAT.url} <= await secrets_now(s.runtime)

@@ -9,6 +9,7 @@ from typing import Final, get_args
 
 import pytest
 
+from tollkeeper.incidents import incident, news, paging
 from tollkeeper.payments import outcome, payment
 from tollkeeper.rollouts import rollout
 
@@ -30,6 +31,10 @@ WORDS: Final[frozenset[str]] = frozenset(
         *get_args(outcome.DoubtKind),
         *get_args(rollout.Status),
         *get_args(rollout.Decision.__annotations__["kind"]),
+        *get_args(incident.Status.__value__),
+        *get_args(incident.Severity.__value__),
+        *get_args(news.Weight.__value__),
+        *(set(get_args(paging.NotificationStatus.__value__)) - {"queued"}),  # a webhook's fate, too
         *RESULT_CLASSES,
     }
 )

@@ -25,7 +25,7 @@ from tollkeeper.flows.incidents.views import (
     short_views,
     whole_view,
 )
-from tollkeeper.flows.incidents.writing import plan_now
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.incidents.incident import Incident
 from tollkeeper.kernel.clock import moment_ms
 from tollkeeper.kernel.errors import Fault, Invalid

@@ -24,7 +24,7 @@ from tollkeeper.flows.incidents.views import (
     notification_view,
     shift_views,
 )
-from tollkeeper.flows.incidents.writing import plan_now
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.importing import as_toml, imported
 from tollkeeper.incidents.paging import Notification

@@ -87,7 +87,7 @@ def override(
     hours: Annotated[float, cyclopts.Parameter(help="For how long it holds.")] = 4.0,
     config: Config = None,
 ) -> int:
-    """Say how a component is, whatever the signals say.
+    """Say how a component is; your word stands above the signals.
 
     Example: `tollkeeper status-page override refunds under_maintenance --hours 2`
     """

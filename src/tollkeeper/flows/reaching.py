@@ -1,4 +1,4 @@
-"""Reaching: the contact cards in force, and what a message to a provider needs when it leaves.
+"""Reaching: the plan and the cards in force, and what a message to a provider needs at its leaving.
 
 The link and the pack are added here, at the last moment, so that no stored message holds a link.
 """
@@ -8,12 +8,22 @@ from msgspec.structs import replace
 
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.paging import Attachment, Message
-from tollkeeper.incidents.plan import Receiver
+from tollkeeper.incidents.plan import Plan, Receiver
 from tollkeeper.providers.card import MARK, Book, channel_of, receiver_of
 from tollkeeper.providers.link import link_key, token_of
 from tollkeeper.providers.notice import Notice
 
 PACK_TYPE = "application/zip"
+
+
+async def plan_now(runtime: Runtime) -> Plan:
+    """The on-call plan in force; an empty one where none was applied, or where the vault's key is
+    another one by now."""
+    sealed = await runtime.store.load_plan()
+    plain = runtime.vault.open(sealed.sealed) if sealed is not None else None
+    if plain is None:
+        return Plan()
+    return msgspec.json.decode(plain, type=Plan)
 
 
 async def book_now(runtime: Runtime) -> Book:

@@ -50,6 +50,11 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     alert: str = ""
     severity: Severity | None = None
 
+    @property
+    def may_open(self) -> bool:
+        """Whether it opens an incident where none is open."""
+        return self.weight == "opens"
+
 
 class _Evidence(msgspec.Struct):
     name: str = ""

@@ -122,18 +122,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = True
 
 
-def pages_of(
-    incident: Incident, call: Call, ids: Iterable[str], now_ms: int, link: str
-) -> list[Notification]:
+def pages_of(incident: Incident, call: Call, ids: Iterable[str], now_ms: int) -> list[Notification]:
     """The pages of one step."""
     names = iter(ids)
-    return [
-        message_of(incident, "page", target, next(names), now_ms, link) for target in call.targets
-    ]
+    return [message_of(incident, "page", target, next(names), now_ms) for target in call.targets]
 
 
 def message_of(
-    incident: Incident, kind: NotificationKind, target: Target, new_id: str, now_ms: int, link: str
+    incident: Incident, kind: NotificationKind, target: Target, new_id: str, now_ms: int
 ) -> Notification:
     """One message about an incident as it is now."""
     turn = incident.step if kind == "page" else incident.revision
@@ -148,7 +144,7 @@ def message_of(
         step=incident.step,
         created_ms=now_ms,
         subject=subject_of(incident, kind),
-        text=text_of(incident, kind, link),
+        text=text_of(incident, kind),
         urgency=incident.severity,
         thread=incident.id,
     )
@@ -235,7 +231,7 @@ def subject_of(incident: Incident, kind: NotificationKind) -> str:
     return f"{drill}[{incident.severity.upper()}]{louder} {title}"
 
 
-def text_of(incident: Incident, kind: NotificationKind, link: str) -> str:
+def text_of(incident: Incident, kind: NotificationKind) -> str:
     """What an on-call engineer reads in ten seconds."""
     found = incident.finding
     lines = [incident.title, ""]
@@ -253,8 +249,6 @@ def text_of(incident: Incident, kind: NotificationKind, link: str) -> str:
     if kind == "page":
         lines += ["", "This stops the paging for everyone:"]
         lines.append(f"  tollkeeper incidents acknowledge {incident.id}")
-        if link:
-            lines.append(f"  {link}")
     return "\n".join(lines)
 
 

@@ -4,21 +4,16 @@ from collections.abc import Callable
 from typing import Final
 
 from tollkeeper.flows.incidents.hearing import take
-from tollkeeper.flows.incidents.writing import (
-    change_of,
-    changed,
-    loaded,
-    plan_now,
-    tell,
-)
+from tollkeeper.flows.incidents.writing import change_of, changed, loaded, tell
 from tollkeeper.flows.ports import Store
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents import stepping
 from tollkeeper.incidents.escalation import Target
 from tollkeeper.incidents.incident import Entry, Incident, Writing
 from tollkeeper.incidents.news import News, person_news
 from tollkeeper.incidents.paging import Notification, test_message
-from tollkeeper.kernel.errors import Fault, Invalid, NotFound, Unavailable
+from tollkeeper.kernel.errors import Fault, Invalid, Unavailable
 from tollkeeper.payments.cards import check_reason, find_card_numbers
 
 NEWEST: Final = "~"
@@ -30,10 +25,7 @@ LONGEST_NAME: Final = 120
 
 async def one(store: Store, incident_id: str) -> Incident:
     """One incident; raises `NotFound`."""
-    found = await store.load_incident(incident_id)
-    if found is None:
-        raise NotFound("there is no such incident; `tollkeeper incidents list` lists them")
-    return found
+    return await loaded(store, incident_id)
 
 
 async def timeline(store: Store, incident_id: str) -> list[Entry]:
@@ -151,7 +143,7 @@ async def merge(
     """An incident goes on in another one; gives that one."""
     check_reason(reason)
     for _ in range(5):
-        mine, other = await loaded(runtime, incident_id), await loaded(runtime, into)
+        mine, other = await loaded(runtime.store, incident_id), await loaded(runtime.store, into)
         now_ms = runtime.store.now_ms()
         left = stepping.merged(mine, other, actor, reason, now_ms)
         right = stepping.took_in(other, mine, actor, reason, now_ms)
@@ -169,7 +161,7 @@ async def split(
     _check_text("/title", title, LONGEST_NOTE)
     plan = await plan_now(runtime)
     for _ in range(5):
-        mine = await loaded(runtime, incident_id)
+        mine = await loaded(runtime.store, incident_id)
         old, new = stepping.split(
             mine, title, runtime.new_id("inc"), plan, actor, runtime.store.now_ms()
         )

@@ -2,14 +2,9 @@
 
 from typing import Final
 
-from tollkeeper.flows.incidents.writing import (
-    change_of,
-    covers_now,
-    impact_now,
-    plan_now,
-    tell,
-)
+from tollkeeper.flows.incidents.writing import change_of, covers_now, impact_now, tell
 from tollkeeper.flows.ports import Job
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.opening import revise_impact
 from tollkeeper.incidents.stepping import escalated

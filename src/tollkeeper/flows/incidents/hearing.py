@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from tollkeeper.flows.incidents.writing import change_of, impact_now, plan_now, publish_soon, tell
+from tollkeeper.flows.incidents.publishing import soon
+from tollkeeper.flows.incidents.writing import change_of, impact_now, tell
 from tollkeeper.flows.ports import Job
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.incident import Writing
 from tollkeeper.incidents.news import News, news_of, since_of
@@ -34,14 +36,14 @@ async def take(runtime: Runtime, news: News) -> bool:
     writing = await _decided(runtime, news)
     if writing is None:
         return True
-    quiet = news.weight == "quiet" and not writing.incident.is_open
+    ends = not writing.incident.is_open
     write = change_of(
-        runtime, writing, news=news.event, tells="over" if quiet else None, cancels=quiet
+        runtime, writing, news=news.event, tells="over" if ends else None, cancels=ends
     )
     if not await runtime.store.save_incident(write):
         return await runtime.store.is_news_known(news.event)
     tell(runtime, writing)
-    await publish_soon(runtime)
+    await soon(runtime)
     return True
 
 
@@ -50,7 +52,7 @@ async def _decided(runtime: Runtime, news: News) -> Writing | None:
     known = await store.list_open_incidents()
     ended = await store.last_ended(news.fingerprint)
     home = home_of(news, [*known, ended] if ended is not None else known)
-    if home is None and news.weight != "opens":
+    if home is None and not news.may_open:
         return None
     plan = await plan_now(runtime)
     impact = await impact_now(runtime, news.fingerprint, news.began_ms)

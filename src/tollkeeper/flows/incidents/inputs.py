@@ -8,7 +8,7 @@ import msgspec
 
 from tollkeeper.flows.incidents import commands
 from tollkeeper.flows.incidents.hearing import take
-from tollkeeper.flows.incidents.writing import plan_now
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.inputs import (
     Heard,

@@ -7,9 +7,9 @@ What was told along in a message that has not arrived waits again, and is sent w
 
 from typing import Final
 
-from tollkeeper.flows.incidents.writing import changed, plan_now
+from tollkeeper.flows.incidents.writing import changed
 from tollkeeper.flows.ports import Job
-from tollkeeper.flows.reaching import completed, provider_receiver
+from tollkeeper.flows.reaching import completed, plan_now, provider_receiver
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.incident import Incident, Writing
 from tollkeeper.incidents.paging import (

@@ -5,8 +5,9 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.incidents import turning
-from tollkeeper.flows.incidents.writing import change_of, covers_now, plan_now, tell
+from tollkeeper.flows.incidents.writing import change_of, covers_now, tell
 from tollkeeper.flows.ports import SealedPlan
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.calendars import calendar_of, taken_of
 from tollkeeper.incidents.escalation import shift_of

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from tollkeeper.flows.incidents.writing import plan_now
 from tollkeeper.flows.ports import Job, Store
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.paging import status_message
 from tollkeeper.incidents.statusfiles import files_of
@@ -29,8 +29,7 @@ LONGEST_S: Final = 30 * 86_400
 
 async def plan(runtime: Runtime) -> None:
     """Makes sure that the page is written at once, and again and again."""
-    if runtime.settings.status_page_folder is not None:
-        await runtime.store.enqueue_job("publish_status", SUBJECT, runtime.store.now_ms())
+    await soon(runtime)
 
 
 async def publish(runtime: Runtime, job: Job) -> None:
@@ -95,7 +94,7 @@ async def override(
         until_ms=now_ms + int(seconds * 1000),
     )
     await runtime.store.save_override(said)
-    await _soon(runtime)
+    await soon(runtime)
     runtime.tell("status_overridden", component=component, status=status, actor=actor)
     return said
 
@@ -103,7 +102,7 @@ async def override(
 async def back(runtime: Runtime, component: str, *, actor: str) -> bool:
     """Takes an override back; false where there is none."""
     done = await runtime.store.remove_override(component)
-    await _soon(runtime)
+    await soon(runtime)
     runtime.tell("status_override_removed", component=component, actor=actor)
     return done
 
@@ -113,6 +112,7 @@ async def overrides(store: Store) -> Mapping[str, Override]:
     return {one.component: one for one in await store.list_overrides()}
 
 
-async def _soon(runtime: Runtime) -> None:
+async def soon(runtime: Runtime) -> None:
+    """The page is written at once; it is in any case within half a minute."""
     if runtime.settings.status_page_folder is not None:
         await runtime.store.enqueue_job("publish_status", SUBJECT, runtime.store.now_ms())

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from tollkeeper.flows.incidents.writing import covers_now, plan_now
+from tollkeeper.flows.incidents.writing import covers_now
 from tollkeeper.flows.ports import Job
+from tollkeeper.flows.reaching import plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.escalation import shift_of
 from tollkeeper.incidents.paging import turn_messages

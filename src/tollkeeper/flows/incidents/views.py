@@ -61,7 +61,7 @@ class NotificationView(msgspec.Struct, frozen=True, kw_only=True):
 
 class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     """One incident. `about` is a provider or `service`; `next_page`: when the next ones are paged
-    if nobody answers."""
+    if no one answers."""
 
     object: str = "incident"
     id: str
@@ -97,7 +97,7 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShiftView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is on call in a schedule, and until when; empty where nobody is. `cover`: the cover that
+    """Who is on call in a schedule, and until when; empty where no one is. `cover`: the cover that
     it comes from."""
 
     schedule: str

@@ -5,16 +5,16 @@ from typing import Final
 
 import msgspec
 
-from tollkeeper.flows.ports import IncidentWrite
+from tollkeeper.flows.incidents.publishing import soon
+from tollkeeper.flows.ports import IncidentWrite, Store
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.desk import jobs_of
 from tollkeeper.incidents.escalation import Call, Target
 from tollkeeper.incidents.impact import MANY, WINDOW_MS, impact_of
 from tollkeeper.incidents.incident import EntryKind, Impact, Incident, Writing
 from tollkeeper.incidents.paging import Notification, NotificationKind, message_of, pages_of
-from tollkeeper.incidents.plan import Plan
 from tollkeeper.incidents.schedule import Cover
-from tollkeeper.kernel.errors import Invalid, NotFound, Unavailable
+from tollkeeper.kernel.errors import NotFound, Unavailable
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import OutEvent
 
@@ -47,11 +47,11 @@ def change_of(
     messages: list[Notification] = []
     if call is not None:
         ids = (runtime.new_id("ntf") for _ in call.targets)
-        messages += pages_of(incident, call, ids, writing.now_ms, link_of(runtime, incident))
+        messages += pages_of(incident, call, ids, writing.now_ms)
     if tells is not None:
         messages += [
             message_of(
-                incident, tells, Target(receiver=name), runtime.new_id("ntf"), writing.now_ms, ""
+                incident, tells, Target(receiver=name), runtime.new_id("ntf"), writing.now_ms
             )
             for name in incident.told
         ]
@@ -64,11 +64,6 @@ def change_of(
         events=tuple(events_of(runtime, writing)),
         jobs=jobs_of(writing, call),
     )
-
-
-def link_of(runtime: Runtime, incident: Incident) -> str:
-    """Where a person sees an incident."""
-    return f"{runtime.settings.public_url.rstrip('/')}/v1/incidents/{incident.id}"
 
 
 def events_of(runtime: Runtime, writing: Writing) -> Iterable[OutEvent]:
@@ -100,9 +95,9 @@ def events_of(runtime: Runtime, writing: Writing) -> Iterable[OutEvent]:
         )
 
 
-async def loaded(runtime: Runtime, incident_id: str) -> Incident:
+async def loaded(store: Store, incident_id: str) -> Incident:
     """One incident; raises `NotFound`."""
-    found = await runtime.store.load_incident(incident_id)
+    found = await store.load_incident(incident_id)
     if found is None:
         raise NotFound("there is no such incident; `tollkeeper incidents list` lists them")
     return found
@@ -119,19 +114,13 @@ async def changed(
     """Changes an incident as `decide` says, again upon the newest revision where others changed it
     meanwhile."""
     for _ in range(TRIES):
-        writing = await decide(await loaded(runtime, incident_id))
+        writing = await decide(await loaded(runtime.store, incident_id))
         write = change_of(runtime, writing, tells=tells, cancels=cancels)
         if await runtime.store.save_incident(write):
             tell(runtime, writing)
-            await publish_soon(runtime)
+            await soon(runtime)
             return writing.after
     raise Unavailable("the incident is being changed by too many at once")
-
-
-async def publish_soon(runtime: Runtime) -> None:
-    """The status page is written anew; it is in any case within half a minute."""
-    if runtime.settings.status_page_folder is not None:
-        await runtime.store.enqueue_job("publish_status", "all", runtime.store.now_ms())
 
 
 def tell(runtime: Runtime, writing: Writing) -> None:
@@ -160,24 +149,9 @@ async def impact_now(runtime: Runtime, fingerprint: str, began_ms: int) -> Impac
     return impact_of(payments, minutes, provider)
 
 
-async def plan_now(runtime: Runtime) -> Plan:
-    """The on-call plan in force; an empty one where none was applied, or where the vault's key is
-    another one by now."""
-    sealed = await runtime.store.load_plan()
-    plain = runtime.vault.open(sealed.sealed) if sealed is not None else None
-    if plain is None:
-        return Plan()
-    return msgspec.json.decode(plain, type=Plan)
-
-
 async def covers_now(runtime: Runtime) -> dict[str, Sequence[Cover]]:
     """Covers that are not over, by schedule."""
     found: dict[str, list[Cover]] = {}
     for cover in await runtime.store.list_covers(runtime.store.now_ms()):
         found.setdefault(cover.schedule, []).append(cover)
     return dict(found)
-
-
-def wrong_plan(detail: str) -> Invalid:
-    """A plan that cannot be taken."""
-    return Invalid(detail)

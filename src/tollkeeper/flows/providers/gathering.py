@@ -6,11 +6,9 @@ from typing import Final
 import msgspec
 
 from tollkeeper.flows.exchanges import stored_reply_of
-from tollkeeper.flows.ports import SealedPlan
-from tollkeeper.flows.reaching import book_now
+from tollkeeper.flows.reaching import book_now, plan_now
 from tollkeeper.flows.runtime import Runtime
 from tollkeeper.incidents.incident import Incident
-from tollkeeper.incidents.plan import Plan
 from tollkeeper.integrations.version import WireRequest
 from tollkeeper.kernel.ids import first_id
 from tollkeeper.payments.change import Exchange
@@ -100,22 +98,17 @@ def _personal(payment: Payment) -> Iterator[str]:
 
 async def secrets_now(runtime: Runtime) -> frozenset[str]:
     """Every secret of the settings, the on-call plan and the contact cards."""
-    plan = opened_plan(runtime, await runtime.store.load_plan())
+    plan = await plan_now(runtime)
     book = await book_now(runtime)
     found = [*_settings_secrets(runtime.settings)]
     for receiver in plan.receivers.values():
         found += [receiver.url, receiver.key]
+    found += [one.key for one in plan.inputs.values()]
     for card in book.providers.values():
         for contact in card.contacts:
             for channel in contact.channels:
                 found += [channel.url, channel.key]
     return frozenset(one for one in found if one)
-
-
-def opened_plan(runtime: Runtime, sealed: SealedPlan | None) -> Plan:
-    """The on-call plan, for the secrets in it."""
-    plain = runtime.vault.open(sealed.sealed) if sealed is not None else None
-    return Plan() if plain is None else msgspec.json.decode(plain, type=Plan)
 
 
 def _settings_secrets(settings: Settings) -> Iterator[str]:
